@@ -1,0 +1,72 @@
+# `make run` and `make test` need Python 3.11 or later and make; all else comes from PyPI into .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+PIP    := $(PY) -m pip install -qq --disable-pip-version-check
+JOB    := run polardb --replicas 2 --crash-at 40 --restart-after 10 --seed 1
+NBVAL  := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg -p no:cacheprovider
+
+# The kernels of the notebooks: one hash order, pictures inline.
+NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://matplotlib_inline.backend_inline
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test lint types unit notebooks-test smoke notebooks format bench sweep clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
+
+run: $(VENV)/.run  ## the main job: the PolarDB flow, its controller killed at 40 s and back at 50 s
+	$(BIN)/wfsim $(JOB)
+
+test: lint types unit notebooks-test smoke  ## everything, in order of speed
+
+lint: $(VENV)/.test  ## style, format, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.test  ## mypy, strict
+	$(BIN)/mypy
+
+unit: $(VENV)/.test  ## tests and doctests
+	$(PY) -m pytest --quiet
+
+notebooks-test: $(VENV)/.test  ## every notebook again, each output compared
+	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(NBVAL) notebooks
+
+smoke: $(VENV)/.test  ## a changed notebook is red; the wheel runs the main job in a fresh environment
+	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet -p no:cacheprovider tests/smoke/notebook.py tests/smoke/wheel.py
+
+notebooks: $(VENV)/.test  ## run the notebooks and save what they show as the new reference
+	$(NOTEBOOK_ENV) $(PY) notebooks/execute.py notebooks/*.ipynb
+
+format: $(VENV)/.test  ## what ruff can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test  ## calls (a gate) and seconds (for show)
+	$(PY) -m pytest --quiet --capture=no tests/bench
+
+sweep: $(VENV)/.test  ## the tests in full size: WFSIM_FULL=1 means every crash point, every fault, many seeds
+	WFSIM_FULL=1 $(PY) -m pytest --quiet
+
+clean:  ## all that was made
+	rm -rf $(VENV) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "wfsim needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml | $(PY)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(PY)
+	$(PIP) --editable '.[test]'
+	@touch $(VENV)/.run $@

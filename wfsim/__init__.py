@@ -1,0 +1,69 @@
+"""Run a real workflow engine on a virtual clock, and see what interrupts it do.
+
+A map, bottom up; each layer knows only those above it in this list:
+
+* ``errors``    every exception, and the signals that a step may raise
+* ``model``     values: Resource, StateMachine, Flow, Memento, Record, EventLog
+* ``engine``    generators over ports: runner, reconciler, controller
+* ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
+* ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
+* ``notebook``  Player, a cursor over a log, and the Debugger that shows it
+* ``cli``       the command ``wfsim``
+
+This is the only door: users, fakes included, write ``import wfsim`` and nothing else.
+Names are loaded when they are first used, so that importing this costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "wfsim.errors": (
+        "AlreadyExists", "Cancelled", "DefinitionError", "Fenced", "Interrupted", "Killed",
+        "MementoError", "NotFound", "StepFailed", "StepSignal", "StoreError", "TimedOut",
+        "Unavailable", "UsageError", "Waiting", "WfsimError",
+    ),
+    "wfsim.model.resource": ("Key", "Resource"),
+    "wfsim.model.machine": ("Event", "StateMachine"),
+    "wfsim.model.policy": ("Policy", "Retry"),
+    "wfsim.model.duration": ("Duration",),
+    "wfsim.model.flow": ("Flow", "Step"),
+    "wfsim.model.loading": ("flow_schema", "load_flow", "load_flows"),
+    "wfsim.model.memento": ("Memento", "Quarantined", "RunStatus", "StepMemento", "StepStatus"),
+    "wfsim.model.record": ("Kind", "Record"),
+    "wfsim.model.log": ("EventLog", "Snapshot"),
+    "wfsim.engine.hooks": ("Hooks",),
+    "wfsim.engine.steps": ("StepContext", "step"),
+    "wfsim.sim.clock": ("VirtualClock", "WallClock"),
+    "wfsim.sim.faults": (
+        "CancelAt", "Conflict", "CrashAt", "DelayStep", "DropWatch", "EditAt", "FailSave",
+        "FailStep", "Fault", "HangStep", "InterruptStep", "PauseController", "StaleRead",
+    ),
+    "wfsim.sim.scenario": ("Scenario",),
+    "wfsim.sim.simulation": (
+        "Simulation", "simulate", "state_entered", "step_completed", "step_started",
+    ),
+    "wfsim.sim.world": ("World",),
+}  # fmt: skip
+_MODULES = ("charts", "export", "replay", "tables")
+_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = import_module(f"wfsim.report.{name}")
+    elif name in _WHERE:
+        value = getattr(import_module(_WHERE[name]), name)
+    else:
+        raise AttributeError(f"module 'wfsim' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+__all__ = sorted([*_WHERE, *_MODULES])  # noqa: PLE0605

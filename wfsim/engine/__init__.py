@@ -1,0 +1,1 @@
+"""The workflow engine: generators that read and commit values through ports."""

@@ -1,0 +1,214 @@
+"""The loop around the reconciler: a work queue of keys, workers, leases, cancels.
+
+It follows the contract of controller-runtime: a key is queued once however often it
+is touched, is never worked on twice at a time, and is looked at again after it was
+touched during a pass.  Nothing here polls: a cancel is noticed at the tick at which
+the reference's poll would have noticed it, computed from when the pass began.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from wfsim.engine.ports import Effect, Leases
+from wfsim.engine.reconciler import FlowReconciler, Result
+from wfsim.engine.runner import Ports, Turn, describe
+from wfsim.errors import Cancelled, Fenced, Killed, StoreError, UsageError
+from wfsim.model.record import Kind
+from wfsim.model.resource import Key, Resource
+
+MAX_PASSES_AT_ONCE = 1000
+"""How often a resource may be worked on without time passing before it is a bug."""
+
+
+def next_tick(now: float, began: float, every: float) -> float:
+    """Return the first of the times began, began + every, ... that is not before *now*.
+
+    >>> next_tick(6.2, began=0.0, every=5.0), next_tick(5.0, began=0.0, every=5.0)
+    (10.0, 5.0)
+    """
+    if every <= 0.0:
+        return now
+    return max(now, began + math.ceil((now - began) / every) * every)
+
+
+class Controller:
+    """Works on every resource of a store until it is stopped or dies.
+
+    It keeps a queue, timers and the processes of its workers; all of that may be lost
+    at any moment, since nothing of it is needed to go on.
+    """
+
+    def __init__(
+        self, name: str, ports: Ports, reconciler: FlowReconciler, leases: Leases
+    ) -> None:
+        self.name = name
+        self._ports = ports
+        self._clock = ports.clock
+        self._policy = ports.policy
+        self._reconciler = reconciler
+        self._leases = leases
+        self._queue: dict[Key, None] = {}
+        self._touched: dict[Key, None] = {}
+        self._active: dict[Key, Turn] = {}
+        self._due: dict[Key, float] = {}
+        self._failures: dict[Key, int] = {}
+        self._spins: dict[Key, tuple[float, int]] = {}
+        self._stops: list[Callable[[], None]] = []
+        self._paused = False
+        self.alive = False
+
+    def __repr__(self) -> str:
+        state = "paused" if self._paused else "alive" if self.alive else "stopped"
+        return f"<Controller {self.name} {state}, {len(self._active)} at work>"
+
+    def start(self) -> None:
+        """Watch the store and queue everything that is in it."""
+        self.alive = True
+        self._ports.journal.note(Kind.CONTROLLER_STARTED, text=self.name)
+        resources = self._ports.resources
+        self._stops = [resources.watch(self._see), resources.subscribe(self._cancel)]
+        for key in resources.keys():
+            self.enqueue(key)
+
+    def crash(self) -> list[Any]:
+        """Die: lose the queue, the timers and whatever the workers were doing.
+
+        Returns the processes that were at work, to be killed by whoever runs them.
+        """
+        self.alive = False
+        for stop in self._stops:
+            stop()
+        turns = list(self._active.values())
+        for kept in (self._queue, self._touched, self._active, self._due, self._failures):
+            kept.clear()
+        self._ports.journal.note(Kind.CONTROLLER_CRASHED, text=self.name)
+        return [turn.process for turn in turns]
+
+    def pause(self) -> list[Any]:
+        """Take on no more work; return the processes that are at work now."""
+        self._paused = True
+        self._ports.journal.note(Kind.CONTROLLER_PAUSED, text=self.name)
+        return [turn.process for turn in self._active.values()]
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._paused = False
+        self._ports.journal.note(Kind.CONTROLLER_RESUMED, text=self.name)
+        self._dispatch()
+
+    def enqueue(self, key: Key) -> None:
+        """Work on the resource as soon as a worker is free; many calls are as one."""
+        if not self.alive:
+            return
+        if key in self._active:
+            self._touched[key] = None
+        else:
+            self._queue[key] = None
+            self._dispatch()
+
+    def _see(self, before: Resource | None, after: Resource | None) -> None:
+        resource = after or before
+        if resource is not None:
+            self.enqueue(resource.key)
+
+    def _dispatch(self) -> None:
+        while (
+            self._queue and len(self._active) < self._policy.workers and not self._paused
+        ):
+            key = next(iter(self._queue))
+            del self._queue[key]
+            self._refuse_to_spin(key)
+            turn = self._active[key] = Turn(key, self._clock.now)
+            turn.process = self._clock.process(self._work(turn))
+
+    def _work(self, turn: Turn) -> Effect[None]:
+        """Make one pass; only a controller that is still alive takes note of its end."""
+        key = turn.key
+        try:
+            result = yield from self._pass(turn)
+        except Killed:
+            return
+        if not self.alive or self._active.get(key) is not turn:
+            return
+        del self._active[key]
+        if result.after is not None:
+            self._look_again(key, result.after)
+        if key in self._touched:
+            del self._touched[key]
+            self._queue[key] = None
+        self._dispatch()
+
+    def _pass(self, turn: Turn) -> Effect[Result]:
+        key = turn.key
+
+        def freed() -> None:
+            self.enqueue(key)
+
+        try:
+            grant = yield from self._leases.acquire(key, self.name, freed)
+            if grant.token is None:
+                return Result()
+            turn.token = grant.token
+            result = yield from self._reconciler.reconcile(key, turn)
+            yield from self._leases.release(key, turn.token)
+        except StoreError as error:
+            return self._failed(turn, error)
+        self._failures.pop(key, None)
+        return result
+
+    def _failed(self, turn: Turn, error: StoreError) -> Result:
+        """Note a pass that a store cut short, and when to make the next one."""
+        key = turn.key
+        self._ports.journal.note(
+            Kind.PASS_FAILED, resource=str(key), text=f"{self.name}: {describe(error)}"
+        )
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        if isinstance(error, Fenced):
+            return Result()
+        return Result(self._policy.redrive.after(failures))
+
+    def _look_again(self, key: Key, after: float) -> None:
+        due = self._clock.now + after
+        self._due[key] = due
+
+        def ring() -> None:
+            # A later decision for the same key has taken this one's place.
+            if self._due.get(key) == due:
+                del self._due[key]
+                self.enqueue(key)
+
+        self._clock.call(after, ring)
+
+    def _cancel(self, before: Resource | None, after: Resource | None) -> None:
+        """Throw `Cancelled` into the step at work, at the tick that would have seen it."""
+        gone = after is None
+        resource = after or before
+        if resource is None or not (gone or resource.cancelled):
+            return
+        turn = self._active.get(resource.key)
+        if turn is None:
+            return
+        now = self._clock.now
+        tick = next_tick(now, turn.began, self._policy.cancel_tick)
+
+        def bite() -> None:
+            live = self._ports.resources.peek(turn.key)
+            stale = self._active.get(turn.key) is not turn or not turn.stepping
+            if not stale and (live is None or live.cancelled):
+                self._clock.throw(turn.process, Cancelled())
+
+        self._clock.call(tick - now, bite)
+
+    def _refuse_to_spin(self, key: Key) -> None:
+        now = self._clock.now
+        since, count = self._spins.get(key, (now, 0))
+        self._spins[key] = (now, count + 1) if since == now else (now, 1)
+        if self._spins[key][1] > MAX_PASSES_AT_ONCE:
+            raise UsageError(
+                f"{key} was worked on {count} times at {now:g} s without time passing: "
+                "a check that stays true over a flow that takes no time, or a step that "
+                "edits its own resource and waits; let something take time"
+            )

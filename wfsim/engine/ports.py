@@ -1,0 +1,161 @@
+"""What the engine asks of the world.
+
+An ``Effect[T]`` is a generator that may let time pass and then returns a ``T``;
+run it with ``yield from``.  Whatever could take time on a real system is an
+effect, even where the in-memory version returns at once; where there is nothing
+to return, that version may be an empty tuple, which costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.record import Kind
+from wfsim.model.resource import Key, Resource
+
+T = TypeVar("T")
+Effect: TypeAlias = Generator[Any, Any, T]
+Nothing: TypeAlias = Iterable[Any]
+
+
+class Clock(Protocol):
+    """Time, and waiting for it: ``simpy.Environment`` and three verbs more."""
+
+    @property
+    def now(self) -> float: ...
+    @property
+    def timeout(self) -> Callable[[float], Any]: ...
+    @property
+    def event(self) -> Callable[[], Any]: ...
+    @property
+    def process(self) -> Callable[[Effect[Any]], Any]: ...
+
+    def throw(self, process: Any, exception: BaseException) -> None:
+        """Raise *exception* where *process* waits; a finished process is left alone."""
+        ...
+
+    def call(self, delay: float, action: Callable[[], Any]) -> None:
+        """Call *action* after *delay* seconds."""
+        ...
+
+
+Listener: TypeAlias = Callable[[Resource | None, Resource | None], None]
+
+
+class ResourceStore(Protocol):
+    """Where resources live: an API server as far as a controller can tell.
+
+    Every write raises `Fenced` if *token* is older than the newest lease of the
+    resource; None is a write from outside the engine, which needs no lease.
+    """
+
+    def get(self, key: Key) -> Effect[Resource]:
+        """Return the resource as it is now, or raise `NotFound`."""
+        ...
+
+    def cached(self, key: Key) -> Effect[Resource]:
+        """Return the resource as a cache knows it, which may lag, or raise `NotFound`."""
+        ...
+
+    def create(self, resource: Resource) -> Effect[Resource]:
+        """Keep a new resource and return it with uid and revision.
+
+        Raises `AlreadyExists`.
+        """
+        ...
+
+    def update(self, resource: Resource, token: int | None = None) -> Effect[Resource]:
+        """Replace the resource of that revision and return what is now there.
+
+        Raises `Conflict` if it has another revision, `NotFound` if it is gone.
+        A deleted resource without finalizers goes away.
+        """
+        ...
+
+    def delete(self, key: Key) -> Effect[None]:
+        """Remove the resource, or mark it as deleted while finalizers hold it."""
+        ...
+
+    def keys(self) -> list[Key]:
+        """Return the keys of all resources, sorted."""
+        ...
+
+    def peek(self, key: Key) -> Resource | None:
+        """Return the resource as it is now without asking a server."""
+        ...
+
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """Tell *listener* of every change (before, after); return how to stop it.
+
+        Events may be lost; `Watch.relist` is what a client then falls back on, so a
+        listener must be able to live with seeing a resource that has not changed.
+        """
+        ...
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tell *listener* of every change without fail; return how to stop it."""
+        ...
+
+
+class MementoStore(Protocol):
+    """Where mementos outlive the controller that wrote them."""
+
+    def save(self, memento: Memento, token: int) -> Nothing:
+        """Keep *memento* under its key, in place of an older one, or raise `Fenced`."""
+        ...
+
+    def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
+        """Return what is kept for the resource, oldest run first."""
+        ...
+
+    def remove(self, key: Key, run: str, token: int) -> Nothing:
+        """Forget the run, if it is there."""
+        ...
+
+
+class Grant(NamedTuple):
+    """The answer to a request for a lease: a token, or None and nothing but to wait."""
+
+    token: int | None
+
+
+class Leases(Protocol):
+    """Who may work on a resource.  Tokens of one resource only ever grow."""
+
+    def acquire(self, key: Key, holder: str, freed: Callable[[], None]) -> Effect[Grant]:
+        """Return a new token, or call *freed* once when it is worth asking again."""
+        ...
+
+    def release(self, key: Key, token: int) -> Nothing:
+        """Give the lease back, if *token* is still the newest."""
+        ...
+
+
+class Journal(Protocol):
+    """Where the engine writes down what no store shows: log lines, failed hooks."""
+
+    def note(
+        self,
+        kind: Kind,
+        *,
+        resource: str = "",
+        run: str = "",
+        flow: str = "",
+        step: str = "",
+        attempt: int = 0,
+        text: str = "",
+    ) -> None: ...
+
+
+class Draws(Protocol):
+    """Random numbers as a pure function of what they are for."""
+
+    def uniform(self, *purpose: str | int) -> float:
+        """Return a number in [0, 1) that depends on the seed and *purpose* alone."""
+        ...
+
+
+StepFunction: TypeAlias = Callable[..., Effect[Any]]
+Steps: TypeAlias = Mapping[str, StepFunction]

@@ -1,0 +1,305 @@
+"""What a step is told, and how its body becomes an effect.
+
+A body is a function of one `StepContext`, or a class with ``init``, ``do_step`` and
+``output``; each may be plain, a generator or ``async def``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from wfsim.engine.ports import Clock, Draws, Effect, Journal, ResourceStore, StepFunction
+from wfsim.errors import DefinitionError, Fenced, StepFailed
+from wfsim.model.duration import Duration
+from wfsim.model.flow import Step
+from wfsim.model.frozen import EMPTY, thaw
+from wfsim.model.machine import did_you_mean
+from wfsim.model.record import Kind
+from wfsim.model.resource import Resource
+
+T = TypeVar("T")
+B = TypeVar("B", bound=Callable[..., Any])
+
+DEFAULT_DURATION = Duration("constant", (1.0,))
+"""What a step takes that has neither code nor a duration in its file: one second."""
+
+_NAME = "__wfsim_step__"
+
+
+class StepContext:
+    """What one attempt of a step is told.
+
+    ``clock``, ``world`` (the fake resources), ``resource`` (a snapshot taken when the
+    attempt began), ``inputs`` (initial context and outputs of all earlier steps,
+    immutable), ``attempt`` (from 1), ``run`` (key of the memento), ``flow``, ``step``.
+    """
+
+    __slots__ = (
+        "_draws",
+        "_journal",
+        "_open",
+        "_resources",
+        "_token",
+        "attempt",
+        "clock",
+        "flow",
+        "inputs",
+        "resource",
+        "run",
+        "spec",
+        "world",
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        resource: Resource,
+        inputs: Mapping[str, Any],
+        attempt: int,
+        run: str,
+        flow: str,
+        spec: Step,
+        world: Any,
+        resources: ResourceStore,
+        journal: Journal,
+        draws: Draws,
+        token: int,
+    ) -> None:
+        self.clock = clock
+        self.resource = resource
+        self.inputs = inputs
+        self.attempt = attempt
+        self.run = run
+        self.flow = flow
+        self.spec = spec
+        self.world = world
+        self._resources = resources
+        self._journal = journal
+        self._draws = draws
+        self._token = token
+        self._open = True
+
+    def __repr__(self) -> str:
+        return f"<StepContext {self.resource.key} {self.run} {self.step} {self.attempt}>"
+
+    @property
+    def step(self) -> str:
+        """The name of the step."""
+        return self.spec.name
+
+    @types.coroutine
+    def sleep(self, seconds: float) -> Effect[None]:
+        """Let *seconds* of virtual time pass (``yield from`` or ``await`` it)."""
+        yield self.clock.timeout(seconds)
+
+    @types.coroutine
+    def wait(self, event: Any) -> Effect[Any]:
+        """Wait for an event of the clock and return its value (or ``await`` it)."""
+        return (yield event)
+
+    @types.coroutine
+    def fetch(self) -> Effect[Resource]:
+        """Return the resource as it is now (``yield from`` or ``await`` it)."""
+        self.resource = yield from self._resources.get(self.resource.key)
+        return self.resource
+
+    @types.coroutine
+    def update(
+        self,
+        *,
+        spec: Mapping[str, Any] = EMPTY,
+        status: Mapping[str, Any] = EMPTY,
+        annotations: Mapping[str, str | None] = EMPTY,
+        finalizers: Iterable[str] | None = None,
+    ) -> Effect[Resource]:
+        """Set keys of the resource as it is now (None removes one) and return it.
+
+        Raises `Fenced` once the attempt is over or the lease has passed on.
+        """
+
+        def change(resource: Resource) -> Resource:
+            if not self._open:
+                raise Fenced(f"{self.step}: this attempt is over; it may not write")
+            edited = resource.edit(spec=spec, status=status, annotations=annotations)
+            if finalizers is None:
+                return edited
+            return edited._replace(finalizers=tuple(sorted(finalizers)))
+
+        key = self.resource.key
+        self.resource = yield from rewrite(self._resources, key, change, self._token)
+        return self.resource
+
+    def log(self, text: str) -> None:
+        """Write a line into the log of the run."""
+        self._journal.note(
+            Kind.STEP_LOG,
+            resource=str(self.resource.key),
+            run=self.run,
+            flow=self.flow,
+            step=self.step,
+            attempt=self.attempt,
+            text=str(text),
+        )
+
+    def draw(self, purpose: str = "") -> float:
+        """Return a number in [0, 1) that is this attempt's own for *purpose*.
+
+        It depends on seed, resource, run, step, attempt and purpose, and on nothing
+        that happened before: changing one policy leaves every other draw as it was.
+        """
+        key = self.resource.key
+        return self._draws.uniform(
+            key.kind, key.namespace, key.name, self.run, self.step, self.attempt, purpose
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the attempt is still under way and may write."""
+        return self._open
+
+    def close(self) -> None:
+        """Refuse whatever the attempt still tries to write."""
+        self._open = False
+
+
+def rewrite(
+    resources: ResourceStore,
+    key: Any,
+    change: Callable[[Resource], Resource],
+    token: int | None,
+) -> Effect[Resource]:
+    """Apply *change* to the resource as it is now, again after each conflict."""
+    from wfsim.errors import Conflict
+
+    while True:
+        resource = yield from resources.get(key)
+        changed = change(resource)
+        if changed == resource:
+            return resource
+        try:
+            return (yield from resources.update(changed, token))
+        except Conflict:
+            continue
+
+
+def step(body: B | str) -> Any:
+    """Mark a function or class as a step: ``@step``, or ``@step("pkg.Name")``.
+
+    Without a name the step is called as its function or class.
+    """
+    if isinstance(body, str):
+
+        def named(inner: B) -> B:
+            setattr(inner, _NAME, body)
+            return inner
+
+        return named
+    setattr(body, _NAME, body.__name__)
+    return body
+
+
+def name_of(body: Callable[..., Any]) -> str:
+    """Return the class name under which flows refer to *body*."""
+    return str(getattr(body, _NAME, body.__name__))
+
+
+class StepRegistry(Mapping[str, StepFunction]):
+    """Step bodies by the class names that flows use.
+
+    A name with a package, such as ``workflow_shared.InitMeta``, finds a body of that
+    name, else one called ``InitMeta``.
+    """
+
+    def __init__(self, bodies: Iterable[Callable[..., Any]] = ()) -> None:
+        self._bodies: dict[str, StepFunction] = {}
+        for body in bodies:
+            name = name_of(body)
+            if name in self._bodies:
+                raise DefinitionError(f"step {name!r} is registered twice")
+            self._bodies[name] = as_effect(body)
+
+    def __getitem__(self, name: str) -> StepFunction:
+        found = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])
+        if found is None:
+            raise KeyError(f"step {name!r} is not registered{did_you_mean(name, self)}")
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (
+            name in self._bodies or name.rpartition(".")[2] in self._bodies
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._bodies)
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def __repr__(self) -> str:
+        return f"StepRegistry({sorted(self._bodies)})"
+
+
+def as_effect(body: Callable[..., Any]) -> StepFunction:
+    """Return *body*, whatever its shape, as a generator function of a context."""
+    if inspect.isclass(body):
+        return _class_effect(body)
+    if inspect.isgeneratorfunction(body):
+        return body
+    if not callable(body):
+        raise DefinitionError(f"a step is a function or a class, not {body!r}")
+
+    def effect(context: StepContext) -> Effect[Any]:
+        return (yield from _driven(body(context)))
+
+    return effect
+
+
+def _class_effect(cls: type) -> StepFunction:
+    if not callable(getattr(cls, "do_step", None)):
+        raise DefinitionError(f"step class {cls.__name__!r} has no method 'do_step'")
+
+    def effect(context: StepContext) -> Effect[Any]:
+        instance = cls()
+        for name in ("init", "do_step"):
+            method = getattr(instance, name, None)
+            if method is not None:
+                returned = yield from _driven(method(context))
+        output = getattr(instance, "output", None)
+        return returned if output is None else (yield from _driven(output(context)))
+
+    return effect
+
+
+def _driven(result: Any) -> Effect[Any]:
+    if inspect.isgenerator(result):
+        return (yield from result)
+    if inspect.iscoroutine(result):
+        return (yield from result.__await__())
+    return result
+
+
+def timed(context: StepContext) -> Effect[Mapping[str, Any]]:
+    """Take the place of a step without code: its duration, then perhaps its failure."""
+    spec = context.spec
+    yield context.clock.timeout(
+        (spec.duration or DEFAULT_DURATION).draw(context.draw("duration"))
+    )
+    if spec.failure and context.draw("failure") < spec.failure:
+        raise StepFailed(f"{spec.name} fails with probability {spec.failure:g}")
+    return EMPTY
+
+
+__all__ = [
+    "DEFAULT_DURATION",
+    "StepContext",
+    "StepRegistry",
+    "as_effect",
+    "name_of",
+    "rewrite",
+    "step",
+    "thaw",
+    "timed",
+]

@@ -1,0 +1,1 @@
+"""Values: what a resource, a flow, a run and a log are.  Nothing here does anything."""

@@ -1,0 +1,260 @@
+r"""A YAML file as plain data that remembers its lines.
+
+The data are what JSON can say: mappings with text as keys, lists, text, numbers, true,
+false and null.  Scalars are read as in YAML 1.2, so that ``on`` and ``2021-07-01`` are
+text and nothing is counted to the base of sixty.  Tags, aliases and whatever else could
+run code or grow without bound are refused, each with its line.
+
+>>> document = parse_document("steps:\n- stepName: A\n- stepName: B\n", "f.yaml")
+>>> document.data["steps"][1], document.line_of(("steps", 1, "stepName"))
+({'stepName': 'B'}, 3)
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+import reprlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from wfsim.errors import DefinitionError
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 50
+
+Place: TypeAlias = tuple[str | int, ...]
+"""The keys and indices that lead to an item of a document, outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What one file says, and where it says it."""
+
+    name: str
+    data: Any
+    lines: Mapping[Place, int]
+
+    def line_of(self, place: Place) -> int:
+        """Return the line, from 1, of the key or item at *place*.
+
+        For something that is missing it is the line of what should hold it.
+        """
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def problem(self, place: Place, text: str) -> str:
+        """Return *text* as a line of a `DefinitionError`, with file and line."""
+        return f"{self.name}:{self.line_of(place)}: {text}"
+
+
+def read_document(path: str | os.PathLike[str]) -> Document:
+    """Return the one document of the YAML file at *path*; raise `DefinitionError`."""
+    name = os.fspath(path)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DefinitionError(
+            f"{name}:1: cannot be read: {why}; give the path of a file"
+        ) from None
+    return parse_document(data, name)
+
+
+def parse_document(text: str | bytes, name: str) -> Document:
+    """Return the one document in *text*, which came from *name*, or refuse it."""
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(data) > MAX_BYTES:
+        raise DefinitionError(
+            f"{name}:1: larger than {MAX_BYTES} bytes; split it into several files"
+        )
+    try:
+        decoded = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DefinitionError(
+            f"{name}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; "
+            "save the file as UTF-8"
+        ) from None
+    return _Builder(decoded, name).document()
+
+
+def hint(name: str, names: Iterable[str]) -> str:
+    """Return what helps somebody who wrote *name* for one of *names*.
+
+    >>> hint("stepNam", ["className", "stepName"])
+    "did you mean 'stepName'?"
+    >>> hint("pods.Create", ["Create", "Remove"])
+    "did you mean 'Create'?"
+    >>> hint("x", ["b", "a"])
+    "known: 'a', 'b'"
+    """
+    known = sorted(set(names))
+    for wanted in (name[:200], name[:200].rpartition(".")[2]):
+        for near in difflib.get_close_matches(wanted, known, n=1):
+            return f"did you mean {near!r}?"
+    more = ", ..." if len(known) > 10 else ""
+    return f"known: {', '.join(map(repr, known[:10])) or 'none'}{more}"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+def shown(value: Any) -> str:
+    """Return *value* as it is written in YAML, on one line and not too long."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case _:
+            return _SHORT.repr(value)
+
+
+_CONSTANTS: dict[str, bool | float | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".inf", "+.inf", ".Inf", "+.Inf", ".INF", "+.INF"), math.inf),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+}
+# 010 is eight to some and ten to others, so it stays text, as does what has no end.
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,99})")
+_DECIMAL = re.compile(
+    r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+)
+
+
+def _plain(text: str) -> Any:
+    """Return what a scalar without quotes stands for."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    return text
+
+
+class _Builder:
+    """Builds a document from the parser's events, which come with their lines.
+
+    PyYAML's own constructors are not used: they follow tags, and they recurse as deep
+    as the text does.
+    """
+
+    def __init__(self, text: str, name: str) -> None:
+        self.name = name
+        self.text = text
+        self.lines: dict[Place, int] = {}
+        self.problems: list[str] = []
+
+    def document(self) -> Document:
+        try:
+            self.parser: Any = yaml.SafeLoader(self.text)
+            data = self.content()
+        except yaml.YAMLError as error:
+            self.report_invalid(error)
+        except (ValueError, OverflowError) as error:
+            # PyYAML lets some numbers through to int() and chr(): "\UFFFFFFFF".
+            self.report(self.parser.line + 1, f"not valid YAML: {error}; correct it")
+        if self.problems:
+            raise DefinitionError(*self.problems)
+        return Document(self.name, data, self.lines)
+
+    def content(self) -> Any:
+        data = None
+        self.parser.get_event()
+        if self.parser.check_event(yaml.DocumentStartEvent):
+            self.parser.get_event()
+            data = self.value(())
+            self.parser.get_event()
+        if not self.parser.check_event(yaml.StreamEndEvent):
+            line = self.parser.peek_event().start_mark.line + 1
+            self.report(line, "a second document; keep one in a file")
+        elif data is None and not self.problems:
+            self.report(1, "the file is empty; write a mapping")
+        return data
+
+    def value(self, place: Place) -> Any:
+        event = self.parser.get_event()
+        line = event.start_mark.line + 1
+        self.lines.setdefault(place, line)
+        if isinstance(event, yaml.AliasEvent):
+            self.report(line, f"alias *{event.anchor}; write the value out instead")
+            return None
+        if event.tag is not None:
+            self.report(line, f"tag {shown(event.tag)} is not taken; remove it")
+        if isinstance(event, yaml.ScalarEvent):
+            return self.scalar(event, line)
+        if len(place) >= MAX_DEPTH:
+            self.report(line, f"nested more than {MAX_DEPTH} deep; flatten it")
+            raise DefinitionError(*self.problems)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self.sequence(place)
+        return self.mapping(place)
+
+    def scalar(self, event: yaml.ScalarEvent, line: int) -> Any:
+        text: str = event.value
+        if event.implicit[0]:
+            return _plain(text)
+        try:
+            # JSON writes an emoji as two escapes, which become one character here.
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self.report(line, f"{shown(text)} holds half a character; correct the escape")
+            return text
+
+    def sequence(self, place: Place) -> list[Any]:
+        items: list[Any] = []
+        while not self.parser.check_event(yaml.SequenceEndEvent):
+            items.append(self.value((*place, len(items))))
+        self.parser.get_event()
+        return items
+
+    def mapping(self, place: Place) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        while not self.parser.check_event(yaml.MappingEndEvent):
+            line = self.parser.peek_event().start_mark.line + 1
+            key = self.value((*place, -1))
+            del self.lines[*place, -1]
+            if not isinstance(key, str):
+                cure = (
+                    "use a word" if isinstance(key, (list, dict)) else "put it in quotes"
+                )
+                self.report(line, f"key {shown(key)} is not text; {cure}")
+            elif key in items:
+                first = self.lines[*place, key]
+                self.report(line, f"key {shown(key)} is on line {first} too; remove one")
+            name = str(key)
+            self.lines.setdefault((*place, name), line)
+            value = self.value((*place, name))
+            items.setdefault(name, value)
+        self.parser.get_event()
+        return items
+
+    def report(self, line: int, text: str) -> None:
+        self.problems.append(f"{self.name}:{line}: {text}")
+
+    def report_invalid(self, error: yaml.YAMLError) -> None:
+        if isinstance(error, yaml.MarkedYAMLError):
+            mark = error.problem_mark or error.context_mark
+            tab = "'\\t'" in str(error.problem)
+            cure = "indent with spaces" if tab else "look at its indentation and quotes"
+            line = mark.line + 1 if mark else 1
+            self.report(line, f"not valid YAML: {error.problem or error.context}; {cure}")
+        else:
+            # The reader's: a character that may not be in YAML at all.
+            at = getattr(error, "position", 0)
+            line = self.text.count("\n", 0, at) + 1
+            self.report(line, f"character {self.text[at]!r} is not text; remove it")

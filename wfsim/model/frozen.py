@@ -1,0 +1,52 @@
+"""JSON values that nobody can change: what a step is given and what it leaves behind.
+
+>>> frozen = freeze({"volume": "pv-7", "tags": ["a", 1]})
+>>> frozen["tags"]
+('a', 1)
+>>> frozen["volume"] = "pv-8"
+Traceback (most recent call last):
+TypeError: this mapping is immutable; return a new one as the step's output
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+
+class Frozen(dict[str, Any]):
+    """A ``dict`` that refuses changes; it compares and encodes as any ``dict``."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(
+            "this mapping is immutable; return a new one as the step's output"
+        )
+
+    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = _refuse
+    __ior__ = _refuse  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Frozen, (dict(self),)
+
+
+EMPTY: Mapping[str, Any] = Frozen()
+
+
+def freeze(value: Any) -> Any:
+    """Return *value* with every mapping in it a `Frozen` and every list a tuple."""
+    if isinstance(value, Mapping):
+        return Frozen((key, freeze(item)) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(freeze(item) for item in value)
+    return value
+
+
+def thaw(value: Any) -> Any:
+    """Return a private copy of *value* made of plain dicts and lists."""
+    if isinstance(value, Mapping):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [thaw(item) for item in value]
+    return value

@@ -1,0 +1,337 @@
+"""Flows from a folder of YAML files, one folder per type of resource.
+
+A file ``*_step_group.yaml`` holds a group of steps, every other ``*.yaml`` a flow;
+folders inside are not looked at.  As in the reference, a step whose class is the name
+of a group is replaced by the steps of that group, and so on in turn.
+
+Whatever is wrong is refused here, all of it at once, rather than by a run at night.
+Nothing but the standard library is imported before something is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wfsim.errors import DefinitionError
+from wfsim.model.flow import Flow, Source, Step
+
+if TYPE_CHECKING:
+    from wfsim.model.document import Document
+    from wfsim.model.flow_file import FlowFile, StepItem
+
+GROUP_ENDING = "_step_group.yaml"
+MAX_STEPS = 10_000
+
+
+def load_flows(
+    folder: str | os.PathLike[str], *, classes: Collection[str] | None = None
+) -> dict[str, Flow]:
+    """Return the flows in *folder* by name, in the order of their files.
+
+    With *classes*, every step without a duration or failure of its own must name one
+    of them, with or without its package.  Raises `DefinitionError`.
+    """
+    files = [_read(path) for path in _paths(Path(folder))]
+    groups = [file for file in files if file.is_group]
+    flows = [file for file in files if not file.is_group]
+    if not flows:
+        raise DefinitionError(
+            f"{folder}:1: holds no flow; write one into a file that ends in .yaml"
+        )
+    _refuse_repeated(flows, "flow")
+    expand = _Expansion(groups, classes)
+    expanded = [expand(file) for file in flows]
+    _refuse_problems(files)
+    return {
+        file.name: file.flow(steps) for file, steps in zip(flows, expanded, strict=True)
+    }
+
+
+def load_flow(
+    file: str | os.PathLike[str], *, classes: Collection[str] | None = None
+) -> Flow:
+    """Return the flow in *file*, which may use the groups in the same folder.
+
+    As `load_flows`, but the other flows of the folder and the groups that this one
+    does not use may be wrong.
+    """
+    path = Path(file)
+    if path.name.endswith(GROUP_ENDING):
+        raise DefinitionError(f"{path}:1: is a step group; give the file of a flow")
+    if path.suffix != ".yaml":
+        raise DefinitionError(_rename(path))
+    this = _read(path)
+    near = sorted(path.parent.glob(f"*{GROUP_ENDING}")) if path.is_file() else []
+    groups = [_read(each) for each in near if each.is_file()]
+    expand = _Expansion(groups, classes)
+    steps = expand(this)
+    # A group whose name cannot be read may well be one that is used.
+    used = expand.used_by(this) | {""}
+    _refuse_problems([this, *(group for group in groups if group.name in used)])
+    return this.flow(steps)
+
+
+def flow_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of flow and group files, for editors."""
+    from wfsim.model.flow_file import flow_schema as schema
+
+    return schema()
+
+
+def _paths(folder: Path) -> list[Path]:
+    """Return the files of *folder* that hold flows and groups, in name order."""
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DefinitionError(
+            f"{folder}:1: cannot be read: {why}; give the folder of the flow files"
+        ) from None
+    misnamed = [path for path in files if path.suffix.lower() in (".yml", ".yaml")]
+    problems = [_rename(path) for path in misnamed if path.suffix != ".yaml"]
+    if problems:
+        raise DefinitionError(*problems)
+    return misnamed
+
+
+def _rename(path: Path) -> str:
+    return (
+        f"{path}:1: the reference engine skips this file; rename it to {path.stem}.yaml"
+    )
+
+
+class _Item(NamedTuple):
+    """One item of ``steps`` and where it stands."""
+
+    source: Source
+    step: StepItem
+
+    def problem(self, text: str) -> str:
+        return f"{self.source}: {text}"
+
+
+@dataclass
+class _File:
+    """What one file defines, as far as it can be read, and what is wrong with it."""
+
+    path: str
+    problems: list[str]
+    name: str = ""
+    line: int = 1
+    items: tuple[_Item, ...] = ()
+    content: FlowFile | None = None
+
+    @property
+    def is_group(self) -> bool:
+        return self.path.endswith(GROUP_ENDING)
+
+    def by_line(self) -> list[str]:
+        ahead = len(self.path) + 1
+        return sorted(self.problems, key=lambda text: int(text[ahead:].partition(":")[0]))
+
+    def flow(self, steps: tuple[Step, ...]) -> Flow:
+        if self.content is None:
+            raise DefinitionError(*self.problems)
+        return Flow(
+            self.name,
+            steps,
+            self.content.recover_from_first_step,
+            self.content.retry.value() if self.content.retry else None,
+            self.content.timeout,
+            self.content.deadline,
+            Source(self.path, self.line),
+        )
+
+
+def _read(path: Path) -> _File:
+    from wfsim.model.document import read_document
+    from wfsim.model.flow_file import FlowFile, GroupFile
+    from wfsim.model.validation import validated
+
+    file = _File(str(path), [])
+    try:
+        document = read_document(path)
+    except DefinitionError as error:
+        file.problems += error.problems
+        return file
+    key = "groupName" if file.is_group else "flowName"
+    if _is_misplaced_group(file, document.data):
+        text = f"is a step group; rename the file to {path.stem}{GROUP_ENDING}"
+        file.problems.append(document.problem(("groupName",), text))
+        return file
+    if isinstance(document.data, dict):
+        name = document.data.get(key)
+        file.name = name if isinstance(name, str) else ""
+        file.line = document.line_of((key,))
+        file.items = _items(document)
+    try:
+        content = validated(GroupFile if file.is_group else FlowFile, document)
+        file.content = content if isinstance(content, FlowFile) else None
+    except DefinitionError as error:
+        file.problems += error.problems
+    return file
+
+
+def _is_misplaced_group(file: _File, data: Any) -> bool:
+    named = isinstance(data, dict) and "groupName" in data and "flowName" not in data
+    return named and not file.is_group
+
+
+def _items(document: Document) -> tuple[_Item, ...]:
+    """Return the steps that are well formed: one bad step does not hide the others."""
+    from pydantic import ValidationError
+
+    from wfsim.model.flow_file import StepItem
+
+    found = []
+    steps = document.data.get("steps")
+    for index, step in enumerate(steps if isinstance(steps, list) else ()):
+        source = Source(document.name, document.line_of(("steps", index)))
+        try:
+            found.append(_Item(source, StepItem.model_validate(step)))
+        except ValidationError:
+            continue  # reported with the file it is in
+    return tuple(found)
+
+
+def _refuse_repeated(files: Iterable[_File], what: str) -> dict[str, _File]:
+    """Return *files* by name, with a problem for each whose name is taken."""
+    named: dict[str, _File] = {}
+    for file in files:
+        first = named.setdefault(file.name, file)
+        if file.name and first is not file:
+            file.problems.append(
+                f"{file.path}:{file.line}: {what} {file.name!r} is in "
+                f"{first.path}:{first.line} too; rename one"
+            )
+    named.pop("", None)
+    return named
+
+
+def _refuse_problems(files: Iterable[_File]) -> None:
+    problems = [problem for file in files for problem in file.by_line()]
+    if problems:
+        raise DefinitionError(*problems)
+
+
+class _Expansion:
+    """Turns the items of a file into steps; groups are expanded from the bottom up."""
+
+    def __init__(self, groups: Iterable[_File], classes: Collection[str] | None) -> None:
+        self.groups = _refuse_repeated(groups, "group")
+        self.classes = classes
+        self.expanded: dict[str, tuple[Step, ...]] = {}
+        for name in self.bottom_up():
+            self.expanded[name] = self(self.groups[name])
+
+    def __call__(self, file: _File) -> tuple[Step, ...]:
+        """Return the steps of *file*; what is wrong with them is noted there."""
+        steps: dict[str, Step] = {}
+        for item in file.items:
+            more = self.steps_of(item, file.problems)
+            twice = [step for step in more if step.name in steps]
+            if twice:
+                first, rest = twice[0], len(twice) - 1
+                others = f" (and {rest} more)" if rest else ""
+                file.problems.append(
+                    item.problem(
+                        f"step {first.name!r}{others} is there already, from "
+                        f"{steps[first.name].source}; step names are unique in a flow"
+                    )
+                )
+            steps.update((step.name, step) for step in more)
+            if len(steps) > MAX_STEPS:
+                text = f"more than {MAX_STEPS} steps with this one; split the flow"
+                file.problems.append(item.problem(text))
+                return ()
+        return tuple(steps.values())
+
+    def steps_of(self, item: _Item, problems: list[str]) -> tuple[Step, ...]:
+        step = item.step
+        group = self.group_of(step)
+        if not group:
+            problems.extend(self.unknown_class(item))
+            return (_step(item),)
+        if step.tuned:
+            text = f"{step.tuned[0]!r} means nothing for group {group!r}; write it there"
+            problems.append(item.problem(text))
+        if group not in self.groups:
+            text = f"group {group!r} is not there; {_hint(group, self.groups)}"
+            problems.append(item.problem(text))
+        return self.expanded.get(group, ())
+
+    def group_of(self, step: StepItem) -> str:
+        """Return the group that *step* stands for, or nothing; a group hides a class."""
+        if step.class_name in self.groups:
+            return step.class_name
+        return step.group_name or ""
+
+    def unknown_class(self, item: _Item) -> Iterable[str]:
+        if self.classes is None or item.step.simulated:
+            return
+        name = item.step.class_name or item.step.step_name or ""
+        if name not in self.classes and name.rpartition(".")[2] not in self.classes:
+            known = _hint(name, {*self.classes, *self.groups})
+            yield item.problem(f"class {name!r} is not registered; {known}")
+
+    def used_by(self, file: _File) -> set[str]:
+        """Return the names of the groups that *file* uses, directly or not."""
+        used: set[str] = set()
+        waiting = [file]
+        while waiting:
+            names = {self.group_of(item.step) for item in waiting.pop().items}
+            new = (names & self.groups.keys()) - used
+            used |= new
+            waiting += [self.groups[name] for name in new]
+        return used
+
+    def bottom_up(self) -> list[str]:
+        """Return the names of the groups, each after those that it uses."""
+        uses = {
+            name: [
+                used
+                for item in group.items
+                if (used := self.group_of(item.step)) in self.groups
+            ]
+            for name, group in self.groups.items()
+        }
+        while True:
+            try:
+                return list(TopologicalSorter(uses).static_order())
+            except CycleError as error:
+                cycle = error.args[1][::-1]
+                self.refuse_cycle(cycle)
+                uses[cycle[0]] = [name for name in uses[cycle[0]] if name != cycle[1]]
+
+    def refuse_cycle(self, cycle: list[str]) -> None:
+        group = self.groups[cycle[0]]
+        item = next(i for i in group.items if self.group_of(i.step) == cycle[1])
+        text = (
+            f"group {cycle[0]!r} contains itself: {' -> '.join(cycle)}; break the circle"
+        )
+        group.problems.append(item.problem(text))
+
+
+def _hint(name: str, names: Iterable[str]) -> str:
+    from wfsim.model.document import hint
+
+    return hint(name, names)
+
+
+def _step(item: _Item) -> Step:
+    step = item.step
+    class_name = step.class_name or ""
+    return Step(
+        step.step_name or class_name.rpartition(".")[2] or class_name,
+        class_name,
+        step.retry.value() if step.retry else None,
+        step.timeout,
+        step.duration,
+        step.failure,
+        item.source,
+    )

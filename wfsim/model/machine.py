@@ -1,0 +1,285 @@
+"""The state machine of a kind of resource: which move applies?
+
+>>> def wants_backup(resource):
+...     return "backup" in resource.annotations
+>>> machine = StateMachine("db").stable("Running", "Interrupt").transition(
+...     "Running", "BackingUp", when=wants_backup, run="NightlyBackup"
+... )
+>>> machine.validate(flows=["NightlyBackup"]).edges()[0]
+Edge(source='Running', target='BackingUp', via='check', label='wants_backup')
+>>> machine.stable("Running")
+Traceback (most recent call last):
+wfsim.errors.DefinitionError: db: state 'Running' is registered twice
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple, Self, TypeAlias
+
+from wfsim.errors import DefinitionError
+from wfsim.model.frozen import EMPTY
+from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
+
+INIT = "Init"
+
+
+class Event(NamedTuple):
+    """Why a resource should move, and what the flow should know of it."""
+
+    name: str
+    params: Mapping[str, Any] = EMPTY
+
+
+Check: TypeAlias = Callable[[Resource], Event | bool | None]
+
+
+class Transition(NamedTuple):
+    """From a stable state to another, when *check* says so."""
+
+    source: str
+    target: str
+    check: Check
+
+    def event(self, resource: Resource) -> Event | None:
+        """Return the event that *resource* gives rise to, None if there is none."""
+        answer = self.check(resource)
+        if isinstance(answer, Event):
+            return answer
+        return Event(self.target) if answer else None
+
+
+class Action(NamedTuple):
+    """What an unstable state does: run *flow*, then stand in *then*."""
+
+    state: str
+    flow: str
+    ignore_unfinished: bool = False
+    then: str = RUNNING
+    check: Check | None = None
+
+
+class Edge(NamedTuple):
+    """One arrow of the state graph; *via* is check, done, no event, interrupt or recover."""
+
+    source: str
+    target: str
+    via: str
+    label: str = ""
+
+
+class StateMachine:
+    """The states of one *kind* of resource, built up by chained calls.
+
+    Checks of a stable state are asked in the order of registration and the first
+    event wins.  An empty state is read as ``Creating``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.stable_states: tuple[str, ...] = ()
+        self.actions: dict[str, Action] = {}
+        self.transitions: tuple[Transition, ...] = ()
+        self.ignored: frozenset[str] = frozenset()
+        self.finalizers: dict[str, Callable[..., Any]] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"StateMachine({self.kind!r}, stable={list(self.stable_states)}, "
+            f"unstable={sorted(self.actions)})"
+        )
+
+    def stable(self, *states: str) -> Self:
+        """Register *states* in which nothing runs until a check says so."""
+        for state in states:
+            self._refuse_duplicate(state)
+            self.stable_states += (state,)
+        return self
+
+    def unstable(
+        self,
+        state: str,
+        *,
+        run: str,
+        when: Check | None = None,
+        ignore_unfinished: bool = False,
+        then: str = RUNNING,
+    ) -> Self:
+        """Register *state*, in which the flow *run* is run while *when* has an event.
+
+        *then* is the state written when the flow has completed.  *ignore_unfinished*
+        supersedes an unfinished run of another flow instead of finishing it first.
+        """
+        self._refuse_duplicate(state)
+        self.actions[state] = Action(state, run, ignore_unfinished, then, when)
+        return self
+
+    def transition(
+        self,
+        source: str,
+        target: str,
+        *,
+        when: Check,
+        run: str | None = None,
+        ignore_unfinished: bool = False,
+        then: str = RUNNING,
+    ) -> Self:
+        """Leave *source* for *target* when *when* has an event; *run* registers *target*."""
+        if any((t.source, t.target) == (source, target) for t in self.transitions):
+            raise DefinitionError(
+                f"{self.kind}: transition {source!r} -> {target!r} is registered twice"
+            )
+        if run is not None:
+            self.unstable(
+                target, run=run, when=when, ignore_unfinished=ignore_unfinished, then=then
+            )
+        self.transitions += (Transition(source, target, when),)
+        return self
+
+    def ignore(self, *events: str) -> Self:
+        """Pass over events of these names; later checks are still asked."""
+        self.ignored |= set(events)
+        return self
+
+    def finalizer(self, name: str, release: Callable[..., Any]) -> Self:
+        """Call *release* with a step context before a resource with *name* goes away."""
+        if name in self.finalizers:
+            raise DefinitionError(f"{self.kind}: finalizer {name!r} is registered twice")
+        self.finalizers[name] = release
+        return self
+
+    def is_stable(self, state: str) -> bool:
+        """Whether *state* is one that only a check leaves."""
+        return state in self.stable_states
+
+    def action(self, state: str) -> Action | None:
+        """Return what *state* does, None for a stable or unknown one."""
+        return self.actions.get(state or CREATING)
+
+    def state_running(self, flow: str) -> str | None:
+        """Return the unstable state whose action runs *flow*, None if there is none."""
+        states = (action.state for action in self.actions.values() if action.flow == flow)
+        return next(states, None)
+
+    def events(self, resource: Resource) -> list[tuple[Transition, Event | Exception]]:
+        """Return what the checks of *resource*'s stable state say, up to the first event.
+
+        A check that raises is listed with its exception and does not stop the scan;
+        an ignored event is left out and does not stop it either.
+        """
+        said: list[tuple[Transition, Event | Exception]] = []
+        for transition in self.transitions:
+            if transition.source != resource.state:
+                continue
+            try:
+                event = transition.event(resource)
+            except Exception as error:
+                said.append((transition, error))
+                continue
+            if event is not None and event.name not in self.ignored:
+                said.append((transition, event))
+                break
+        return said
+
+    def entry(self, resource: Resource) -> Event | None:
+        """Ask again, in an unstable state, why the resource is there.
+
+        An action without a check of its own always has a reason.
+        """
+        action = self.action(resource.state)
+        if action is None or action.check is None:
+            return Event(resource.state or CREATING)
+        return Transition("", action.state, action.check).event(resource)
+
+    def validate(self, flows: Collection[str] | None = None) -> Self:
+        """Return itself if every state has a handler and can be reached.
+
+        With *flows*, the flows that actions run must be among them.  Raises
+        `DefinitionError` with one line for each problem.
+        """
+        known = [*self.stable_states, *self.actions]
+        problems = []
+        for transition in self.transitions:
+            source, target = transition.source, transition.target
+            if not self.is_stable(source):
+                problems.append(
+                    f"transition {source!r} -> {target!r} leaves a state that is not "
+                    f"stable{did_you_mean(source, self.stable_states)}"
+                )
+            problems += self._unhandled(target, f"transition from {source!r}", known)
+        for action in self.actions.values():
+            if not self.is_stable(action.then):
+                problems.append(
+                    f"state {action.state!r} ends in {action.then!r}, which is not a "
+                    f"stable state{did_you_mean(action.then, self.stable_states)}"
+                )
+            if flows is not None and action.flow not in flows:
+                problems.append(
+                    f"state {action.state!r} runs the unknown flow "
+                    f"{action.flow!r}{did_you_mean(action.flow, flows)}"
+                )
+        if self.actions and not self.is_stable(INTERRUPT):
+            problems.append(
+                f"a flow may be interrupted, but {INTERRUPT!r} is not registered; "
+                f"add .stable({INTERRUPT!r})"
+            )
+        problems += self._unreachable(known)
+        if problems:
+            raise DefinitionError(*(f"{self.kind}: {problem}" for problem in problems))
+        return self
+
+    def edges(self) -> list[Edge]:
+        """Return every arrow of the state graph, in order of registration."""
+        edges = [
+            Edge(t.source, t.target, "check", _name(t.check)) for t in self.transitions
+        ]
+        for action in self.actions.values():
+            edges.append(Edge(action.state, action.then, "done", action.flow))
+            if action.check is not None and action.then != RUNNING:
+                edges.append(Edge(action.state, RUNNING, "no event"))
+            edges.append(Edge(action.state, INTERRUPT, "interrupt"))
+            edges.append(Edge(INTERRUPT, action.state, "recover"))
+        return edges
+
+    def _refuse_duplicate(self, state: str) -> None:
+        if not state:
+            raise DefinitionError(f"{self.kind}: a state must have a name")
+        if state in self.stable_states or state in self.actions:
+            raise DefinitionError(f"{self.kind}: state {state!r} is registered twice")
+
+    def _unhandled(self, state: str, where: str, known: Collection[str]) -> list[str]:
+        if state in known:
+            return []
+        return [
+            f"{where} goes to the unknown state {state!r}{did_you_mean(state, known)}"
+        ]
+
+    def _unreachable(self, known: Collection[str]) -> list[str]:
+        reached: set[str] = {CREATING, INIT, RUNNING, INTERRUPT}
+        grown = True
+        while grown:
+            more = {
+                e.target
+                for e in self.edges()
+                if e.source in reached and e.via != "recover"
+            }
+            grown = not more <= reached
+            reached |= more
+        return [
+            f"state {state!r} cannot be reached: no transition leads to it"
+            for state in known
+            if state not in reached
+        ]
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the name nearest to *name*, or what there is."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(sorted(known)) or 'none'}"
+
+
+def _name(check: Check | None) -> str:
+    return getattr(check, "__name__", type(check).__name__)

@@ -1,0 +1,348 @@
+"""A memento: all that must survive a restart to carry a run of a flow on.
+
+Mementos are values.  Each transition returns a new one and leaves the old one
+as it was, so a store may keep them by reference and a log may compare them.
+
+>>> from wfsim.model.flow import Flow, Step
+>>> from wfsim.model.resource import Key
+>>> flow = Flow("Create", (Step("InitMeta"), Step("StartPod")))
+>>> run = Memento.new(1, flow, Key("mpd", "default", "mpd-0"), now=0.0)
+>>> run.key, run.status.value
+('1-Create', 'prepared')
+>>> run = run.start_step(0, now=0.0)
+>>> run.steps[0].status.value, run.steps[0].attempts
+('inited', 1)
+>>> run.start_step(0, now=5.0).steps[0].restarts  # a restart found the step half done
+1
+>>> run.complete_step(0, now=2.0, output={"id": 7}).steps[0].output
+{'id': 7}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from wfsim.model.flow import Flow
+from wfsim.model.frozen import EMPTY, Frozen, freeze
+from wfsim.model.resource import Key
+
+CANCELLED = "CANCELLED"
+DEADLINE = "DEADLINE"
+DEFINITION_CHANGED = "DEFINITION_CHANGED"
+MANY_RESTARTS = "MANY_RESTARTS"
+MANY_RETRY = "MANY_RETRY"
+UNKNOWN_FLOW = "UNKNOWN_FLOW"
+UNKNOWN_TASK = "UNKNOWN_TASK"
+
+# A NamedTuple's own constructor is a Python function; this one is not, and a step
+# makes four of them (measured: tests/bench/test_calls.py).
+_new = tuple.__new__
+
+
+class StepStatus(StrEnum):
+    """Where one step of a run stands; the values are those of the reference."""
+
+    PREPARED = "prepared"
+    INITED = "inited"
+    WAITING = "waiting"
+    FAILED = "failed"
+    COMPLETED = "completed"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands; the values are those of the reference, and one of ours."""
+
+    PREPARED = "prepared"
+    RUNNING = "running"
+    WAITING = "waiting"
+    FAILED = "failed"
+    INTERRUPTED = "failedAndCompleted"
+    COMPLETED = "completed"
+    SUPERSEDED = "superseded"
+
+
+FINAL = frozenset({RunStatus.INTERRUPTED, RunStatus.COMPLETED, RunStatus.SUPERSEDED})
+
+
+class StepMemento(NamedTuple):
+    """One step's part of a memento.
+
+    *retries* and *restarts* are what has been used of the two budgets since the run
+    began or was last recovered; *attempts* counts every start and is never reset.
+    Times are seconds of virtual time.
+    """
+
+    name: str
+    status: StepStatus = StepStatus.PREPARED
+    retries: int = 0
+    restarts: int = 0
+    attempts: int = 0
+    started: float | None = None
+    finished: float | None = None
+    output: Mapping[str, Any] = EMPTY
+
+
+class Memento(NamedTuple):
+    """The durable state of one run of a flow.
+
+    *cursor* is the step the last transition was about.  *entered* is the revision at
+    which the resource entered the state that this run serves, *digest* that of the
+    flow it began with, *wake* the time before which a failed run is not tried again
+    and at which a waiting one is asked again.  *owner* is the uid of the resource,
+    *deadline* the time at which the run is interrupted, *extra* what else the text had.
+    """
+
+    key: str
+    resource: Key
+    flow: str
+    status: RunStatus
+    steps: tuple[StepMemento, ...]
+    context: Mapping[str, Any] = EMPTY
+    started: float | None = None
+    finished: float | None = None
+    reason: str = ""
+    error: str = ""
+    retries: int = 0
+    restarts: int = 0
+    cursor: int = 0
+    wake: float | None = None
+    entered: int = -1
+    digest: str = ""
+    owner: str = ""
+    deadline: float | None = None
+    extra: Mapping[str, Any] = EMPTY
+
+    @classmethod
+    def new(
+        cls,
+        number: int,
+        flow: Flow,
+        resource: Key,
+        *,
+        now: float,
+        params: Mapping[str, Any] = EMPTY,
+        entered: int = -1,
+        owner: str = "",
+        deadline: float | None = None,
+    ) -> Memento:
+        """Return the *number*-th run of *resource*, not begun."""
+        key = f"{number}-{flow.name}"
+        context = {
+            "_flowSaveNumberKey": key,
+            "_flowSaveResourceNameKey": f"{resource.name}-workflow",
+            "_flowSaveResourceNameSpaceKey": resource.namespace,
+            "_resourceName": resource.name,
+            "_resourceNameSpace": resource.namespace,
+            **params,
+        }
+        return cls(
+            key,
+            resource,
+            flow.name,
+            RunStatus.PREPARED,
+            tuple(map(StepMemento, flow.names)),
+            freeze(context),
+            started=now,
+            entered=entered,
+            digest=flow.digest,
+            owner=owner,
+            deadline=deadline,
+        )
+
+    @property
+    def number(self) -> int:
+        """Its place among the runs of its resource, from 1."""
+        return int(self.key.partition("-")[0])
+
+    @property
+    def is_final(self) -> bool:
+        """Whether only an operator's recovery may carry it on."""
+        return self.status in FINAL
+
+    @property
+    def step(self) -> StepMemento | None:
+        """The step that the last transition was about; None in an empty flow."""
+        return self.steps[self.cursor] if self.cursor < len(self.steps) else None
+
+    def resume(self, entered: int, digest: str, owner: str = "") -> Memento:
+        """Count one more attempt at an unfinished run; it is stored with what follows.
+
+        As in the reference, a run found failed costs a retry, one found running a
+        restart, and one that was prepared or waiting costs nothing.
+        """
+        retries = self.retries + (self.status is RunStatus.FAILED)
+        restarts = self.restarts + (self.status is RunStatus.RUNNING)
+        return self._replace(
+            retries=retries,
+            restarts=restarts,
+            entered=entered,
+            digest=digest,
+            owner=owner,
+        )
+
+    def start_step(self, index: int, now: float) -> Memento:
+        """Begin step *index*, for the first time or again."""
+        name, status, retries, restarts, attempts, _, _, output = self.steps[index]
+        if status is StepStatus.FAILED:
+            retries += 1
+        elif status is StepStatus.INITED:
+            restarts += 1
+        inited = StepStatus.INITED
+        step = (name, inited, retries, restarts, attempts + 1, now, None, output)
+        return self._with(index, _new(StepMemento, step), RunStatus.RUNNING)
+
+    def complete_step(self, index: int, now: float, output: Mapping[str, Any]) -> Memento:
+        """End step *index* well."""
+        name, _, retries, restarts, attempts, started, _, _ = self.steps[index]
+        done = StepStatus.COMPLETED
+        step = (name, done, retries, restarts, attempts, started, now, output)
+        return self._with(index, _new(StepMemento, step), RunStatus.RUNNING)
+
+    def wait_step(self, index: int, wake: float | None) -> Memento:
+        """Park step *index* until its resource changes, or until *wake*."""
+        step = self.steps[index]._replace(status=StepStatus.WAITING)
+        return self._with(index, step, RunStatus.WAITING, wake=wake)
+
+    def fail_step(self, index: int, now: float, error: str, wake: float) -> Memento:
+        """End step *index* badly, to be tried again at *wake*."""
+        step = self.steps[index]._replace(status=StepStatus.FAILED, finished=now)
+        return self._with(index, step, RunStatus.FAILED, error=error, wake=wake)
+
+    def interrupt(self, index: int, now: float, reason: str, message: str) -> Memento:
+        """End the run at step *index* until an operator recovers it."""
+        stopped = self._replace(
+            status=RunStatus.INTERRUPTED,
+            reason=reason,
+            error=message,
+            cursor=index,
+            wake=None,
+            finished=None,
+        )
+        if index >= len(self.steps):
+            return stopped
+        step = self.steps[index]
+        if step.status in (StepStatus.INITED, StepStatus.WAITING):
+            step = step._replace(status=StepStatus.FAILED, finished=now)
+        return stopped._replace(
+            steps=(*self.steps[:index], step, *self.steps[index + 1 :])
+        )
+
+    def complete(self, now: float) -> Memento:
+        """End the run well."""
+        return self._replace(
+            status=RunStatus.COMPLETED, finished=now, reason="", error="", wake=None
+        )
+
+    def supersede(self, now: float) -> Memento:
+        """End the run because another one has taken its place."""
+        return self._replace(status=RunStatus.SUPERSEDED, finished=now, wake=None)
+
+    def recover(self, from_first_step: bool, deadline: float | None = None) -> Memento:
+        """Make an interrupted run runnable again, with budgets and time anew.
+
+        *from_first_step* runs every step again; else the completed ones stay so.
+        """
+        steps = tuple(
+            step._replace(
+                status=StepStatus.PREPARED if from_first_step else step.status,
+                retries=0,
+                restarts=0,
+            )
+            for step in self.steps
+        )
+        cursor = 0 if from_first_step else self.first_open()
+        return self._replace(
+            status=RunStatus.FAILED,
+            steps=steps,
+            cursor=cursor,
+            wake=None,
+            deadline=deadline,
+        )
+
+    def first_open(self) -> int:
+        """Return the index of the first step not completed."""
+        for index, step in enumerate(self.steps):
+            if step.status is not StepStatus.COMPLETED:
+                return index
+        return len(self.steps)
+
+    def _with(
+        self,
+        index: int,
+        step: StepMemento,
+        status: RunStatus,
+        *,
+        error: str = "",
+        wake: float | None = None,
+    ) -> Memento:
+        steps = self.steps
+        return _new(
+            Memento,
+            (
+                self.key,
+                self.resource,
+                self.flow,
+                status,
+                (*steps[:index], step, *steps[index + 1 :]),
+                self.context,
+                self.started,
+                None,
+                "",
+                error,
+                self.retries,
+                self.restarts,
+                index,
+                wake,
+                self.entered,
+                self.digest,
+                self.owner,
+                self.deadline,
+                self.extra,
+            ),
+        )
+
+    def to_json(self) -> str:
+        """Return its text in the reference format; what was read is written back."""
+        from wfsim.model.memento_json import encode
+
+        return encode(self)
+
+    @classmethod
+    def from_json(cls, key: str, text: str, *, kind: str = "") -> Memento:
+        """Read the *text* kept under *key*; `MementoError` says what is wrong with it.
+
+        The text does not tell the *kind* of the resource, so the caller does.
+        """
+        from wfsim.model.memento_json import decode
+
+        return decode(key, text, kind)
+
+
+class Quarantined(NamedTuple):
+    """A memento's text that cannot be read, kept as it is, and why."""
+
+    key: str
+    resource: Key
+    text: str
+    reason: str
+
+
+__all__ = [
+    "CANCELLED",
+    "DEADLINE",
+    "DEFINITION_CHANGED",
+    "EMPTY",
+    "FINAL",
+    "MANY_RESTARTS",
+    "MANY_RETRY",
+    "UNKNOWN_FLOW",
+    "UNKNOWN_TASK",
+    "Frozen",
+    "Memento",
+    "Quarantined",
+    "RunStatus",
+    "StepMemento",
+    "StepStatus",
+]

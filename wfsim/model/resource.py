@@ -1,0 +1,124 @@
+"""A resource: what a control plane looks after, as one snapshot of it.
+
+>>> orders = Resource("db", "orders", state="Running")
+>>> str(orders.key), orders.cancelled
+('orders', False)
+>>> orders.annotate(cancelled="true").cancelled
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from wfsim.model.frozen import EMPTY, Frozen, freeze
+
+CREATING = "Creating"
+INTERRUPT = "Interrupt"
+RUNNING = "Running"
+
+REASON = "interrupt.reason"
+MESSAGE = "interrupt.message"
+PREVIOUS = "interrupt.previous.status"
+RECOVER = "interrupt.recover"
+CANCEL = "cancelled"
+
+
+class Key(NamedTuple):
+    """What identifies a resource in a store."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        if self.namespace == "default":
+            return self.name
+        return f"{self.namespace}/{self.name}"
+
+
+class Resource(NamedTuple):
+    """One snapshot of a resource; a change is a new snapshot.
+
+    *revision*, *uid* and *entered* are kept by the store: the revision of the last
+    write, the identity that a re-created namesake does not share, and the revision
+    at which the present state was entered.  *deleted* is the virtual time, in
+    seconds, at which deletion was asked for while finalizers held it back.
+    """
+
+    kind: str
+    name: str
+    namespace: str = "default"
+    state: str = ""
+    spec: Mapping[str, Any] = EMPTY
+    status: Mapping[str, Any] = EMPTY
+    annotations: Mapping[str, str] = EMPTY
+    finalizers: tuple[str, ...] = ()
+    deleted: float | None = None
+    event: str = ""
+    uid: str = ""
+    revision: int = 0
+    entered: int = 0
+
+    @property
+    def key(self) -> Key:
+        """What identifies it in a store."""
+        return Key(self.kind, self.namespace, self.name)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether its flows must stop: annotation ``cancelled``, or on its way out."""
+        return self.deleted is not None or self.annotations.get(CANCEL) == "true"
+
+    def annotate(self, *remove: str, **add: str) -> Resource:
+        """Return it without the annotations *remove* and with *add*."""
+        kept = {k: v for k, v in self.annotations.items() if k not in remove}
+        return self._replace(annotations=Frozen(kept | add))
+
+    def edit(
+        self,
+        *,
+        spec: Mapping[str, Any] = EMPTY,
+        status: Mapping[str, Any] = EMPTY,
+        annotations: Mapping[str, str | None] = EMPTY,
+    ) -> Resource:
+        """Return it with keys of *spec*, *status*, *annotations* set; None removes one."""
+        return self._replace(
+            spec=_merge(self.spec, spec),
+            status=_merge(self.status, status),
+            annotations=_merge(self.annotations, annotations),
+        )
+
+    def move(self, state: str, event: str = "") -> Resource:
+        """Return it in *state*, entered because of *event*."""
+        return self._replace(state=state, event=event)
+
+    def interrupt(self, reason: str, message: str) -> Resource:
+        """Return it stopped, with what an operator needs to know to recover it."""
+        notes = {
+            RECOVER: "F",
+            REASON: reason,
+            MESSAGE: message,
+            PREVIOUS: self.state or CREATING,
+        }
+        return self.annotate(**notes).move(INTERRUPT, reason)
+
+    @property
+    def wants_recovery(self) -> bool:
+        """Whether an operator asked to go on from `INTERRUPT`.
+
+        As in the reference, any value but ``F`` counts, an empty one too.
+        """
+        return self.annotations.get(RECOVER, "F") != "F"
+
+    def recover(self, state: str) -> Resource:
+        """Return it back in *state*, without the notes of the interruption."""
+        return self.annotate(RECOVER, REASON, MESSAGE, PREVIOUS).move(state, "recover")
+
+
+def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not new:
+        return old
+    merged = {**old, **freeze(new)}
+    return Frozen((key, value) for key, value in merged.items() if value is not None)

@@ -1,0 +1,1 @@
+"""A cursor over a log, and the widgets that show it."""

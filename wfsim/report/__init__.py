@@ -1,0 +1,1 @@
+"""What a log says: frames, charts and files.  Nothing here runs anything."""

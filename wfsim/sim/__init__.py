@@ -1,0 +1,1 @@
+"""Adapters: the engine on a SimPy clock, over in-memory stores, with faults."""

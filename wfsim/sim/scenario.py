@@ -1,0 +1,190 @@
+"""A scenario: all that a simulation needs besides a seed and faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wfsim.engine.hooks import Hooks
+from wfsim.engine.ports import StepFunction
+from wfsim.engine.reconciler import Migration
+from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
+from wfsim.errors import DefinitionError
+from wfsim.model.duration import Duration
+from wfsim.model.flow import Flow, Step
+from wfsim.model.frozen import EMPTY
+from wfsim.model.machine import StateMachine, did_you_mean
+from wfsim.model.policy import Policy
+from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
+from wfsim.sim.world import World
+
+
+class Scenario:
+    """Resources, their state machine, its flows, the steps' code and the fake world.
+
+    *flows* is a folder of flow files, or flows.  *world* makes the fake world anew for
+    each simulation.  A step that has neither code nor a duration is an error.
+    *horizon* is the virtual second at which a simulation stops whatever goes on, *lag*
+    the age in seconds of what controllers read from their cache.
+    Raises `DefinitionError` naming every problem.
+    """
+
+    def __init__(
+        self,
+        resources: Iterable[Resource],
+        machine: StateMachine | Iterable[StateMachine],
+        flows: str | Path | Iterable[Flow],
+        steps: Iterable[Callable[..., Any]] = (),
+        *,
+        world: Callable[[], World] | None = None,
+        policy: Policy | None = None,
+        hooks: Iterable[Hooks] = (),
+        migrations: Mapping[str, Migration] = EMPTY,
+        title: str = "",
+        horizon: float = 7 * 86400.0,
+        lag: float = 0.0,
+    ) -> None:
+        self.resources = tuple(resources)
+        machines = [machine] if isinstance(machine, StateMachine) else list(machine)
+        self.machines = {item.kind: item for item in machines}
+        self.steps = StepRegistry(steps)
+        self.flows = _flows(flows, self.steps)
+        self.world = world
+        self.policy = policy or Policy()
+        self.hooks = tuple(hooks)
+        self.migrations = migrations
+        self.title = title or ", ".join(sorted(self.flows))
+        self.horizon = horizon
+        self.lag = lag
+        problems = _unknown_steps(self.flows.values(), self.steps)
+        for item in machines:
+            try:
+                item.validate(self.flows)
+            except DefinitionError as error:
+                problems += error.problems
+        problems += _bad_resources(self.resources, self.machines)
+        if problems:
+            raise DefinitionError(*problems)
+
+    def __repr__(self) -> str:
+        names = ", ".join(str(resource.key) for resource in self.resources)
+        return f"<Scenario {self.title}: {names}>"
+
+    @classmethod
+    def of_flow(
+        cls,
+        file: str | Path,
+        *,
+        steps: Iterable[Callable[..., Any]] = (),
+        duration: float | Mapping[str, Any] | Duration = DEFAULT_DURATION,
+        failure: float = 0.0,
+        resource: str = "resource-0",
+        policy: Policy | None = None,
+    ) -> Scenario:
+        """Return a scenario that runs the flow of *file* once, on one resource.
+
+        A step without code takes the duration and failure probability of its file, or
+        *duration* (seconds, or what `Duration.parse` reads) and *failure*.
+        """
+        from wfsim.model.loading import load_flow
+
+        if not 0.0 <= failure <= 1.0:
+            raise DefinitionError(
+                f"failure is a probability from 0 to 1, not {failure!r}"
+            )
+        try:
+            drawn = Duration.parse(duration)
+        except ValueError as error:
+            raise DefinitionError(f"duration: {error}") from error
+        flow = load_flow(file)
+        registry = StepRegistry(steps)
+        filled = tuple(
+            step if step.class_name in registry else _filled(step, drawn, failure)
+            for step in flow.steps
+        )
+        machine = (
+            StateMachine("resource")
+            .stable(RUNNING, INTERRUPT)
+            .unstable(CREATING, run=flow.name)
+        )
+        return cls(
+            resources=[Resource("resource", resource)],
+            machine=machine,
+            flows=[replace(flow, steps=filled)],
+            steps=steps,
+            policy=policy or Policy(),
+            title=flow.name,
+        )
+
+    def bodies(self) -> Mapping[str, StepFunction]:
+        """Return the effect of every class name that a flow uses."""
+        names = {step.class_name for flow in self.flows.values() for step in flow.steps}
+        steps = self.steps
+        return {name: steps[name] if name in steps else timed for name in sorted(names)}
+
+    def meta(self) -> dict[str, Any]:
+        """Return what a log says of where it comes from."""
+        return {
+            "title": self.title,
+            "edges": {
+                kind: [list(edge) for edge in machine.edges()]
+                for kind, machine in sorted(self.machines.items())
+            },
+            "flows": {
+                name: list(flow.names) for name, flow in sorted(self.flows.items())
+            },
+        }
+
+
+def _filled(step: Step, duration: Duration, failure: float) -> Step:
+    return replace(
+        step,
+        duration=step.duration or duration,
+        failure=failure if step.failure is None else step.failure,
+    )
+
+
+def _flows(flows: str | Path | Iterable[Flow], steps: StepRegistry) -> dict[str, Flow]:
+    if isinstance(flows, (str, Path)):
+        from wfsim.model.loading import load_flows
+
+        return load_flows(flows, classes=steps)
+    found: dict[str, Flow] = {}
+    for flow in flows:
+        if flow.name in found:
+            raise DefinitionError(f"two flows are called {flow.name!r}")
+        found[flow.name] = flow
+    return found
+
+
+def _unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
+    return [
+        f"{step.source}: step {step.name!r} of flow {flow.name!r}: the class "
+        f"{step.class_name!r} has no code and no duration{did_you_mean(step.class_name, steps)}"
+        for flow in flows
+        for step in flow.steps
+        if step.class_name not in steps and step.duration is None and step.failure is None
+    ]
+
+
+def _bad_resources(
+    resources: Iterable[Resource], machines: Mapping[str, StateMachine]
+) -> list[str]:
+    problems, seen = [], set()
+    for resource in resources:
+        name = str(resource.key)
+        if name in seen:
+            problems.append(
+                f"two resources are called {name!r}; a log could not tell them apart"
+            )
+        seen.add(name)
+        if resource.kind not in machines:
+            near = did_you_mean(resource.kind, machines)
+            problems.append(
+                f"{name}: no state machine for the kind {resource.kind!r}{near}"
+            )
+    if not seen:
+        problems.append("a scenario needs at least one resource")
+    return problems

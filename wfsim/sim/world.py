@@ -1,0 +1,127 @@
+"""Fake resources as data: what is, and what is about to be.
+
+A world keeps its state in plain attributes and what it has begun in a list of
+pending completions, never inside a generator.  So it can be copied, compared, and
+go on from a copy; and it goes on when the controller that asked for something dies.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
+
+from wfsim.engine.controller import next_tick
+from wfsim.engine.ports import Clock, Draws, Effect
+from wfsim.errors import UsageError
+
+
+class Completion(NamedTuple):
+    """At *due* (seconds of virtual time) the method *action* is called with *args*."""
+
+    due: float
+    number: int
+    action: str
+    args: tuple[Any, ...]
+
+
+class World:
+    """Base class of fake worlds; attributes without an underscore are its state."""
+
+    def __init__(self) -> None:
+        self.pending: list[Completion] = []
+        self._numbers = 0
+        self._clock: Clock | None = None
+        self._draws: Draws | None = None
+        self._waiting: list[Any] = []
+
+    def attach(self, clock: Clock, draws: Draws) -> None:
+        """Live on *clock* from now on; what is pending is due as it was."""
+        self._clock, self._draws = clock, draws
+        for completion in self.pending:
+            self._schedule(completion)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock it lives on; `UsageError` before it lives on one."""
+        if self._clock is None:
+            raise UsageError("this world has no clock yet; give it to a Simulation")
+        return self._clock
+
+    def state(self) -> dict[str, Any]:
+        """Return a private copy of what is, without what is pending."""
+        public = {k: v for k, v in vars(self).items() if k[0] != "_" and k != "pending"}
+        return copy.deepcopy(public)
+
+    def copy(self) -> Self:
+        """Return a world of the same state and pending completions, on no clock."""
+        twin = copy.copy(self)
+        for name, value in vars(self).items():
+            if name[0] != "_":
+                setattr(twin, name, copy.deepcopy(value))
+        twin._clock, twin._draws, twin._waiting = None, None, []
+        return twin
+
+    def draw(self, *purpose: str | int) -> float:
+        """Return a number in [0, 1) that depends on the seed and *purpose* alone."""
+        if self._draws is None:
+            raise UsageError("this world has no seed yet; give it to a Simulation")
+        return self._draws.uniform("world", *purpose)
+
+    def later(self, delay: float, action: str, *args: Any) -> None:
+        """Call the method *action* with *args* after *delay* seconds, come what may."""
+        self._numbers += 1
+        completion = Completion(self.clock.now + delay, self._numbers, action, args)
+        self.pending.append(completion)
+        self._schedule(completion)
+
+    def changed(self) -> None:
+        """Wake whoever waits in `until`; every method that changes something ends so."""
+        waiting, self._waiting = self._waiting, []
+        for event in waiting:
+            if not event.triggered:
+                event.succeed()
+
+    def until(
+        self,
+        condition: Callable[[], bool],
+        *,
+        every: float = 0.0,
+        timeout: float | None = None,
+        what: str = "condition",
+    ) -> Effect[None]:
+        """Wait until *condition* holds, as seen by a poll *every* so many seconds.
+
+        The polls are computed, not made.  Raises `TimeoutError` naming *what* after
+        *timeout* seconds.
+        """
+        clock = self.clock
+        began = clock.now
+        while not condition():
+            if timeout is not None and clock.now - began >= timeout:
+                raise TimeoutError(f"{what}: not within {timeout:g} s")
+            event = clock.event()
+            self._waiting.append(event)
+            if timeout is not None:
+                self._wake_at(began + timeout, event)
+            yield event
+            tick = next_tick(clock.now, began, every)
+            if timeout is not None:
+                tick = min(tick, began + timeout)
+            if tick > clock.now:
+                yield clock.timeout(tick - clock.now)
+
+    def _wake_at(self, time: float, event: Any) -> None:
+        def wake() -> None:
+            if not event.triggered:
+                event.succeed()
+
+        self.clock.call(max(time - self.clock.now, 0.0), wake)
+
+    def _schedule(self, completion: Completion) -> None:
+        def complete() -> None:
+            self.pending.remove(completion)
+            getattr(self, completion.action)(*completion.args)
+            self.changed()
+
+        self.clock.call(max(completion.due - self.clock.now, 0.0), complete)
