@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from wfsim.errors import DefinitionError
 from wfsim.model.document import (
@@ -335,4 +335,7 @@ def test_any_pydantic_model_may_be_checked():
     assert refusals("- 1\n", Plain) == ["p.yaml:1: the file must be a mapping, got [1]"]
     assert refusals("mode: 3\n", Plain) == [
         "p.yaml:1: 'mode' must be text, got 3; put it in quotes"
+    ]
+    assert refusals("- mode: a\n- 3\n", RootModel[list[Plain]]) == [
+        "p.yaml:2: item 2 must be a mapping, got 3"
     ]

@@ -263,8 +263,8 @@ steps:
         "add className, stepName or groupName",
         "flows/b.yaml:1: flow 'A' is in flows/a.yaml:1 too; rename one",
         "flows/c.yaml:1: the file must be a mapping, got ['x']",
-        "flows/d.yaml:2: not valid YAML: expected ',' or '}', but got '<stream end>'; "
-        "look at its indentation and quotes",
+        "flows/d.yaml:1: not valid YAML: expected the node content, "
+        "but found '<stream end>'; look at its indentation and quotes",
         "flows/h_step_group.yaml:2: 'steps' has too few items; it takes 1 or more",
     ]
 
@@ -436,11 +436,15 @@ def test_a_file_that_the_reference_would_skip_is_refused(folder):
     write(folder, a=flow_of("stepName: X"))
     (folder / "b.yml").write_text(flow_of("stepName: X", name="B"))
     (folder / "c.YAML").write_text(flow_of("stepName: X", name="C"))
+    write(folder, d="3")
     told = [
         "flows/b.yml:1: the reference engine skips this file; rename it to b.yaml",
         "flows/c.YAML:1: the reference engine skips this file; rename it to c.yaml",
     ]
-    assert refusals(load_flows, folder) == told
+    assert refusals(load_flows, folder) == [
+        *told,
+        "flows/d.yaml:1: the file must be a mapping, got 3",
+    ]
     assert refusals(load_flow, "flows/b.yml") == told[:1]
 
 
@@ -455,6 +459,11 @@ def test_a_folder_without_flows_is_refused(folder):
     write(folder, g_step_group=group_of("G", "stepName: Y"))
     assert refusals(load_flows, folder) == [
         "flows:1: holds no flow; write one into a file that ends in .yaml"
+    ]
+    write(folder, g_step_group=group_of("G", "3"))
+    assert refusals(load_flows, folder) == [
+        "flows/g_step_group.yaml:3: item 1 of 'steps' must be a mapping, got 3",
+        "flows:1: holds no flow; write one into a file that ends in .yaml",
     ]
 
 

@@ -137,6 +137,8 @@ def _from_percentiles(params: Any) -> Duration:
     if p == q or a > b:
         raise ValueError("the higher percentile must have the longer time")
     zp, zq = _NORMAL.inv_cdf(p), _NORMAL.inv_cdf(q)
+    if zp == zq:
+        raise ValueError("the two percentiles are too near to each other")
     sigma = (math.log(b) - math.log(a)) / (zq - zp)
     return Duration("lognormal", (math.log(a) - sigma * zp, sigma))
 

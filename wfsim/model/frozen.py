@@ -36,11 +36,16 @@ EMPTY: Mapping[str, Any] = Frozen()
 
 def freeze(value: Any) -> Any:
     """Return *value* with every mapping in it a `Frozen` and every list a tuple."""
-    if isinstance(value, Mapping):
-        return Frozen((key, freeze(item)) for key, item in value.items())
+    if type(value) in _ATOMS:
+        return value
+    if isinstance(value, (dict, Mapping)):
+        return Frozen({key: freeze(item) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
         return tuple(freeze(item) for item in value)
     return value
+
+
+_ATOMS = frozenset({str, int, float, bool, type(None)})
 
 
 def thaw(value: Any) -> Any:

@@ -40,9 +40,8 @@ def load_flows(
     groups = [file for file in files if file.is_group]
     flows = [file for file in files if not file.is_group]
     if not flows:
-        raise DefinitionError(
-            f"{folder}:1: holds no flow; write one into a file that ends in .yaml"
-        )
+        text = f"{folder}:1: holds no flow; write one into a file that ends in .yaml"
+        files.append(_File(str(folder), [text]))
     _refuse_repeated(flows, "flow")
     expand = _Expansion(groups, classes)
     expanded = [expand(file) for file in flows]
@@ -63,11 +62,10 @@ def load_flow(
     path = Path(file)
     if path.name.endswith(GROUP_ENDING):
         raise DefinitionError(f"{path}:1: is a step group; give the file of a flow")
-    if path.suffix != ".yaml":
-        raise DefinitionError(_rename(path))
     this = _read(path)
-    near = sorted(path.parent.glob(f"*{GROUP_ENDING}")) if path.is_file() else []
-    groups = [_read(each) for each in near if each.is_file()]
+    # Unlike Path.is_file, this one never raises.
+    near = path.parent.glob(f"*{GROUP_ENDING}") if os.path.isfile(path) else ()
+    groups = [_read(each) for each in sorted(near) if os.path.isfile(each)]
     expand = _Expansion(groups, classes)
     steps = expand(this)
     # A group whose name cannot be read may well be one that is used.
@@ -87,22 +85,13 @@ def _paths(folder: Path) -> list[Path]:
     """Return the files of *folder* that hold flows and groups, in name order."""
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file())
+        # The reference passes over .yml in silence; here it is read, and refused.
+        return [path for path in files if path.suffix.lower() in (".yaml", ".yml")]
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise DefinitionError(
             f"{folder}:1: cannot be read: {why}; give the folder of the flow files"
         ) from None
-    misnamed = [path for path in files if path.suffix.lower() in (".yml", ".yaml")]
-    problems = [_rename(path) for path in misnamed if path.suffix != ".yaml"]
-    if problems:
-        raise DefinitionError(*problems)
-    return misnamed
-
-
-def _rename(path: Path) -> str:
-    return (
-        f"{path}:1: the reference engine skips this file; rename it to {path.stem}.yaml"
-    )
 
 
 class _Item(NamedTuple):
@@ -135,8 +124,7 @@ class _File:
         return sorted(self.problems, key=lambda text: int(text[ahead:].partition(":")[0]))
 
     def flow(self, steps: tuple[Step, ...]) -> Flow:
-        if self.content is None:
-            raise DefinitionError(*self.problems)
+        assert self.content is not None, "a file without a problem has its content"
         return Flow(
             self.name,
             steps,
@@ -154,6 +142,10 @@ def _read(path: Path) -> _File:
     from wfsim.model.validation import validated
 
     file = _File(str(path), [])
+    if path.suffix != ".yaml":
+        text = f"the reference engine skips this file; rename it to {path.stem}.yaml"
+        file.problems.append(f"{path}:1: {text}")
+        return file
     try:
         document = read_document(path)
     except DefinitionError as error:

@@ -69,7 +69,9 @@ class Resource(NamedTuple):
     @property
     def cancelled(self) -> bool:
         """Whether its flows must stop: annotation ``cancelled``, or on its way out."""
-        return self.deleted is not None or self.annotations.get(CANCEL) == "true"
+        return self.deleted is not None or (
+            CANCEL in self.annotations and self.annotations[CANCEL] == "true"
+        )
 
     def annotate(self, *remove: str, **add: str) -> Resource:
         """Return it without the annotations *remove* and with *add*."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import simpy
@@ -22,6 +24,14 @@ class _Throw(Interruption):
 
 
 class _More(simpy.Environment):
+    # In C, where SimPy's own property and descriptor are Python calls: a step asks for
+    # the time five times and for a timeout once (tests/bench/test_calls.py).
+    now = property(attrgetter("_now"))  # type: ignore[assignment]
+
+    def _quicken(self) -> None:
+        self.timeout = MethodType(Timeout, self)
+        self.process = MethodType(simpy.Process, self)
+
     def throw(self, process: simpy.Process, exception: BaseException) -> None:
         """Raise *exception* where *process* waits; a finished process is left alone."""
         if process is self.active_process:
@@ -63,12 +73,17 @@ class _More(simpy.Environment):
 class VirtualClock(_More):
     """Time that jumps from event to event."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._quicken()
+
 
 class WallClock(_More, RealtimeEnvironment):
     """Time that passes: one virtual second takes *factor* seconds."""
 
     def __init__(self, factor: float = 1.0) -> None:
         super().__init__(factor=factor, strict=False)
+        self._quicken()
 
 
 def _nothing() -> None:

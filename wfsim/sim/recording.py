@@ -20,15 +20,16 @@ class Recorder:
         self.log = log
         self._clock = clock
         self._records = log.records
+        self._append = log.records.append
         self._names: dict[Key, str] = {}
 
     def memento(self, before: Memento | None, after: Memento) -> None:
         """Record that *after* took the place of *before*."""
         kind = run_kind(before, after)
-        key = after.resource
-        name = self._names.get(key)
-        if name is None:
-            name = self._names[key] = str(key)
+        try:
+            name = self._names[after.resource]
+        except KeyError:
+            name = self._names[after.resource] = str(after.resource)
         step, attempt = "", 0
         if kind not in _OF_THE_RUN and after.cursor < len(after.steps):
             at = after.steps[after.cursor]
@@ -36,20 +37,9 @@ class Recorder:
         text = after.error
         if after.reason:
             text = f"{after.reason}: {text}" if text else after.reason
-        records = self._records
-        row = (
-            len(records),
-            self._clock.now,
-            kind,
-            name,
-            after.key,
-            after.flow,
-            step,
-            attempt,
-            text,
-            after,
-        )
-        records.append(_new(Record, row))
+        seq, now = len(self._records), self._clock.now
+        row = (seq, now, kind, name, after.key, after.flow, step, attempt, text, after)
+        self._append(_new(Record, row))
 
     def removed(self, entry: Memento | Quarantined) -> None:
         """Record that *entry* was forgotten."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from wfsim.errors import AlreadyExists, Conflict, Fenced, MementoError, NotFound
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.resource import Key, Resource
 
-Tokens = dict[Key, int]
+Tokens = defaultdict[Key, int]
 
 
 class InMemoryResources:
@@ -160,26 +161,24 @@ class InMemoryMementos:
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        self._entries: dict[Key, dict[str, Memento | Quarantined]] = {}
+        self._entries: defaultdict[Key, dict[str, Any]] = defaultdict(dict)
         self.on_save: tuple[Callable[[Memento | None, Memento], None], ...] = ()
         self.on_remove: tuple[Callable[[Memento | Quarantined], None], ...] = ()
         self.on_quarantine: tuple[Callable[[Quarantined], None], ...] = ()
 
     def save(self, memento: Memento, token: int) -> Nothing:
         """Keep *memento* under its key, in place of an older one, or raise `Fenced`."""
-        key = memento.resource
-        if token < self._tokens.get(key, 0):
+        # The hottest lines of all: subscripts, since a call to get() costs more.
+        key, run = memento.resource, memento.key
+        if token < self._tokens[key]:
             refuse_old(token, key, self._tokens)
-        runs = self._entries.get(key)
-        if runs is None:
-            runs = self._entries[key] = {}
-        before = runs.get(memento.key)
+        runs = self._entries[key]
+        before = runs[run] if run in runs else None  # noqa: SIM401
         if before == memento:
             return ()
-        runs[memento.key] = memento
-        known = before if isinstance(before, Memento) else None
+        runs[run] = memento
         for listener in self.on_save:
-            listener(known, memento)
+            listener(before, memento)
         return ()
 
     def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
@@ -249,7 +248,7 @@ class InMemoryLeases:
         self._clock = clock
         self._length = length
         self._renew = renew
-        self.tokens: Tokens = {}
+        self.tokens: Tokens = defaultdict(int)
         self._held: dict[Key, tuple[str, int, float]] = {}
         self._waiting: dict[Key, list[Callable[[], None]]] = {}
         self._still: set[str] = set()

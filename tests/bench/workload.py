@@ -1,0 +1,104 @@
+"""Workload W: instances of a seven-step flow, by wfsim and by hand on raw SimPy.
+
+Steps are exponential with mean 5 s; each attempt fails with p = 0.05 and is tried
+again 10 s later, three times at most; arrivals are Poisson, one a second on average.
+What comes out is a DataFrame with a row for each attempt.  The theory says that an
+instance takes 7 * (5 * 1.052625 + 10 * 0.052625) = 40.525 s on average.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from functools import partial
+
+import pandas as pd
+import simpy
+
+import wfsim
+
+STEPS = tuple(f"S{index}" for index in range(7))
+P, MEAN, DELAY, RETRIES = 0.05, 5.0, 10.0, 3
+THEORY = 7 * (MEAN * (1 + P + P**2 + P**3) + DELAY * (P + P**2 + P**3))
+
+
+def arrivals(instances, seed):
+    stream, time = random.Random(seed), 0.0
+    for _ in range(instances):
+        time += stream.expovariate(1.0)
+        yield time
+
+
+def by_hand(instances, seed):
+    """Return the rows that a careful SimPy user would write down."""
+    environment = simpy.Environment()
+    stream = random.Random(seed + 1)
+    rows = []
+
+    def instance(name, arrival):
+        yield environment.timeout(arrival)
+        for step in STEPS:
+            for attempt in range(1, RETRIES + 2):
+                start = environment.now
+                yield environment.timeout(stream.expovariate(1.0 / MEAN))
+                failed = stream.random() < P
+                rows.append((name, step, attempt, start, environment.now, failed))
+                if not failed:
+                    break
+                yield environment.timeout(DELAY)
+
+    for index, arrival in enumerate(arrivals(instances, seed)):
+        environment.process(instance(f"r{index}", arrival))
+    environment.run()
+    return pd.DataFrame(rows, columns=["run", "step", "attempt", "start", "end", "failed"])
+
+
+def step(name):
+    def body(context):
+        yield context.clock.timeout(-MEAN * math.log1p(-context.draw("duration")))
+        if context.draw("failure") < P:
+            raise wfsim.StepFailed("by chance")
+
+    body.__name__ = name
+    return body
+
+
+def scenario():
+    """Return the flow on one resource; the others arrive in the course of time."""
+    flow = wfsim.Flow(
+        "W",
+        tuple(map(wfsim.Step, STEPS)),
+        retry=wfsim.Retry(limit=RETRIES, delay=DELAY),
+    )
+    machine = (
+        wfsim.StateMachine("w").stable("Running", "Interrupt").unstable("Creating", run="W")
+    )
+    return wfsim.Scenario(
+        [wfsim.Resource("w", "first")],
+        machine,
+        [flow],
+        map(step, STEPS),
+        policy=wfsim.Policy(workers=10**9),
+    )
+
+
+def simulation(instances, seed, faults=()):
+    """Return a simulation at second 0, its instances still to arrive."""
+    made = wfsim.Simulation(scenario(), seed=seed, faults=faults)
+    made.step()
+    for index, arrival in enumerate(arrivals(instances - 1, seed)):
+        resource = wfsim.Resource("w", f"r{index}")
+        made.clock.call(arrival, partial(made.create, resource))
+    return made
+
+
+def by_wfsim(instances, seed):
+    """Return the attempts, everything on: mementos, log, cancel checks, leases."""
+    return wfsim.tables.steps(simulation(instances, seed).run())
+
+
+def latencies(frame):
+    """Return how long each instance took, from its first start to its last end."""
+    names = "resource" if "resource" in frame else "run"
+    grouped = frame.groupby(names, observed=True)
+    return grouped["end"].max() - grouped["start"].min()

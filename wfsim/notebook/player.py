@@ -1,0 +1,233 @@
+"""A cursor over a log: what was so after each record, forwards and backwards.
+
+The cursor stands after a record, or before the first.  Everything a player shows is
+computed from the log alone, so a log read from a file can be played as well.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from wfsim.errors import UsageError
+from wfsim.model.log import EventLog, Snapshot
+from wfsim.model.machine import Edge
+from wfsim.model.memento import Memento, StepMemento
+from wfsim.model.memento_json import to_dict
+from wfsim.model.record import Kind, Record
+from wfsim.model.resource import Resource
+
+STRIDE = 256
+"""A snapshot is kept after so many records: going back folds at most that many again."""
+
+
+class Change(NamedTuple):
+    """One value in a memento's text that differs; None stands for "not there"."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+class Player:
+    """A cursor over *log*.
+
+    >>> from wfsim.model.record import Kind, Record
+    >>> log = EventLog([Record(0, 0.0, Kind.CONTROLLER_STARTED), Record(1, 2.5, Kind.STEP_LOG)])
+    >>> player = Player(log)
+    >>> player
+    <Player before the first of 2 records>
+    >>> player.step(), player.step(), player.step()
+    (<Record #0 0.000 s controller.started >, <Record #1 2.500 s step.log >, None)
+    >>> player.back(), player.seek(time=2.0)
+    (<Record #0 0.000 s controller.started >, <Record #0 0.000 s controller.started >)
+    >>> player.position, player.state.time
+    (1, 0.0)
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self._position = 0
+        self._kept = [Snapshot(0.0, {}, {})]
+        self._state: Snapshot | None = self._kept[0]
+
+    def __len__(self) -> int:
+        return len(self.log)
+
+    def __repr__(self) -> str:
+        if self.record is None:
+            return f"<Player before the first of {len(self)} records>"
+        return f"<Player at {self._position} of {len(self)}: {self.record}>"
+
+    # -- moving ------------------------------------------------------------------
+
+    def step(self) -> Record | None:
+        """Move to the next record and return it; None at the end, where it stays."""
+        if self._position == len(self):
+            return None
+        self._move(self._position + 1)
+        return self.record
+
+    def back(self) -> Record | None:
+        """Move to the record before and return it; None when there is none before."""
+        if self._position:
+            self._move(self._position - 1)
+        return self.record
+
+    def seek(
+        self, record: Record | int | None = None, *, time: float | None = None
+    ) -> Record | None:
+        """Move to *record*, or to the last one at or before *time* (seconds).
+
+        A number is an index as in ``log[number]``.  With neither, and with a time
+        before the first record, the cursor is put before the first.  Returns the
+        record at the cursor.  Raises `UsageError` for what is not in the log.
+        """
+        if time is not None:
+            if record is not None:
+                raise UsageError("seek: give a record or a time, not both")
+            self._move(bisect_right(self.log.records, time, key=lambda r: r.time))
+        elif record is None:
+            self._move(0)
+        else:
+            self._move(self._index(record) + 1)
+        return self.record
+
+    def _index(self, record: Record | int) -> int:
+        count = len(self)
+        if isinstance(record, Record):
+            records = self.log.records
+            index = bisect_left(records, record.seq, key=lambda r: r.seq)
+            if index < count and records[index] == record:
+                return index
+            raise UsageError(f"seek: {record!r} is not in this log")
+        if not -count <= record < count:
+            raise UsageError(f"seek: no record {record} in a log of {count} records")
+        return record % count
+
+    def _move(self, position: int) -> None:
+        if position != self._position:
+            self._position, self._state = position, None
+
+    # -- looking -----------------------------------------------------------------
+
+    @property
+    def position(self) -> int:
+        """How many records the cursor has behind it: 0 before the first."""
+        return self._position
+
+    @property
+    def record(self) -> Record | None:
+        """The record at the cursor; None before the first."""
+        return self.log.records[self._position - 1] if self._position else None
+
+    @property
+    def time(self) -> float:
+        """The virtual time at the cursor, in seconds."""
+        return self.record.time if self.record else 0.0
+
+    @property
+    def state(self) -> Snapshot:
+        """What was durable at the cursor, as `EventLog.fold` of all up to it gives it."""
+        if self._state is None:
+            self._state = self._fold(self._position)
+        return self._state
+
+    @property
+    def resource(self) -> Resource | None:
+        """The resource that the record at the cursor, or else the last one, is about."""
+        return self.state.resources.get(self._subject())
+
+    @property
+    def memento(self) -> Memento | None:
+        """The run that the record at the cursor is about.
+
+        If it is about none: the newest run of `resource`; None if that has none.
+        """
+        subject, mementos = self._subject(), self.state.mementos
+        if self.record and self.record.run:
+            return mementos.get((subject, self.record.run))
+        runs = [memento for (name, _), memento in mementos.items() if name == subject]
+        return max(runs, key=lambda run: run.number, default=None)
+
+    @property
+    def steps(self) -> tuple[StepMemento, ...]:
+        """The steps of `memento`: name, status, attempts and times at the cursor."""
+        return self.memento.steps if self.memento else ()
+
+    @property
+    def memento_changes(self) -> tuple[Change, ...]:
+        """What the record at the cursor changed in the text of `memento`.
+
+        A path names keys and positions: ``runningSteps.1.stepStatus``.  Empty if the
+        record wrote no memento.
+        """
+        record = self.record
+        if record is None or not isinstance(record.value, Memento):
+            return ()
+        before = self._fold(self._position - 1).mementos.get(
+            (record.resource, record.run)
+        )
+        old = flat(to_dict(before)) if before else {}
+        new = flat(to_dict(record.value))
+        return tuple(
+            Change(path, old.get(path), new.get(path))
+            for path in dict.fromkeys((*new, *old))
+            if json.dumps(old.get(path)) != json.dumps(new.get(path))
+        )
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """The arrows of the state graph of `resource`; empty if the log has none."""
+        graphs: Mapping[str, Any] = self.log.meta.get("edges", {})
+        if self.resource is not None:
+            return tuple(Edge(*edge) for edge in graphs.get(self.resource.kind, ()))
+        return tuple(Edge(*edge) for edges in graphs.values() for edge in edges)
+
+    def _subject(self) -> str:
+        """The name of the resource that was last spoken of."""
+        records = self.log.records
+        for index in range(self._position - 1, -1, -1):
+            if records[index].resource:
+                return records[index].resource
+        return ""
+
+    # -- folding -----------------------------------------------------------------
+
+    def _fold(self, position: int) -> Snapshot:
+        """Fold from the last snapshot kept before *position*, keeping new ones."""
+        while len(self._kept) <= position // STRIDE:
+            reached = len(self._kept) * STRIDE
+            self._kept.append(self._after(self._kept[-1], reached - STRIDE, reached))
+        kept = position // STRIDE
+        return self._after(self._kept[kept], kept * STRIDE, position)
+
+    def _after(self, base: Snapshot, first: int, last: int) -> Snapshot:
+        """Return *base* with the records from *first* up to *last* applied."""
+        if first == last:
+            return base
+        resources, mementos = dict(base.resources), dict(base.mementos)
+        records = self.log.records[first:last]
+        for record in records:
+            if record.kind is Kind.RESOURCE_DELETED:
+                resources.pop(record.resource, None)
+            elif record.kind is Kind.RUN_PRUNED:
+                mementos.pop((record.resource, record.run), None)
+            elif isinstance(record.value, Memento):
+                mementos[record.resource, record.run] = record.value
+            elif isinstance(record.value, Resource):
+                resources[record.resource] = record.value
+        return Snapshot(records[-1].time, resources, mementos)
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return the leaves of a JSON *value* by path; what is empty is a leaf too."""
+    if not isinstance(value, (dict, list, tuple)) or not value:
+        return {path: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    leaves: dict[str, Any] = {}
+    for key, item in items:
+        leaves |= flat(item, f"{path}.{key}" if path else str(key))
+    return leaves
