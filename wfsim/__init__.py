@@ -46,6 +46,8 @@ _HOMES = {
         "Simulation", "simulate", "state_entered", "step_completed", "step_started",
     ),
     "wfsim.sim.world": ("World",),
+    "wfsim.notebook.player": ("Player",),
+    "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip
 _MODULES = ("charts", "export", "replay", "tables")
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}

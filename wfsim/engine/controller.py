@@ -19,6 +19,8 @@ from wfsim.errors import Cancelled, Fenced, Killed, StoreError, UsageError
 from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
 
+_WAIT = Result()
+
 MAX_PASSES_AT_ONCE = 1000
 """How often a resource may be worked on without time passing before it is a bug."""
 
@@ -31,7 +33,11 @@ def next_tick(now: float, began: float, every: float) -> float:
     """
     if every <= 0.0:
         return now
-    return max(now, began + math.ceil((now - began) / every) * every)
+    ticks = math.floor((now - began) / every)
+    # A quotient may be off by one in its last digit, and with it the tick.
+    while began + ticks * every < now:
+        ticks += 1
+    return began + ticks * every
 
 
 class Controller:
@@ -70,7 +76,9 @@ class Controller:
         self._ports.journal.note(Kind.CONTROLLER_STARTED, text=self.name)
         resources = self._ports.resources
         self._stops = [resources.watch(self._see), resources.subscribe(self._cancel)]
-        for key in resources.keys():
+        kept = self._ports.mementos.keys()
+        # Runs outlive a resource that went away while nobody was watching.
+        for key in sorted({*resources.keys(), *kept}):
             self.enqueue(key)
 
     def crash(self) -> list[Any]:
@@ -78,10 +86,12 @@ class Controller:
 
         Returns the processes that were at work, to be killed by whoever runs them.
         """
-        self.alive = False
+        self.alive = self._paused = False
         for stop in self._stops:
             stop()
         turns = list(self._active.values())
+        for turn in turns:
+            turn.fence()
         for kept in (self._queue, self._touched, self._active, self._due, self._failures):
             kept.clear()
         self._ports.journal.note(Kind.CONTROLLER_CRASHED, text=self.name)
@@ -94,9 +104,13 @@ class Controller:
         return [turn.process for turn in self._active.values()]
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Go on after `pause`, but with nothing that somebody else has taken over."""
         self._paused = False
         self._ports.journal.note(Kind.CONTROLLER_RESUMED, text=self.name)
+        for turn in self._active.values():
+            if turn.token and not self._leases.holds(turn.key, turn.token):
+                lost = Fenced(f"{turn.key}: the lease was lost in a pause")
+                self._throw(turn, Cancelled() if turn.stepping else lost)
         self._dispatch()
 
     def enqueue(self, key: Key) -> None:
@@ -125,13 +139,15 @@ class Controller:
             turn.process = self._clock.process(self._work(turn))
 
     def _work(self, turn: Turn) -> Effect[None]:
-        """Make one pass; only a controller that is still alive takes note of its end."""
+        """Make one pass; only a controller that is still alive begins or ends one."""
         key = turn.key
+        if not self.alive:
+            return
         try:
             result = yield from self._pass(turn)
         except Killed:
             return
-        if not self.alive or self._active.get(key) is not turn:
+        if self._active.get(key) is not turn:
             return
         del self._active[key]
         if result.after is not None:
@@ -142,6 +158,15 @@ class Controller:
         self._dispatch()
 
     def _pass(self, turn: Turn) -> Effect[Result]:
+        """Make one pass with the lease of the resource, or see to it that one follows.
+
+        ==================== =======================================================
+        somebody has a lease when it is given back, or has lapsed
+        `Fenced`             at once, which is to ask for the lease again
+        another `StoreError` after ``policy.redrive``
+        no error             as the reconciler says
+        ==================== =======================================================
+        """
         key = turn.key
 
         def freed() -> None:
@@ -150,24 +175,26 @@ class Controller:
         try:
             grant = yield from self._leases.acquire(key, self.name, freed)
             if grant.token is None:
-                return Result()
+                return _WAIT
             turn.token = grant.token
             result = yield from self._reconciler.reconcile(key, turn)
-            yield from self._leases.release(key, turn.token)
+            self._failures.pop(key, None)
         except StoreError as error:
-            return self._failed(turn, error)
-        self._failures.pop(key, None)
+            result = self._failed(turn, error)
+        yield from self._leases.release(key, turn.token)
         return result
 
     def _failed(self, turn: Turn, error: StoreError) -> Result:
         """Note a pass that a store cut short, and when to make the next one."""
+        if not self.alive:
+            return _WAIT
         key = turn.key
         self._ports.journal.note(
             Kind.PASS_FAILED, resource=str(key), text=f"{self.name}: {describe(error)}"
         )
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
         if isinstance(error, Fenced):
-            return Result()
+            return Result(0.0)
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
         return Result(self._policy.redrive.after(failures))
 
     def _look_again(self, key: Key, after: float) -> None:
@@ -183,7 +210,7 @@ class Controller:
         self._clock.call(after, ring)
 
     def _cancel(self, before: Resource | None, after: Resource | None) -> None:
-        """Throw `Cancelled` into the step at work, at the tick that would have seen it."""
+        """Throw `Cancelled` into the step at work, at the tick that would see it."""
         gone = after is None
         resource = after or before
         if resource is None or not (gone or resource.cancelled):
@@ -196,11 +223,17 @@ class Controller:
 
         def bite() -> None:
             live = self._ports.resources.peek(turn.key)
-            stale = self._active.get(turn.key) is not turn or not turn.stepping
-            if not stale and (live is None or live.cancelled):
-                self._clock.throw(turn.process, Cancelled())
+            if self.alive and turn.stepping and (live is None or live.cancelled):
+                self._throw(turn, Cancelled())
 
         self._clock.call(tick - now, bite)
+
+    def _throw(self, turn: Turn, exception: BaseException) -> None:
+        """Throw *exception* at *turn*; an attempt gets one, and may write no more."""
+        if turn.attempt is not None:
+            turn.attempt.close()
+            turn.attempt = None
+        self._clock.throw(turn.process, exception)
 
     def _refuse_to_spin(self, key: Key) -> None:
         now = self._clock.now

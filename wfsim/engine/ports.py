@@ -60,7 +60,7 @@ class ResourceStore(Protocol):
         ...
 
     def create(self, resource: Resource) -> Effect[Resource]:
-        """Keep a new resource and return it with uid and revision.
+        """Keep a new resource and return it with a uid and revision of its own.
 
         Raises `AlreadyExists`.
         """
@@ -69,8 +69,10 @@ class ResourceStore(Protocol):
     def update(self, resource: Resource, token: int | None = None) -> Effect[Resource]:
         """Replace the resource of that revision and return what is now there.
 
-        Raises `Conflict` if it has another revision, `NotFound` if it is gone.
-        A deleted resource without finalizers goes away.
+        Raises `Conflict` if it has another revision, `NotFound` if it is gone, even if
+        another one has its name by now.  An update that changes nothing is no write;
+        ``entered`` and ``deleted`` are the store's to change.  A deleted resource
+        without finalizers goes away.
         """
         ...
 
@@ -89,7 +91,7 @@ class ResourceStore(Protocol):
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell *listener* of every change (before, after); return how to stop it.
 
-        Events may be lost; `Watch.relist` is what a client then falls back on, so a
+        Events may come late or be lost; a client then lists everything again, so a
         listener must be able to live with seeing a resource that has not changed.
         """
         ...
@@ -103,15 +105,22 @@ class MementoStore(Protocol):
     """Where mementos outlive the controller that wrote them."""
 
     def save(self, memento: Memento, token: int) -> Nothing:
-        """Keep *memento* under its key, in place of an older one, or raise `Fenced`."""
+        """Keep *memento* under its key, in place of an older one, or raise `Fenced`.
+
+        A memento equal to the one that is there is no write.
+        """
         ...
 
     def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
         """Return what is kept for the resource, oldest run first."""
         ...
 
+    def keys(self) -> list[Key]:
+        """Return the keys of all resources that something is kept for, sorted."""
+        ...
+
     def remove(self, key: Key, run: str, token: int) -> Nothing:
-        """Forget the run, if it is there."""
+        """Forget the run, if it is there, or raise `Fenced`."""
         ...
 
 
@@ -126,6 +135,10 @@ class Leases(Protocol):
 
     def acquire(self, key: Key, holder: str, freed: Callable[[], None]) -> Effect[Grant]:
         """Return a new token, or call *freed* once when it is worth asking again."""
+        ...
+
+    def holds(self, key: Key, token: int) -> bool:
+        """Whether *token* is still the newest of *key*, without asking a server."""
         ...
 
     def release(self, key: Key, token: int) -> Nothing:

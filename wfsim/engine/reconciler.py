@@ -7,22 +7,24 @@ pass, or by the next one if the controller died in between.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from wfsim.engine.ports import Effect
 from wfsim.engine.runner import FlowRunner, Ports, Turn, describe
-from wfsim.engine.steps import StepContext, as_effect, rewrite
+from wfsim.engine.steps import as_effect, rewrite, storable
 from wfsim.errors import NotFound
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY
-from wfsim.model.machine import Action, Event, StateMachine, did_you_mean
+from wfsim.model.machine import StateMachine, did_you_mean
 from wfsim.model.memento import Memento, Quarantined, RunStatus
 from wfsim.model.record import Kind
-from wfsim.model.resource import INTERRUPT, PREVIOUS, RUNNING, Key, Resource
+from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
 
 Migration = Callable[[Memento, Flow], Memento]
+Entries = list[Memento | Quarantined]
 
 
 class Result(NamedTuple):
@@ -32,6 +34,7 @@ class Result(NamedTuple):
 
 
 _DONE = Result()
+_GONE = "the resource is gone"
 _CLOSED = (RunStatus.COMPLETED, RunStatus.SUPERSEDED)
 
 
@@ -39,14 +42,17 @@ class FlowReconciler:
     """One pass over one resource, as this table; the first row that applies is done.
 
     ====================================== =========================================
-    the resource is gone                   close its unfinished run, forget its runs
+    the resource is gone                   close its unfinished runs, forget its runs
     it is being deleted                    close its unfinished run, finalize
     its newest run ended, it shows nothing write the state that the run led to
     it is interrupted, recovery asked for  make the run runnable, then go back
-    it has an unfinished run               carry it on (or supersede it)
+    it has an unfinished run               carry it on, unless its state ignores it
     it is in a stable state                ask the checks, move
     it is in an unstable state             ask the check again, begin a run
     ====================================== =========================================
+
+    Rows are chosen by what a cache shows, which may lag; what a row does is based on
+    the live resource, and put off if that is elsewhere by now.
     """
 
     def __init__(
@@ -73,215 +79,214 @@ class FlowReconciler:
             resource = yield from self._resources.cached(key)
         except NotFound:
             return (yield from self._bury(entries, turn))
-        machine = self._machines[key.kind]
+        machine = self._machines.get(key.kind)
+        if machine is None:
+            near = did_you_mean(key.kind, self._machines)
+            text = f"no state machine for {key.kind!r}{near}"
+            self._note(Kind.PASS_FAILED, resource, text)
+            return _DONE
         runs = yield from self._own_runs(resource, entries, turn)
         newest = runs[-1] if runs else None
         if resource.deleted is not None:
-            return (yield from self._finalize(resource, newest, machine, turn))
+            return (yield from self._finalize(resource, newest, turn))
         if newest is not None and newest.is_final:
-            settled = yield from self._settle(resource, newest, machine, turn)
+            settled = yield from self._settle(resource, newest, turn)
             if settled:
                 return _DONE
-        if resource.state == INTERRUPT and resource.wants_recovery:
-            return (yield from self._recover(resource, newest, machine, turn))
-        if newest is not None and not newest.is_final and resource.state != INTERRUPT:
-            action = machine.action(resource.state)
-            if not (action and action.ignore_unfinished and action.flow != newest.flow):
-                return (yield from self._carry_on(resource, runs, machine, turn))
-            yield from self._supersede(runs, turn)
+        unfinished = None if newest is None or newest.is_final else newest
+        if resource.state == INTERRUPT:
+            if _may_recover(resource, newest):
+                return (yield from self._recover(resource, newest, turn))
+        elif unfinished and not machine.ignores(resource.state, unfinished.flow):
+            return (yield from self._carry_on(resource, unfinished, turn))
         if machine.is_stable(resource.state):
-            return (yield from self._translate(resource, machine, turn))
-        number = max((_number(entry) for entry in entries), default=0) + 1
-        return (yield from self._enter(resource, number, machine, turn))
+            return (yield from self._translate(resource, turn))
+        return (yield from self._enter(resource, entries, unfinished, turn))
 
     def _own_runs(
-        self, resource: Resource, entries: list[Memento | Quarantined], turn: Turn
+        self, resource: Resource, entries: Entries, turn: Turn
     ) -> Effect[list[Memento]]:
-        """Return the readable runs of *resource*, oldest first.
+        """Return the readable runs of *resource*, oldest first, at most one unfinished.
 
-        Those of a dead namesake are forgotten, and finished ones past the retention.
+        A run that is unfinished though there is a newer one was passed over: its time
+        is gone.  Finished ones past the retention are forgotten.
         """
-        runs = []
-        for entry in entries:
-            if isinstance(entry, Quarantined):
-                continue
-            if entry.owner and entry.owner != resource.uid:
-                yield from self._forget(entry, turn)
-            else:
-                runs.append(entry)
+        runs = [entry for entry in entries if _is_of(entry, resource)]
+        for index, run in enumerate(runs[:-1]):
+            if not run.is_final:
+                runs[index] = run.supersede(self._clock.now)
+                yield from self._runner.commit(runs[index], turn)
         keep = self._ports.policy.retention
-        spare = 0 if keep is None else max(len(runs) - max(keep, 1), 0)
-        for run in [run for run in runs[:spare] if run.is_final]:
+        if keep is None or not runs:
+            return runs
+        # The newest finished run is what its resource is brought into line with.
+        finished = len(runs) if runs[-1].is_final else len(runs) - 1
+        spare = max(finished - max(keep, 1), 0)
+        for run in runs[:spare]:
             yield from self._forget(run, turn)
-            runs.remove(run)
-        return runs
+        return runs[spare:]
 
-    def _settle(
-        self, resource: Resource, run: Memento, machine: StateMachine, turn: Turn
-    ) -> Effect[bool]:
-        """Write the state that the ended *run* led to, unless it shows already."""
-        if run.entered != resource.entered:
+    def _settle(self, resource: Resource, run: Memento, turn: Turn) -> Effect[bool]:
+        """Write the state that the ended *run* led to, unless the resource moved on."""
+        interrupted = run.status is RunStatus.INTERRUPTED
+        action = self._machines[resource.kind].action(resource.state)
+        done = run.status is RunStatus.COMPLETED and action and action.flow == run.flow
+        if run.entered != resource.entered or not (interrupted or done):
             return False
-        if run.status is RunStatus.INTERRUPTED:
-            moved = resource.interrupt(run.reason, run.error)
-        else:
-            action = machine.action(resource.state)
-            if run.status is not RunStatus.COMPLETED or action is None:
-                return False
-            if action.flow != run.flow:
-                return False
-            moved = resource.move(action.then, run.flow)
+        then = action.then if action else ""
 
         def change(live: Resource) -> Resource:
-            if live.entered != resource.entered:
+            if live.entered != run.entered:
                 return live
-            if run.status is RunStatus.INTERRUPTED:
+            if interrupted:
                 return live.interrupt(run.reason, run.error)
-            return live.move(moved.state, moved.event)
+            return live.move(then, run.flow)
 
         yield from rewrite(self._resources, resource.key, change, turn.token)
         return True
 
     def _recover(
-        self, resource: Resource, run: Memento | None, machine: StateMachine, turn: Turn
+        self, resource: Resource, run: Memento | None, turn: Turn
     ) -> Effect[Result]:
         """Go back from `INTERRUPT`: the memento first, then the resource.
 
         Dying in between leaves the request standing, so the next pass repeats this.
         """
         live = yield from self._resources.get(resource.key)
-        if live.state != INTERRUPT or not live.wants_recovery:
+        if live.state != INTERRUPT or not _may_recover(live, run):
             return _DONE
-        previous = live.annotations.get(PREVIOUS) or RUNNING
+        previous = live.annotations.get(PREVIOUS, "")
         if run is not None and run.status not in _CLOSED:
             flow = self._flows.get(run.flow)
             from_first = flow is not None and flow.recover_from_first_step
-            limit = self._deadline(flow)
-            yield from self._runner.commit(run.recover(from_first, limit), turn)
-            if PREVIOUS not in live.annotations:
-                previous = machine.state_running(run.flow) or RUNNING
-        back = live.recover(previous)
+            recovered = run.recover(from_first, self._deadline(flow))
+            yield from self._runner.commit(recovered, turn)
+            machine = self._machines[resource.kind]
+            previous = previous or machine.state_running(run.flow) or ""
+        back = live.recover(previous or RUNNING)
         yield from self._resources.update(back, turn.token)
         return _DONE
 
-    def _carry_on(
-        self, resource: Resource, runs: list[Memento], machine: StateMachine, turn: Turn
-    ) -> Effect[Result]:
-        """Resume the newest run; older unfinished ones can only be in its way."""
-        run = runs[-1]
+    def _carry_on(self, resource: Resource, run: Memento, turn: Turn) -> Effect[Result]:
+        """Resume *run*, if its flow is still what it began with."""
         live = yield from self._live(resource)
         if live is None:
             return self._again
-        resource = live
-        yield from self._supersede(runs[:-1], turn)
-        now = self._clock.now
-        if run.status is RunStatus.FAILED and run.wake is not None and run.wake > now:
-            if not resource.cancelled:
-                return Result(run.wake - now)
-        resumed = run.resume(resource.entered, run.digest, resource.uid)
+        if run.status is RunStatus.FAILED and run.wake is not None:
+            pause = _due(run, run.wake) - self._clock.now
+            if pause > 0.0 and not live.cancelled:
+                return Result(pause)
+        run = run.resume(live.entered, run.digest, live.uid)
+        fit = self._fit(run)
+        if isinstance(fit, Memento):
+            self._runner.tell("on_run_init", fit)
+            run = yield from self._runner.run(fit, self._flows[run.flow], turn)
+        else:
+            run = yield from self._stop(run, turn, *fit)
+        return (yield from self._finish(live, run, turn))
+
+    def _fit(self, run: Memento) -> Memento | tuple[str, str]:
+        """Return *run* fit for its flow as it is now, or reason and words why not."""
         flow = self._flows.get(run.flow)
         if flow is None:
-            reason = reasons.UNKNOWN_FLOW
-            text = f"no flow {run.flow!r}{did_you_mean(run.flow, self._flows)}"
-        else:
-            resumed, problem = self._migrated(resumed, flow)
-            reason, text = reasons.DEFINITION_CHANGED, problem
-        if flow is None or text:
-            index = run.first_open()
-            resumed = yield from self._runner.interrupt(
-                resumed, index, turn, reason, text
-            )
-        else:
-            self._runner.tell("on_run_init", resumed)
-            resumed = yield from self._runner.run(resumed, flow, turn)
-        return (yield from self._finish(resource, resumed, machine, turn))
-
-    def _migrated(self, run: Memento, flow: Flow) -> tuple[Memento, str]:
-        """Return *run* fit for *flow*, or what does not fit."""
-        names = tuple(step.name for step in run.steps)
+            near = did_you_mean(run.flow, self._flows)
+            return reasons.UNKNOWN_FLOW, f"no flow {run.flow!r}{near}"
+        names = _names(run)
         if run.digest in ("", flow.digest) and names == flow.names:
-            return run._replace(digest=flow.digest), ""
+            return run._replace(digest=flow.digest)
         migrate = self._migrations.get(flow.name)
         if migrate is None:
-            return run, (
+            return reasons.DEFINITION_CHANGED, (
                 f"the run began with the steps {', '.join(names)}; the flow now has "
                 f"{', '.join(flow.names)} (digest {flow.digest}); give a migration"
             )
-        return migrate(run, flow)._replace(digest=flow.digest), ""
+        try:
+            fit = migrate(run, flow)._replace(digest=flow.digest)
+        except Exception as error:
+            text = f"the migration failed: {describe(error)}"
+            return reasons.DEFINITION_CHANGED, text
+        if _names(fit) != flow.names:
+            text = f"the migration left the steps {', '.join(_names(fit))}"
+            return reasons.DEFINITION_CHANGED, text
+        return fit
 
-    def _finish(
-        self, resource: Resource, run: Memento, machine: StateMachine, turn: Turn
-    ) -> Effect[Result]:
-        if run.is_final:
-            try:
-                resource = yield from self._resources.get(resource.key)
-            except NotFound:
-                return Result(0.0)
-            settled = yield from self._settle(resource, run, machine, turn)
-            return _DONE if settled else Result(0.0)
-        return _DONE if run.wake is None else Result(max(run.wake - self._clock.now, 0.0))
+    def _finish(self, resource: Resource, run: Memento, turn: Turn) -> Effect[Result]:
+        """Bring the resource into line with where its run stands after this pass."""
+        if not run.is_final:
+            due = _due(run, math.inf if run.wake is None else run.wake)
+            pause = max(due - self._clock.now, 0.0)
+            return _DONE if pause == math.inf else Result(pause)
+        try:
+            resource = yield from self._resources.get(resource.key)
+        except NotFound:
+            return Result(0.0)
+        settled = yield from self._settle(resource, run, turn)
+        return _DONE if settled else Result(0.0)
 
-    def _translate(
-        self, resource: Resource, machine: StateMachine, turn: Turn
-    ) -> Effect[Result]:
-        """Move to where the first check that has an event says; failed checks are told."""
+    def _translate(self, resource: Resource, turn: Turn) -> Effect[Result]:
+        """Move to where the first check that has an event says; report failed ones."""
         failed = False
-        for transition, answer in machine.events(resource):
-            if isinstance(answer, Event):
+        for transition, answer in self._machines[resource.kind].events(resource):
+            if isinstance(answer, Exception):
+                failed = True
+                self._check_failed(resource, transition.check, answer)
+            else:
                 moved = resource.move(transition.target, answer.name)
                 yield from self._resources.update(moved, turn.token)
                 return _DONE
-            failed = True
-            self._note_check(resource, transition.check, answer)
         return self._again if failed else _DONE
 
     def _enter(
-        self, resource: Resource, number: int, machine: StateMachine, turn: Turn
+        self, resource: Resource, entries: Entries, ignored: Memento | None, turn: Turn
     ) -> Effect[Result]:
         """Begin a run in an unstable state, if there still is a reason to."""
+        machine = self._machines[resource.kind]
         action = machine.action(resource.state)
         if action is None:
-            known = [*machine.stable_states, *machine.actions]
-            text = f"state {resource.state!r} is not registered"
-            text += did_you_mean(resource.state, known)
-            self._ports.journal.note(
-                Kind.PASS_FAILED, resource=str(resource.key), text=text
-            )
+            near = did_you_mean(resource.state, machine.states)
+            text = f"state {resource.state!r} is not registered{near}"
+            self._note(Kind.PASS_FAILED, resource, text)
             return _DONE
-        if resource.cancelled:
-            moved = resource.interrupt(reasons.CANCELLED, "cancelled before it began")
+        live = yield from self._live(resource)
+        if live is None:
+            return self._again
+        if ignored is not None:
+            yield from self._runner.commit(ignored.supersede(self._clock.now), turn)
+        if live.cancelled:
+            moved = live.interrupt(reasons.CANCELLED, "cancelled before it began")
             yield from self._resources.update(moved, turn.token)
             return _DONE
         try:
-            event = machine.entry(resource)
+            event = machine.entry(live)
+            params = storable(event.params) if event else EMPTY
         except Exception as error:
-            self._note_check(resource, action.check, error)
+            self._check_failed(live, action.check, error)
             return self._again
         if event is None:
-            yield from self._resources.update(
-                resource.move(RUNNING, "no event"), turn.token
-            )
+            moved = live.move(RUNNING, "no event")
+            yield from self._resources.update(moved, turn.token)
             return _DONE
-        return (yield from self._begin(resource, number, action, event, machine, turn))
+        flow = self._flows[action.flow]
+        return (yield from self._begin(live, entries, flow, params, turn))
 
     def _begin(
         self,
         resource: Resource,
-        number: int,
-        action: Action,
-        event: Event,
-        machine: StateMachine,
+        entries: Entries,
+        flow: Flow,
+        params: Mapping[str, Any],
         turn: Turn,
     ) -> Effect[Result]:
-        if (yield from self._live(resource)) is None:
-            return self._again
-        flow = self._flows[action.flow]
+        for entry in entries:
+            if isinstance(entry, Memento) and not _is_of(entry, resource):
+                # What a dead resource of the same name left behind.
+                yield from self._forget(entry, turn)
         run = Memento.new(
-            number,
+            max((_number(entry) for entry in entries), default=0) + 1,
             flow,
             resource.key,
             now=self._clock.now,
-            params=event.params,
+            params=params,
             entered=resource.entered,
             owner=resource.uid,
             deadline=self._deadline(flow),
@@ -289,18 +294,29 @@ class FlowReconciler:
         yield from self._runner.commit(run, turn)
         self._runner.tell("on_run_init", run)
         run = yield from self._runner.run(run, flow, turn)
-        return (yield from self._finish(resource, run, machine, turn))
+        return (yield from self._finish(resource, run, turn))
 
     def _finalize(
-        self, resource: Resource, run: Memento | None, machine: StateMachine, turn: Turn
+        self, resource: Resource, run: Memento | None, turn: Turn
     ) -> Effect[Result]:
-        """Close what runs, release what each finalizer holds, let the resource go."""
+        """Close what runs, release what our finalizers hold, let the resource go.
+
+        A finalizer that the machine does not know is somebody else's to drop.
+        """
         if run is not None and not run.is_final:
-            yield from self._close(run, turn)
-        for name in resource.finalizers:
-            release = machine.finalizers.get(name)
-            if release is not None:
-                yield from as_effect(release)(self._release_context(resource, name, turn))
+            yield from self._stop(run, turn, reasons.CANCELLED, _GONE)
+        live = yield from self._resources.get(resource.key)
+        for name in live.finalizers:
+            release = self._machines[resource.kind].finalizers.get(name)
+            if release is None:
+                continue
+            told = self._ports.context(live, Step(name), EMPTY, 1, "", "", turn.token)
+            try:
+                yield from as_effect(release)(told)
+            except Exception as error:
+                text = f"finalizer {name!r}: {describe(error)}"
+                self._note(Kind.PASS_FAILED, resource, text)
+                return self._again
 
             def without(live: Resource, gone: str = name) -> Resource:
                 kept = tuple(item for item in live.finalizers if item != gone)
@@ -309,48 +325,29 @@ class FlowReconciler:
             yield from rewrite(self._resources, resource.key, without, turn.token)
         return _DONE
 
-    def _release_context(self, resource: Resource, name: str, turn: Turn) -> StepContext:
-        ports = self._ports
-        return StepContext(
-            ports.clock,
-            resource,
-            EMPTY,
-            1,
-            "",
-            "",
-            Step(name),
-            ports.world,
-            ports.resources,
-            ports.journal,
-            ports.draws,
-            turn.token,
-        )
-
-    def _bury(self, entries: list[Memento | Quarantined], turn: Turn) -> Effect[Result]:
+    def _bury(self, entries: Entries, turn: Turn) -> Effect[Result]:
+        """Close and forget the runs of a resource that is gone, and not only uncached."""
+        try:
+            yield from self._resources.get(turn.key)
+            return self._again
+        except NotFound:
+            pass
         for entry in entries:
             if isinstance(entry, Memento) and not entry.is_final:
-                yield from self._close(entry, turn)
+                yield from self._stop(entry, turn, reasons.CANCELLED, _GONE)
             yield from self._forget(entry, turn)
         return _DONE
 
-    def _close(self, run: Memento, turn: Turn) -> Effect[None]:
-        yield from self._runner.interrupt(
-            run, run.first_open(), turn, reasons.CANCELLED, "the resource is gone"
-        )
-
-    def _supersede(self, runs: list[Memento], turn: Turn) -> Effect[None]:
-        for run in runs:
-            if not run.is_final:
-                yield from self._runner.commit(run.supersede(self._clock.now), turn)
+    def _stop(self, run: Memento, turn: Turn, reason: str, text: str) -> Effect[Memento]:
+        """Interrupt *run* where it stands."""
+        index = run.first_open()
+        return (yield from self._runner.interrupt(run, index, turn, reason, text))
 
     def _forget(self, entry: Memento | Quarantined, turn: Turn) -> Effect[None]:
         yield from self._mementos.remove(entry.resource, entry.key, turn.token)
 
     def _live(self, resource: Resource) -> Effect[Resource | None]:
-        """Return *resource* as it is now, None if what the cache said no longer holds.
-
-        Whatever a run does is based on the live object; a lagging cache only delays.
-        """
+        """Return *resource* as it is now, None if what the cache said no longer holds."""
         try:
             live = yield from self._resources.get(resource.key)
         except NotFound:
@@ -361,19 +358,39 @@ class FlowReconciler:
         limit = (flow and flow.deadline) or self._ports.policy.deadline
         return None if limit is None else self._clock.now + limit
 
-    def _note_check(self, resource: Resource, check: object, error: Exception) -> None:
+    def _check_failed(self, resource: Resource, check: object, error: Exception) -> None:
         name = getattr(check, "__name__", type(check).__name__)
-        self._ports.journal.note(
-            Kind.CHECK_FAILED,
-            resource=str(resource.key),
-            text=f"{name}: {describe(error)}",
-        )
+        self._note(Kind.CHECK_FAILED, resource, f"{name}: {describe(error)}")
+
+    def _note(self, kind: Kind, resource: Resource, text: str) -> None:
+        self._ports.journal.note(kind, resource=str(resource.key), text=text)
+
+
+def _is_of(entry: Memento | Quarantined, resource: Resource) -> TypeGuard[Memento]:
+    """Whether *entry* is a run of this very *resource*, not of a dead namesake."""
+    return isinstance(entry, Memento) and entry.owner in ("", resource.uid)
+
+
+def _may_recover(resource: Resource, run: Memento | None) -> bool:
+    """Whether the interrupted *resource* is to go back.
+
+    It was asked for; or the reference engine died in the middle of it, when the run was
+    runnable again and the notes were gone, but the state was not back yet.
+    """
+    half = run is not None and run.status is RunStatus.FAILED
+    return resource.wants_recovery or (half and RECOVER not in resource.annotations)
+
+
+def _due(run: Memento, wake: float) -> float:
+    """Return when to look at *run* again: at *wake*, but not after its deadline."""
+    return wake if run.deadline is None else min(wake, run.deadline)
+
+
+def _names(run: Memento) -> tuple[str, ...]:
+    return tuple(step.name for step in run.steps)
 
 
 def _number(entry: Memento | Quarantined) -> int:
     """Return the number in the key of *entry*; 0 if its key is part of what is wrong."""
     number = entry.key.partition("-")[0]
     return int(number) if number.isascii() and number.isdigit() else 0
-
-
-__all__ = ["FlowReconciler", "Migration", "Result"]

@@ -7,8 +7,8 @@ moment and giving the latest memento to a new one is therefore a restart.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from wfsim.engine.hooks import Hooks
@@ -21,19 +21,21 @@ from wfsim.engine.ports import (
     ResourceStore,
     Steps,
 )
-from wfsim.engine.steps import StepContext
+from wfsim.engine.steps import StepContext, storable
 from wfsim.errors import (
     Cancelled,
     Conflict,
     Interrupted,
     NotFound,
+    StepSignal,
     TimedOut,
     Unavailable,
     Waiting,
 )
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
-from wfsim.model.frozen import EMPTY, freeze
+from wfsim.model.frozen import EMPTY, Frozen
+from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import Memento, StepMemento, StepStatus
 from wfsim.model.policy import Policy, Retry
 from wfsim.model.record import Kind
@@ -43,18 +45,29 @@ from wfsim.model.resource import Key, Resource
 class Turn:
     """One worker's go at one resource: the lease it holds and the process it runs in.
 
-    *stepping* is true while the process is inside the body of a step, the only place
+    *attempt* is set while the process is inside the body of a step, the only place
     where an exception may be thrown at it.
     """
 
-    __slots__ = ("began", "key", "process", "stepping", "token")
+    __slots__ = ("attempt", "began", "key", "process", "token")
 
     def __init__(self, key: Key, began: float) -> None:
         self.key = key
         self.began = began
         self.token = 0
         self.process: Any = None
-        self.stepping = False
+        self.attempt: StepContext | None = None
+
+    @property
+    def stepping(self) -> bool:
+        """Whether the process is inside the body of a step."""
+        return self.attempt is not None
+
+    def fence(self) -> None:
+        """Refuse what the process may still write, in a ``finally``: it is dead."""
+        self.token = _NO_LEASE
+        if self.attempt is not None:
+            self.attempt.close()
 
 
 class Ports(NamedTuple):
@@ -70,6 +83,32 @@ class Ports(NamedTuple):
     hooks: tuple[Hooks, ...] = ()
     world: Any = None
 
+    def context(
+        self,
+        resource: Resource,
+        spec: Step,
+        inputs: Mapping[str, Any],
+        attempt: int,
+        run: str,
+        flow: str,
+        token: int,
+    ) -> StepContext:
+        """Return what an attempt of the step *spec* is told."""
+        return StepContext(
+            self.clock,
+            resource,
+            inputs,
+            attempt,
+            run,
+            flow,
+            spec,
+            self.world,
+            self.resources,
+            self.journal,
+            self.draws,
+            token,
+        )
+
 
 class FlowRunner:
     """Runs flows step by step, one commit before and one after each step."""
@@ -79,6 +118,7 @@ class FlowRunner:
         self._clock = ports.clock
         self._resources = ports.resources
         self._mementos = ports.mementos
+        self._steps = ports.steps
         self._policy = ports.policy
         self._hooks = ports.hooks
 
@@ -88,11 +128,11 @@ class FlowRunner:
         for index, spec in enumerate(flow.steps):
             step = run.steps[index]
             if step.status is StepStatus.COMPLETED:
-                inputs = {**inputs, **step.output} if step.output else inputs
+                inputs = Frozen({**inputs, **step.output}) if step.output else inputs
                 continue
             retry = spec.retry or flow.retry or self._policy.retry
             resource = yield from self._look(turn.key)
-            stop = self._reason_to_stop(run, step, retry, resource)
+            stop = self._reason_to_stop(run, step, spec, retry, resource)
             if stop is not None or resource is None:
                 return (yield from self.interrupt(run, index, turn, *(stop or _GONE)))
             if step.status is not StepStatus.WAITING:
@@ -100,26 +140,19 @@ class FlowRunner:
                 yield from self.commit(run, turn)
                 if self._hooks:
                     self.tell("on_step_init", run, run.steps[index])
-            attempt = self._context(run, index, flow, inputs, resource, turn)
+            times = run.steps[index].attempts
+            attempt = self._ports.context(
+                resource, spec, inputs, times, run.key, run.flow, turn.token
+            )
             try:
                 output = yield from self._execute(attempt, flow, run.deadline, turn)
-            except Waiting as signal:
-                return (yield from self._wait(run, index, turn, signal.after))
-            except Interrupted as signal:
-                return (
-                    yield from self.interrupt(
-                        run, index, turn, signal.reason, signal.message
-                    )
-                )
-            except Cancelled:
-                return (yield from self.interrupt(run, index, turn, *_CANCELLED))
-            except (TimedOut, Exception) as error:
-                return (yield from self._fail(run, index, turn, retry, error))
+            except (Cancelled, TimedOut, Exception) as error:
+                return (yield from self._stop(run, index, turn, retry, error))
             run = run.complete_step(index, self._clock.now, output)
             yield from self.commit(run, turn)
             if self._hooks:
                 self.tell("on_step_completed", run, run.steps[index])
-            inputs = {**inputs, **output} if output else inputs
+            inputs = Frozen({**inputs, **output}) if output else inputs
         run = run.complete(self._clock.now)
         yield from self.commit(run, turn)
         self.tell("on_run_completed", run)
@@ -173,64 +206,44 @@ class FlowRunner:
             return None
 
     def _reason_to_stop(
-        self, run: Memento, step: StepMemento, retry: Retry, resource: Resource | None
+        self,
+        run: Memento,
+        step: StepMemento,
+        spec: Step,
+        retry: Retry,
+        resource: Resource | None,
     ) -> tuple[str, str] | None:
-        if resource is None or resource.cancelled:
+        if resource is None or resource.uid != run.owner:
+            return _GONE
+        if resource.cancelled:
             return _CANCELLED
         if step.status is StepStatus.FAILED and step.retries >= retry.limit:
             return reasons.MANY_RETRY, run.error
         if step.status is StepStatus.INITED and step.restarts >= retry.restarts:
-            return (
-                reasons.MANY_RESTARTS,
-                f"{step.name} was cut short {step.attempts} times",
-            )
+            times = step.restarts + 1
+            return reasons.MANY_RESTARTS, f"{step.name} was cut short {times} times"
         if run.deadline is not None and self._clock.now >= run.deadline:
             return reasons.DEADLINE, f"not complete by {run.deadline:g} s"
+        if spec.class_name not in self._steps:
+            near = did_you_mean(spec.class_name, self._steps)
+            return reasons.UNKNOWN_TASK, f"no code for {spec.class_name!r}{near}"
         return None
-
-    def _context(
-        self,
-        run: Memento,
-        index: int,
-        flow: Flow,
-        inputs: Mapping[str, Any],
-        resource: Resource,
-        turn: Turn,
-    ) -> StepContext:
-        ports = self._ports
-        return StepContext(
-            self._clock,
-            resource,
-            inputs if inputs is run.context else freeze(inputs),
-            run.steps[index].attempts,
-            run.key,
-            run.flow,
-            flow.steps[index],
-            ports.world,
-            self._resources,
-            ports.journal,
-            ports.draws,
-            turn.token,
-        )
 
     def _execute(
         self, attempt: StepContext, flow: Flow, deadline: float | None, turn: Turn
     ) -> Effect[Mapping[str, Any]]:
         spec = attempt.spec
-        try:
-            body = self._ports.steps[spec.class_name]
-        except KeyError as error:
-            raise Interrupted(reasons.UNKNOWN_TASK, str(error.args[0])) from error
         limit = spec.timeout or flow.timeout or self._policy.timeout
         if limit is not None or deadline is not None:
             self._watch(attempt, limit, deadline, turn)
-        turn.stepping = True
+        body = self._steps[spec.class_name]
+        turn.attempt = attempt
         try:
             output = yield from body(attempt)
         finally:
-            turn.stepping = False
+            turn.attempt = None
             attempt.close()
-        return checked_output(spec, output) if output else EMPTY
+        return EMPTY if output is None else checked_output(spec, output)
 
     def _watch(
         self,
@@ -239,44 +252,67 @@ class FlowRunner:
         deadline: float | None,
         turn: Turn,
     ) -> None:
-        """Throw `TimedOut` into the attempt when its time is up, if it still runs then."""
-        now = self._clock.now
-        left = None if deadline is None else deadline - now
-        by_deadline = left is not None and (limit is None or left <= limit)
-        seconds = left if by_deadline else limit
+        """Throw `TimedOut` into the attempt if it still runs when its time is up."""
+        left = math.inf if deadline is None else deadline - self._clock.now
+        limit = math.inf if limit is None else limit
+        signal = TimedOut(min(left, limit), left <= limit)
 
         def bite() -> None:
-            if attempt.is_open and turn.stepping:
-                self._clock.throw(turn.process, TimedOut(seconds or 0.0, by_deadline))
+            if turn.attempt is attempt:
+                self._clock.throw(turn.process, signal)
 
-        self._clock.call(max(seconds or 0.0, 0.0), bite)
+        self._clock.call(signal.limit, bite)
+
+    def _stop(
+        self, run: Memento, index: int, turn: Turn, retry: Retry, error: BaseException
+    ) -> Effect[Memento]:
+        """Take note of what ended an attempt before its time.
+
+        ===================== ==================================================
+        `Waiting`             the step is asked again, at no cost
+        `Interrupted`         the run stops for an operator; so it does for
+        `Cancelled`           ... a cancelled resource
+        `TimedOut`            ... a deadline; else as any other error:
+        anything else         a failure, retried within its budget
+        ===================== ==================================================
+        """
+        match signal_of(error):
+            case Waiting(after=after) if after is None or _is_time(after):
+                return (yield from self._wait(run, index, turn, after))
+            case Waiting(after=after):
+                text = f"Waiting takes seconds, not {after!r}"
+            case Interrupted(reason=reason, message=message):
+                stopped = str(reason), str(message)
+                return (yield from self.interrupt(run, index, turn, *stopped))
+            case Cancelled():
+                return (yield from self.interrupt(run, index, turn, *_CANCELLED))
+            case TimedOut(deadline=True) if run.deadline is not None:
+                late = reasons.DEADLINE, f"not complete by {run.deadline:g} s"
+                return (yield from self.interrupt(run, index, turn, *late))
+            case TimedOut(limit=limit):
+                text = f"no end after {limit:g} s"
+            case _:
+                text = describe(error)
+        return (yield from self._fail(run, index, turn, retry, text))
 
     def _wait(
         self, run: Memento, index: int, turn: Turn, after: float | None
     ) -> Effect[Memento]:
+        """Park the step; as in the reference, only its first wait is written down."""
         wake = None if after is None else self._clock.now + max(after, 0.0)
-        first = run.steps[index].status is not StepStatus.WAITING
-        if first or wake != run.wake:
-            run = run.wait_step(index, wake)
-            yield from self.commit(run, turn)
-        if first:
-            self.tell("on_step_waiting", run, run.steps[index])
+        if run.steps[index].status is StepStatus.WAITING:
+            return run._replace(wake=wake)
+        run = run.wait_step(index, wake)
+        yield from self.commit(run, turn)
+        self.tell("on_step_waiting", run, run.steps[index])
         return run
 
     def _fail(
-        self, run: Memento, index: int, turn: Turn, retry: Retry, error: BaseException
+        self, run: Memento, index: int, turn: Turn, retry: Retry, text: str
     ) -> Effect[Memento]:
-        name = run.steps[index].name
-        if isinstance(error, TimedOut):
-            if error.deadline:
-                text = f"not complete by {run.deadline:g} s"
-                return (
-                    yield from self.interrupt(run, index, turn, reasons.DEADLINE, text)
-                )
-            text = f"step {name} fail: no end after {error.limit:g} s"
-        else:
-            text = f"step {name} fail: {describe(error)}"
-        failures = run.steps[index].retries + 1
+        step = run.steps[index]
+        text = f"step {step.name} fail: {text}"
+        failures = step.retries + 1
         if failures > retry.limit:
             return (yield from self.interrupt(run, index, turn, reasons.MANY_RETRY, text))
         now = self._clock.now
@@ -289,6 +325,18 @@ class FlowRunner:
 _BEGUN = (StepStatus.INITED, StepStatus.WAITING)
 _CANCELLED = (reasons.CANCELLED, "the resource was cancelled")
 _GONE = (reasons.CANCELLED, "the resource is gone")
+_NO_LEASE = -1
+
+
+def signal_of(error: BaseException) -> BaseException:
+    """Return the signal that *error* was raised from, or *error* itself.
+
+    As in the reference, a step may wrap a signal into an error of its own.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, StepSignal):
+        cause = cause.__cause__
+    return cause or error
 
 
 def describe(error: BaseException) -> str:
@@ -300,16 +348,18 @@ def describe(error: BaseException) -> str:
 
 def checked_output(spec: Step, output: Any) -> Mapping[str, Any]:
     """Return *output* frozen, or raise `TypeError` if it could not be stored."""
-    if not isinstance(output, Mapping) or not all(isinstance(k, str) for k in output):
+    if type(output) is not dict and not isinstance(output, Mapping):
         raise TypeError(
             f"step {spec.name!r} returned {output!r}; a step returns a mapping with "
             "string keys, or None"
         )
-    frozen: Mapping[str, Any] = freeze(output)
     try:
-        json.dumps(frozen, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        return storable(output)  # type: ignore[no-any-return]
+    except (TypeError, UnicodeEncodeError) as error:
         raise TypeError(
             f"step {spec.name!r} returned what JSON cannot hold: {error}"
         ) from None
-    return frozen
+
+
+def _is_time(after: Any) -> bool:
+    return isinstance(after, (int, float)) and not math.isnan(after)

@@ -7,15 +7,16 @@ A body is a function of one `StepContext`, or a class with ``init``, ``do_step``
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from wfsim.engine.ports import Clock, Draws, Effect, Journal, ResourceStore, StepFunction
-from wfsim.errors import DefinitionError, Fenced, StepFailed
+from wfsim.errors import Conflict, DefinitionError, Fenced, NotFound, StepFailed
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Step
-from wfsim.model.frozen import EMPTY, thaw
+from wfsim.model.frozen import EMPTY, MAX_DEPTH, Frozen
 from wfsim.model.machine import did_you_mean
 from wfsim.model.record import Kind
 from wfsim.model.resource import Resource
@@ -25,6 +26,9 @@ B = TypeVar("B", bound=Callable[..., Any])
 
 DEFAULT_DURATION = Duration("constant", (1.0,))
 """What a step takes that has neither code nor a duration in its file: one second."""
+
+CONFLICTS = 100
+"""How often a change is tried on a resource that others change at the same time."""
 
 _NAME = "__wfsim_step__"
 
@@ -117,18 +121,21 @@ class StepContext:
     ) -> Effect[Resource]:
         """Set keys of the resource as it is now (None removes one) and return it.
 
-        Raises `Fenced` once the attempt is over or the lease has passed on.
+        Raises `Fenced` once the attempt is over or the lease has passed on, `NotFound`
+        if the resource is gone.
         """
+        key = self.resource.key
 
         def change(resource: Resource) -> Resource:
             if not self._open:
                 raise Fenced(f"{self.step}: this attempt is over; it may not write")
+            if resource.uid != self.resource.uid:
+                raise NotFound(f"{key} is gone; what is there now only has its name")
             edited = resource.edit(spec=spec, status=status, annotations=annotations)
             if finalizers is None:
                 return edited
             return edited._replace(finalizers=tuple(sorted(finalizers)))
 
-        key = self.resource.key
         self.resource = yield from rewrite(self._resources, key, change, self._token)
         return self.resource
 
@@ -171,9 +178,11 @@ def rewrite(
     change: Callable[[Resource], Resource],
     token: int | None,
 ) -> Effect[Resource]:
-    """Apply *change* to the resource as it is now, again after each conflict."""
-    from wfsim.errors import Conflict
+    """Apply *change* to the resource as it is now, again after each conflict.
 
+    Raises `Conflict` if somebody else was faster `CONFLICTS` times in a row.
+    """
+    conflicts = 0
     while True:
         resource = yield from resources.get(key)
         changed = change(resource)
@@ -182,9 +191,15 @@ def rewrite(
         try:
             return (yield from resources.update(changed, token))
         except Conflict:
-            continue
+            conflicts += 1
+            if conflicts == CONFLICTS:
+                raise
 
 
+@overload
+def step(body: str) -> Callable[[B], B]: ...
+@overload
+def step(body: B) -> B: ...
 def step(body: B | str) -> Any:
     """Mark a function or class as a step: ``@step``, or ``@step("pkg.Name")``.
 
@@ -197,13 +212,21 @@ def step(body: B | str) -> Any:
             return inner
 
         return named
-    setattr(body, _NAME, body.__name__)
+    setattr(body, _NAME, name_of(body))
     return body
 
 
 def name_of(body: Callable[..., Any]) -> str:
-    """Return the class name under which flows refer to *body*."""
-    return str(getattr(body, _NAME, body.__name__))
+    """Return the class name under which flows refer to *body*.
+
+    A class does not inherit it.  Raises `DefinitionError` for what cannot be a step.
+    """
+    if not callable(body):
+        raise DefinitionError(f"a step is a function or a class, not {body!r}")
+    name = getattr(body, "__dict__", EMPTY).get(_NAME) or getattr(body, "__name__", None)
+    if name is None:
+        raise DefinitionError(f"{body!r} has no name; give it one: step('Name')(...)")
+    return str(name)
 
 
 class StepRegistry(Mapping[str, StepFunction]):
@@ -248,8 +271,6 @@ def as_effect(body: Callable[..., Any]) -> StepFunction:
         return _class_effect(body)
     if inspect.isgeneratorfunction(body):
         return body
-    if not callable(body):
-        raise DefinitionError(f"a step is a function or a class, not {body!r}")
 
     def effect(context: StepContext) -> Effect[Any]:
         return (yield from _driven(body(context)))
@@ -281,6 +302,44 @@ def _driven(result: Any) -> Effect[Any]:
     return result
 
 
+def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """Return *value* frozen and as a restart would read it back.
+
+    Raises `TypeError` or `UnicodeError` for what JSON cannot hold.
+
+    >>> storable({"ready": True, "ports": [1, 2.0]})
+    {'ports': (1, 2.0), 'ready': True}
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    # A member of an enum, say, must not be another thing after a restart.
+    if isinstance(value, str):
+        value.isascii() or value.encode()
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise TypeError(f"{value!r} is no JSON number")
+        return float(value)
+    if not depth:
+        raise TypeError(f"it is nested more than {MAX_DEPTH} deep")
+    if kind is dict or isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"the key {key!r} is not a string")
+            key.isascii() or key.encode()
+        keys = sorted(value)
+        return Frozen([(str.__str__(k), storable(value[k], depth - 1)) for k in keys])
+    if isinstance(value, (list, tuple)):
+        return tuple([storable(item, depth - 1) for item in value])
+    raise TypeError(f"{value!r} is a {kind.__name__}")
+
+
+_PLAIN = frozenset({int, bool, type(None)})
+
+
 def timed(context: StepContext) -> Effect[Mapping[str, Any]]:
     """Take the place of a step without code: its duration, then perhaps its failure."""
     spec = context.spec
@@ -300,6 +359,6 @@ __all__ = [
     "name_of",
     "rewrite",
     "step",
-    "thaw",
+    "storable",
     "timed",
 ]

@@ -10,8 +10,11 @@ TypeError: this mapping is immutable; return a new one as the step's output
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
+
+MAX_DEPTH = 40
 
 
 class Frozen(dict[str, Any]):
@@ -55,3 +58,26 @@ def thaw(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [thaw(item) for item in value]
     return value
+
+
+def is_json(value: Any, depth: int = MAX_DEPTH) -> bool:
+    """Whether JSON can hold *value* as it is, nested *depth* deep at most.
+
+    >>> is_json({"tags": ["a", 1, None]}), is_json({1: "a"}), is_json(float("nan"))
+    (True, False, False)
+    """
+    if value is None or isinstance(value, int):
+        return True
+    if isinstance(value, str):
+        # Half a character can be written in JSON, but nowhere else.
+        return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if depth > 0 and isinstance(value, Mapping):
+        return all(
+            isinstance(key, str) and is_json(key) and is_json(item, depth - 1)
+            for key, item in value.items()
+        )
+    if depth > 0 and isinstance(value, (list, tuple)):
+        return all(is_json(item, depth - 1) for item in value)
+    return False

@@ -61,7 +61,10 @@ class Action(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """One arrow of the state graph; *via* is check, done, no event, interrupt or recover."""
+    """One arrow of the state graph.
+
+    *via* is check, done, no event, interrupt or recover.
+    """
 
     source: str
     target: str
@@ -125,7 +128,10 @@ class StateMachine:
         ignore_unfinished: bool = False,
         then: str = RUNNING,
     ) -> Self:
-        """Leave *source* for *target* when *when* has an event; *run* registers *target*."""
+        """Leave *source* for *target* when *when* has an event.
+
+        With *run*, *target* is registered as `unstable` too.
+        """
         if any((t.source, t.target) == (source, target) for t in self.transitions):
             raise DefinitionError(
                 f"{self.kind}: transition {source!r} -> {target!r} is registered twice"
@@ -151,11 +157,21 @@ class StateMachine:
 
     def is_stable(self, state: str) -> bool:
         """Whether *state* is one that only a check leaves."""
-        return state in self.stable_states
+        return (state or CREATING) in self.stable_states
 
     def action(self, state: str) -> Action | None:
         """Return what *state* does, None for a stable or unknown one."""
         return self.actions.get(state or CREATING)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Every registered state, the stable ones first."""
+        return (*self.stable_states, *self.actions)
+
+    def ignores(self, state: str, flow: str) -> bool:
+        """Whether the action of *state* passes over an unfinished run of *flow*."""
+        action = self.action(state)
+        return action is not None and action.ignore_unfinished and action.flow != flow
 
     def state_running(self, flow: str) -> str | None:
         """Return the unstable state whose action runs *flow*, None if there is none."""
@@ -170,7 +186,7 @@ class StateMachine:
         """
         said: list[tuple[Transition, Event | Exception]] = []
         for transition in self.transitions:
-            if transition.source != resource.state:
+            if transition.source != (resource.state or CREATING):
                 continue
             try:
                 event = transition.event(resource)
@@ -198,7 +214,6 @@ class StateMachine:
         With *flows*, the flows that actions run must be among them.  Raises
         `DefinitionError` with one line for each problem.
         """
-        known = [*self.stable_states, *self.actions]
         problems = []
         for transition in self.transitions:
             source, target = transition.source, transition.target
@@ -207,7 +222,7 @@ class StateMachine:
                     f"transition {source!r} -> {target!r} leaves a state that is not "
                     f"stable{did_you_mean(source, self.stable_states)}"
                 )
-            problems += self._unhandled(target, f"transition from {source!r}", known)
+            problems += self._unhandled(target, f"transition from {source!r}")
         for action in self.actions.values():
             if not self.is_stable(action.then):
                 problems.append(
@@ -224,7 +239,13 @@ class StateMachine:
                 f"a flow may be interrupted, but {INTERRUPT!r} is not registered; "
                 f"add .stable({INTERRUPT!r})"
             )
-        problems += self._unreachable(known)
+        checked = [action.state for action in self.actions.values() if action.check]
+        if checked and not self.is_stable(RUNNING):
+            problems.append(
+                f"state {checked[0]!r} is left for {RUNNING!r} when its check has no "
+                f"event, but {RUNNING!r} is not stable; add .stable({RUNNING!r})"
+            )
+        problems += self._unreachable()
         if problems:
             raise DefinitionError(*(f"{self.kind}: {problem}" for problem in problems))
         return self
@@ -242,20 +263,34 @@ class StateMachine:
             edges.append(Edge(INTERRUPT, action.state, "recover"))
         return edges
 
+    def to_mermaid(self, current: str = "") -> str:
+        """Return the state graph as a Mermaid diagram, *current* highlighted."""
+        from wfsim.model.diagram import to_mermaid
+
+        return to_mermaid(self.edges(), current, self.states)
+
+    def to_dot(self, current: str = "") -> str:
+        """Return the state graph as Graphviz source, *current* highlighted."""
+        from wfsim.model.diagram import to_dot
+
+        return to_dot(self.edges(), current, self.states)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return {"text/plain": repr(self), "text/vnd.mermaid": self.to_mermaid()}
+
     def _refuse_duplicate(self, state: str) -> None:
         if not state:
             raise DefinitionError(f"{self.kind}: a state must have a name")
         if state in self.stable_states or state in self.actions:
             raise DefinitionError(f"{self.kind}: state {state!r} is registered twice")
 
-    def _unhandled(self, state: str, where: str, known: Collection[str]) -> list[str]:
-        if state in known:
+    def _unhandled(self, state: str, where: str) -> list[str]:
+        if state in self.states:
             return []
-        return [
-            f"{where} goes to the unknown state {state!r}{did_you_mean(state, known)}"
-        ]
+        near = did_you_mean(state, self.states)
+        return [f"{where} goes to the unknown state {state!r}{near}"]
 
-    def _unreachable(self, known: Collection[str]) -> list[str]:
+    def _unreachable(self) -> list[str]:
         reached: set[str] = {CREATING, INIT, RUNNING, INTERRUPT}
         grown = True
         while grown:
@@ -268,7 +303,7 @@ class StateMachine:
             reached |= more
         return [
             f"state {state!r} cannot be reached: no transition leads to it"
-            for state in known
+            for state in self.states
             if state not in reached
         ]
 

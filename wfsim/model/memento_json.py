@@ -8,14 +8,14 @@ the reference ignores: exact times, attempts, the digest of the flow, and so on.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from wfsim.errors import MementoError
-from wfsim.model.frozen import Frozen, freeze
+from wfsim.model import json_text
+from wfsim.model.frozen import EMPTY, freeze
 from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
 from wfsim.model.resource import Key
 
@@ -27,7 +27,15 @@ VERSION = 1
 MAX_BYTES = 1 << 20
 """A ConfigMap, and so any memento in it, is never larger than 1 MiB."""
 
-_REFERENCE_KEYS = (
+_MILLISECOND = timedelta(milliseconds=1)
+_EARLIEST = (datetime.min - EPOCH) // _MILLISECOND
+_LATEST = (datetime.max - EPOCH) // _MILLISECOND
+_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{3})?", re.ASCII)
+_KEY = re.compile(r"([0-9]{1,9})-(.*)", re.DOTALL)
+_INTERRUPT = re.compile(r"reson: (.*?), message: (.*)", re.DOTALL)  # sic
+_LARGEST = 2**63 - 1
+
+_RUN_KEYS = (
     "flowStatus",
     "retryTimes",
     "flowName",
@@ -37,48 +45,53 @@ _REFERENCE_KEYS = (
     "initContext",
     "runningSteps",
 )
-_INTERRUPT = re.compile(r"reson: (.*?), message: (.*)", re.DOTALL)
-_GO_ESCAPES = {"\\b": "\\u0008", "\\f": "\\u000c"}
+_STEP_KEYS = (
+    "StepName",
+    "stepStatus",
+    "stepStartTime",
+    "lastStepCompleteTime",
+    "contextOutput",
+    "retryTimes",
+)
 
 
 def encode(run: Memento) -> str:
     """Return the text of *run*."""
-    return dump(to_dict(run))
-
-
-def dump(document: Mapping[str, Any]) -> str:
-    """Return *document* as Go's encoder writes it."""
-    text = json.dumps(
-        document, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return re.sub(r"\\.", lambda match: _GO_ESCAPES.get(match[0], match[0]), text)
+    return json_text.dump_as_go(to_dict(run))
 
 
 def to_dict(run: Memento) -> dict[str, Any]:
     """Return *run* as a document of plain JSON values, in the order of the reference."""
+    document = _reference_part(run)
+    # Untouched, it reads back as it is, and so it has nothing that is ours.
+    if run.digest or _read_back(document, run) != run:
+        document[OURS] = _ours(run, document)
+    return document
+
+
+def _reference_part(run: Memento) -> dict[str, Any]:
     superseded = run.status is RunStatus.SUPERSEDED
     # To the reference a superseded run is over: it must never be taken up again.
     status = RunStatus.INTERRUPTED if superseded else run.status
     error = run.error
     if run.reason:
         error = f"reson: {run.reason}, message: {run.error}"
+    more = run.extra.get("runningSteps", EMPTY)
     document = {
         "flowStatus": status.value,
         "retryTimes": run.retries + run.restarts,
         "flowName": run.flow,
-        "startTime": _stamp(run.started, milliseconds=True),
-        "completeTime": _stamp(run.finished),
+        "startTime": _stamp(run.started, "milliseconds"),
+        "completeTime": _stamp(run.finished, "seconds"),
         "errorMessage": error,
         "initContext": _sorted(run.context),
-        "runningSteps": [_step_to_dict(step) for step in run.steps],
+        "runningSteps": [
+            _step_to_dict(step) | _sorted(more.get(str(index), EMPTY))
+            for index, step in enumerate(run.steps)
+        ],
     }
-    document = {key: value for key, value in document.items() if value or value is False}
-    document.update(run.extra)
-    if run.digest:
-        document[OURS] = _ours(run)
-    return document
+    others = {k: _sorted(v) for k, v in run.extra.items() if k not in _RUN_KEYS}
+    return {key: value for key, value in document.items() if value} | others
 
 
 def _step_to_dict(step: StepMemento) -> dict[str, Any]:
@@ -88,16 +101,21 @@ def _step_to_dict(step: StepMemento) -> dict[str, Any]:
     document = {
         "StepName": step.name,
         "stepStatus": step.status.value,
-        "stepStartTime": _stamp(step.started),
-        "lastStepCompleteTime": _stamp(last),
+        "stepStartTime": _stamp(step.started, "seconds"),
+        "lastStepCompleteTime": _stamp(last, "seconds"),
         "contextOutput": _sorted(step.output),
         "retryTimes": step.retries + step.restarts,
     }
     return {key: value for key, value in document.items() if value}
 
 
-def _ours(run: Memento) -> dict[str, Any]:
-    ours = {
+def _ours(run: Memento, document: Mapping[str, Any]) -> dict[str, Any]:
+    touched = [
+        (index, step)
+        for index, step in enumerate(run.steps)
+        if step.attempts or step.restarts or (step.started, step.finished) != (None, None)
+    ]
+    ours: dict[str, Any] = {
         "version": VERSION,
         "digest": run.digest,
         "entered": run.entered,
@@ -110,12 +128,21 @@ def _ours(run: Memento) -> dict[str, Any]:
         "times": [run.started, run.finished],
         "steps": [
             [step.attempts, step.restarts, step.started, step.finished]
-            for step in run.steps
-            if step.attempts
+            for _, step in touched
         ],
-        "of": [index for index, step in enumerate(run.steps) if step.attempts],
+        "of": [index for index, _ in touched],
     }
+    if _reason_and_error(document.get("errorMessage", "")) != (run.reason, run.error):
+        ours |= {"reason": run.reason, "error": run.error}
     return {key: value for key, value in ours.items() if value not in (None, [])}
+
+
+def _read_back(document: Mapping[str, Any], run: Memento) -> Memento | None:
+    try:
+        read = _decode(run.key, document, run.resource.kind)
+    except MementoError:
+        return None
+    return read._replace(resource=run.resource)
 
 
 def _sorted(value: Any) -> Any:
@@ -126,25 +153,12 @@ def _sorted(value: Any) -> Any:
     return value
 
 
-def _stamp(seconds: float | None, *, milliseconds: bool = False) -> str:
+def _stamp(seconds: float | None, unit: str) -> str:
     if seconds is None:
         return ""
     # In whole milliseconds first: a float such as 22.174 must not come out as .173.
-    moment = EPOCH + timedelta(milliseconds=round(seconds * 1000.0))
-    text = moment.strftime("%Y-%m-%d %H:%M:%S")
-    return f"{text}.{moment.microsecond // 1000:03d}" if milliseconds else text
-
-
-def _seconds(text: Any) -> float | None:
-    if not text:
-        return None
-    form = "%Y-%m-%d %H:%M:%S.%f" if "." in text else "%Y-%m-%d %H:%M:%S"
-    try:
-        return (datetime.strptime(text, form) - EPOCH) / timedelta(seconds=1)
-    except (TypeError, ValueError) as error:
-        raise MementoError(
-            f"{text!r} is not a time such as 2026-01-01 00:00:00"
-        ) from error
+    count = min(max(round(seconds * 1000.0), _EARLIEST), _LATEST)
+    return (EPOCH + count * _MILLISECOND).isoformat(" ", unit)
 
 
 def decode(key: str, text: str, kind: str = "") -> Memento:
@@ -152,44 +166,32 @@ def decode(key: str, text: str, kind: str = "") -> Memento:
     if len(text) > MAX_BYTES:
         raise MementoError(f"{len(text)} characters; a memento has {MAX_BYTES} at most")
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        document = json_text.load(text)
+    except ValueError as error:
         raise MementoError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise MementoError(f"a memento is an object, not {type(document).__name__}")
-    return from_dict(key, document, kind)
-
-
-def from_dict(key: str, document: Mapping[str, Any], kind: str = "") -> Memento:
-    """Return the memento that *document* describes."""
-    ours = _typed(document, OURS, dict, {})
-    if ours and ours.get("version") != VERSION:
-        raise MementoError(
-            f"written by a newer wfsim (version {ours.get('version')!r}, this reads {VERSION})"
-        )
-    try:
-        run = _decode(key, document, kind)
-        return _decode_ours(run, ours) if ours else run
-    except (TypeError, ValueError, KeyError, IndexError, RecursionError) as error:
-        raise MementoError(f"not a memento: {error}") from error
+    ours = _typed(document, OURS, dict, None)
+    run = _decode(key, document, kind)
+    if ours is None:
+        return run
+    version = ours.get("version")
+    if version != VERSION:
+        newer = "a newer wfsim" if _is_int(version) and version > VERSION else "no wfsim"
+        raise MementoError(f"written by {newer}: version {version!r}, this reads {VERSION}")
+    return _decode_ours(run, ours)
 
 
 def _decode(key: str, document: Mapping[str, Any], kind: str) -> Memento:
-    number, _, flow = key.partition("-")
     name = _typed(document, "flowName", str)
-    if not (number.isascii() and number.isdigit()) or flow != name:
+    found = _KEY.fullmatch(key)
+    if found is None or found[2] != name:
         raise MementoError(f"the key {key!r} is not <number>-{name}")
-    status = RunStatus(_typed(document, "flowStatus", str))
     context = _typed(document, "initContext", dict, {})
-    steps = tuple(
-        _step_from_dict(item) for item in _typed(document, "runningSteps", list, [])
-    )
-    error, reason = _typed(document, "errorMessage", str, ""), ""
-    found = _INTERRUPT.fullmatch(error)
-    if found:
-        reason, error = found.groups()
-    started = _seconds(document.get("startTime"))
-    run = Memento(
+    items = _typed(document, "runningSteps", list, [])
+    steps = tuple(map(_step_from_dict, items))
+    reason, error = _reason_and_error(_typed(document, "errorMessage", str, ""))
+    return Memento(
         key,
         Key(
             kind,
@@ -197,30 +199,39 @@ def _decode(key: str, document: Mapping[str, Any], kind: str) -> Memento:
             _typed(context, "_resourceName", str, ""),
         ),
         name,
-        status,
+        _status(RunStatus, document, "flowStatus"),
         steps,
         freeze(context),
-        started=started,
-        finished=_seconds(document.get("completeTime")),
+        started=_date(document, "startTime"),
+        finished=_date(document, "completeTime"),
         reason=reason,
         error=error,
-        retries=_typed(document, "retryTimes", int, 0),
-        extra=freeze(
-            {k: v for k, v in document.items() if k not in _REFERENCE_KEYS and k != OURS}
-        ),
+        retries=_count(document, "retryTimes"),
+        cursor=_cursor(steps),
+        extra=freeze(_unknown(document, items)),
     )
-    return run._replace(cursor=_cursor(run))
+
+
+def _unknown(document: Mapping[str, Any], items: list[Any]) -> dict[str, Any]:
+    """Return what other keys there are, those of the steps under ``runningSteps``."""
+    others = {k: v for k, v in document.items() if k not in (*_RUN_KEYS, OURS)}
+    more = {
+        str(index): {k: v for k, v in item.items() if k not in _STEP_KEYS}
+        for index, item in enumerate(items)
+    }
+    more = {index: unknown for index, unknown in more.items() if unknown}
+    return others | ({"runningSteps": more} if more else {})
 
 
 def _step_from_dict(document: Any) -> StepMemento:
     if not isinstance(document, dict):
-        raise MementoError(f"a running step is an object, not {document!r}")
-    status = StepStatus(_typed(document, "stepStatus", str))
-    started = _seconds(document.get("stepStartTime"))
-    finished = _seconds(document.get("lastStepCompleteTime"))
+        raise MementoError(f"a running step is an object, not {_shown(document)}")
+    status = _status(StepStatus, document, "stepStatus")
+    started = _date(document, "stepStartTime")
+    finished = _date(document, "lastStepCompleteTime")
     if status in (StepStatus.INITED, StepStatus.WAITING) and finished == started:
         finished = None
-    retries = _typed(document, "retryTimes", int, 0)
+    retries = _count(document, "retryTimes")
     return StepMemento(
         _typed(document, "StepName", str),
         status,
@@ -235,56 +246,140 @@ def _step_from_dict(document: Any) -> StepMemento:
 
 def _decode_ours(run: Memento, ours: Mapping[str, Any]) -> Memento:
     steps = list(run.steps)
-    rows = zip(ours.get("of", []), ours.get("steps", []), strict=True)
-    for index, (attempts, restarts, started, finished) in rows:
+    for index, (attempts, restarts, started, finished) in _rows(ours, len(steps)):
         steps[index] = steps[index]._replace(
-            attempts=int(attempts),
-            restarts=int(restarts),
-            retries=steps[index].retries - int(restarts),
+            attempts=attempts,
+            restarts=restarts,
+            retries=_less(steps[index].retries, restarts),
             started=started,
             finished=finished,
         )
-    started, finished = ours["times"]
-    restarts = _typed(ours, "restarts", int, 0)
+    started, finished = map(_time, _listed(ours.get("times"), 2))
+    restarts = _count(ours, "restarts")
     superseded = ours.get("status") == "superseded"
     return run._replace(
         status=RunStatus.SUPERSEDED if superseded else run.status,
         steps=tuple(steps),
         started=started,
         finished=finished,
-        retries=run.retries - restarts,
+        reason=_typed(ours, "reason", str, run.reason),
+        error=_typed(ours, "error", str, run.error),
+        retries=_less(run.retries, restarts),
         restarts=restarts,
-        cursor=_typed(ours, "cursor", int, 0),
-        wake=ours.get("wake"),
-        entered=_typed(ours, "entered", int, -1),
-        digest=_typed(ours, "digest", str),
+        cursor=_index(ours.get("cursor", 0), max(len(steps), 1)),
+        wake=_time(ours.get("wake")),
+        entered=_count(ours, "entered", least=-1),
+        digest=_typed(ours, "digest", str, ""),
         owner=_typed(ours, "owner", str, ""),
-        deadline=ours.get("deadline"),
+        deadline=_time(ours.get("deadline")),
     )
 
 
-def _cursor(run: Memento) -> int:
+def _rows(ours: Mapping[str, Any], steps: int) -> Iterator[tuple[int, list[Any]]]:
+    indices = _typed(ours, "of", list, [])
+    rows = _typed(ours, "steps", list, [])
+    if len(indices) != len(rows):
+        raise MementoError(f"{len(rows)} rows of steps for {len(indices)} indices")
+    for at, row in zip(indices, rows, strict=True):
+        attempts, restarts, started, finished = _listed(row, 4)
+        counts = {"attempts": attempts, "restarts": restarts}
+        numbers = [_count(counts, name) for name in counts]
+        yield _index(at, steps), [*numbers, _time(started), _time(finished)]
+
+
+def _cursor(steps: tuple[StepMemento, ...]) -> int:
     """Return the step last touched: the one begun and not completed, else the last done."""
-    begun = [
-        i for i, step in enumerate(run.steps) if step.status is not StepStatus.PREPARED
-    ]
+    begun = [i for i, step in enumerate(steps) if step.status is not StepStatus.PREPARED]
     return begun[-1] if begun else 0
 
 
+def _reason_and_error(text: str) -> tuple[str, str]:
+    found = _INTERRUPT.fullmatch(text)
+    return (found[1], found[2]) if found else ("", text)
+
+
+# What the parts of a document may be; everything else raises `MementoError`.
+
+
 def _typed(document: Mapping[str, Any], key: str, kind: type, *default: Any) -> Any:
-    if key not in document and default:
-        return default[0]
     value = document.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise MementoError(f"{key} is {value!r}, not {_JSON_NAMES[kind]}")
+    if value is None and default:
+        return default[0]
+    if not isinstance(value, kind):
+        raise MementoError(f"{key} is {_shown(value)}, not {_NAMES[kind]}")
     return value
 
 
-_JSON_NAMES = {str: "a string", int: "an integer", dict: "an object", list: "a list"}
+def _status(kind: Any, document: Mapping[str, Any], key: str) -> Any:
+    try:
+        status = kind(_typed(document, key, str))
+    except ValueError:
+        known = ", ".join(status for status in kind if status != "superseded")
+        raise MementoError(f"{key} is {_shown(document[key])}, not one of {known}") from None
+    if status is RunStatus.SUPERSEDED:
+        raise MementoError(f"{key} is 'superseded', which no memento says there")
+    return status
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+def _count(document: Mapping[str, Any], key: str, least: int = 0) -> int:
+    value = document.get(key)
+    if value is None:
+        return least
+    if not _is_int(value) or not least <= value <= _LARGEST:
+        raise MementoError(f"{key} is {_shown(value)}, not a whole number from {least} on")
+    return int(value)
 
 
-__all__ = ["EPOCH", "Frozen", "decode", "dump", "encode", "from_dict", "to_dict"]
+def _index(value: Any, size: int) -> int:
+    if not _is_int(value) or not 0 <= value < size:
+        raise MementoError(f"{_shown(value)} is not one of {size} steps")
+    return int(value)
+
+
+def _listed(value: Any, size: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) != size:
+        raise MementoError(f"{_shown(value)} is not a list of {size}")
+    return value
+
+
+def _less(number: int, part: int) -> int:
+    if part > number:
+        raise MementoError(f"retryTimes is {number}, with {part} restarts in it")
+    return number - part
+
+
+def _time(value: Any) -> float | None:
+    if value is None or isinstance(value, float):
+        return value
+    if not _is_int(value) or abs(value) > _LARGEST:
+        raise MementoError(f"{_shown(value)} is not a time in seconds")
+    return int(value)
+
+
+def _date(document: Mapping[str, Any], key: str) -> float | None:
+    text = _typed(document, key, str, "")
+    if not text:
+        return None
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError(text)
+        return (datetime.fromisoformat(text) - EPOCH) / timedelta(seconds=1)
+    except ValueError:
+        raise MementoError(
+            f"{key} is {_shown(text)}, not a time such as 2026-01-01 00:00:00"
+        ) from None
+
+
+def _is_int(value: Any) -> bool:
+    # To Python true is 1.
+    return type(value) is int
+
+
+def _shown(value: Any) -> str:
+    text = json_text.dump(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_NAMES = {str: "a string", dict: "an object", list: "a list"}
+
+__all__ = ["EPOCH", "MAX_BYTES", "decode", "encode", "to_dict"]

@@ -9,6 +9,9 @@ again (``mpdcluster_controller.go:109``), 26 workers (``config.go:64``), a lease
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
+
+from wfsim.errors import DefinitionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class Retry:
     *limit* counts failures and *restarts* counts crashes, each per step and each
     reset by recovery.  The n-th retry follows after
     ``min(delay * factor ** (n - 1), cap)`` seconds of virtual time.
+    Raises `DefinitionError` for numbers that make no sense.
 
     >>> Retry(delay=1.0, factor=2.0, cap=5.0).after(4)
     5.0
@@ -29,12 +33,20 @@ class Retry:
     factor: float = 1.0
     cap: float = 1000.0
 
+    def __post_init__(self) -> None:
+        for name in ("limit", "restarts", "delay", "cap"):
+            value = getattr(self, name)
+            _demand(0 <= value < inf, "Retry", name, value, "give 0 or more")
+        _demand(1 <= self.factor < inf, "Retry", "factor", self.factor, "give 1 or more")
+
     def after(self, failures: int) -> float:
         """Return the seconds to wait before the retry that follows *failures*."""
         if self.factor == 1.0:
             return min(self.delay, self.cap)
-        # Compared as exponents first: a float overflows at 2.0 ** 1024.
-        grown = self.delay * self.factor ** min(max(failures - 1, 0), 64)
+        try:
+            grown = self.delay * float(self.factor) ** max(failures - 1, 0)
+        except OverflowError:  # a float ends at 2.0 ** 1024
+            return self.cap
         return min(grown, self.cap)
 
 
@@ -43,8 +55,11 @@ class Policy:
     """The numbers a controller works with; times are seconds of virtual time.
 
     *timeout* bounds one attempt of a step and *deadline* a whole run (None: neither
-    is bounded, as in the reference); a flow or a step may set its own.  *retention*
-    is how many finished runs of a resource are kept (None: all of them).
+    is bounded, as in the reference); a flow or a step may set its own.  *redrive* says
+    when to look again after a pass that a store cut short.  *retention* is how many
+    finished runs of a resource are kept (None: all of them).  A *lease* lapses that
+    many seconds after it was last renewed, which happens every *renew* seconds.
+    Raises `DefinitionError` for numbers that make no sense.
     """
 
     retry: Retry = field(default_factory=Retry)
@@ -56,3 +71,21 @@ class Policy:
     retention: int | None = None
     lease: float = 15.0
     renew: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("timeout", "deadline", "lease", "renew"):
+            value = getattr(self, name)
+            fine = value is None or 0 < value < inf
+            _demand(fine, "Policy", name, value, "give seconds above 0")
+        tick, lease = self.cancel_tick, self.lease
+        _demand(0 <= tick < inf, "Policy", "cancel_tick", tick, "give 0 or more")
+        _demand(self.renew < lease, "Policy", "renew", self.renew, f"less than {lease:g}")
+        for name in ("workers", "retention"):
+            value = getattr(self, name)
+            fine = value is None or value >= 1
+            _demand(fine, "Policy", name, value, "give 1 or more")
+
+
+def _demand(fine: bool, what: str, name: str, value: object, cure: str) -> None:
+    if not fine:
+        raise DefinitionError(f"{what}: {name} is {value!r}; {cure}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from wfsim.errors import UsageError
@@ -18,9 +18,7 @@ from wfsim.model.memento import Memento, StepMemento
 from wfsim.model.memento_json import to_dict
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import Resource
-
-STRIDE = 256
-"""A snapshot is kept after so many records: going back folds at most that many again."""
+from wfsim.report.replay import frames
 
 
 class Change(NamedTuple):
@@ -35,23 +33,24 @@ class Player:
     """A cursor over *log*.
 
     >>> from wfsim.model.record import Kind, Record
-    >>> log = EventLog([Record(0, 0.0, Kind.CONTROLLER_STARTED), Record(1, 2.5, Kind.STEP_LOG)])
-    >>> player = Player(log)
+    >>> first = Record(0, 1.0, Kind.RESOURCE_CREATED, "mpd-0")
+    >>> second = Record(1, 2.5, Kind.STEP_LOG, "mpd-0", step="InitMeta", text="begun")
+    >>> player = Player(EventLog([first, second]))
     >>> player
     <Player before the first of 2 records>
-    >>> player.step(), player.step(), player.step()
-    (<Record #0 0.000 s controller.started >, <Record #1 2.500 s step.log >, None)
-    >>> player.back(), player.seek(time=2.0)
-    (<Record #0 0.000 s controller.started >, <Record #0 0.000 s controller.started >)
-    >>> player.position, player.state.time
-    (1, 0.0)
+    >>> player.step() is first, player.step() is second, player.step()
+    (True, True, None)
+    >>> player
+    <Player at 2 of 2: #1 2.500 s step.log mpd-0 InitMeta: begun>
+    >>> player.seek(time=2.0) is first, player.position, player.state.time
+    (True, 1, 1.0)
     """
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self._position = 0
-        self._kept = [Snapshot(0.0, {}, {})]
-        self._state: Snapshot | None = self._kept[0]
+        self._frames = frames(log)
+        self._snapshots = [Snapshot(0.0, {}, {})]
 
     def __len__(self) -> int:
         return len(self.log)
@@ -67,13 +66,13 @@ class Player:
         """Move to the next record and return it; None at the end, where it stays."""
         if self._position == len(self):
             return None
-        self._move(self._position + 1)
+        self._position += 1
         return self.record
 
     def back(self) -> Record | None:
         """Move to the record before and return it; None when there is none before."""
         if self._position:
-            self._move(self._position - 1)
+            self._position -= 1
         return self.record
 
     def seek(
@@ -88,11 +87,11 @@ class Player:
         if time is not None:
             if record is not None:
                 raise UsageError("seek: give a record or a time, not both")
-            self._move(bisect_right(self.log.records, time, key=lambda r: r.time))
+            self._position = bisect_right(self.log.records, time, key=lambda r: r.time)
         elif record is None:
-            self._move(0)
+            self._position = 0
         else:
-            self._move(self._index(record) + 1)
+            self._position = self._index(record) + 1
         return self.record
 
     def _index(self, record: Record | int) -> int:
@@ -103,13 +102,11 @@ class Player:
             if index < count and records[index] == record:
                 return index
             raise UsageError(f"seek: {record!r} is not in this log")
+        if not isinstance(record, int):
+            raise UsageError(f"seek: {record!r} is no index; for a time: seek(time=...)")
         if not -count <= record < count:
             raise UsageError(f"seek: no record {record} in a log of {count} records")
         return record % count
-
-    def _move(self, position: int) -> None:
-        if position != self._position:
-            self._position, self._state = position, None
 
     # -- looking -----------------------------------------------------------------
 
@@ -131,9 +128,7 @@ class Player:
     @property
     def state(self) -> Snapshot:
         """What was durable at the cursor, as `EventLog.fold` of all up to it gives it."""
-        if self._state is None:
-            self._state = self._fold(self._position)
-        return self._state
+        return self._snapshot(self._position)
 
     @property
     def resource(self) -> Resource | None:
@@ -167,9 +162,8 @@ class Player:
         record = self.record
         if record is None or not isinstance(record.value, Memento):
             return ()
-        before = self._fold(self._position - 1).mementos.get(
-            (record.resource, record.run)
-        )
+        known = self._snapshot(self._position - 1).mementos
+        before = known.get((record.resource, record.run))
         old = flat(to_dict(before)) if before else {}
         new = flat(to_dict(record.value))
         return tuple(
@@ -177,6 +171,11 @@ class Player:
             for path in dict.fromkeys((*new, *old))
             if json.dumps(old.get(path)) != json.dumps(new.get(path))
         )
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        """The names of the controllers that are up at the cursor."""
+        return controllers_up(self.log.records[: self._position])
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -194,32 +193,22 @@ class Player:
                 return records[index].resource
         return ""
 
-    # -- folding -----------------------------------------------------------------
+    def _snapshot(self, position: int) -> Snapshot:
+        """Return what was durable after so many records; the log may have grown."""
+        while len(self._snapshots) <= position:
+            self._snapshots.append(next(self._frames)[1])
+        return self._snapshots[position]
 
-    def _fold(self, position: int) -> Snapshot:
-        """Fold from the last snapshot kept before *position*, keeping new ones."""
-        while len(self._kept) <= position // STRIDE:
-            reached = len(self._kept) * STRIDE
-            self._kept.append(self._after(self._kept[-1], reached - STRIDE, reached))
-        kept = position // STRIDE
-        return self._after(self._kept[kept], kept * STRIDE, position)
 
-    def _after(self, base: Snapshot, first: int, last: int) -> Snapshot:
-        """Return *base* with the records from *first* up to *last* applied."""
-        if first == last:
-            return base
-        resources, mementos = dict(base.resources), dict(base.mementos)
-        records = self.log.records[first:last]
-        for record in records:
-            if record.kind is Kind.RESOURCE_DELETED:
-                resources.pop(record.resource, None)
-            elif record.kind is Kind.RUN_PRUNED:
-                mementos.pop((record.resource, record.run), None)
-            elif isinstance(record.value, Memento):
-                mementos[record.resource, record.run] = record.value
-            elif isinstance(record.value, Resource):
-                resources[record.resource] = record.value
-        return Snapshot(records[-1].time, resources, mementos)
+def controllers_up(records: Iterable[Record]) -> tuple[str, ...]:
+    """Return the names of the controllers that are up after *records*."""
+    names: dict[str, None] = {}
+    for record in records:
+        if record.kind is Kind.CONTROLLER_STARTED:
+            names[record.text] = None
+        elif record.kind is Kind.CONTROLLER_CRASHED:
+            names.pop(record.text, None)
+    return tuple(names)
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import MementoStore, ResourceStore, Steps
-from wfsim.errors import Killed, NotFound
+from wfsim.errors import Killed, NotFound, UsageError
 from wfsim.model.record import Kind
 from wfsim.sim.faults import (
     CancelAt,
@@ -19,10 +19,16 @@ from wfsim.sim.faults import (
     StaleRead,
     StepFault,
 )
-from wfsim.sim.injection import FaultyMementos, FaultyResources, FaultySteps, Writes
+from wfsim.sim.injection import (
+    FaultyMementos,
+    FaultyResources,
+    FaultySteps,
+    View,
+    Writes,
+)
 
 if TYPE_CHECKING:
-    from wfsim.sim.simulation import Simulation
+    from wfsim.sim.control_plane import ControlPlane
 
 
 class Plan:
@@ -31,15 +37,15 @@ class Plan:
     *wrap_all* wraps every port, whether or not a fault for it is known yet.
     """
 
-    def __init__(self, simulation: Simulation, faults: Sequence[Fault]) -> None:
+    def __init__(self, simulation: ControlPlane, faults: Sequence[Fault]) -> None:
         self.wrap_all = False
-        self.acting = False
         self._simulation = simulation
         self._faults = list(faults)
         self._writes = Writes(self._faults, self._fired, self._crash_in_write)
         self._held: dict[str, list[Callable[[], None]]] = {}
         self._steps: FaultySteps | None = None
-        self._resources: FaultyResources | None = None
+        self._view: View | None = None
+        self._refuse_unknown_controllers(faults)
 
     def start(self) -> None:
         """Record what is armed, and set the clock for what has a time."""
@@ -47,6 +53,9 @@ class Plan:
 
     def add(self, faults: Sequence[Fault]) -> None:
         """Arm *faults* in a simulation that is under way (and was wrapped for it)."""
+        self._refuse_unknown_controllers(faults)
+        if not self.wrap_all:
+            raise UsageError("faults are armed before the start, or in a fork(faults=...)")
         self._faults += faults
         if self._steps is not None:
             self._steps.add(_of_steps(faults))
@@ -59,22 +68,34 @@ class Plan:
             self._steps = FaultySteps(inner, wanted, self._fired)
         return self._steps or inner
 
-    def mementos(self, inner: MementoStore) -> MementoStore:
-        """Return *inner*, wrapped if a fault needs it."""
-        return FaultyMementos(inner, self._writes) if self._counts_writes() else inner
+    def mementos(self, inner: MementoStore, controller: str) -> MementoStore:
+        """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
+        if not self._counts_writes():
+            return inner
+        return FaultyMementos(inner, self._writes, controller)
 
-    def resources(self, inner: ResourceStore) -> ResourceStore:
-        """Return *inner*, wrapped if a fault needs it."""
+    def resources(self, inner: ResourceStore, controller: str) -> ResourceStore:
+        """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
         views = any(isinstance(fault, (StaleRead, DropWatch)) for fault in self._faults)
-        counts = self._counts_writes()
-        if self._resources is None and (views or counts or self.wrap_all):
-            self._resources = FaultyResources(inner, self._writes if counts else None)
-        return self._resources or inner
+        if not (views or self._counts_writes() or self.wrap_all):
+            return inner
+        if self._view is None:
+            self._view = View(inner, self._simulation.clock)
+        return FaultyResources(inner, self._view, self._writes, controller)
 
     def _counts_writes(self) -> bool:
         return self.wrap_all or any(
             getattr(fault, "write", None) is not None for fault in self._faults
         )
+
+    def _refuse_unknown_controllers(self, faults: Sequence[Fault]) -> None:
+        names = self._simulation.names
+        for fault in faults:
+            name = getattr(fault, "controller", None)
+            if name is not None and name not in names:
+                raise UsageError(
+                    f"{fault!r}: there is no such controller; known: {', '.join(names)}"
+                )
 
     def _place(self, faults: Sequence[Fault]) -> None:
         simulation = self._simulation
@@ -87,39 +108,26 @@ class Plan:
 
     def _action(self, fault: Fault) -> Callable[[], None]:
         def act() -> None:
-            self.acting = True
-            try:
-                self._act(fault)
-            finally:
-                self.acting = False
+            """Do what *fault* does at its time, and fire it if there is something to do."""
+            simulation = self._simulation
+            match fault:
+                case CancelAt() | EditAt():
+                    self._edit(fault)
+                case CrashAt():
+                    victim = simulation.controller(fault.controller)
+                    if victim.alive:
+                        self._fired(fault)
+                        self._crash(fault, victim.name)
+                case StaleRead():
+                    self._fired(fault)
+                    self._see.freeze(fault.for_)
+                case DropWatch():
+                    self._fired(fault)
+                    self._see.drop(fault.for_)
+                case PauseController():
+                    self._pause(fault)
 
         return act
-
-    def _act(self, fault: Fault) -> None:
-        """Do what *fault* does at its time, and fire it if there was something to do."""
-        simulation = self._simulation
-        match fault:
-            case CancelAt() | EditAt():
-                self._edit(fault)
-            case CrashAt():
-                victim = simulation.controller(fault.controller)
-                if victim.alive:
-                    self._fired(fault)
-                    self._crash(fault)
-            case StaleRead():
-                self._fired(fault)
-                self._views.freeze()
-                self._later(fault.for_, self._views.thaw)
-            case DropWatch():
-                self._fired(fault)
-                self._views.drop()
-                self._later(fault.for_, self._views.reconnect)
-            case PauseController():
-                victim = simulation.controller(fault.controller)
-                if victim.alive and victim.name not in self._held:
-                    self._fired(fault)
-                    self.pause(victim)
-                    self._later(fault.for_, lambda: self.unpause(victim))
 
     def _edit(self, fault: CancelAt | EditAt) -> None:
         simulation = self._simulation
@@ -140,54 +148,62 @@ class Plan:
                 annotations=fault.annotations,
             )
 
-    def _crash(self, fault: CrashAt) -> None:
+    def _pause(self, fault: PauseController) -> None:
+        victim = self._simulation.controller(fault.controller)
+        if not victim.alive or victim.name in self._held:
+            return
+        self._fired(fault)
+        self.pause(victim)
+        held = self._held[victim.name]
+
+        def unpause() -> None:
+            # It may have died since, and stand still again for another reason.
+            if self._held.get(victim.name) is held:
+                self.unpause(victim)
+
+        self._simulation.clock.call(fault.for_, unpause)
+
+    def _crash(self, fault: CrashAt, name: str) -> None:
         simulation = self._simulation
         if fault.restart_after is not None:
-            name = simulation.controller(fault.controller).name
 
             def restart() -> None:
                 if not simulation.controller(name).alive:
                     simulation.restart(name)
 
-            self._later(fault.restart_after, restart)
-        simulation.crash(fault.controller)
+            simulation.clock.call(fault.restart_after, restart)
+        simulation.crash(name)
 
-    def _crash_in_write(self, fault: CrashAt) -> None:
+    def _crash_in_write(self, fault: CrashAt, writer: str) -> None:
         """Crash the controller that writes; its process does not live to see it."""
-        self.acting = True
-        try:
-            self._crash(fault)
-        finally:
-            self.acting = False
+        self._crash(fault, writer)
         raise Killed
 
-    def _later(self, delay: float, action: Callable[[], None]) -> None:
-        def act() -> None:
-            self.acting = True
-            try:
-                action()
-            finally:
-                self.acting = False
-
-        self._simulation.clock.call(delay, act)
-
     @property
-    def _views(self) -> FaultyResources:
-        assert self._resources is not None
-        return self._resources
+    def _see(self) -> View:
+        assert self._view is not None
+        return self._view
 
-    def pause(self, controller: Controller) -> None:
-        """Hold every process of *controller* still and let its leases run out."""
+    def pause(self, controller: Controller) -> bool:
+        """Hold every process of *controller* still and let its leases run out.
+
+        Returns whether it was running.
+        """
         simulation = self._simulation
+        if controller.name in self._held:
+            return False
         processes = controller.pause()
         self._held[controller.name] = [simulation.clock.hold(item) for item in processes]
         simulation.leases.stop_renewing(controller.name)
+        return True
 
-    def unpause(self, controller: Controller) -> None:
-        """Let the processes of *controller* go on, if it was paused."""
-        if self.release(controller.name):
+    def unpause(self, controller: Controller) -> bool:
+        """Let the processes of *controller* go on; whether it was paused."""
+        held = self.release(controller.name)
+        if held and controller.alive:
             self._simulation.leases.renew_again(controller.name)
             controller.resume()
+        return held
 
     def release(self, controller: str) -> bool:
         """Let go of what is held still for *controller*; whether there was anything."""

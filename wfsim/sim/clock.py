@@ -1,15 +1,16 @@
-"""SimPy environments that can also throw into a process, call back, and hold one still."""
+"""SimPy environments that can also throw into a process, call back, and hold one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
-from types import MethodType
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import simpy
 from simpy.events import Event, Interruption, Timeout
 from simpy.rt import RealtimeEnvironment
+
+from wfsim.errors import UsageError
 
 if TYPE_CHECKING:
     from wfsim.engine.ports import Clock
@@ -24,19 +25,21 @@ class _Throw(Interruption):
 
 
 class _More(simpy.Environment):
-    # In C, where SimPy's own property and descriptor are Python calls: a step asks for
-    # the time five times and for a timeout once (tests/bench/test_calls.py).
-    now = property(attrgetter("_now"))  # type: ignore[assignment]
-
-    def _quicken(self) -> None:
-        self.timeout = MethodType(Timeout, self)
-        self.process = MethodType(simpy.Process, self)
+    def __init__(self, **keywords: Any) -> None:
+        # A float from the start: records of time 0 and of time 0.0 would differ.
+        super().__init__(initial_time=0.0, **keywords)
+        self._held: dict[simpy.Process, BaseException | None] = {}
 
     def throw(self, process: simpy.Process, exception: BaseException) -> None:
-        """Raise *exception* where *process* waits; a finished process is left alone."""
+        """Raise *exception* where *process* waits; a finished process is left alone.
+
+        A process that is held learns of it on release, and of the last one only.
+        """
         if process is self.active_process:
             raise exception
-        if process.is_alive:
+        if process in self._held:
+            self._held[process] = exception
+        elif process.is_alive:
             _Throw(process, exception)
 
     def call(self, delay: float, action: Callable[[], Any]) -> None:
@@ -48,24 +51,42 @@ class _More(simpy.Environment):
     def hold(self, process: simpy.Process) -> Callable[[], None]:
         """Keep *process* from going on, whatever happens; return what lets it go on.
 
-        What it waits for may happen meanwhile; the process learns of it on release.
+        What it waits for may happen meanwhile, and exceptions may be thrown at it; it
+        learns of that on release, an exception before anything else.  Raises
+        `UsageError` for a process that is held already, or is running at this moment.
         """
-        target = process.target
-        if target is None or target.callbacks is None or not process.is_alive:
+        if not process.is_alive:
             return _nothing
+        target = process.target
+        if process in self._held:
+            raise UsageError(f"{process} is held already")
+        if process is self.active_process or target.callbacks is None:
+            raise UsageError(f"{process} is running; it can be held where it waits only")
+        self._held[process] = None
         wake = process._resume
-        index = target.callbacks.index(wake)
         missed: list[Event] = []
-        target.callbacks[index] = missed.append
+
+        def miss(event: Event) -> None:
+            event.defused = True  # whoever waited for it is yet to be told
+            missed.append(event)
+
+        target.callbacks[target.callbacks.index(wake)] = miss
 
         def release() -> None:
-            if not process.is_alive or process.target is not target:
+            if process not in self._held:
                 return
+            exception = self._held.pop(process)
             if missed:
-                target.callbacks = [wake]
-                self.schedule(target)
-            elif target.callbacks is not None and missed.append in target.callbacks:
-                target.callbacks[target.callbacks.index(missed.append)] = wake
+                # The event is over for everybody else; this one stands in for it.
+                late = Event(self)
+                late.callbacks = [wake]
+                process._target = late
+                if exception is None:
+                    late.trigger(target)
+            elif target.callbacks is not None:
+                target.callbacks[target.callbacks.index(miss)] = wake
+            if exception is not None:
+                _Throw(process, exception)
 
         return release
 
@@ -73,9 +94,8 @@ class _More(simpy.Environment):
 class VirtualClock(_More):
     """Time that jumps from event to event."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._quicken()
+    def sync(self) -> None:
+        """Do nothing: this clock is never late."""
 
 
 class WallClock(_More, RealtimeEnvironment):
@@ -83,7 +103,13 @@ class WallClock(_More, RealtimeEnvironment):
 
     def __init__(self, factor: float = 1.0) -> None:
         super().__init__(factor=factor, strict=False)
-        self._quicken()
+
+    def sync(self) -> None:
+        """Let time pass from `now` on at this moment, whatever has passed before.
+
+        SimPy's own version takes it for granted that nothing has happened yet.
+        """
+        self.real_start = monotonic() - (self.now - self.env_start) * self.factor
 
 
 def _nothing() -> None:

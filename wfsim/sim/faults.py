@@ -6,27 +6,105 @@ outside on the clock.  The engine knows of neither.  Times are seconds of virtua
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeAlias
 
 from wfsim.errors import DefinitionError
-from wfsim.model.frozen import EMPTY
+from wfsim.model.frozen import EMPTY, freeze, is_json, thaw
+
+MAX_SECONDS = 1e12
+MAX_COUNT = 1_000_000_000
+
+
+_Rule: TypeAlias = tuple[Callable[[Any], bool], str]
+
+
+def _seconds(least: str) -> _Rule:
+    def good(value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        return (0 <= value if least == "from" else 0 < value) and value <= MAX_SECONDS
+
+    return good, f"seconds {least} 0, at most {MAX_SECONDS:g}"
+
+
+def _text(empty: bool) -> _Rule:
+    def good(value: Any) -> bool:
+        return isinstance(value, str) and is_json(value) and (empty or value != "")
+
+    return good, "a text" if empty else "a text that is not empty"
+
+
+def _is_count(value: Any) -> bool:
+    # bool is an int to Python.
+    return type(value) is int and 0 < value <= MAX_COUNT
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) and is_json(value)
+
+
+def _is_notes(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        is_json(key) and is_json(item) and isinstance(item, str | None)
+        for key, item in value.items()
+    )
+
+
+_COUNT: _Rule = _is_count, f"a whole number from 1 to {MAX_COUNT}"
+_FLAG: _Rule = _is_flag, "True or False"
+_MAPPING: _Rule = _is_mapping, "a mapping of keys to what JSON can hold"
+_RULES: dict[str, _Rule] = {
+    **dict.fromkeys(("step", "resource", "controller", "reason"), _text(empty=False)),
+    **dict.fromkeys(("error", "message"), _text(empty=True)),
+    **dict.fromkeys(("t", "restart_after"), _seconds("from")),
+    **dict.fromkeys(("by", "for_"), _seconds("above")),
+    **dict.fromkeys(("times", "attempt", "write"), _COUNT),
+    **dict.fromkeys(("after", "applied", "delete"), _FLAG),
+    **dict.fromkeys(("spec", "status"), _MAPPING),
+    "annotations": (_is_notes, "a mapping of keys to texts, None to remove one"),
+    "when": (("before", "after").__contains__, "'before' or 'after'"),
+}
+"""What every field of a fault may hold, by its name, and how to say so."""
 
 
 class Fault:
-    """Base class; prints as the call that makes it, defaults left out."""
+    """Base class; prints as the call that makes it, defaults left out.
+
+    >>> CrashAt(t=40.0, restart_after=10)
+    CrashAt(t=40, restart_after=10)
+    """
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        said = []
+    def __post_init__(self) -> None:
         for item in fields(self):  # type: ignore[arg-type]
             value = getattr(self, item.name)
-            default = item.default if item.default is not MISSING else None
-            if value != default and not (value == {} and isinstance(value, Mapping)):
-                said.append(f"{item.name}={value!r}")
+            good, wanted = _RULES[item.name]
+            if not (good(value) or (value is None and item.default is None)):
+                raise DefinitionError(
+                    f"{type(self).__name__}: {item.name} is {value!r}; give {wanted}"
+                )
+
+    def __repr__(self) -> str:
+        said = [f"{name}={value!r}" for name, value in self.arguments().items()]
         return f"{type(self).__name__}({', '.join(said)})"
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what is not left to its default, as plain JSON values."""
+        said = {}
+        for item in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if value == item.default or (isinstance(value, Mapping) and not value):
+                continue
+            whole = isinstance(value, float) and value.is_integer()
+            said[item.name] = int(value) if whole else thaw(value)
+        return said
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,11 +118,6 @@ class StepFault(Fault):
     times: int = field(default=1, kw_only=True)
     attempt: int | None = field(default=None, kw_only=True)
     resource: str | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if not self.step:
-            raise DefinitionError(f"{type(self).__name__}: step is empty; name a step")
-        _positive(self, "times")
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,10 +133,6 @@ class DelayStep(StepFault):
     """The step begins its work *by* seconds late."""
 
     by: float = 60.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _positive(self, "by")
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,9 +155,6 @@ class CancelAt(Fault):
     t: float
     resource: str | None = None
 
-    def __post_init__(self) -> None:
-        _not_negative(self, "t")
-
 
 @dataclass(frozen=True, repr=False)
 class EditAt(Fault):
@@ -105,7 +171,20 @@ class EditAt(Fault):
     delete: bool = False
 
     def __post_init__(self) -> None:
-        _not_negative(self, "t")
+        super().__post_init__()
+        changes = ("spec", "status", "annotations")
+        for name in changes:
+            object.__setattr__(self, name, freeze(getattr(self, name)))
+        if self.delete == any(getattr(self, name) for name in changes):
+            raise DefinitionError(
+                "EditAt: give either delete=True or what to set in "
+                f"{', '.join(changes[:2])} or {changes[2]}"
+            )
+
+    def __hash__(self) -> int:
+        # Equal mappings may differ in order, and 1 from 1.0; their keys will do.
+        keys = (*self.spec, *self.status, *self.annotations)
+        return hash((self.t, self.resource, self.delete, frozenset(keys)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,15 +201,11 @@ class CrashAt(Fault):
     controller: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.t is None) == (self.write is None):
             raise DefinitionError("CrashAt: give either t or write")
-        if self.when not in ("before", "after"):
-            raise DefinitionError(
-                f"CrashAt: when is 'before' or 'after', not {self.when!r}"
-            )
-        _not_negative(self, "t")
-        _positive(self, "write")
-        _not_negative(self, "restart_after")
+        if self.t is not None and self.when != "after":
+            raise DefinitionError("CrashAt: when goes with write; leave it out")
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,10 +219,6 @@ class FailSave(Fault):
     applied: bool = False
     times: int = 1
 
-    def __post_init__(self) -> None:
-        _positive(self, "write")
-        _positive(self, "times")
-
 
 @dataclass(frozen=True, repr=False)
 class Conflict(Fault):
@@ -155,10 +226,6 @@ class Conflict(Fault):
 
     write: int
     times: int = 1
-
-    def __post_init__(self) -> None:
-        _positive(self, "write")
-        _positive(self, "times")
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,10 +235,6 @@ class StaleRead(Fault):
     t: float
     for_: float
 
-    def __post_init__(self) -> None:
-        _not_negative(self, "t")
-        _positive(self, "for_")
-
 
 @dataclass(frozen=True, repr=False)
 class DropWatch(Fault):
@@ -179,10 +242,6 @@ class DropWatch(Fault):
 
     t: float
     for_: float
-
-    def __post_init__(self) -> None:
-        _not_negative(self, "t")
-        _positive(self, "for_")
 
 
 @dataclass(frozen=True, repr=False)
@@ -192,10 +251,6 @@ class PauseController(Fault):
     t: float
     for_: float
     controller: str | None = None
-
-    def __post_init__(self) -> None:
-        _not_negative(self, "t")
-        _positive(self, "for_")
 
 
 FAULTS: dict[str, type[Fault]] = {
@@ -215,19 +270,3 @@ FAULTS: dict[str, type[Fault]] = {
         PauseController,
     )
 }
-
-
-def _not_negative(fault: Fault, name: str) -> None:
-    value = getattr(fault, name)
-    if value is not None and not 0 <= value < float("inf"):
-        raise DefinitionError(
-            f"{type(fault).__name__}: {name} is {value!r}; give seconds from 0 on"
-        )
-
-
-def _positive(fault: Fault, name: str) -> None:
-    value = getattr(fault, name)
-    if value is not None and not 0 < value < float("inf"):
-        raise DefinitionError(
-            f"{type(fault).__name__}: {name} is {value!r}; it is above 0"
-        )

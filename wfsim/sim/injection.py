@@ -11,6 +11,7 @@ from typing import Any
 
 from wfsim import errors
 from wfsim.engine.ports import (
+    Clock,
     Effect,
     Listener,
     MementoStore,
@@ -97,106 +98,141 @@ class FaultySteps(Mapping[str, StepFunction]):
 
 
 class Writes:
-    """Every write of every controller, counted from 1; some of them go wrong."""
+    """Every write of every controller, counted from 1; some of them go wrong.
+
+    A `CrashAt` that names a controller counts the writes of that one alone.
+    """
 
     def __init__(
-        self, faults: Sequence[Fault], fired: Fired, crash: Callable[[CrashAt], None]
+        self,
+        faults: Sequence[Fault],
+        fired: Fired,
+        crash: Callable[[CrashAt, str], None],
     ) -> None:
         self.count = 0
+        self._by: dict[str, int] = {}
         self._faults = faults
         self._fired = fired
         self._crash = crash
 
-    def through(self, write: Callable[[], Any]) -> Effect[Any]:
-        """Make *write*, or what the faults make of it."""
+    def through(self, write: Callable[[], Any], writer: str = "") -> Effect[Any]:
+        """Make *write*, by the controller *writer*, or what the faults make of it."""
         self.count += 1
-        due = [fault for fault in self._faults if _hits(fault, self.count)]
+        self._by[writer] = self._by.get(writer, 0) + 1
+        due = [fault for fault in self._faults if self._hits(fault, writer)]
+        number = self.count
         for fault in due:
             if isinstance(fault, CrashAt) and fault.when == "before":
                 self._fired(fault)
-                self._crash(fault)
+                self._crash(fault, writer)
             elif isinstance(fault, Conflict):
                 self._fired(fault)
-                raise errors.Conflict(f"injected conflict on write {self.count}")
+                raise errors.Conflict(f"injected conflict on write {number}")
             elif isinstance(fault, FailSave) and not fault.applied:
                 self._fired(fault)
-                raise errors.Unavailable(f"injected failure of write {self.count}")
+                raise errors.Unavailable(f"injected failure of write {number}")
         result = yield from write()
         for fault in due:
             if isinstance(fault, CrashAt) and fault.when == "after":
                 self._fired(fault)
-                self._crash(fault)
+                self._crash(fault, writer)
             elif isinstance(fault, FailSave) and fault.applied:
                 self._fired(fault)
-                raise errors.Unavailable(f"injected silence after write {self.count}")
+                raise errors.Unavailable(f"injected silence after write {number}")
         return result
 
-
-def _hits(fault: Fault, count: int) -> bool:
-    first = getattr(fault, "write", None)
-    return first is not None and first <= count < first + getattr(fault, "times", 1)
+    def _hits(self, fault: Fault, writer: str) -> bool:
+        first = getattr(fault, "write", None)
+        if first is None:
+            return False
+        count, times = self.count, getattr(fault, "times", 1)
+        if isinstance(fault, CrashAt) and fault.controller is not None:
+            if fault.controller != writer:
+                return False
+            count = self._by[writer]
+        return bool(first <= count < first + times)
 
 
 class FaultyMementos:
-    """A memento store whose writes go through `Writes`."""
+    """The memento store of one controller, whose writes go through `Writes`."""
 
-    def __init__(self, inner: MementoStore, writes: Writes) -> None:
+    def __init__(self, inner: MementoStore, writes: Writes, controller: str) -> None:
         self._inner = inner
         self._writes = writes
+        self._controller = controller
 
     def save(self, memento: Memento, token: int) -> Effect[None]:
         """As the port says, if the faults let it."""
-        return self._writes.through(lambda: self._inner.save(memento, token))
+        return self._writes.through(
+            lambda: self._inner.save(memento, token), self._controller
+        )
 
     def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
         """As the port says."""
         return self._inner.entries(key)
 
+    def keys(self) -> list[Key]:
+        """As the port says."""
+        return self._inner.keys()
+
     def remove(self, key: Key, run: str, token: int) -> Effect[None]:
         """As the port says, if the faults let it."""
-        return self._writes.through(lambda: self._inner.remove(key, run, token))
+        return self._writes.through(
+            lambda: self._inner.remove(key, run, token), self._controller
+        )
 
 
-class FaultyResources:
-    """A resource store with failing writes, a cache that stands still, a deaf watch."""
+class View:
+    """What controllers see of a store: a cache that may stand still, a deaf watch."""
 
-    def __init__(self, inner: ResourceStore, writes: Writes | None) -> None:
+    def __init__(self, inner: ResourceStore, clock: Clock) -> None:
         self._inner = inner
-        self._writes = writes
+        self._clock = clock
         self._frozen: dict[Key, Resource | None] | None = None
+        self._stale_until = self._deaf_until = 0.0
         self._deaf = False
+        self._gone: dict[Key, Resource | None] = {}
         self._listeners: list[Listener] = []
 
-    def freeze(self) -> None:
-        """Let the cache show from now on what is there now."""
-        self._frozen = {key: self._inner.peek(key) for key in self._inner.keys()}
+    def freeze(self, seconds: float) -> None:
+        """Let the cache show what is there now, for so long, then the truth again.
 
-    def thaw(self) -> None:
-        """Let the cache show the truth again, and tell of what was missed."""
-        self._frozen = None
-        self.relist()
+        Like `drop`, it ends with a new list of everything, as after a new connection.
+        """
+        if self._frozen is None:
+            self._frozen = {key: self._inner.peek(key) for key in self._inner.keys()}
+        self._stale_until = max(self._stale_until, self._clock.now + seconds)
+        self._clock.call(seconds, self._thaw)
 
-    def drop(self) -> None:
-        """Tell no watch of any change from now on."""
+    def _thaw(self) -> None:
+        if self._clock.now >= self._stale_until:
+            self._frozen = None
+            self._relist()
+
+    def drop(self, seconds: float) -> None:
+        """Tell no watch of any change, for so long."""
         self._deaf = True
+        self._deaf_until = max(self._deaf_until, self._clock.now + seconds)
+        self._clock.call(seconds, self._reconnect)
 
-    def reconnect(self) -> None:
-        """Tell the watches of changes again, of everything that is there first."""
-        self._deaf = False
-        self.relist()
+    def _reconnect(self) -> None:
+        if self._clock.now >= self._deaf_until:
+            self._deaf = False
+            self._relist()
 
-    def relist(self) -> None:
-        """Tell every watch of every resource, as a client that lost track asks for."""
-        for key in self._inner.keys():
-            for listener in tuple(self._listeners):
-                listener(None, self._inner.peek(key))
-
-    def get(self, key: Key) -> Effect[Resource]:
-        """As the port says."""
-        return self._inner.get(key)
+    def _relist(self) -> None:
+        """Tell every watch of every resource, and of those that went unseen."""
+        seen = {key: self._inner.peek(key) for key in self._inner.keys()}
+        gone, self._gone = self._gone, {}
+        for listener in tuple(self._listeners):
+            for resource in seen.values():
+                listener(None, resource)
+            for key, resource in gone.items():
+                if key not in seen:
+                    listener(resource, None)
 
     def cached(self, key: Key) -> Effect[Resource]:
-        """As the port says, as of `freeze` while that lasts."""
+        """As the port of resources says, as of `freeze` while that lasts."""
         if self._frozen is None:
             return (yield from self._inner.cached(key))
         found = self._frozen.get(key)
@@ -204,15 +240,53 @@ class FaultyResources:
             raise errors.NotFound(f"no resource {key}")
         return found
 
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """As the port of resources says, but deaf during `drop`."""
+
+        def hear(before: Resource | None, after: Resource | None) -> None:
+            if not self._deaf:
+                listener(before, after)
+            elif after is None and before is not None:
+                self._gone[before.key] = before
+
+        self._listeners.append(listener)
+        stop = self._inner.watch(hear)
+
+        def stop_both() -> None:
+            self._listeners.remove(listener)
+            stop()
+
+        return stop_both
+
+
+class FaultyResources:
+    """The resource store of one controller: its writes may fail, it may see the past."""
+
+    def __init__(
+        self, inner: ResourceStore, view: View, writes: Writes, controller: str
+    ) -> None:
+        self._inner = inner
+        self._view = view
+        self._writes = writes
+        self._controller = controller
+        self.cached = view.cached
+        self.watch = view.watch
+
+    def get(self, key: Key) -> Effect[Resource]:
+        """As the port says."""
+        return self._inner.get(key)
+
     def create(self, resource: Resource) -> Effect[Resource]:
         """As the port says."""
         return self._inner.create(resource)
 
     def update(self, resource: Resource, token: int | None = None) -> Effect[Resource]:
         """As the port says, if the faults let it; writes from outside always pass."""
-        if self._writes is None or token is None:
+        if token is None:
             return self._inner.update(resource, token)
-        return self._writes.through(lambda: self._inner.update(resource, token))
+        return self._writes.through(
+            lambda: self._inner.update(resource, token), self._controller
+        )
 
     def delete(self, key: Key) -> Effect[None]:
         """As the port says."""
@@ -225,22 +299,6 @@ class FaultyResources:
     def peek(self, key: Key) -> Resource | None:
         """As the port says."""
         return self._inner.peek(key)
-
-    def watch(self, listener: Listener) -> Callable[[], None]:
-        """As the port says, but deaf between `drop` and `reconnect`."""
-
-        def hear(before: Resource | None, after: Resource | None) -> None:
-            if not self._deaf:
-                listener(before, after)
-
-        self._listeners.append(listener)
-        stop = self._inner.watch(hear)
-
-        def stop_both() -> None:
-            self._listeners.remove(listener)
-            stop()
-
-        return stop_both
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """As the port says."""

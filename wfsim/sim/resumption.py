@@ -1,17 +1,18 @@
-"""Where a resource and its world stand, given the mementos of its runs alone."""
+"""Where resources and their world stand, given the mementos of their runs alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
-from wfsim.engine.runner import checked_output
+from wfsim.engine.runner import describe
 from wfsim.engine.steps import StepContext
-from wfsim.errors import Interrupted, UsageError, Waiting
-from wfsim.model.frozen import EMPTY
+from wfsim.errors import UsageError, Waiting
+from wfsim.model.flow import Step
 from wfsim.model.log import EventLog
-from wfsim.model.memento import Memento, Quarantined, RunStatus, StepStatus
-from wfsim.model.resource import INTERRUPT, Key, Resource
+from wfsim.model.memento import Memento, Quarantined, RunStatus, StepMemento, StepStatus
+from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock
 from wfsim.sim.recording import Recorder
 from wfsim.sim.scenario import Scenario
@@ -22,32 +23,209 @@ from wfsim.sim.world import World
 ATTEMPTS = 100
 """How often a completed step is tried while its effects are applied again."""
 
-Entry = Memento | Quarantined
+Entry: TypeAlias = Memento | Quarantined
 
 
-def newest_of_each(mementos: Iterable[Entry]) -> tuple[Entry, ...]:
+class Found(NamedTuple):
+    """A resource as a controller that starts finds it, and what is kept of its runs."""
+
+    resource: Resource
+    entries: tuple[Entry, ...]
+
+
+def found(
+    scenario: Scenario, mementos: Iterable[Entry], seed: int, world: World | None
+) -> tuple[tuple[Found, ...], World | None]:
+    """Return all resources of *scenario* and the world, as *mementos* have them.
+
+    Times move so that second 0 is when the last thing happened that they tell of.
+    """
+    listed = [*getattr(mementos, "quarantined", ()), *mementos]
+    entries = _newest_of_each(listed)
+    standing = _standing(scenario, entries)
+    if world is None:
+        past = _Past(scenario, seed)
+        past.apply(standing)
+        standing, world = past.standing(standing), past.world
+    world = None if world is None else detached(world)
+    shift = _last_time(entries)
+    return tuple(_settled(scenario, each, shift) for each in standing), world
+
+
+def detached(world: World) -> World:
+    """Return a copy of *world* on no clock, for one whose second 0 is now."""
+    twin = world.copy()
+    try:
+        now = world.clock.now
+    except UsageError:
+        return twin
+    twin.pending = [item._replace(due=item.due - now) for item in twin.pending]
+    return twin
+
+
+def _newest_of_each(mementos: Iterable[Entry]) -> list[Entry]:
     """Return the last entry of each run, oldest run first."""
-    runs: dict[str, Entry] = {}
+    runs: dict[tuple[Key, str], Entry] = {}
     for memento in mementos:
-        runs.pop(memento.key, None)
-        runs[memento.key] = memento
-    return tuple(runs.values())
+        if not isinstance(memento, (Memento, Quarantined)):
+            raise UsageError(
+                f"{memento!r} is not a memento; give some of sim.mementos(name), or what "
+                "wfsim.load_mementos(file) returns"
+            )
+        runs[memento.resource, memento.key] = memento
+    return sorted(runs.values(), key=_number)
 
 
-def resource_of(scenario: Scenario, entries: Sequence[Entry]) -> Resource:
-    """Return the scenario's resource that *entries* are of, not yet in any state."""
-    names = {entry.resource.name for entry in entries}
-    if len(names) > 1:
-        raise UsageError(f"mementos of several resources: {', '.join(sorted(names))}")
+def _number(entry: Entry) -> int:
+    number = entry.key.partition("-")[0][:9]
+    return int(number) if number.isascii() and number.isdigit() else 0
+
+
+def _standing(scenario: Scenario, entries: Iterable[Entry]) -> list[Found]:
+    """Return the resources of *scenario*, each with its entries, and those it lacks."""
+    of: dict[Key, list[Entry]] = {resource.key: [] for resource in scenario.resources}
+    resources = {resource.key: resource for resource in scenario.resources}
+    for entry in entries:
+        key = _key_in(scenario, entry)
+        if key not in of:
+            # Somebody else's: it is taken for one like the scenario's first.
+            resources[key] = scenario.resources[0]._replace(
+                name=key.name, namespace=key.namespace
+            )
+            of[key] = []
+        of[key].append(_moved(entry, key))
+    unlike = len(of) > len(scenario.resources)
+    return [
+        Found(resource, tuple(of[key]))
+        for key, resource in resources.items()
+        # What it is taken for is not there a second time.
+        if not (unlike and key == scenario.resources[0].key and not of[key])
+    ]
+
+
+def _key_in(scenario: Scenario, entry: Entry) -> Key:
+    """Return the key that the resource of *entry* has in *scenario*.
+
+    A dump does not know what kind the scenario calls it.
+    """
+    _, namespace, name = entry.resource
     for resource in scenario.resources:
-        if not names or resource.name in names:
-            return resource
-    kind = next(iter(scenario.machines))
-    found = entries[0].resource
-    return Resource(kind, found.name, found.namespace)
+        if resource.key == entry.resource:
+            return entry.resource
+    for resource in scenario.resources:
+        if (resource.namespace, resource.name) == (namespace, name):
+            return resource.key
+    return Key(scenario.resources[0].kind, namespace, name)
 
 
-def state_in(scenario: Scenario, resource: Resource, runs: Sequence[Memento]) -> Resource:
+def _moved(entry: Entry, key: Key) -> Entry:
+    """Return *entry* as one of the resource *key*, which is yet to be created."""
+    if isinstance(entry, Quarantined):
+        return entry._replace(resource=key)
+    return entry._replace(resource=key, entered=-1, owner="", wake=None)
+
+
+class _Past:
+    """Carries out completed steps on a clock of its own.
+
+    What they took there is no time at all to the simulation that goes on from it.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self.scenario = scenario
+        self.clock = VirtualClock()
+        self.draws = KeyedDraws(seed)
+        self.store = InMemoryResources(self.clock, defaultdict(int))
+        self.recorder = Recorder(EventLog(), self.clock)
+        self.world = scenario.world() if scenario.world else None
+        if self.world is not None:
+            self.world.attach(self.clock, self.draws)
+        self.bodies = scenario.bodies()
+
+    def apply(self, standing: Sequence[Found]) -> None:
+        """Carry out the completed steps of every run, one after the other."""
+        doing = self.clock.process(self._all(standing))
+        horizon = self.scenario.horizon
+        while doing.is_alive and self.clock.peek() <= horizon:
+            self.clock.step()
+        if doing.is_alive:
+            raise UsageError(
+                f"{self._at}: a step that had completed does not end when its effects are "
+                f"applied again; {_CURE}"
+            )
+
+    def standing(self, before: Sequence[Found]) -> list[Found]:
+        """Return the resources as the steps left them."""
+        after = []
+        for each in before:
+            left = self.store.peek(each.resource.key)
+            assert left is not None
+            # They may have changed all of it but the state, which is not theirs.
+            after.append(each._replace(resource=left._replace(state=each.resource.state)))
+        return after
+
+    def _all(self, standing: Sequence[Found]) -> Iterator[Any]:
+        for resource, entries in standing:
+            yield from self.store.create(resource)
+            for run in entries:
+                if isinstance(run, Memento):
+                    yield from self._run(run, resource.key)
+
+    def _run(self, run: Memento, key: Key) -> Iterator[Any]:
+        flow = self.scenario.flows.get(run.flow)
+        specs = {spec.name: spec for spec in flow.steps} if flow else {}
+        state = self.scenario.machines[key.kind].state_running(run.flow)
+        live = yield from self.store.get(key)
+        yield from self.store.update(live.move(state or live.state))
+        inputs = dict(run.context)
+        for step in run.steps:
+            if step.status is StepStatus.COMPLETED:
+                if step.name in specs:
+                    self._at = f"{run.key}, {step.name}"
+                    yield from self._step(run, step, specs[step.name], inputs, key)
+                inputs |= step.output
+
+    def _step(
+        self, run: Memento, step: StepMemento, spec: Step, inputs: Any, key: Key
+    ) -> Iterator[Any]:
+        first = max(step.attempts, 1)
+        why = ""
+        # The attempt that succeeded comes first: with the same seed it does again.
+        for attempt in range(first, first + ATTEMPTS):
+            live = yield from self.store.get(key)
+            context = StepContext(
+                self.clock, live, inputs, attempt, run.key, run.flow, spec, self.world,
+                self.store, self.recorder, self.draws, 0,
+            )  # fmt: skip
+            try:
+                yield from self.bodies[spec.class_name](context)
+                return
+            except Waiting as signal:
+                why = "it waits"
+                yield self.clock.timeout(max(signal.after or 0.0, 1.0))
+            except Exception as error:
+                why = describe(error)
+                yield self.clock.timeout(1.0)
+            finally:
+                context.close()
+        raise UsageError(
+            f"{self._at}: a step that had completed fails when its effects are applied "
+            f"again, {ATTEMPTS} times, with {why}; {_CURE}"
+        )
+
+    _at = ""
+
+
+_CURE = "give the world as it stood, resume(..., world=...)"
+
+
+def _settled(scenario: Scenario, each: Found, shift: float) -> Found:
+    runs = [_earlier(e, shift) if isinstance(e, Memento) else e for e in each.entries]
+    resource = _state(scenario, each.resource, [r for r in runs if isinstance(r, Memento)])
+    return Found(resource._replace(uid="", revision=0, entered=0), tuple(runs))
+
+
+def _state(scenario: Scenario, resource: Resource, runs: Sequence[Memento]) -> Resource:
     """Return *resource* in the state that the newest of *runs* implies."""
     if not runs:
         return resource
@@ -55,111 +233,45 @@ def state_in(scenario: Scenario, resource: Resource, runs: Sequence[Memento]) ->
     machine = scenario.machines[resource.kind]
     state = machine.state_running(newest.flow) or resource.state
     action = machine.action(state)
-    match newest.status:
-        case RunStatus.COMPLETED | RunStatus.SUPERSEDED:
-            return resource.move(action.then if action else state, newest.flow)
-        case RunStatus.INTERRUPTED:
-            return resource.move(state).interrupt(newest.reason, newest.error)
-        case _:
-            return resource.move(state)
+    if newest.status is RunStatus.INTERRUPTED:
+        return resource.move(state).interrupt(newest.reason, newest.error)
+    if newest.status is RunStatus.COMPLETED and action is not None:
+        return resource.move(action.then, newest.flow)
+    if newest.status is RunStatus.SUPERSEDED:
+        # Only the action of another state, which was being entered, supersedes a run.
+        others = machine.actions.values()
+        entered = [a.state for a in others if a.ignore_unfinished and a.flow != newest.flow]
+        return resource.move(entered[0]) if entered else resource.move(state)
+    return resource.move(state)
 
 
-def apply_completed(
-    scenario: Scenario, resource: Resource, runs: Sequence[Memento], seed: int
-) -> tuple[Resource, World | None, float]:
-    """Carry out the completed steps of *runs* on a clock of their own.
+def _earlier(run: Memento, shift: float) -> Memento:
+    """Return *run* with all its times *shift* seconds earlier."""
 
-    Returns the resource as those steps left it, the world, and how long it took there,
-    which is no time at all to the simulation that goes on from it.
-    """
-    clock = VirtualClock()
-    draws = KeyedDraws(seed)
-    world = scenario.world() if scenario.world else None
-    if world is not None:
-        world.attach(clock, draws)
-    store = InMemoryResources(clock, {})
-    key = resource.key
+    def moved(time: float | None) -> float | None:
+        # To the microsecond: differences of floats are not what anyone has measured.
+        return None if time is None else round(time - shift, 6)
 
-    def work() -> Any:
-        yield from store.create(resource)
-        for run in runs:
-            yield from _apply_run(scenario, run, key, clock, store, world, draws)
-
-    clock.run(clock.process(work()))
-    left = store.peek(key)
-    assert left is not None
-    return left, world, float(clock.now)
-
-
-def _apply_run(
-    scenario: Scenario,
-    run: Memento,
-    key: Key,
-    clock: VirtualClock,
-    store: InMemoryResources,
-    world: World | None,
-    draws: KeyedDraws,
-) -> Any:
-    flow = scenario.flows.get(run.flow)
-    if flow is None:
-        return
-    bodies = scenario.bodies()
-    specs = {spec.name: spec for spec in flow.steps}
-    inputs = dict(run.context)
-    recorder = Recorder(EventLog(), clock)
-    for step in run.steps:
-        spec = specs.get(step.name)
-        if step.status is not StepStatus.COMPLETED or spec is None:
-            continue
-        for attempt in range(max(step.attempts, 1), max(step.attempts, 1) + ATTEMPTS):
-            live = yield from store.get(key)
-            context = StepContext(
-                clock, live, inputs, attempt, run.key, run.flow, spec, world, store,
-                recorder, draws, 0,
-            )  # fmt: skip
-            try:
-                output = yield from bodies[spec.class_name](context)
-            except (Waiting, Exception) as error:
-                if isinstance(error, Interrupted):
-                    raise UsageError(
-                        f"{step.name} cannot be applied again: {error}"
-                    ) from error
-                yield clock.timeout(1.0)
-                continue
-            checked_output(spec, output or EMPTY)
-            break
-        else:
-            raise UsageError(f"{step.name} did not succeed again in {ATTEMPTS} attempts")
-        inputs |= step.output
-
-
-def found(
-    scenario: Scenario, mementos: Iterable[Entry], seed: int, world: World | None
-) -> tuple[Resource, tuple[Entry, ...], World | None]:
-    """Return resource, entries and world as a controller that starts finds them.
-
-    Times move so that the new simulation's second 0 is when the last memento was written.
-    """
-    entries = newest_of_each(mementos)
-    resource = resource_of(scenario, entries)
-    runs = sorted(
-        (entry for entry in entries if isinstance(entry, Memento)),
-        key=lambda run: run.number,
+    steps = tuple(
+        step._replace(started=moved(step.started), finished=moved(step.finished))
+        for step in run.steps
     )
-    took = 0.0
-    if world is None:
-        resource, world, took = apply_completed(scenario, resource, runs, seed)
-        if world is not None:
-            world = world.copy()
-            world.pending = [item._replace(due=item.due - took) for item in world.pending]
-    stands = state_in(scenario, resource, runs)._replace(uid="", revision=0)
-    adopted = tuple(
-        entry._replace(resource=resource.key, entered=-1, owner="", wake=None)
-        if isinstance(entry, Memento)
-        else entry._replace(resource=resource.key)
-        for entry in entries
+    return run._replace(
+        steps=steps,
+        started=moved(run.started),
+        finished=moved(run.finished),
+        deadline=moved(run.deadline),
     )
-    return stands, adopted, world
 
 
-__all__ = ["INTERRUPT", "apply_completed", "found", "newest_of_each"]
+def _last_time(entries: Iterable[Entry]) -> float:
+    """Return the latest time at which anything happened according to *entries*."""
+    times = [
+        time
+        for run in entries
+        if isinstance(run, Memento)
+        for part in (run, *run.steps)
+        for time in (part.started, part.finished)
+        if time is not None
+    ]
+    return max(times, default=0.0)

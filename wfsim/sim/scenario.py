@@ -14,7 +14,7 @@ from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
 from wfsim.errors import DefinitionError
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow, Step
-from wfsim.model.frozen import EMPTY
+from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.machine import StateMachine, did_you_mean
 from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
@@ -46,7 +46,7 @@ class Scenario:
         horizon: float = 7 * 86400.0,
         lag: float = 0.0,
     ) -> None:
-        self.resources = tuple(resources)
+        self.resources = tuple(map(_frozen, resources))
         machines = [machine] if isinstance(machine, StateMachine) else list(machine)
         self.machines = {item.kind: item for item in machines}
         self.steps = StepRegistry(steps)
@@ -64,7 +64,13 @@ class Scenario:
                 item.validate(self.flows)
             except DefinitionError as error:
                 problems += error.problems
-        problems += _bad_resources(self.resources, self.machines)
+        problems += self._bad_resources(self.resources)
+        if not self.resources:
+            problems.append("a scenario needs at least one resource")
+        if not 0.0 < horizon < float("inf"):
+            problems.append(f"horizon is {horizon!r}; give seconds above 0")
+        if not 0.0 <= lag < float("inf"):
+            problems.append(f"lag is {lag!r}; give seconds from 0 on")
         if problems:
             raise DefinitionError(*problems)
 
@@ -118,6 +124,33 @@ class Scenario:
             title=flow.name,
         )
 
+    def check(self, resources: Iterable[Resource]) -> None:
+        """Raise `DefinitionError` if *resources* could not live in this scenario."""
+        problems = self._bad_resources(tuple(resources))
+        if problems:
+            raise DefinitionError(*problems)
+
+    def _bad_resources(self, resources: tuple[Resource, ...]) -> list[str]:
+        problems, seen = [], set()
+        for resource in resources:
+            name = str(resource.key)
+            if name in seen:
+                problems.append(
+                    f"two resources are called {name!r}; a log could not tell them apart"
+                )
+            seen.add(name)
+            if not resource.name:
+                problems.append("a resource has no name; give it one")
+            if resource.kind not in self.machines:
+                near = did_you_mean(resource.kind, self.machines)
+                problems.append(
+                    f"{name}: no state machine for the kind {resource.kind!r}{near}"
+                )
+            for part in ("spec", "status", "annotations"):
+                if not is_json(getattr(resource, part)):
+                    problems.append(f"{name}: {part} holds what JSON cannot")
+        return problems
+
     def bodies(self) -> Mapping[str, StepFunction]:
         """Return the effect of every class name that a flow uses."""
         names = {step.class_name for flow in self.flows.values() for step in flow.steps}
@@ -169,22 +202,11 @@ def _unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
     ]
 
 
-def _bad_resources(
-    resources: Iterable[Resource], machines: Mapping[str, StateMachine]
-) -> list[str]:
-    problems, seen = [], set()
-    for resource in resources:
-        name = str(resource.key)
-        if name in seen:
-            problems.append(
-                f"two resources are called {name!r}; a log could not tell them apart"
-            )
-        seen.add(name)
-        if resource.kind not in machines:
-            near = did_you_mean(resource.kind, machines)
-            problems.append(
-                f"{name}: no state machine for the kind {resource.kind!r}{near}"
-            )
-    if not seen:
-        problems.append("a scenario needs at least one resource")
-    return problems
+def _frozen(resource: Resource) -> Resource:
+    """Return *resource* with nothing in it that its maker could still change."""
+    return resource._replace(
+        spec=freeze(resource.spec),
+        status=freeze(resource.status),
+        annotations=freeze(resource.annotations),
+        finalizers=tuple(resource.finalizers),
+    )

@@ -1,37 +1,32 @@
-"""One world, wired up: stores, controllers, fakes and faults on one clock."""
+"""A scenario under way on a clock: step it, run it, break it, look at it."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Any
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeAlias
 
-from wfsim.engine.controller import Controller
-from wfsim.engine.reconciler import FlowReconciler
-from wfsim.engine.runner import Ports
-from wfsim.engine.steps import rewrite
-from wfsim.errors import Killed, NotFound, UsageError
-from wfsim.model.frozen import EMPTY
+from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
-from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import Memento, Quarantined
-from wfsim.model.record import Kind, Record
-from wfsim.model.resource import CANCEL, RECOVER, Key, Resource
-from wfsim.sim.arming import Plan
+from wfsim.model.record import Record
+from wfsim.model.resource import Resource
 from wfsim.sim.clock import VirtualClock, WallClock
+from wfsim.sim.conditions import Condition
+from wfsim.sim.control_plane import ControlPlane, from_outside, immediately
 from wfsim.sim.faults import Fault
-from wfsim.sim.recording import Recorder
-from wfsim.sim.resumption import found
+from wfsim.sim.resumption import Found, found
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources
-from wfsim.sim.streams import KeyedDraws
 from wfsim.sim.world import World
 
-Until = float | Callable[[Record], bool] | None
+Until: TypeAlias = float | Condition | None
 
 
-class Simulation:
+class Simulation(ControlPlane):
     """A scenario under way: step it, run it, break it, look at it.
 
     Times are seconds of virtual time.  Whatever is called on it happens at `now`;
@@ -48,56 +43,39 @@ class Simulation:
         clock: VirtualClock | WallClock | None = None,
         world: World | None = None,
     ) -> None:
-        self.scenario = scenario
-        self.seed = seed
-        self.faults = tuple(faults)
-        self.clock = clock or VirtualClock()
-        self.log = EventLog(meta=scenario.meta() | {"seed": seed})
-        self.log.origin = self
-        self.recorder = Recorder(self.log, self.clock)
-        self.draws = KeyedDraws(seed)
-        self.world = world or (scenario.world() if scenario.world else None)
-        self._count = controllers
+        plan = _checked(faults)
+        if controllers < 1:
+            raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
         # What is given would be changed by the time that fork() wants it as it was.
         self._given_world = None if world is None else world.copy()
-        self._found: tuple[Resource, tuple[Memento | Quarantined, ...]] | None = None
-        self._wire()
-        self._shown = 0
-        self._events = 0
-        self._calls: list[tuple[int, float, str, tuple[Any, ...], dict[str, Any]]] = []
-        self._begun = False
-
-    def _wire(self) -> None:
-        policy = self.scenario.policy
-        self.leases = InMemoryLeases(self.clock, length=policy.lease, renew=policy.renew)
-        self.resources = InMemoryResources(
-            self.clock, self.leases.tokens, lag=self.scenario.lag
+        if world is None and scenario.world is not None:
+            world = scenario.world()
+        super().__init__(
+            scenario, seed, plan, controllers, clock or VirtualClock(), world
         )
-        self.stored = InMemoryMementos(self.leases.tokens)
-        self.resources.subscribe(self.recorder.resource)
-        self.stored.on_save += (self.recorder.memento,)
-        self.stored.on_remove += (self.recorder.removed,)
-        self.stored.on_quarantine += (self.recorder.quarantined,)
-        self.plan = Plan(self, self.faults)
-        self.controllers: dict[str, Controller] = {}
+        self.log.origin = self
+        self._found: tuple[Found, ...] = ()
+        self._shown = 0
+        self._begun = False
+        self._running = False
+        self._stopped = False
 
     def __repr__(self) -> str:
         return f"<Simulation {self.scenario.title} at {self.now:.3f} s, {len(self.log)} records>"
 
-    @property
-    def now(self) -> float:
-        """The virtual time, in seconds."""
-        return float(self.clock.now)
-
-    # -- going on ---------------------------------------------------------------
+    # Going on.
 
     def step(self) -> Record | None:
-        """Go on to the next record and return it; None when nothing more happens."""
+        """Go on to the next record and return it; None when nothing more happens.
+
+        Each record is returned once, those of manual calls too.
+        """
         self._begin()
         records = self.log.records
-        while self._shown >= len(records):
-            if not self._advance(self.scenario.horizon):
-                return None
+        with self._whole_events():
+            while self._shown >= len(records):
+                if not self._advance(self.scenario.horizon):
+                    return None
         self._shown += 1
         return records[self._shown - 1]
 
@@ -105,59 +83,111 @@ class Simulation:
         """Go on until *until* (a time, or a record that it accepts), or *for_* seconds.
 
         Without either, until nothing is left to happen or the scenario's horizon is
-        reached.  Ctrl-C leaves the simulation as far as it came.  Returns the log.
+        reached.  `step` goes on after the record at which this stopped; what happened
+        in the same instant may be in the log already.  Ctrl-C stops it between two
+        events, so that it can go on.  Returns the log.
         """
         self._begin()
-        limit = self.scenario.horizon
-        if for_ is not None:
-            until = self.now + for_
-        if isinstance(until, (int, float)):
-            if until < self.now:
-                raise UsageError(f"run(until={until:g}): it is {self.now:g} s already")
-            limit = float(until)
+        if callable(until) and for_ is None:
+            self._run_to(until)
+            return self.log
+        end = self._end(until, for_)
+        limit = self.scenario.horizon if end is None else end
+        with self._whole_events():
+            while self._advance(limit):
+                pass
+            if end is not None and not self._stopped:
+                self._wait_until(end)
+        self._shown = len(self.log)
+        return self.log
+
+    def _end(self, until: Any, for_: Any) -> float | None:
+        """Return the time at which to stop, None for the end."""
+        if until is None and for_ is None:
+            return None
+        if until is not None and for_ is not None:
+            raise UsageError("run() takes either until or for_; leave one out")
+        name, value = ("until", until) if for_ is None else ("for_", for_)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise UsageError(
+                f"run({name}={value!r}): give seconds, or as until a condition such as "
+                "wfsim.step_started('InitMeta')"
+            )
+        try:
+            end = float(value) if for_ is None else self.now + value
+        except OverflowError:
+            end = math.inf
+        if not math.isfinite(end):
+            raise UsageError(f"run({name}={value!r}): give a finite number of seconds")
+        if end < self.now:
+            raise UsageError(f"run({name}={value:g}): it is {self.now:g} s already")
+        if end > self.scenario.horizon:
+            raise UsageError(
+                f"run({name}={value:g}): the scenario ends at {self.scenario.horizon:g} s; "
+                "give it a later horizon"
+            )
+        return end
+
+    def _run_to(self, wanted: Callable[[Record], bool]) -> None:
+        records, limit = self.log.records, self.scenario.horizon
+        with self._whole_events():
+            while True:
+                while self._shown < len(records):
+                    self._shown += 1
+                    if wanted(records[self._shown - 1]):
+                        return
+                if not self._advance(limit):
+                    return
+
+    @contextmanager
+    def _whole_events(self) -> Iterator[None]:
+        """Let Ctrl-C wait until the event under way is over; a second one does not."""
+        if self._running:
+            raise UsageError("the simulation runs already; a step must not run() it")
         thresholds = gc.get_threshold()
         # Measured: with the default thresholds the collector takes a tenth of a run.
         gc.set_threshold(50_000, 20, 20)
-        try:
-            if callable(until):
-                self._run_to(until, limit)
-            else:
-                while self._advance(limit):
-                    pass
-                if isinstance(until, (int, float)):
-                    self._wait_until(limit)
-        finally:
-            gc.set_threshold(*thresholds)
-        self._shown = (
-            max(self._shown, len(self.log)) if not callable(until) else self._shown
+        usual = signal.default_int_handler
+        patient = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is usual
+            # Between two events it sleeps, which Ctrl-C may well cut short.
+            and not isinstance(self.clock, WallClock)
         )
-        return self.log
 
-    def _run_to(self, wanted: Callable[[Record], bool], limit: float) -> None:
-        records = self.log.records
-        while True:
-            while self._shown < len(records):
-                self._shown += 1
-                if wanted(records[self._shown - 1]):
-                    return
-            if not self._advance(limit):
-                return
+        def stop(*_: Any) -> None:
+            self._stopped = True
+            signal.signal(signal.SIGINT, usual)
+
+        if patient:
+            signal.signal(signal.SIGINT, stop)
+        self._running = True
+        try:
+            with self.unrecorded():
+                yield
+        finally:
+            self._running = False
+            gc.set_threshold(*thresholds)
+            if patient:
+                signal.signal(signal.SIGINT, usual)
+        if self._stopped:
+            self._stopped = False
+            raise KeyboardInterrupt
 
     def _advance(self, limit: float) -> bool:
         """Let one event of the clock happen, unless none is left before *limit*."""
-        if self.clock.peek() > limit:
+        if self._stopped or self.clock.peek() > limit:
             return False
-        self._events += 1
         self.clock.step()
+        self._events += 1
         return True
 
     def _wait_until(self, time: float) -> None:
         """Let the clock show *time* though nothing happens then."""
         if time > self.now:
             self.clock.call(time - self.now, _nothing)
-            while self.now < time:
-                self._events += 1
-                self.clock.step()
+            while self.now < time and self._advance(time):
+                pass
 
     def _begin(self) -> None:
         if self._begun:
@@ -166,131 +196,29 @@ class Simulation:
         if self.world is not None:
             self.world.attach(self.clock, self.draws)
         self.plan.start()
-        if self._found is not None:
-            resource, entries = self._found
-            _now(self.resources.create(resource))
+        for resource, entries in self._found or _fresh(self.scenario.resources):
+            immediately(self.resources.create(resource))
             for entry in entries:
                 self.stored.put(entry)
-        else:
-            for resource in self.scenario.resources:
-                _now(self.resources.create(resource))
-        for number in range(self._count):
-            self._start(f"controller-{number}")
+        for name in self.names:
+            self._start(name)
 
-    def _start(self, name: str) -> None:
-        scenario = self.scenario
-        ports = Ports(
-            self.clock,
-            self.plan.resources(self.resources),
-            self.plan.mementos(self.stored),
-            self.plan.steps(scenario.bodies()),
-            self.recorder,
-            self.draws,
-            scenario.policy,
-            scenario.hooks,
-            self.world,
-        )
-        reconciler = FlowReconciler(
-            ports, scenario.machines, scenario.flows, scenario.migrations
-        )
-        self.leases.renew_again(name)
-        self.controllers[name] = Controller(name, ports, reconciler, self.leases)
-        self.controllers[name].start()
+    # Acting from outside: see also `ControlPlane`.
 
-    # -- acting from outside ------------------------------------------------------
-
-    def crash(self, controller: str | None = None) -> None:
-        """Kill a controller (None: the first): all is lost but the stores."""
-        self._note("crash", controller)
-        victim = self.controller(controller)
-        if not victim.alive:
-            raise UsageError(f"{victim.name} is not running; restart() it first")
-        self.plan.release(victim.name)
-        processes = victim.crash()
-        self.leases.stop_renewing(victim.name)
-        suicide = False
-        for process in processes:
-            if process is self.clock.active_process:
-                suicide = True
-            else:
-                self.clock.throw(process, Killed())
-        if suicide:
-            raise Killed
-
-    def restart(self, controller: str | None = None) -> None:
-        """Build a controller anew from what the stores hold, read back from its text."""
-        self._note("restart", controller)
-        victim = self.controller(controller)
-        if victim.alive:
-            raise UsageError(f"{victim.name} is running; crash() it first")
-        self.stored.reload()
-        self._start(victim.name)
-
-    def pause(self, controller: str | None = None) -> None:
-        """Let a controller's process stand still; the world and its lease go on."""
-        self._note("pause", controller)
-        self.plan.pause(self.controller(controller))
-
-    def unpause(self, controller: str | None = None) -> None:
-        """Let a paused controller go on."""
-        self._note("unpause", controller)
-        self.plan.unpause(self.controller(controller))
-
-    def cancel(self, resource: str | None = None) -> None:
-        """Ask that the resource's flow be cancelled: annotation ``cancelled``."""
-        self.edit(resource, annotations={CANCEL: "true"})
-
-    def uncancel(self, resource: str | None = None) -> None:
-        """Take the request of `cancel` back."""
-        self.edit(resource, annotations={CANCEL: None})
-
-    def recover(self, resource: str | None = None) -> None:
-        """Ask that an interrupted resource go on: annotation ``interrupt.recover``."""
-        self.edit(resource, annotations={RECOVER: "T"})
-
-    def edit(
-        self,
-        resource: str | None = None,
-        *,
-        spec: Mapping[str, Any] = EMPTY,
-        status: Mapping[str, Any] = EMPTY,
-        annotations: Mapping[str, str | None] = EMPTY,
-    ) -> Resource:
-        """Set keys of the resource as any user may (None removes one); return it."""
-        self._note("edit", resource, spec=spec, status=status, annotations=annotations)
-        change = partial(Resource.edit, spec=spec, status=status, annotations=annotations)
-        changed: Resource = _now(
-            rewrite(self.resources, self._key(resource), change, None)
-        )
-        return changed
-
-    def create(self, resource: Resource) -> Resource:
-        """Create one more resource."""
-        self._note("create", resource)
-        created: Resource = _now(self.resources.create(resource))
-        return created
-
-    def delete(self, resource: str | None = None) -> None:
-        """Delete the resource; finalizers hold it back until the controller drops them."""
-        self._note("delete", resource)
-        _now(self.resources.delete(self._key(resource)))
-
+    @from_outside
     def act(self, action: Callable[[Simulation], Any]) -> Any:
         """Do anything else to the simulation or its world, so that `fork` repeats it.
 
         *action* gets the simulation; it must act on that, not on another one.
         """
-        self._note("act", action)
         return action(self)
 
-    # -- looking -------------------------------------------------------------------
+    @from_outside
+    def inject(self, *faults: Fault) -> None:
+        """Arm *faults* in a simulation that `fork` or `resume` returned."""
+        self.plan.add(_checked(faults))
 
-    def resource(self, name: str | None = None) -> Resource:
-        """Return the resource as it is now; `NotFound` if there is none."""
-        self._begin()
-        found = self.resources.peek(self._key(name))
-        assert found is not None
-        return found
+    # Looking.
 
     def mementos(self, resource: str | None = None) -> list[Memento]:
         """Return every memento that was made durable for the resource, newest last.
@@ -299,20 +227,22 @@ class Simulation:
         crash at that moment would have left behind.
         """
         self._begin()
-        name = str(self._key(resource, gone_too=True))
-        return [
-            record.value
+        written = [
+            (record.resource, record.value)
             for record in self.log.records
-            if record.resource == name and isinstance(record.value, Memento)
+            if isinstance(record.value, Memento)
         ]
+        name = str(self._key(resource, (run.resource for _, run in written)))
+        return [run for of, run in written if of == name]
 
-    # -- other simulations -----------------------------------------------------------
+    # Other simulations.
 
     def fork(self, faults: Iterable[Fault] = ()) -> Simulation:
         """Return a simulation that has come as far as this one, with *faults* to come.
 
         It is run again from the start with the same seed and calls, since generators
-        cannot be copied; writes are counted from the start.
+        cannot be copied; steps, hooks and actions are called again too.  Writes are
+        counted from the start.  Raises `UsageError` if it does not come out the same.
         """
         self._begin()
         given = self._given_world
@@ -325,24 +255,42 @@ class Simulation:
         )
         twin._found = self._found
         twin.plan.wrap_all = True
-        for events, time, method, args, keywords in self._calls:
-            twin._replay(events, time)
-            getattr(twin, method)(*args, **keywords)
+        for call in self._calls:
+            twin._repeat(call)
         twin._replay(self._events, self.now)
         twin._shown = self._shown
-        twin.plan.add(tuple(faults))
+        if twin.log.records != self.log.records:
+            raise UsageError(
+                "run again, the simulation does not come to the same records: it depends "
+                "on more than its scenario, seed, faults and calls; act on it with act()"
+            )
+        more = tuple(faults)
+        if more:
+            twin.inject(*more)
         return twin
+
+    def _repeat(self, call: tuple[int, float, str, tuple[Any, ...], dict[str, Any]]) -> None:
+        """Do once more what was done to another simulation, when it was done."""
+        events, time, method, args, keywords = call
+        self._replay(events, time)
+        # Whoever called it has seen the exception, and went on.
+        with suppress(Exception):
+            getattr(self, method)(*args, **keywords)
 
     def _replay(self, events: int, time: float) -> None:
         """Come as far as another simulation had come when it had seen *events*."""
         self._begin()
+        with self.unrecorded():
+            self._catch_up(events, time)
+
+    def _catch_up(self, events: int, time: float) -> None:
         while self._events < events:
             peeked = self.clock.peek()
-            if peeked > time or peeked == float("inf"):
+            if peeked > time or peeked == math.inf:
                 # There a wait of nothing but time was one of the events.
                 self.clock.call(time - self.now, _nothing)
-            self._events += 1
             self.clock.step()
+            self._events += 1
 
     @classmethod
     def resume(
@@ -357,56 +305,38 @@ class Simulation:
         """Return a simulation that goes on from *mementos*, as after a restart.
 
         *mementos* is any prefix of `mementos`, or what `load_mementos` returns; the
-        last one of each run counts.  The resource stands in the state whose action
+        last one of each run counts.  Their resource stands in the state whose action
         runs that flow, and the world where the mementos say it is: the effects of
         completed steps are applied first, in no time.  A *world* may be given instead.
+        Second 0 is when the last thing happened that the mementos tell of; the
+        scenario's other resources begin as the scenario has them.
+
+        Raises `UsageError` if a completed step cannot be applied again.
         """
-        resource, entries, there = found(scenario, mementos, seed, world)
+        standing, there = found(scenario, mementos, seed, world)
         simulation = cls(scenario, seed=seed, faults=faults, world=there)
-        simulation._found = (resource, entries)
+        simulation._found = standing
         return simulation
 
-    def _note(self, method: str, *args: Any, **keywords: Any) -> None:
-        """Keep in mind that *method* was called from outside, for `fork`."""
-        self._begin()
-        if not self.plan.acting:
-            self._calls.append((self._events, self.now, method, args, keywords))
 
-    def controller(self, name: str | None = None) -> Controller:
-        """Return a controller by name (None: the first)."""
-        if name is None:
-            return next(iter(self.controllers.values()))
-        if name not in self.controllers:
-            near = did_you_mean(name, self.controllers)
-            raise UsageError(f"no controller {name!r}{near}")
-        return self.controllers[name]
-
-    def _key(self, name: str | None, *, gone_too: bool = False) -> Key:
-        keys = self.resources.keys()
-        if gone_too:
-            keys += [r.resource for r in map(_value, self.log) if isinstance(r, Memento)]
-        for key in keys:
-            if name is None or str(key) == name or key.name == name:
-                return key
-        near = did_you_mean(name or "", [str(key) for key in keys])
-        raise NotFound(f"no resource {name!r}{near}")
+def _checked(faults: Any) -> tuple[Fault, ...]:
+    listed = [faults] if isinstance(faults, (Fault, str)) else faults
+    plan = tuple(listed)
+    for fault in plan:
+        if not isinstance(fault, Fault):
+            raise UsageError(
+                f"{fault!r} is not a fault; give some, such as [wfsim.CrashAt(t=40)], or "
+                "what wfsim.load_plan(file) returns"
+            )
+    return plan
 
 
-def _value(record: Record) -> Any:
-    return record.value
+def _fresh(resources: Iterable[Resource]) -> tuple[Found, ...]:
+    return tuple(Found(resource, ()) for resource in resources)
 
 
 def _nothing() -> None:
     return None
-
-
-def _now(effect: Any) -> Any:
-    """Run an effect that takes no time from outside the clock and return its result."""
-    try:
-        event = next(effect)
-    except StopIteration as stop:
-        return stop.value
-    raise UsageError(f"an in-memory store waited for {event!r}")
 
 
 def simulate(
@@ -420,40 +350,3 @@ def simulate(
     """Run *scenario* with *faults* to its end, or to *until* seconds; return the log."""
     simulation = Simulation(scenario, seed=seed, faults=faults, controllers=controllers)
     return simulation.run(until)
-
-
-def step_started(step: str, *, resource: str | None = None) -> Callable[[Record], bool]:
-    """Return a condition for `Simulation.run`: an attempt of *step* has begun."""
-    return _condition(Kind.STEP_STARTED, "step", step, resource)
-
-
-def step_completed(step: str, *, resource: str | None = None) -> Callable[[Record], bool]:
-    """Return a condition for `Simulation.run`: *step* is complete."""
-    return _condition(Kind.STEP_COMPLETED, "step", step, resource)
-
-
-def state_entered(state: str, *, resource: str | None = None) -> Callable[[Record], bool]:
-    """Return a condition for `Simulation.run`: a resource has entered *state*."""
-
-    def reached(record: Record) -> bool:
-        changed = record.kind in (Kind.RESOURCE_STATE, Kind.RESOURCE_CREATED)
-        return (
-            changed
-            and record.value.state == state
-            and resource in (None, record.resource)
-        )
-
-    return reached
-
-
-def _condition(
-    kind: Kind, field: str, wanted: str, resource: str | None
-) -> Callable[[Record], bool]:
-    def reached(record: Record) -> bool:
-        return (
-            record.kind is kind
-            and getattr(record, field) == wanted
-            and resource in (None, record.resource)
-        )
-
-    return reached

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from wfsim.engine.ports import Clock, Effect, Grant, Listener, Nothing
 from wfsim.errors import AlreadyExists, Conflict, Fenced, MementoError, NotFound
+from wfsim.model.frozen import Frozen, freeze
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.resource import Key, Resource
 
@@ -17,8 +20,8 @@ Tokens = defaultdict[Key, int]
 class InMemoryResources:
     """Resources with revisions, conflicts, finalizers and watches.
 
-    *lag* is the age in seconds of what `cached` returns; *tokens* are those of the
-    leases, against which writes of the engine are checked.
+    *lag* is the age in seconds of what `cached` returns and watches tell; *tokens* are
+    those of the leases, against which writes of the engine are checked.
     """
 
     def __init__(self, clock: Clock, tokens: Tokens, *, lag: float = 0.0) -> None:
@@ -26,7 +29,7 @@ class InMemoryResources:
         self._tokens = tokens
         self._lag = lag
         self._objects: dict[Key, Resource] = {}
-        self._past: dict[Key, list[tuple[float, Resource | None]]] = {}
+        self._cache: dict[Key, Resource | None] = {}
         self._revision = 0
         self._uids = 0
         self._listeners: tuple[Listener, ...] = ()
@@ -41,13 +44,13 @@ class InMemoryResources:
         yield
 
     def cached(self, key: Key) -> Effect[Resource]:
-        """Return the resource as it was *lag* seconds ago, or raise `NotFound`."""
+        """Return the resource as it was *lag* seconds ago, or raise `NotFound`.
+
+        What is younger than that is shown as it is, as by a client that has just listed.
+        """
         found = self._objects.get(key)
         if self._lag:
-            then = self._clock.now - self._lag
-            for time, resource in self._past.get(key, ()):
-                if time <= then:
-                    found = resource
+            found = self._cache.get(key, found)
         if found is None:
             raise NotFound(f"no resource {key}")
         return found
@@ -59,12 +62,16 @@ class InMemoryResources:
         if key in self._objects:
             raise AlreadyExists(f"resource {key} exists")
         self._uids += 1
-        born = resource._replace(uid=resource.uid or f"uid-{self._uids}")
-        return self._put(None, born._replace(entered=self._revision + 1))
+        uid, entered = f"uid-{self._uids}", self._revision + 1
+        born = _frozen(resource)._replace(uid=uid, entered=entered, deleted=None)
+        return self._put(None, born)
         yield
 
     def update(self, resource: Resource, token: int | None = None) -> Effect[Resource]:
-        """Replace the resource of that revision and return what is now there."""
+        """Replace the resource of that revision and return what is now there.
+
+        What the store keeps itself (``entered``, ``deleted``) stays as it is.
+        """
         key = resource.key
         refuse_old(token, key, self._tokens)
         before = self._objects.get(key)
@@ -72,13 +79,16 @@ class InMemoryResources:
             raise NotFound(f"no resource {key} with uid {resource.uid}")
         if before.revision != resource.revision:
             raise Conflict(
-                f"{key} is at revision {before.revision}, the write at {resource.revision}"
+                f"{key} is at revision {before.revision}, not {resource.revision}"
             )
+        kept = before.entered, before.deleted
+        if kept != (resource.entered, resource.deleted):
+            resource = resource._replace(entered=kept[0], deleted=kept[1])
         if resource == before:
             return before
         if resource.state != before.state:
             resource = resource._replace(entered=self._revision + 1)
-        after = self._put(before, resource)
+        after = self._put(before, _frozen(resource))
         if after.deleted is not None and not after.finalizers:
             self._take_away(after)
         return after
@@ -105,7 +115,7 @@ class InMemoryResources:
         return self._objects.get(key)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
-        """Tell *listener* of every change; return how to stop it."""
+        """Tell *listener* of every change, *lag* late; return how to stop it."""
         self._watchers += (listener,)
 
         def stop() -> None:
@@ -114,7 +124,7 @@ class InMemoryResources:
         return stop
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Tell *listener* of every change before any watch does; return how to stop it."""
+        """Tell *listener* of every change before any watch; return how to stop it."""
         self._listeners += (listener,)
 
         def stop() -> None:
@@ -125,29 +135,50 @@ class InMemoryResources:
     def _put(self, before: Resource | None, after: Resource) -> Resource:
         self._revision += 1
         after = after._replace(revision=self._revision)
-        self._objects[after.key] = after
-        self._tell(before, after)
+        key = after.key
+        self._objects[key] = after
+        self._tell(key, before, after)
         return after
 
     def _take_away(self, resource: Resource) -> None:
-        del self._objects[resource.key]
+        key = resource.key
+        del self._objects[key]
         self._revision += 1
-        self._tell(resource, None)
+        self._tell(key, resource, None)
 
-    def _tell(self, before: Resource | None, after: Resource | None) -> None:
-        some = after or before
-        if self._lag and some is not None:
-            self._past.setdefault(some.key, []).append((self._clock.now, after))
-            self._clock.call(self._lag, lambda: self._catch_up(before, after))
+    def _tell(self, key: Key, before: Resource | None, after: Resource | None) -> None:
         for listener in self._listeners:
             listener(before, after)
         if not self._lag:
-            self._catch_up(before, after)
+            for watcher in self._watchers:
+                watcher(before, after)
+            return
 
-    def _catch_up(self, before: Resource | None, after: Resource | None) -> None:
-        # A watch feeds the cache: it cannot be ahead of what the cache shows.
-        for watcher in self._watchers:
-            watcher(before, after)
+        def catch_up() -> None:
+            # A watch feeds the cache: neither is ahead of the other.
+            if after is None:
+                self._cache.pop(key, None)
+            else:
+                self._cache[key] = after
+            for watcher in self._watchers:
+                watcher(before, after)
+
+        self._clock.call(self._lag, catch_up)
+
+
+def _frozen(resource: Resource) -> Resource:
+    """Return *resource* made of nothing that its writer could change later."""
+    spec, status, annotations = resource.spec, resource.status, resource.annotations
+    finalizers = resource.finalizers
+    mappings = type(spec) is type(status) is type(annotations) is Frozen
+    if mappings and type(finalizers) is tuple:
+        return resource
+    return resource._replace(
+        spec=freeze(spec),
+        status=freeze(status),
+        annotations=freeze(annotations),
+        finalizers=tuple(finalizers),
+    )
 
 
 def refuse_old(token: int | None, key: Key, tokens: Tokens) -> None:
@@ -170,8 +201,9 @@ class InMemoryMementos:
         """Keep *memento* under its key, in place of an older one, or raise `Fenced`."""
         # The hottest lines of all: subscripts, since a call to get() costs more.
         key, run = memento.resource, memento.key
-        if token < self._tokens[key]:
-            refuse_old(token, key, self._tokens)
+        tokens = self._tokens
+        if key in tokens and token < tokens[key]:
+            refuse_old(token, key, tokens)
         runs = self._entries[key]
         before = runs[run] if run in runs else None  # noqa: SIM401
         if before == memento:
@@ -186,6 +218,10 @@ class InMemoryMementos:
         return sorted(self._entries.get(key, {}).values(), key=_order)
         yield
 
+    def keys(self) -> list[Key]:
+        """Return the keys of all resources that something is kept for, sorted."""
+        return sorted(key for key, runs in self._entries.items() if runs)
+
     def remove(self, key: Key, run: str, token: int) -> Nothing:
         """Forget the run, if it is there."""
         refuse_old(token, key, self._tokens)
@@ -198,19 +234,17 @@ class InMemoryMementos:
     def load(self, key: Key, run: str, text: str) -> Memento | Quarantined:
         """Keep what *text* says under *run*; what cannot be read is quarantined."""
         entry = read_entry(key, run, text)
-        self._entries.setdefault(key, {})[run] = entry
-        if isinstance(entry, Quarantined):
-            for listener in self.on_quarantine:
-                listener(entry)
+        self.put(entry)
         return entry
 
     def put(self, entry: Memento | Quarantined) -> None:
         """Keep *entry* as it was found, before anything runs."""
-        before = self._entries.setdefault(entry.resource, {}).get(entry.key)
-        self._entries[entry.resource][entry.key] = entry
+        runs = self._entries.setdefault(entry.resource, {})
+        before = runs.get(entry.key)
+        runs[entry.key] = entry
         if isinstance(entry, Quarantined):
-            for listener in self.on_quarantine:
-                listener(entry)
+            for report in self.on_quarantine:
+                report(entry)
             return
         for tell in self.on_save:
             tell(before if isinstance(before, Memento) else None, entry)
@@ -219,8 +253,12 @@ class InMemoryMementos:
         """Read everything back from its text, as a process that starts would."""
         for key, runs in self._entries.items():
             for run, entry in runs.items():
-                if isinstance(entry, Memento):
-                    runs[run] = read_entry(key, run, entry.to_json())
+                if isinstance(entry, Quarantined):
+                    continue
+                again = runs[run] = read_entry(key, run, entry.to_json())
+                if isinstance(again, Quarantined):
+                    for report in self.on_quarantine:
+                        report(again)
 
 
 def read_entry(key: Key, run: str, text: str) -> Memento | Quarantined:
@@ -237,63 +275,83 @@ def _order(entry: Memento | Quarantined) -> tuple[int, str]:
     return (int(number) if number.isascii() and number.isdigit() else 0, entry.key)
 
 
+@dataclass(slots=True)
+class _Lease:
+    """Who holds a resource; *stopped* names the renewals' end, *lapsed* follows it."""
+
+    holder: str
+    token: int
+    since: float
+    stopped: object = None
+    lapsed: bool = False
+
+
 class InMemoryLeases:
     """Leases that live as long as their holder renews them; nothing is polled.
 
-    A holder that dies or stands still stops renewing: its leases end *length* seconds
+    A holder that dies or stands still stops renewing: its leases lapse *length* seconds
     after the last renewal it made, one every *renew* seconds since it acquired them.
+    A lapsed lease is there for the taking, and its holder's own until it is taken.
     """
 
     def __init__(self, clock: Clock, *, length: float, renew: float) -> None:
         self._clock = clock
         self._length = length
         self._renew = renew
-        self.tokens: Tokens = defaultdict(int)
-        self._held: dict[Key, tuple[str, int, float]] = {}
-        self._waiting: dict[Key, list[Callable[[], None]]] = {}
-        self._still: set[str] = set()
+        self.tokens: Tokens = {}
+        self._held: dict[Key, _Lease] = {}
+        self._waiting: dict[Key, dict[str, Callable[[], None]]] = {}
 
     def acquire(self, key: Key, holder: str, freed: Callable[[], None]) -> Effect[Grant]:
         """Return a new token, or call *freed* once when it is worth asking again."""
         held = self._held.get(key)
-        if held is not None and held[0] != holder:
-            self._waiting.setdefault(key, []).append(freed)
+        if held is not None and held.holder != holder and not held.lapsed:
+            self._waiting.setdefault(key, {})[holder] = freed
             return Grant(None)
         token = self.tokens[key] = self.tokens.get(key, 0) + 1
-        self._held[key] = (holder, token, self._clock.now)
+        self._held[key] = _Lease(holder, token, self._clock.now)
         return Grant(token)
         yield
+
+    def holds(self, key: Key, token: int) -> bool:
+        """Whether *token* is still the newest of *key*."""
+        return self.tokens.get(key) == token
 
     def release(self, key: Key, token: int) -> Nothing:
         """Give the lease back, if *token* is still the newest."""
         held = self._held.get(key)
-        if held is not None and held[1] == token:
+        if held is not None and held.token == token:
             del self._held[key]
-            for freed in self._waiting.pop(key, ()):
-                freed()
+            if self._waiting:
+                self._free(key)
         return ()
 
     def stop_renewing(self, holder: str) -> None:
-        """Let the leases of *holder* run out, unless it comes back in time."""
-        self._still.add(holder)
+        """Let the leases of *holder* lapse, unless it wakes up in time."""
         now = self._clock.now
-        for key, (who, token, since) in sorted(self._held.items()):
-            if who == holder:
-                renewed = since + (now - since) // self._renew * self._renew
-                left = renewed + self._length - now
-                self._clock.call(max(left, 0.0), self._expiry(key, holder, token))
+        stopped = object()
+        for key, lease in sorted(self._held.items()):
+            if lease.holder == holder and lease.stopped is None:
+                lease.stopped = stopped
+                renewed = (now - lease.since) // self._renew * self._renew
+                left = lease.since + renewed + self._length - now
+                self._clock.call(max(left, 0.0), partial(self._lapse, key, stopped))
 
     def renew_again(self, holder: str) -> None:
-        """Take *holder* as alive again."""
-        self._still.discard(holder)
+        """Renew at once, and from now on, whatever *holder* still holds."""
+        for lease in self._held.values():
+            if lease.holder == holder:
+                lease.since, lease.stopped, lease.lapsed = self._clock.now, None, False
 
-    def _expiry(self, key: Key, holder: str, token: int) -> Callable[[], None]:
-        def expire() -> None:
-            if holder in self._still:
-                for _ in self.release(key, token):
-                    pass
+    def _lapse(self, key: Key, stopped: object) -> None:
+        lease = self._held.get(key)
+        if lease is not None and lease.stopped is stopped:
+            lease.lapsed = True
+            self._free(key)
 
-        return expire
+    def _free(self, key: Key) -> None:
+        for freed in self._waiting.pop(key, {}).values():
+            freed()
 
 
 def all_done(effects: Iterable[Any]) -> None:

@@ -8,6 +8,7 @@ go on from a copy; and it goes on when the controller that asked for something d
 from __future__ import annotations
 
 import copy
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
@@ -26,7 +27,10 @@ class Completion(NamedTuple):
 
 
 class World:
-    """Base class of fake worlds; attributes without an underscore are its state."""
+    """Base class of fake worlds; attributes without an underscore are its state.
+
+    ``pending`` is what has been begun, in the order in which it was.
+    """
 
     def __init__(self) -> None:
         self.pending: list[Completion] = []
@@ -36,7 +40,12 @@ class World:
         self._waiting: list[Any] = []
 
     def attach(self, clock: Clock, draws: Draws) -> None:
-        """Live on *clock* from now on; what is pending is due as it was."""
+        """Live on *clock* from now on; what is pending is due as it was.
+
+        Raises `UsageError` if it lives on a clock already.
+        """
+        if self._clock is not None:
+            raise UsageError("this world lives on a clock already; give a copy() of it")
         self._clock, self._draws = clock, draws
         for completion in self.pending:
             self._schedule(completion)
@@ -50,17 +59,21 @@ class World:
 
     def state(self) -> dict[str, Any]:
         """Return a private copy of what is, without what is pending."""
-        public = {k: v for k, v in vars(self).items() if k[0] != "_" and k != "pending"}
-        return copy.deepcopy(public)
+        state = self._public({id(self): None})
+        del state["pending"]
+        return state
 
     def copy(self) -> Self:
         """Return a world of the same state and pending completions, on no clock."""
         twin = copy.copy(self)
-        for name, value in vars(self).items():
-            if name[0] != "_":
-                setattr(twin, name, copy.deepcopy(value))
+        # What refers to this world refers to the other one there.
+        vars(twin).update(self._public({id(self): twin}))
         twin._clock, twin._draws, twin._waiting = None, None, []
         return twin
+
+    def _public(self, known: dict[int, Any]) -> dict[str, Any]:
+        public = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        return copy.deepcopy(public, known)
 
     def draw(self, *purpose: str | int) -> float:
         """Return a number in [0, 1) that depends on the seed and *purpose* alone."""
@@ -70,6 +83,8 @@ class World:
 
     def later(self, delay: float, action: str, *args: Any) -> None:
         """Call the method *action* with *args* after *delay* seconds, come what may."""
+        if not callable(getattr(self, action, None)):
+            raise UsageError(f"{type(self).__name__} has no method {action!r} to call")
         self._numbers += 1
         completion = Completion(self.clock.now + delay, self._numbers, action, args)
         self.pending.append(completion)
@@ -92,18 +107,27 @@ class World:
     ) -> Effect[None]:
         """Wait until *condition* holds, as seen by a poll *every* so many seconds.
 
-        The polls are computed, not made.  Raises `TimeoutError` naming *what* after
-        *timeout* seconds.
+        The polls are computed, not made.  Raises `TimeoutError` naming *what* if it
+        does not hold *timeout* seconds from now.
         """
         clock = self.clock
         began = clock.now
+        event: Any = None
+        late = False
+
+        def alarm() -> None:
+            nonlocal late
+            late = True
+            if event is not None and not event.triggered:
+                event.succeed()
+
         while not condition():
-            if timeout is not None and clock.now - began >= timeout:
+            if late:
                 raise TimeoutError(f"{what}: not within {timeout:g} s")
+            if event is None and timeout is not None:
+                clock.call(timeout, alarm)
             event = clock.event()
             self._waiting.append(event)
-            if timeout is not None:
-                self._wake_at(began + timeout, event)
             yield event
             tick = next_tick(clock.now, began, every)
             if timeout is not None:
@@ -111,17 +135,16 @@ class World:
             if tick > clock.now:
                 yield clock.timeout(tick - clock.now)
 
-    def _wake_at(self, time: float, event: Any) -> None:
-        def wake() -> None:
-            if not event.triggered:
-                event.succeed()
-
-        self.clock.call(max(time - self.clock.now, 0.0), wake)
-
     def _schedule(self, completion: Completion) -> None:
         def complete() -> None:
-            self.pending.remove(completion)
+            # By number, since the list is in that order: a scan would be O(n) each.
+            at = bisect_left(self.pending, completion.number, key=_number)
+            del self.pending[at]
             getattr(self, completion.action)(*completion.args)
             self.changed()
 
         self.clock.call(max(completion.due - self.clock.now, 0.0), complete)
+
+
+def _number(completion: Completion) -> int:
+    return completion.number

@@ -1,0 +1,124 @@
+"""What fake worlds are made of: things of plain values that tell when they change.
+
+The one rule: whatever has been asked for ends by itself.  A request only notes down a
+completion that is due later, so it does not matter whether its caller lives that long.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import field, fields
+from typing import Any, TypeVar
+
+import wfsim
+
+F = TypeVar("F", bound="Fake")
+
+
+def counter() -> Any:
+    """Return a dataclass field that counts; `FakeWorld.essence` leaves it out."""
+    return field(default=0, metadata={"counter": True})
+
+
+class Fake:
+    """One thing of a world; subclasses are dataclasses of plain values.
+
+    To set an attribute is to wake whoever waits in the world for it.  Two fakes are
+    equal if their values are.  A copy belongs to no world until one is attached.
+    """
+
+    _world: Any = None
+    _place: tuple[str, ...] = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if self._world is not None:
+            self._world.changed()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name[0] != "_"}
+
+    @property
+    def world(self) -> Any:
+        """The world it is part of; `UsageError` while it is part of none that lives."""
+        if self._world is None:
+            raise wfsim.UsageError(f"{self!r} is in no world that lives on a clock yet")
+        return self._world
+
+    def later(self, delay: float, action: str, *args: Any) -> None:
+        """Call its method *action* after *delay* seconds, if it is still there then."""
+        self.world.later(delay, "happen", self._place, action, *args)
+
+
+class FakeWorld(wfsim.World):
+    """A world whose attributes are fakes, or fakes by name.
+
+    *latencies* says how long each operation takes.  `counts` is how often each was
+    asked for, by (operation, name): the n-th time takes what was drawn for the n-th
+    time, whatever else happened before.
+    """
+
+    def __init__(self, latencies: Mapping[str, wfsim.Duration]) -> None:
+        super().__init__()
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self._latencies = latencies
+
+    def attach(self, clock: Any, draws: Any) -> None:
+        """Live on *clock* from now on, with everything in it."""
+        for place, fake in _fakes(vars(self), ()):
+            self.settle(fake, *place)
+        super().attach(clock, draws)
+
+    def settle(self, fake: F, *place: str) -> F:
+        """Return *fake* as part of this world; *place* is the way to it from here."""
+        vars(fake).update(_world=self, _place=place)
+        return fake
+
+    def takes(self, operation: str, name: str) -> float:
+        """Count *operation* on *name* and return the seconds that it takes this time."""
+        self.counts[operation, name] += 1
+        drawn = self.draw(operation, name, self.counts[operation, name])
+        return self._latencies[operation].draw(drawn)
+
+    def happen(self, place: tuple[str, ...], action: str, *args: Any) -> None:
+        """Call *action* of the fake at *place*; what is gone by now is left alone."""
+        thing: Any = self
+        for name in place:
+            thing = thing.get(name) if isinstance(thing, dict) else getattr(thing, name)
+            if thing is None:
+                return
+        getattr(thing, action)(*args)
+
+    def essence(self) -> dict[str, Any]:
+        """Return what is, as plain values, without how often it took to get there.
+
+        Left out of `state`: `counts`, and fields that are counters (`counter`).
+        """
+        return {
+            name: _essence(value)
+            for name, value in vars(self).items()
+            if name[0] != "_" and name not in ("counts", "pending")
+        }
+
+
+def _fakes(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Fake]]:
+    if isinstance(value, Fake):
+        yield place, value
+        value = vars(value)
+    if isinstance(value, dict):
+        for name, inner in list(value.items()):
+            if isinstance(name, str) and name[0] != "_":
+                yield from _fakes(inner, (*place, name))
+
+
+def _essence(value: Any) -> Any:
+    if isinstance(value, Fake):
+        kept = (item for item in fields(value) if "counter" not in item.metadata)  # type: ignore[arg-type]
+        return {item.name: _essence(getattr(value, item.name)) for item in kept}
+    if isinstance(value, dict):
+        return {name: _essence(value[name]) for name in sorted(value)}
+    return list(value) if isinstance(value, list) else value
+
+
+__all__ = ["Fake", "FakeWorld", "counter"]

@@ -1,0 +1,252 @@
+"""Nodes, and pods that are scheduled, start, run an engine, fail and go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import wfsim
+from fake_resources.fakes import Fake, FakeWorld, counter
+
+
+class Phase(StrEnum):
+    """Where a pod stands; the values are those of Kubernetes."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    FAILED = "Failed"
+    TERMINATING = "Terminating"
+
+
+class Engine(StrEnum):
+    """Where the database engine in a pod stands."""
+
+    NONE = "none"
+    INSTALLING = "installing"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    FAILED = "failed"
+
+
+@dataclass
+class Node(Fake):
+    """A machine for *capacity* pods; ``up`` and ``cordoned`` are what one can break."""
+
+    name: str
+    capacity: int
+    up: bool = True
+    cordoned: bool = False
+
+    def cordon(self) -> None:
+        """Let no more pods come; those that are there stay."""
+        self.cordoned = True
+
+    def uncordon(self) -> None:
+        """Let pods come again."""
+        self.cordoned = False
+
+    def unready(self) -> None:
+        """Lose touch with the node: its pods are lost until it is back."""
+        self.up = False
+
+    def recover(self) -> None:
+        """Be back, with the pods that were there."""
+        self.up = True
+
+    @property
+    def schedulable(self) -> bool:
+        """Whether pods may come, if there is room."""
+        return self.up and not self.cordoned
+
+
+@dataclass
+class Pod(Fake):
+    """A pod of *cluster* and the engine in it.
+
+    *target* is the one node it may run on ("": any).  *generation* counts the pods that
+    have had this name, *restarts* how often this one was started again in place.
+    """
+
+    name: str
+    cluster: str
+    role: str
+    target: str = ""
+    node: str = ""
+    phase: Phase = Phase.PENDING
+    unschedulable: bool = False
+    ready: bool = False
+    engine: Engine = Engine.NONE
+    generation: int = counter()
+    restarts: int = counter()
+
+    @property
+    def installed(self) -> bool:
+        """Whether the engine is installed, running or not."""
+        return self.engine not in (Engine.NONE, Engine.INSTALLING)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether its node, if it has one, is in touch."""
+        return self.node == "" or bool(self.world.nodes[self.node].up)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a client could use it."""
+        return self.ready and self.reachable and self.engine is Engine.RUNNING
+
+    # -- what is asked of it -------------------------------------------------------
+
+    def install(self) -> None:
+        """Begin to install the engine, unless that was begun before; it then starts."""
+        if self.engine is Engine.NONE:
+            self.engine = Engine.INSTALLING
+            self._soon("install database", "end_install")
+
+    def delete(self) -> None:
+        """Begin to stop; it is gone when it has stopped."""
+        if self.phase is not Phase.TERMINATING:
+            self.phase, self.ready = Phase.TERMINATING, False
+            self._soon("stop pod", "end_stop")
+
+    # -- what breaks it, by hand, and mends it --------------------------------------
+
+    def fail(self) -> None:
+        """Let its containers die; they stay dead."""
+        self.phase, self.ready = Phase.FAILED, False
+        self.engine = Engine.STOPPED if self.installed else Engine.NONE
+
+    def corrupt(self) -> None:
+        """Let the engine die of what it finds on its disk."""
+        self.engine = Engine.FAILED
+
+    def lose(self) -> None:
+        """Vanish at once, as if somebody had deleted it by force."""
+        self.world.remove_pod(self.name)
+
+    def recover(self) -> None:
+        """Start what is dead again in place: the containers, or else the engine."""
+        if self.phase is Phase.FAILED:
+            self.restarts += 1
+            self.phase = Phase.PENDING
+            self._soon("launch pod", "end_start")
+        elif self.engine is Engine.FAILED:
+            self._start_engine()
+
+    # -- what happens of itself ------------------------------------------------------
+
+    def schedule(self, life: tuple[int, int]) -> None:
+        """Find a node and start there, or be unschedulable."""
+        if self._is(life) and self.phase is Phase.PENDING:
+            self.node = self.world.place(self)
+            self.unschedulable = not self.node
+            if self.node:
+                self._soon("launch pod", "end_start")
+
+    def end_start(self, life: tuple[int, int]) -> None:
+        """Be ready, or fail as the seed says."""
+        if not self._is(life) or self.phase is not Phase.PENDING:
+            return
+        if self.world.start_fails(self):
+            self.phase = Phase.FAILED
+            return
+        self.phase, self.ready = Phase.RUNNING, True
+        if self.engine is Engine.STOPPED:
+            self._start_engine()
+
+    def end_install(self, life: tuple[int, int]) -> None:
+        """Have the engine installed; it starts at once."""
+        if self._is(life) and self.engine is Engine.INSTALLING:
+            self._start_engine()
+
+    def end_engine_start(self, life: tuple[int, int]) -> None:
+        """Have the engine running."""
+        if self._is(life) and self.engine is Engine.STARTING:
+            self.engine = Engine.RUNNING
+
+    def end_stop(self, life: tuple[int, int]) -> None:
+        """Be gone."""
+        if self._is(life):
+            self.world.remove_pod(self.name)
+
+    def _start_engine(self) -> None:
+        self.engine = Engine.STARTING
+        self._soon("start engine", "end_engine_start")
+
+    def _soon(self, operation: str, action: str) -> None:
+        life = (self.generation, self.restarts)
+        self.later(self.world.takes(operation, self.name), action, life)
+
+    def _is(self, life: tuple[int, int]) -> bool:
+        """Whether *life* is this one; what was begun in an earlier one is void."""
+        return life == (self.generation, self.restarts)
+
+
+class PodWorld(FakeWorld):
+    """A world of `nodes` and `pods`, each by name.
+
+    *pod_failure* is the probability that a pod fails to start, drawn for each
+    generation and restart of each name.
+    """
+
+    def __init__(
+        self,
+        latencies: Mapping[str, wfsim.Duration],
+        nodes: Mapping[str, int],
+        pod_failure: float = 0.0,
+    ) -> None:
+        super().__init__(latencies)
+        self.nodes = {name: Node(name, capacity) for name, capacity in nodes.items()}
+        self.pods: dict[str, Pod] = {}
+        self._pod_failure = pod_failure
+
+    def create_pod(self, name: str, cluster: str, role: str, target: str = "") -> Pod:
+        """Ask for a pod, in place of a dead one of that name; it schedules and starts."""
+        self.remove_pod(name)
+        delay = self.takes("create pod", name)
+        pod = Pod(name, cluster, role, target)
+        pod.generation = self.counts["create pod", name]
+        self.pods[name] = self.settle(pod, "pods", name)
+        pod.later(delay, "schedule", (pod.generation, 0))
+        self.changed()
+        return pod
+
+    def remove_pod(self, name: str) -> None:
+        """Let the pod be gone, if it is there."""
+        if self.pods.pop(name, None) is not None:
+            self.changed()
+
+    def pods_of(self, cluster: str) -> list[Pod]:
+        """Return the pods of *cluster* by name."""
+        pods = (self.pods[name] for name in sorted(self.pods))
+        return [pod for pod in pods if pod.cluster == cluster]
+
+    def place(self, pod: Pod) -> str:
+        """Return the node for *pod*, "" if none has room.
+
+        Pods of one cluster keep apart; else each pod has nodes of its own liking, so
+        that where it goes does not hang on which of many came first.
+        """
+        load, mates = dict.fromkeys(self.nodes, 0), dict.fromkeys(self.nodes, 0)
+        for other in self.pods.values():
+            if other.node:
+                load[other.node] += 1
+                mates[other.node] += other.cluster == pod.cluster
+        fit = [
+            name
+            for name, node in self.nodes.items()
+            if node.schedulable
+            and load[name] < node.capacity
+            and pod.target in ("", name)
+        ]
+        liking = {name: self.draw("place", pod.name, name) for name in fit}
+        return min(fit, key=lambda name: (mates[name], liking[name]), default="")
+
+    def start_fails(self, pod: Pod) -> bool:
+        """Whether this start of *pod* is one that fails."""
+        life = (pod.generation, pod.restarts)
+        return self.draw("pod failure", pod.name, *life) < self._pod_failure
+
+
+__all__ = ["Engine", "Node", "Phase", "Pod", "PodWorld"]

@@ -1,0 +1,151 @@
+"""The world of shared-storage clusters: nodes, pods, storage, cluster managers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import wfsim
+from fake_resources.fakes import Fake
+from fake_resources.pods import PodWorld
+from fake_resources.storage import Storage
+
+LATENCIES: Mapping[str, Any] = {
+    "format volume": {"percentiles": {"p50": 6, "p99": 20}},
+    "create pod": {"percentiles": {"p50": 0.8, "p99": 3}},
+    "launch pod": {"percentiles": {"p50": 25, "p99": 75}},
+    "attach volume": {"percentiles": {"p50": 1.5, "p99": 6}},
+    "lock volume": {"percentiles": {"p50": 0.5, "p99": 3}},
+    "install database": {"percentiles": {"p50": 7, "p99": 20}},
+    "start engine": {"percentiles": {"p50": 4, "p99": 15}},
+    "stop pod": {"percentiles": {"p50": 4, "p99": 12}},
+    "deploy manager": {"percentiles": {"p50": 6, "p99": 20}},
+    "register member": {"percentiles": {"p50": 0.6, "p99": 2}},
+}
+"""How long what is asked of the world takes, in seconds, as `Duration.parse` reads it."""
+
+
+@dataclass
+class ClusterManager(Fake):
+    """Watches the members of *cluster* and, while *ha* is on, promotes a follower."""
+
+    cluster: str
+    ready: bool = False
+    broken: bool = False
+    ha: bool = True
+    members: list[str] = field(default_factory=list)
+
+    def deploy(self) -> None:
+        """Begin to come up."""
+        self.later(self.world.takes("deploy manager", self.cluster), "end_deploy")
+
+    def register(self, member: str) -> None:
+        """Begin to take *member* on."""
+        delay = self.world.takes("register member", member)
+        self.later(delay, "end_register", member)
+
+    def fail(self) -> None:
+        """Be down, and stay down."""
+        self.broken, self.ready = True, False
+
+    def recover(self) -> None:
+        """Come up again; the members are remembered."""
+        self.broken = False
+        self.deploy()
+
+    def end_deploy(self) -> None:
+        """Be up, unless it is broken."""
+        self.ready = not self.broken
+
+    def end_register(self, member: str) -> None:
+        """Have *member*; one that is there already stays there once."""
+        self.members = sorted({*self.members, member})
+
+
+class PolarWorld(PodWorld):
+    """`nodes`, `pods`, `storage` with its volumes, and `managers` by cluster.
+
+    *nodes* maps names to how many pods each holds, *storage* is in GB, *latencies*
+    replaces entries of `LATENCIES`.  Raises `DefinitionError`.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, int],
+        storage: int,
+        pod_failure: float = 0.0,
+        latencies: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(durations(latencies or {}), nodes, pod_failure)
+        self.storage = Storage(storage)
+        self.managers: dict[str, ClusterManager] = {}
+
+    def remove_pod(self, name: str) -> None:
+        """Let the pod be gone, and what it held of volumes with it."""
+        pod = self.pods.get(name)
+        volume = pod and self.storage.volumes.get(volume_name(pod.cluster))
+        if volume:
+            volume.detach(name)
+        super().remove_pod(name)
+
+    def deploy_manager(self, cluster: str) -> None:
+        """Ask for a cluster manager, unless there is one."""
+        if cluster not in self.managers:
+            manager = self.settle(ClusterManager(cluster), "managers", cluster)
+            self.managers[cluster] = manager
+            manager.deploy()
+            self.changed()
+
+    def remove_manager(self, cluster: str) -> None:
+        """Let the cluster manager be gone, if it is there."""
+        if self.managers.pop(cluster, None) is not None:
+            self.changed()
+
+
+def volume_name(cluster: str) -> str:
+    """Return the name of the volume that all instances of *cluster* share."""
+    return f"pv-{cluster}"
+
+
+def durations(latencies: Mapping[str, Any]) -> dict[str, wfsim.Duration]:
+    """Return all of `LATENCIES`, those in *latencies* replaced, as distributions."""
+    found = {}
+    problems = [
+        f"latencies: no operation {name!r}; one of {', '.join(LATENCIES)}"
+        for name in latencies
+        if name not in LATENCIES
+    ]
+    for name, value in {**LATENCIES, **latencies}.items():
+        try:
+            found[name] = wfsim.Duration.parse(value)
+        except ValueError as error:
+            problems.append(f"latencies: {name}: {error}")
+    if problems:
+        raise wfsim.DefinitionError(*problems)
+    return found
+
+
+def problems(world: PolarWorld, resource: wfsim.Resource) -> list[str]:
+    """Return what a user of the cluster *resource* would complain of, [] if nothing."""
+    name, found = resource.name, []
+    instances = [resource.status.get("leader"), *resource.status.get("followers", ())]
+    volume = world.storage.volumes.get(volume_name(name))
+    manager = world.managers.get(name)
+    if volume is None or not volume.ready:
+        found.append(f"{name}: no volume")
+    elif volume.writer != resource.status.get("leader"):
+        found.append(f"{name}: the write lock is with {volume.writer or 'nobody'}")
+    if manager is None or not manager.ready:
+        found.append(f"{name}: no cluster manager")
+    for instance in instances:
+        pod = world.pods.get(instance or "")
+        if pod is None or not pod.healthy:
+            found.append(f"{instance}: out of order")
+        if manager is not None and instance not in manager.members:
+            found.append(f"{instance}: not a member")
+    stray = {pod.name for pod in world.pods_of(name)} - set(instances)
+    return found + [f"{pod}: belongs to nothing" for pod in sorted(stray)]
+
+
+__all__ = ["LATENCIES", "ClusterManager", "PolarWorld", "problems", "volume_name"]

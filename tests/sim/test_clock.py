@@ -1,0 +1,297 @@
+"""Both clocks: throwing into a process, calling back, holding a process still."""
+
+from __future__ import annotations
+
+import pytest
+import simpy.rt
+
+import wfsim.sim.clock
+from wfsim.errors import Cancelled, Interrupted, Killed, TimedOut, UsageError
+from wfsim.sim.clock import VirtualClock, WallClock
+
+
+class Wall:
+    """Real time that passes only while somebody sleeps."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def wall(monkeypatch):
+    wall = Wall()
+    monkeypatch.setattr(simpy.rt, "monotonic", wall.monotonic)
+    monkeypatch.setattr(simpy.rt, "sleep", wall.sleep)
+    monkeypatch.setattr(wfsim.sim.clock, "monotonic", wall.monotonic)
+    return wall
+
+
+@pytest.fixture(params=[VirtualClock, WallClock])
+def clock(request, wall):
+    return request.param()
+
+
+class Walker:
+    """Waits for one thing after another and writes down when it could go on."""
+
+    def __init__(self, clock, *waits):
+        self.log = []
+        self.clock = clock
+        self.process = clock.process(self.walk(waits))
+
+    def walk(self, waits):
+        try:
+            for wait in waits:
+                event = wait if hasattr(wait, "callbacks") else self.clock.timeout(wait)
+                try:
+                    value = yield event
+                except Exception as error:
+                    value = repr(error)
+                self.log.append((self.clock.now, value))
+        except BaseException as error:
+            self.log.append((self.clock.now, type(error).__name__))
+
+
+def test_time_is_a_float_from_the_start(clock):
+    assert isinstance(clock.now, float)
+    Walker(clock, 3)
+    clock.run()
+    assert (clock.now, type(clock.now)) == (3.0, float)
+
+
+def test_a_thrown_exception_arrives_where_the_process_waits(clock):
+    walker = Walker(clock, 1, 100)
+    clock.call(2, lambda: clock.throw(walker.process, Cancelled()))
+    clock.run(until=3)
+    assert walker.log == [(1, None), (2, "Cancelled")]
+
+
+@pytest.mark.parametrize(
+    "thrown", [Cancelled(), Killed(), TimedOut(3.0, True), Interrupted("A", "b")]
+)
+def test_a_thrown_exception_keeps_its_arguments(thrown):
+    clock = VirtualClock()
+    caught = []
+
+    def wait():
+        try:
+            yield clock.event()
+        except BaseException as error:
+            caught.append(error)
+
+    process = clock.process(wait())
+    clock.call(1, lambda: clock.throw(process, thrown))
+    clock.run()
+    assert [(type(error), error.args) for error in caught] == [
+        (type(thrown), thrown.args)
+    ]
+
+
+def test_a_finished_process_is_left_alone(clock):
+    walker = Walker(clock, 1)
+    clock.call(2, lambda: clock.throw(walker.process, Killed()))
+    clock.run()
+    assert walker.log == [(1, None)]
+
+
+def test_a_process_that_throws_at_itself_raises_at_once(clock):
+    log = []
+
+    def suicidal():
+        yield clock.timeout(1)
+        try:
+            clock.throw(clock.active_process, Killed())
+        except Killed:
+            log.append(clock.now)
+
+    clock.process(suicidal())
+    clock.run()
+    assert log == [1]
+
+
+def test_two_exceptions_at_one_time_arrive_one_after_the_other(clock):
+    log = []
+
+    def stubborn():
+        for _ in range(2):
+            try:
+                yield clock.event()
+            except BaseException as error:
+                log.append((clock.now, type(error).__name__))
+
+    process = clock.process(stubborn())
+
+    def both():
+        clock.throw(process, Cancelled())
+        clock.throw(process, Killed())
+
+    clock.call(1, both)
+    clock.run()
+    assert log == [(1, "Cancelled"), (1, "Killed")]
+
+
+def test_calls_happen_in_order_of_time_and_then_of_asking(clock):
+    log = []
+    for name, delay in (("late", 2), ("first", 1), ("second", 1), ("now", 0)):
+        clock.call(delay, lambda name=name: log.append((clock.now, name)))
+    clock.run()
+    assert log == [(0, "now"), (1, "first"), (1, "second"), (2, "late")]
+
+
+def test_a_held_process_learns_on_release_of_what_it_waited_for(clock):
+    walker = Walker(clock, clock.timeout(2, "two"), 1)
+    clock.call(1, lambda: clock.call(4, clock.hold(walker.process)))
+    clock.run()
+    assert walker.log == [(5, "two"), (6, None)]
+
+
+def test_a_process_held_and_released_before_its_event_notices_nothing(clock):
+    walker = Walker(clock, 4, 1)
+    clock.call(1, lambda: clock.call(2, clock.hold(walker.process)))
+    clock.run()
+    assert walker.log == [(4, None), (5, None)]
+
+
+def test_a_process_held_again_and_again_still_takes_every_step(clock):
+    walker = Walker(clock, 2, 2, 2)
+    for start in (1, 4, 7):
+        clock.call(start, lambda: clock.call(1.5, clock.hold(walker.process)))
+    clock.run()
+    assert walker.log == [(2.5, None), (5.5, None), (8.5, None)]
+
+
+def test_others_who_wait_for_the_same_event_go_on_in_time(clock):
+    event = clock.event()
+    held, free = Walker(clock, event), Walker(clock, event)
+    clock.call(1, lambda: clock.call(4, clock.hold(held.process)))
+    clock.call(2, lambda: event.succeed("news"))
+    clock.run()
+    assert free.log == [(2, "news")]
+    assert held.log == [(5, "news")]
+
+
+def test_a_failure_that_only_a_held_process_waits_for_reaches_it_on_release(clock):
+    event = clock.event()
+    walker = Walker(clock, event, 1)
+    clock.call(1, lambda: clock.call(4, clock.hold(walker.process)))
+    clock.call(2, lambda: event.fail(ValueError("lost")))
+    clock.run()
+    assert walker.log == [(5, "ValueError('lost')"), (6, None)]
+
+
+def test_a_process_held_before_it_began_begins_on_release(clock):
+    walker = Walker(clock, 1)
+    clock.call(4, clock.hold(walker.process))
+    clock.run()
+    assert walker.log == [(5, None)]
+
+
+@pytest.mark.parametrize("waits_for", [3, 100], ids=["missed", "pending"])
+def test_what_is_thrown_at_a_held_process_arrives_on_release_before_all_else(
+    clock, waits_for
+):
+    walker = Walker(clock, waits_for, 1)
+    clock.call(1, lambda: clock.call(5, clock.hold(walker.process)))
+    clock.call(2, lambda: clock.throw(walker.process, Cancelled()))
+    clock.run(until=10)
+    assert walker.log == [(6, "Cancelled")]
+
+
+def test_of_what_is_thrown_at_a_held_process_the_last_one_counts(clock):
+    walker = Walker(clock, 100)
+    clock.call(1, lambda: clock.call(5, clock.hold(walker.process)))
+    clock.call(2, lambda: clock.throw(walker.process, Cancelled()))
+    clock.call(3, lambda: clock.throw(walker.process, Killed()))
+    clock.run(until=10)
+    assert walker.log == [(6, "Killed")]
+
+
+@pytest.mark.parametrize("event_at", [3, 50], ids=["missed", "pending"])
+def test_a_process_can_be_killed_right_after_its_release(clock, event_at):
+    walker = Walker(clock, event_at)
+    release = []
+    clock.call(1, lambda: release.append(clock.hold(walker.process)))
+
+    def end():
+        release[0]()
+        clock.throw(walker.process, Killed())
+
+    clock.call(5, end)
+    clock.run(until=60)
+    assert walker.log == [(5, "Killed")]
+
+
+def test_a_second_release_does_nothing(clock):
+    walker = Walker(clock, 2, 100)
+    release = []
+    clock.call(1, lambda: release.append(clock.hold(walker.process)))
+    clock.call(5, lambda: (release[0](), release[0]()))
+    clock.run(until=20)
+    assert walker.log == [(5, None)]
+
+
+def test_holding_a_finished_process_changes_nothing(clock):
+    walker = Walker(clock, 1)
+    clock.run()
+    clock.hold(walker.process)()
+    assert walker.log == [(1, None)]
+
+
+def test_a_process_cannot_be_held_twice(clock):
+    walker = Walker(clock, 5)
+    clock.hold(walker.process)
+    with pytest.raises(UsageError, match="held already"):
+        clock.hold(walker.process)
+
+
+def test_a_process_cannot_be_held_by_itself(clock):
+    raised = []
+
+    def proud():
+        yield clock.timeout(1)
+        try:
+            clock.hold(clock.active_process)
+        except UsageError as error:
+            raised.append(str(error))
+
+    clock.process(proud())
+    clock.run()
+    assert [text.partition("; ")[2] for text in raised] == [
+        "it can be held where it waits only"
+    ]
+
+
+def test_a_second_of_a_wall_clock_takes_as_long_as_its_factor_says(wall):
+    clock = WallClock(factor=0.5)
+    Walker(clock, 2, 5)
+    clock.run()
+    assert (clock.now, wall.now) == (7, 1003.5)
+
+
+def test_a_virtual_clock_takes_no_time(wall):
+    clock = VirtualClock()
+    Walker(clock, 2, 5)
+    clock.run()
+    clock.sync()
+    assert (clock.now, wall.now) == (7, 1000)
+
+
+def test_a_wall_clock_makes_up_for_lost_time_unless_it_is_synchronised(wall):
+    ends = []
+    for synchronised in (False, True):
+        clock = WallClock()
+        began = wall.now
+        Walker(clock, 2, 5)
+        clock.run(until=2)
+        wall.now += 3
+        if synchronised:
+            clock.sync()
+        clock.run()
+        ends.append((clock.now, wall.now - began))
+    assert ends == [(7, 7), (7, 10)]

@@ -1,0 +1,45 @@
+"""The README is what a newcomer runs: so it is run here, block by block."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import wfsim
+from fake_resources import polardb
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_blocks_of_the_readme_run_one_after_the_other():
+    names = {}
+    for block in BLOCKS:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["log"].fold().resources["mpd-0"].state == "Running"
+    assert names["sim"].resource("mpd-0").state == "Interrupt"
+
+
+def test_the_picture_is_described_by_the_sentence_of_its_chart():
+    log = wfsim.simulate(
+        polardb.scenario(replicas=2),
+        faults=[wfsim.CrashAt(t=40, restart_after=10)],
+        seed=1,
+    )
+    (alt,) = re.findall(r"!\[(.*?)\]\(notebooks/first_run\.png\)", README)
+    assert alt == wfsim.charts.gantt(log).sentence
+    assert (ROOT / "notebooks/first_run.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_every_file_that_the_readme_links_to_is_there():
+    links = re.findall(r"\]\(((?!http)[^)]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []

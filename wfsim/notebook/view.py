@@ -1,0 +1,194 @@
+"""What a player shows, as HTML: pure functions of it; every text of a log is escaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from html import escape
+from typing import Any
+
+from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
+from wfsim.model.memento_json import to_dict
+from wfsim.model.record import Kind, Record
+from wfsim.notebook.player import Change, Player
+from wfsim.report.palette import status_style
+
+_GLYPHS = {
+    "completed": "✓",
+    "running": "▶",
+    "waiting": "…",
+    "failed": "✗",
+    "crashed": "⚡",
+    "prepared": "○",
+}
+_OBVIOUS = ("completed", "prepared")
+_RUNS = {
+    RunStatus.INTERRUPTED: "interrupted",
+    RunStatus.PREPARED: "prepared",
+}
+_KINDS = {
+    Kind.STEP_STARTED: "running",
+    Kind.STEP_COMPLETED: "completed",
+    Kind.STEP_WAITING: "waiting",
+    Kind.STEP_FAILED: "failed",
+    Kind.RUN_COMPLETED: "completed",
+    Kind.RUN_INTERRUPTED: "interrupted",
+    Kind.RUN_SUPERSEDED: "superseded",
+    Kind.RUN_QUARANTINED: "quarantined",
+    Kind.CONTROLLER_CRASHED: "crashed",
+    Kind.FAULT_FIRED: "failed",
+    Kind.FAULT_ARMED: "cancelled",
+    Kind.HOOK_FAILED: "failed",
+    Kind.PASS_FAILED: "failed",
+    Kind.CHECK_FAILED: "failed",
+}
+SHOWN_CHANGES = 3
+SHOWN_PREVIEW = 60
+
+
+def record_card(player: Player) -> str:
+    """Show the record at the cursor, and what it changed in its run's memento."""
+    record = player.record
+    if record is None:
+        return _card("Record", '<span class="wf-none">before the first record</span>')
+    status = _KINDS.get(record.kind, "prepared")
+    where = [record.resource, record.run, record.step]
+    if record.attempt:
+        where.append(f"attempt {record.attempt}")
+    said = "<i>/</i>".join(escape(item) for item in where if item)
+    down = '<span class="wf-down">no controller is up</span>'
+    return _card(
+        "",
+        f"{'' if player.controllers else down}"
+        f'<span class="wf-seq">#{record.seq}</span>'
+        f'<span class="wf-time">{record.time:.3f} s</span>'
+        f"{_badge(status, record.kind.value)}"
+        f'<span class="wf-where">{said}</span>'
+        f"{_text(record)}{_changes(player.memento_changes)}",
+    )
+
+
+def steps_card(player: Player) -> str:
+    """Show the steps of the run at the cursor: status, attempts, start, duration."""
+    run = player.memento
+    if run is None:
+        return _card("Steps", '<span class="wf-none">no run yet</span>')
+    up = bool(player.controllers)
+    rows = "".join(
+        _step(step, index == _current(run), up) for index, step in enumerate(run.steps)
+    )
+    head = "<th>step</th><th>attempt</th><th>start</th><th>seconds</th>"
+    status = _RUNS.get(run.status, run.status.value)
+    error = f"{run.reason}: {run.error}" if run.reason else run.error
+    return _card(
+        f"Steps <b>{escape(run.key)}</b> {_badge(status, status)}",
+        f'<table class="wf-steps"><tr>{head}</tr>{rows}</table>'
+        + (f'<div class="wf-error">{escape(error)}</div>' if error else ""),
+    )
+
+
+def memento_card(player: Player) -> str:
+    """Show the memento at the cursor as its text, what has just changed marked."""
+    run = player.memento
+    if run is None:
+        return _card("Memento", '<span class="wf-none">nothing is stored yet</span>')
+    changed = [change.path for change in player.memento_changes]
+    tree = "".join(_tree(key, value, key, changed) for key, value in to_dict(run).items())
+    return _card(
+        f"Memento <b>{escape(run.key)}</b>",
+        f'<div class="wf-json" tabindex="0">{tree}</div>',
+    )
+
+
+def plan_text(script: str) -> str:
+    """Show the Python that runs it all again."""
+    body = f"<h4>This run as a script</h4><pre><code>{escape(script)}</code></pre>"
+    return f'<div class="wf-card wf-plan">{body}</div>'
+
+
+def notice(text: str) -> str:
+    """Show a remark."""
+    return f'<span class="wf-notice" role="status">{escape(text)}</span>'
+
+
+def _card(title: str, body: str) -> str:
+    return f'<div class="wf-card">{f"<h4>{title}</h4>" if title else ""}{body}</div>'
+
+
+def _badge(status: str, text: str) -> str:
+    style = status_style(status)
+    return (
+        f'<span class="wf-badge" style="background:{style.colour};color:{style.text}">'
+        f"{escape(text)}</span>"
+    )
+
+
+def _text(record: Record) -> str:
+    return f'<div class="wf-text">{escape(record.text)}</div>' if record.text else ""
+
+
+def _changes(changes: Collection[Change]) -> str:
+    """Show what changed, but for the part of the memento that says it once more."""
+    told = [change for change in changes if not change.path.startswith("wfsim")]
+    if not told or all(change.before is None for change in told):
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(change.path)}</td>"
+        f"<td>{escape(_short(change.before))} → {escape(_short(change.after))}</td></tr>"
+        for change in told[:SHOWN_CHANGES]
+    )
+    more = len(told) - SHOWN_CHANGES
+    rest = f"<tr><td>and {more} more</td><td></td></tr>" if more > 0 else ""
+    return f'<table class="wf-changes">{rows}{rest}</table>'
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_PREVIEW else f"{text[:SHOWN_PREVIEW]}…"
+
+
+def _current(run: Memento) -> int:
+    return -1 if run.is_final and run.status is not RunStatus.INTERRUPTED else run.cursor
+
+
+def step_status(step: StepMemento, up: bool) -> str:
+    """Return the word for where *step* stands while a controller is *up* or is not."""
+    if step.status is StepStatus.INITED:
+        return "running" if up else "crashed"
+    return step.status.value
+
+
+def _step(step: StepMemento, current: bool, up: bool) -> str:
+    status = step_status(step, up)
+    style = status_style(status)
+    output = json.dumps(step.output, ensure_ascii=False) if step.output else "no output"
+    started = "" if step.started is None else f"{step.started:.3f}"
+    quiet = " wf-quiet" if status in _OBVIOUS else ""
+    ended = step.finished is not None and step.started is not None
+    seconds = f"{(step.finished or 0.0) - (step.started or 0.0):.3f}" if ended else ""
+    return (
+        f'<tr class="{"wf-at" if current else ""}" title="{escape(output)}"><td>'
+        f'<span class="wf-glyph" style="background:{style.colour};color:{style.text}">'
+        f"{_GLYPHS.get(status, '?')}</span>{escape(step.name)} "
+        f'<span class="wf-status{quiet}">{escape(status)}</span></td>'
+        f"<td>{step.attempts or ''}</td><td>{started}</td><td>{seconds}</td></tr>"
+    )
+
+
+def _tree(key: str, value: Any, path: str, changed: Collection[str]) -> str:
+    """Show one key of a JSON object; what holds a change is unfolded."""
+    name = f'<span class="wf-key">{escape(key)}:</span> '
+    if not isinstance(value, (dict, list)) or not value:
+        mark = " wf-changed" if path in changed else ""
+        text = escape(json.dumps(value, ensure_ascii=False))
+        return f'<div class="wf-leaf{mark}">{name}{text}</div>'
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    inner = "".join(
+        _tree(str(item), part, f"{path}.{item}", changed) for item, part in items
+    )
+    open_ = any(other.startswith(f"{path}.") for other in changed)
+    preview = f'<span class="wf-short">{escape(_short(value))}</span>'
+    return (
+        f"<details{' open' if open_ else ''}><summary>{name}{preview}</summary>"
+        f"{inner}</details>"
+    )

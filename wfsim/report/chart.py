@@ -1,0 +1,192 @@
+"""A chart: a picture, the frame that it shows, and a sentence that says what it shows.
+
+The sentence and a digest of the frame are the chart's ``repr`` and its alt text, so a
+changed number is seen by a test, and read out by a screen reader, without the picture.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import io
+import json
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
+
+from wfsim.report.palette import Style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+DPI = 110
+
+
+class Chart:
+    """What a function of `charts` returns.
+
+    *axes* and *figure* are matplotlib's, to go on with; *frame* is the DataFrame that
+    was drawn; *sentence* says with its numbers what the picture shows.
+    """
+
+    def __init__(self, axes: Axes, frame: pd.DataFrame, sentence: str) -> None:
+        self.axes = axes
+        self.frame = frame
+        self.sentence = sentence
+
+    def __repr__(self) -> str:
+        return f"{self.sentence} [{self.digest}]"
+
+    def _repr_html_(self) -> str:
+        said = html.escape(repr(self))
+        picture = base64.b64encode(self.png()).decode()
+        return (
+            '<figure style="margin:0">'
+            f'<img alt="{said}" style="max-width:100%" '
+            f'src="data:image/png;base64,{picture}">'
+            f"<figcaption>{said}</figcaption></figure>"
+        )
+
+    @property
+    def figure(self) -> Figure:
+        """The figure that it is drawn in."""
+        figure = self.axes.figure
+        while isinstance(figure, SubFigure):
+            figure = figure.figure
+        return figure
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that a change of any number drawn changes."""
+        return frame_digest(self.frame)
+
+    def png(self) -> bytes:
+        """Return the picture; it holds no date and no version."""
+        return self._file("png", metadata={"Software": None})
+
+    def svg(self) -> str:
+        """Return the picture as SVG, the same text for the same chart."""
+        with mpl.rc_context({"svg.hashsalt": "wfsim"}):
+            return self._file("svg", metadata={"Date": None, "Creator": None}).decode()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to *path*, in the format that its suffix says."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        match target.suffix.lower():
+            case ".svg":
+                target.write_text(self.svg(), encoding="utf-8")
+            case ".png":
+                target.write_bytes(self.png())
+            case suffix:
+                kind = suffix.removeprefix(".") or "png"
+                metadata = {"CreationDate": None} if kind == "pdf" else None
+                target.write_bytes(self._file(kind, metadata=metadata))
+        return target
+
+    def _file(self, kind: str, metadata: Any) -> bytes:
+        file = io.BytesIO()
+        with warnings.catch_warnings():
+            # A name in a script that the font lacks is drawn as boxes.
+            warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
+            self.figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
+        return file.getvalue()
+
+
+def canvas(ax: Axes | None, width: float, height: float) -> Axes:
+    """Return *ax*, or the axes of a new figure of so many inches.
+
+    The figure is none of pyplot's: nothing shows it twice, or counts it as open.
+    """
+    if ax is not None:
+        return ax
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()
+
+
+def legend(axes: Axes, handles: Sequence[Artist], gap: float = 0.5) -> None:
+    """Put a legend of *handles* *gap* inches below *axes*."""
+    if handles:
+        below = ScaledTranslation(0.0, -gap, axes.figure.dpi_scale_trans)
+        axes.legend(
+            handles=list(handles),
+            loc="upper left",
+            bbox_to_anchor=(0.0, 0.0),
+            bbox_transform=axes.transAxes + below,
+            ncols=min(7, len(handles)),
+            borderaxespad=0.0,
+            frameon=False,
+            fontsize=8,
+            handlelength=1.6,
+            columnspacing=1.2,
+        )
+
+
+def swatch(name: str, style: Style) -> Patch:
+    """Return the entry of a legend for *name*."""
+    return Patch(
+        facecolor=style.colour, hatch=style.hatch, edgecolor="white", label=plain(name)
+    )
+
+
+def say_nothing(axes: Axes, text: str) -> None:
+    """Write *text* into the middle of *axes* that have nothing else to show."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+
+
+def plain(text: str, most: int = 44) -> str:
+    """Return *text* on one line, cut in its middle, and never read as a formula."""
+    line = " ".join(text.split())
+    if len(line) > most:
+        half = (most - 1) // 2
+        line = f"{line[:half]}…{line[-half:]}"
+    return line.replace("$", r"\$")
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return *number* with its *noun*.
+
+    >>> count(1, "run"), count(12000, "run"), count(0, "crash", "crashes")
+    ('1 run', '12,000 runs', '0 crashes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def seconds(number: float) -> str:
+    """Return *number* of seconds, to a tenth.
+
+    >>> seconds(77), seconds(float("nan"))
+    ('77.0 s', 'unknown')
+    """
+    return "unknown" if math.isnan(number) else f"{number:,.1f} s"
+
+
+def frame_digest(frame: pd.DataFrame) -> str:
+    """Return eight hex digits of *frame*'s columns and values, floats to nine digits.
+
+    They depend on neither the version of pandas nor its dtypes for text.
+    """
+    digest = hashlib.blake2b(digest_size=4)
+    for name in frame.columns:
+        values = [_canonical(value) for value in frame[name].tolist()]
+        digest.update(json.dumps([str(name), values], ensure_ascii=True).encode())
+    return digest.hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    if isinstance(value, float):
+        return "nan" if math.isnan(value) else f"{value + 0.0:.9g}"
+    return str(value)

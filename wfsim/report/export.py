@@ -1,0 +1,219 @@
+"""A log for other readers: a page, a console, a trace viewer, a process miner."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from wfsim.model.log import EventLog
+from wfsim.model.record import Kind
+from wfsim.report import tables
+from wfsim.report.files import shown, write
+from wfsim.report.outcome import outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+EPOCH = datetime(2026, 1, 1)
+"""The date of second 0 where a format demands dates."""
+
+MOST_ROWS = 100
+"""Of a longer table a console shows the first rows only, and says so."""
+
+_STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "interrupted": "magenta",
+    "cancelled": "yellow",
+    "crashed": "bold",
+    "never fired": "bold red",
+}
+_STEP_COLUMNS = ("resource", "flow", "step", "attempt", "start", "duration", "status")
+
+
+def print_report(log: EventLog, console: Console | None = None) -> None:
+    """Print state transitions, steps, faults and the outcome to *console* (None: stdout).
+
+    Columns that say the same in every row are left out.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    out = console or Console()
+    states, steps, faults = tables.states(log), tables.steps(log), tables.faults(log)
+    out.print(_table("State transitions", _shorter(states, "resource")))
+    out.print(_table("Steps", _shorter(steps, "resource", "flow")[_columns(steps)]))
+    if len(faults):
+        out.print(_table("Faults", faults))
+    text = Text(outcome(log))
+    text.highlight_regex(r"\bcompleted\b", "bold green")
+    text.highlight_regex(r"\b(interrupted|failed|never fired)\b", "bold red")
+    out.print(text)
+
+
+def text_report(log: EventLog, width: int = 110) -> str:
+    """Return what `print_report` prints, as plain text of *width* columns."""
+    from rich.console import Console
+
+    file = StringIO()
+    print_report(
+        log, Console(file=file, width=width, no_color=True, legacy_windows=False)
+    )
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def to_html(log: EventLog, path: str | Path) -> Path:
+    """Write a page about *log* to *path*: summary, charts, tables; no other file needed.
+
+    Every text of the log is escaped, and it needs no network.
+    """
+    from wfsim.report.page import page
+
+    return write(path, page(log))
+
+
+def to_chrome_trace(log: EventLog, path: str | Path) -> Path:
+    """Write *log* as Chrome trace events, for Perfetto or ``chrome://tracing``.
+
+    A resource is a process, a run a thread, an attempt a slice; a crash and a fault are
+    instants.  An attempt without an end lasts until the end of the log.
+    """
+    steps = tables.steps(log)
+    end = log.records[-1].time if log.records else 0.0
+    processes: dict[str, int] = {}
+    threads: dict[tuple[str, str], int] = {}
+    events: list[dict[str, Any]] = []
+    for item in steps.itertuples():
+        row: Any = item
+        pid = processes.setdefault(row.resource, len(processes) + 1)
+        tid = threads.setdefault((row.resource, row.run), len(threads) + 1)
+        start = 0.0 if math.isnan(row.start) else row.start
+        until = end if math.isnan(row.end) else row.end
+        args = {"attempt": row.attempt, "status": row.status, "error": row.error}
+        events.append(
+            {
+                "name": row.step,
+                "cat": row.flow,
+                "ph": "X",
+                "ts": start * 1e6,
+                "dur": (until - start) * 1e6,
+                "pid": pid,
+                "tid": tid,
+                "args": args,
+            }
+        )
+    for record in log.filter(Kind.CONTROLLER_CRASHED, Kind.FAULT_FIRED):
+        name = f"{record.kind.value}: {record.text}"
+        event = {"name": name, "ph": "i", "s": "g", "ts": record.time * 1e6}
+        events.append(event | {"pid": 0, "tid": 0})
+    names = [(0, 0, "process_name", "control plane")]
+    names += [(pid, 0, "process_name", name) for name, pid in processes.items()]
+    names += [
+        (processes[resource], tid, "thread_name", run)
+        for (resource, run), tid in threads.items()
+    ]
+    events += [
+        {"name": what, "ph": "M", "pid": pid, "tid": tid, "args": {"name": name}}
+        for pid, tid, what, name in names
+    ]
+    document = {"displayTimeUnit": "ms", "traceEvents": events}
+    return write(path, json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def to_xes(log: EventLog, path: str | Path) -> Path:
+    """Write *log* as XES (IEEE 1849), for process mining: a trace is a run.
+
+    Its events are the starts and ends of attempts; dates count from `EPOCH`.
+    """
+    root = ElementTree.Element(
+        "log", {"xes.version": "1849-2016", "xmlns": "http://www.xes-standard.org/"}
+    )
+    for name, prefix in (
+        ("Concept", "concept"),
+        ("Lifecycle", "lifecycle"),
+        ("Time", "time"),
+    ):
+        uri = f"http://www.xes-standard.org/{prefix}.xesext"
+        ElementTree.SubElement(root, "extension", name=name, prefix=prefix, uri=uri)
+    for (resource, run), group in tables.steps(log).groupby(
+        ["resource", "run"], sort=False
+    ):
+        trace = ElementTree.SubElement(root, "trace")
+        _attribute(trace, "string", "concept:name", f"{resource} {run}")
+        _attribute(trace, "string", "flow", str(group["flow"].iloc[0]))
+        for item in group.itertuples():
+            attempt: Any = item
+            for time, transition in _transitions(attempt):
+                event = ElementTree.SubElement(trace, "event")
+                _attribute(event, "string", "concept:name", attempt.step)
+                _attribute(event, "string", "lifecycle:transition", transition)
+                date = (EPOCH + timedelta(seconds=time)).isoformat(
+                    timespec="milliseconds"
+                )
+                _attribute(event, "date", "time:timestamp", f"{date}+00:00")
+                _attribute(event, "int", "attempt", str(attempt.attempt))
+                if transition != "start":
+                    _attribute(event, "string", "status", attempt.status)
+    ElementTree.indent(root)
+    text = ElementTree.tostring(root, encoding="unicode")
+    return write(path, f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')
+
+
+def _transitions(attempt: Any) -> list[tuple[float, str]]:
+    end = "complete" if attempt.status == "completed" else "ate_abort"
+    pairs = ((attempt.start, "start"), (attempt.end, end))
+    return [(time, name) for time, name in pairs if not math.isnan(time)]
+
+
+def _attribute(parent: ElementTree.Element, kind: str, key: str, value: str) -> None:
+    # XML has no way to write most control characters, not even escaped.
+    clean = "".join(c if c.isprintable() or c in "\t\n" else "\ufffd" for c in value)
+    ElementTree.SubElement(parent, kind, key=key, value=clean)
+
+
+def _shorter(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return *frame* without those of *columns* that hold one value only."""
+    same = [name for name in columns if frame[name].nunique() <= 1]
+    return frame.drop(columns=same)
+
+
+def _columns(steps: pd.DataFrame) -> list[str]:
+    """Return which columns of *steps* a console has room for."""
+    kept = _shorter(steps, "resource", "flow")
+    names = [name for name in _STEP_COLUMNS if name in kept.columns]
+    return [*names, *(["error"] if steps["error"].any() else [])]
+
+
+def _table(title: str, frame: pd.DataFrame) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold"
+    )
+    for name in frame.columns:
+        number = frame[name].dtype.kind in "if"
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    if len(frame) > MOST_ROWS:
+        table.caption = f"the first {MOST_ROWS} of {len(frame):,} rows"
+    for row in frame.head(MOST_ROWS).itertuples(index=False):
+        cells = [shown(value) for value in row]
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in cells))
+    return table
+
+
+__all__ = [
+    "outcome",
+    "print_report",
+    "text_report",
+    "to_chrome_trace",
+    "to_html",
+    "to_xes",
+]

@@ -1,0 +1,32 @@
+"""What a report writes: texts into files, whole or not at all, and values as texts."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+
+def write(path: str | Path, text: str) -> Path:
+    """Write *text* to *path* by way of a draft, so that no reader sees half of it."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f"{target.name}.part")
+    # What is half a character cannot be encoded; a report says so rather than fails.
+    draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+    draft.replace(target)
+    return target
+
+
+def shown(value: Any) -> str:
+    """Return *value* as a cell of a printed table: a number to a thousandth.
+
+    >>> shown(12.5), shown(3.0), shown(1234567.0001), shown(float("nan")), shown("x")
+    ('12.5', '3', '1,234,567', '', 'x')
+    """
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if math.isnan(value):
+        return ""
+    text = f"{value:,.3f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

@@ -1,0 +1,131 @@
+"""A log as one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import html
+from typing import TYPE_CHECKING, Any
+
+from wfsim.model.log import EventLog
+from wfsim.report import charts, tables
+from wfsim.report.files import shown
+from wfsim.report.outcome import outcome
+from wfsim.report.palette import STATUS_COLOURS, status_style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wfsim.report.chart import Chart
+
+MOST_ROWS = 1000
+"""Of a longer table the page holds the first rows only, and says so."""
+
+_CSS = """
+:root { color-scheme: light; }
+body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff;
+  max-width: 1160px; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; margin: .5rem 0; }
+h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+p.outcome { font-size: 1.05rem; }
+figure { margin: 0; }
+figcaption, footer, p.note { color: #555; font-size: .85rem; }
+.wide { overflow-x: auto; }
+.wide img { width: 100%; min-width: 640px; height: auto; display: block; }
+table { border-collapse: collapse; font-size: .85rem;
+  font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid #e3e3e3;
+  vertical-align: top; }
+th { border-bottom: 2px solid #bbb; }
+td.number { text-align: right; white-space: nowrap; }
+td.short { white-space: nowrap; }
+td.long { overflow-wrap: anywhere; min-width: 12rem; }
+th { white-space: nowrap; }
+figure + .wide { margin-top: 1rem; }
+.badge { padding: 0 .4rem; border-radius: .5rem; white-space: nowrap; }
+.never-fired { background: #fff; color: #a03000; border: 1px solid #a03000;
+  font-weight: bold; }
+"""
+
+
+def page(log: EventLog) -> str:
+    """Return the page about *log*; every text is escaped, times are virtual seconds."""
+    title = str(log.meta.get("title") or "wfsim run")
+    seed = log.meta.get("seed")
+    end = log.records[-1].time if log.records else 0.0
+    seeded = "" if seed is None else f" · seed {seed}"
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        f'<p class="outcome">{html.escape(outcome(log))}</p>',
+        f'<p class="note">{len(log):,} records over {shown(end)} s of virtual time'
+        f"{html.escape(seeded)} · digest {log.digest()} · all times in seconds</p>",
+        _section("Summary", _table(tables.summary(log), "No flow has run.")),
+        _section("Steps over time", _picture(charts.gantt(log))),
+        _section("Faults", _table(tables.faults(log), "No fault was armed.")),
+        _section(
+            "States",
+            _picture(charts.states(log))
+            + _table(tables.states(log), "No resource has a state."),
+        ),
+        _section("Runs", _table(tables.runs(log), "No flow has run.")),
+        _section("Attempts of steps", _table(tables.steps(log), "No step has begun.")),
+        _section(
+            "Latency",
+            _picture(charts.latency(log))
+            + _table(tables.latency(log), "No step has begun."),
+        ),
+    ]
+    return _document(title, "\n".join(parts))
+
+
+def _document(title: str, body: str) -> str:
+    badges = "\n".join(
+        f".{status} {{ background: {colour}; color: {status_style(status).text}; }}"
+        for status, colour in STATUS_COLOURS.items()
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{_CSS}{badges}\n</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _section(heading: str, content: str) -> str:
+    return f"<section>\n<h2>{heading}</h2>\n{content}\n</section>"
+
+
+def _picture(chart: Chart) -> str:
+    source = base64.b64encode(chart.svg().encode()).decode()
+    said = html.escape(chart.sentence)
+    return (
+        f'<figure><div class="wide"><img alt="{said}" '
+        f'src="data:image/svg+xml;base64,{source}"></div>'
+        f"<figcaption>{said}</figcaption></figure>"
+    )
+
+
+def _table(frame: pd.DataFrame, if_empty: str) -> str:
+    if frame.empty:
+        return f'<p class="note">{if_empty}</p>'
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
+    rows = "\n".join(
+        f"<tr>{''.join(map(_cell, frame.columns, row))}</tr>"
+        for row in frame.head(MOST_ROWS).itertuples(index=False)
+    )
+    cut = len(frame) > MOST_ROWS
+    note = f'<p class="note">The first {MOST_ROWS:,} of {len(frame):,} rows.</p>'
+    return (
+        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{rows}\n</tbody></table></div>{note if cut else ''}"
+    )
+
+
+def _cell(name: Any, value: Any) -> str:
+    text = html.escape(shown(value))
+    if isinstance(value, (int, float)):
+        return f'<td class="number">{text}</td>'
+    if name == "status":
+        badge = text.replace(" ", "-")
+        return f'<td><span class="badge {badge}">{text}</span></td>'
+    long = len(text) > 32 and name != "step"
+    return f'<td class="{"long" if long else "short"}">{text}</td>'

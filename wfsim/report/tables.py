@@ -1,0 +1,264 @@
+"""Tables of a log: pure functions from a log to a tidy DataFrame.
+
+Times and durations are seconds of virtual time, float64, NaN where nothing is known
+yet.  Counts are int64.  Texts have pandas' own dtype for text (``str`` from pandas 3
+on, ``object`` before) and are empty rather than missing.  Columns and dtypes are the
+same for a log without records.  A run is identified by its resource and its key.
+
+An *attempt* of a step, and with it the run that it belongs to, has one of these
+statuses: ``completed``, ``failed``, ``interrupted`` (its run stopped for an operator),
+``cancelled`` (that, because the resource was cancelled), ``crashed`` (its controller
+died), ``superseded`` (its run gave way to another), ``waiting`` and ``running``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from wfsim.model.log import EventLog
+from wfsim.model.record import Kind
+from wfsim.model.resource import CREATING, Resource
+from wfsim.report.history import NAN, History
+
+TEXT: Any = pd.Series(["text"]).dtype
+_FLOATS = {
+    *("start", "end", "duration", "time", "armed", "fired"),
+    *("share", "success", "mean", "p50", "p95", "max"),
+}
+_COUNTS = {
+    *("attempt", "attempts", "runs", "retries", "restarts", "times"),
+    *("completed", "interrupted", "superseded", "unfinished"),
+}
+_UNFINISHED = ("prepared", "running", "waiting", "failed", "quarantined")
+
+
+def runs(log: EventLog) -> pd.DataFrame:
+    """Return one row per run, in order of appearance.
+
+    ============ ======= =========================================================
+    ``run``      text    key of its memento, such as ``1-NightlyBackup``
+    ``flow``     text
+    ``resource`` text
+    ``status``   text    prepared, running, waiting, failed (to be tried again),
+                         interrupted, completed, superseded, quarantined
+    ``start``    float64 when it was created
+    ``end``      float64 when it completed, was superseded or last interrupted
+    ``duration`` float64 *end* - *start*
+    ``retries``  int64   attempts begun because the one before failed
+    ``restarts`` int64   attempts begun because the one before was cut short
+    ``error``    text    what the run failed with, or why it was interrupted
+    ============ ======= =========================================================
+    """
+    found = History(log).runs
+    start, end = [r.start for r in found], [r.end for r in found]
+    return frame(
+        {
+            "run": [r.run for r in found],
+            "flow": [r.flow for r in found],
+            "resource": [r.resource for r in found],
+            "status": [r.status for r in found],
+            "start": start,
+            "end": end,
+            "duration": _durations(start, end),
+            "retries": [r.retries for r in found],
+            "restarts": [r.restarts for r in found],
+            "error": [r.error for r in found],
+        }
+    )
+
+
+def steps(log: EventLog) -> pd.DataFrame:
+    """Return one row per attempt of a step, in the order in which they began.
+
+    ============ ======= =========================================================
+    ``run``      text    key of the memento of its run
+    ``flow``     text
+    ``resource`` text
+    ``step``     text
+    ``attempt``  int64   from 1, over all of the run
+    ``status``   text    see the head of this module
+    ``start``    float64 NaN if the log begins after it
+    ``end``      float64 NaN while running or waiting; for a crashed one the time of
+                         the crash
+    ``duration`` float64 *end* - *start*
+    ``error``    text    what it failed with, or why its run was interrupted
+    ============ ======= =========================================================
+
+    An attempt that waited and then went on is one row.
+    """
+    found = History(log).attempts
+    start, end = [a.start for a in found], [a.end for a in found]
+    return frame(
+        {
+            "run": [a.of.run for a in found],
+            "flow": [a.of.flow for a in found],
+            "resource": [a.of.resource for a in found],
+            "step": [a.step for a in found],
+            "attempt": [a.attempt for a in found],
+            "status": [a.status for a in found],
+            "start": start,
+            "end": end,
+            "duration": _durations(start, end),
+            "error": [a.error for a in found],
+        }
+    )
+
+
+def states(log: EventLog) -> pd.DataFrame:
+    """Return one row per change of a resource's state, in order.
+
+    ============ ======= =========================================================
+    ``resource`` text
+    ``time``     float64
+    ``before``   text    empty in the row that tells of its creation
+    ``after``    text    empty in the row that tells of its deletion
+    ``event``    text    what made it move: an event, a flow's name, a reason
+    ============ ======= =========================================================
+
+    An empty state of a resource reads as ``Creating``.
+    """
+    rows = []
+    known: dict[str, str] = {}
+    for record in log.records:
+        name, value = record.resource, record.value
+        if record.kind is Kind.RESOURCE_DELETED:
+            rows.append((name, record.time, known.pop(name, ""), "", ""))
+        elif isinstance(value, Resource):
+            state = value.state or CREATING
+            before = known.get(name, "")
+            if not before and record.kind is Kind.RESOURCE_STATE:
+                # The log begins after the resource was created.
+                before = record.text.partition("->")[0].strip()
+            if before != state:
+                rows.append((name, record.time, before, state, value.event))
+                known[name] = state
+    return table(("resource", "time", "before", "after", "event"), rows)
+
+
+def faults(log: EventLog) -> pd.DataFrame:
+    """Return one row per fault of the plan, in the order in which they were armed.
+
+    ============ ======= =========================================================
+    ``fault``    text    the call that makes it
+    ``armed``    float64 when it was put in place
+    ``fired``    float64 when it first did something, NaN if it never did
+    ``times``    int64   how often it did
+    ``status``   text    ``fired`` or ``never fired``
+    ============ ======= =========================================================
+    """
+    rows: list[list[Any]] = []
+    named: dict[str, list[list[Any]]] = {}
+    for record in log.filter(Kind.FAULT_ARMED, Kind.FAULT_FIRED):
+        twins = named.setdefault(record.text, [])
+        if record.kind is Kind.FAULT_ARMED or not twins:
+            armed = record.time if record.kind is Kind.FAULT_ARMED else NAN
+            rows.append([record.text, armed, NAN, 0, "never fired"])
+            twins.append(rows[-1])
+        if record.kind is Kind.FAULT_FIRED:
+            # Equal faults cannot be told apart: they take turns.
+            row = min(twins, key=lambda twin: twin[3])
+            row[2:] = [record.time if not row[3] else row[2], row[3] + 1, "fired"]
+    return table(("fault", "armed", "fired", "times", "status"), rows)
+
+
+def summary(log: EventLog) -> pd.DataFrame:
+    """Return one row per flow that has runs, in order of appearance.
+
+    =============== ======= ======================================================
+    ``flow``        text
+    ``runs``        int64
+    ``completed``   int64
+    ``interrupted`` int64   still so at the end of the log
+    ``superseded``  int64
+    ``unfinished``  int64   all others
+    ``success``     float64 share of the runs that completed, from 0 to 1
+    ``mean``        float64 duration of completed runs
+    ``p50``         float64 their median
+    ``p95``         float64 what 95 % of them do not exceed
+    ``retries``     int64   of all runs together
+    ``restarts``    int64   of all runs together
+    =============== ======= ======================================================
+    """
+    rows = []
+    for flow, group in runs(log).groupby("flow", sort=False):
+        status = group["status"]
+        completed = status == "completed"
+        durations = group.loc[completed, "duration"]
+        rows.append(
+            (
+                flow,
+                len(group),
+                completed.sum(),
+                (status == "interrupted").sum(),
+                (status == "superseded").sum(),
+                status.isin(_UNFINISHED).sum(),
+                completed.mean(),
+                *_spread(durations),
+                group["retries"].sum(),
+                group["restarts"].sum(),
+            )
+        )
+    columns = (
+        *("flow", "runs", "completed", "interrupted", "superseded", "unfinished"),
+        *("success", "mean", "p50", "p95", "retries", "restarts"),
+    )
+    return table(columns, rows)
+
+
+def latency(log: EventLog) -> pd.DataFrame:
+    """Return one row per step of each flow, in order of appearance.
+
+    ============= ======= ========================================================
+    ``flow``      text
+    ``step``      text
+    ``attempts``  int64   in all runs
+    ``completed`` int64   attempts
+    ``mean``      float64 duration of completed attempts
+    ``p50``       float64 their median
+    ``p95``       float64 what 95 % of them do not exceed
+    ``max``       float64 the longest of them
+    ============= ======= ========================================================
+    """
+    rows = []
+    for (flow, step), group in steps(log).groupby(["flow", "step"], sort=False):
+        completed = group["status"] == "completed"
+        durations = group.loc[completed, "duration"]
+        spread = (*_spread(durations), durations.max())
+        rows.append((flow, step, len(group), completed.sum(), *spread))
+    columns = ("flow", "step", "attempts", "completed", "mean", "p50", "p95", "max")
+    return table(columns, rows)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+    """Return *rows* as a frame, each column of the dtype that goes with its name."""
+    values = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    return frame(dict(zip(columns, values, strict=True)))
+
+
+def frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Return *columns* as a frame, each of the dtype that goes with its name."""
+    return pd.DataFrame(
+        {
+            name: pd.Series(list(values), dtype=_dtype(name))
+            for name, values in columns.items()
+        }
+    )
+
+
+def _dtype(name: str) -> Any:
+    return "float64" if name in _FLOATS else "int64" if name in _COUNTS else TEXT
+
+
+def _durations(start: Iterable[float], end: Iterable[float]) -> list[float]:
+    return [after - before for before, after in zip(start, end, strict=True)]
+
+
+def _spread(durations: pd.Series[float]) -> tuple[float, float, float]:
+    if durations.empty:
+        return math.nan, math.nan, math.nan
+    p50, p95 = durations.quantile([0.5, 0.95])
+    return durations.mean(), p50, p95

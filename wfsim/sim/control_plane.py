@@ -1,0 +1,300 @@
+"""Stores and controllers on one clock, and what somebody outside may do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial, wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+from wfsim.engine.controller import Controller
+from wfsim.engine.reconciler import FlowReconciler
+from wfsim.engine.runner import Ports
+from wfsim.engine.steps import rewrite
+from wfsim.errors import Killed, NotFound, StoreError, UsageError
+from wfsim.model.frozen import EMPTY, is_json
+from wfsim.model.log import EventLog
+from wfsim.model.machine import did_you_mean
+from wfsim.model.resource import CANCEL, RECOVER, Key, Resource
+from wfsim.sim.arming import Plan
+from wfsim.sim.clock import VirtualClock, WallClock
+from wfsim.sim.faults import Fault
+from wfsim.sim.recording import Recorder
+from wfsim.sim.scenario import Scenario
+from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources
+from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.world import World
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S", bound="ControlPlane")
+
+
+class Call(NamedTuple):
+    """What was done from outside, after *events* events of the clock, at *time*."""
+
+    events: int
+    time: float
+    method: str
+    args: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+def from_outside(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """Begin, and keep the call in mind for `fork`, unless it is part of another one."""
+
+    @wraps(method)
+    def call(self: S, *args: P.args, **keywords: P.kwargs) -> T:
+        self._begin()
+        if self._unrecorded:
+            return method(self, *args, **keywords)
+        made = Call(self._events, self.now, method.__name__, args, keywords)
+        self._calls.append(made)
+        try:
+            with self.unrecorded():
+                return method(self, *args, **keywords)
+        except (UsageError, StoreError):
+            # Refused: nothing has happened that could be repeated.
+            self._calls.remove(made)
+            raise
+
+    return call
+
+
+class ControlPlane:
+    """The controllers of one scenario, their stores, and the faults around them."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        faults: tuple[Fault, ...],
+        controllers: int,
+        clock: VirtualClock | WallClock,
+        world: World | None,
+    ) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.faults = faults
+        self.clock = clock
+        self.log = EventLog(meta=scenario.meta() | {"seed": seed})
+        self.recorder = Recorder(self.log, clock)
+        self.draws = KeyedDraws(seed)
+        self.world = world
+        policy = scenario.policy
+        self.leases = InMemoryLeases(clock, length=policy.lease, renew=policy.renew)
+        self.resources = InMemoryResources(clock, self.leases.tokens, lag=scenario.lag)
+        self.stored = InMemoryMementos(self.leases.tokens)
+        self.resources.subscribe(self.recorder.resource)
+        self.stored.on_save += (self.recorder.memento,)
+        self.stored.on_remove += (self.recorder.removed,)
+        self.stored.on_quarantine += (self.recorder.quarantined,)
+        self.names = tuple(f"controller-{number}" for number in range(controllers))
+        self.controllers: dict[str, Controller] = {}
+        self.plan = Plan(self, faults)
+        self._count = controllers
+        self._events = 0
+        self._calls: list[Call] = []
+        self._unrecorded = False
+
+    @property
+    def now(self) -> float:
+        """The virtual time, in seconds."""
+        return float(self.clock.now)
+
+    def _begin(self) -> None:
+        """Start the controllers, if that has not been done."""
+        raise NotImplementedError
+
+    @contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """Take what is done meanwhile as the consequence of something else."""
+        before, self._unrecorded = self._unrecorded, True
+        try:
+            yield
+        finally:
+            self._unrecorded = before
+
+    def _start(self, name: str) -> None:
+        scenario = self.scenario
+        ports = Ports(
+            self.clock,
+            self.plan.resources(self.resources, name),
+            self.plan.mementos(self.stored, name),
+            self.plan.steps(scenario.bodies()),
+            self.recorder,
+            self.draws,
+            scenario.policy,
+            scenario.hooks,
+            self.world,
+        )
+        reconciler = FlowReconciler(
+            ports, scenario.machines, scenario.flows, scenario.migrations
+        )
+        self.controllers[name] = Controller(name, ports, reconciler, self.leases)
+        self.controllers[name].start()
+
+    # What may be done to controllers.
+
+    @from_outside
+    def crash(self, controller: str | None = None) -> None:
+        """Kill a controller (None: the first): all is lost but the stores."""
+        victim = self.controller(controller)
+        if not victim.alive:
+            raise UsageError(f"{victim.name} is not running; restart() it first")
+        self.plan.release(victim.name)
+        processes = victim.crash()
+        self.leases.stop_renewing(victim.name)
+        suicide = False
+        for process in processes:
+            if process is self.clock.active_process:
+                suicide = True
+            else:
+                self.clock.throw(process, Killed())
+        if suicide:
+            raise Killed
+
+    @from_outside
+    def restart(self, controller: str | None = None) -> None:
+        """Build a controller anew from what the stores hold, read back from its text."""
+        victim = self.controller(controller)
+        if victim.alive:
+            raise UsageError(f"{victim.name} is running; crash() it first")
+        self.stored.reload()
+        self._start(victim.name)
+
+    @from_outside
+    def pause(self, controller: str | None = None) -> None:
+        """Let a controller's process stand still; the world and its lease go on."""
+        held = self.controller(controller)
+        if not held.alive:
+            raise UsageError(f"{held.name} is not running; restart() it first")
+        if not self.plan.pause(held):
+            raise UsageError(f"{held.name} stands still already; unpause() it first")
+
+    @from_outside
+    def unpause(self, controller: str | None = None) -> None:
+        """Let a paused controller go on."""
+        held = self.controller(controller)
+        if not self.plan.unpause(held):
+            raise UsageError(f"{held.name} does not stand still; pause() it first")
+
+    # What may be done to resources.
+
+    @from_outside
+    def cancel(self, resource: str | None = None) -> None:
+        """Ask that the resource's flow be cancelled: annotation ``cancelled``."""
+        self.edit(resource, annotations={CANCEL: "true"})
+
+    @from_outside
+    def uncancel(self, resource: str | None = None) -> None:
+        """Take the request of `cancel` back."""
+        self.edit(resource, annotations={CANCEL: None})
+
+    @from_outside
+    def recover(self, resource: str | None = None) -> None:
+        """Ask that an interrupted resource go on: annotation ``interrupt.recover``."""
+        self.edit(resource, annotations={RECOVER: "T"})
+
+    @from_outside
+    def edit(
+        self,
+        resource: str | None = None,
+        *,
+        spec: Mapping[str, Any] = EMPTY,
+        status: Mapping[str, Any] = EMPTY,
+        annotations: Mapping[str, str | None] = EMPTY,
+    ) -> Resource:
+        """Set keys of the resource as any user may (None removes one); return it.
+
+        Raises `UsageError` for a value that JSON cannot hold.
+        """
+        parts = {"spec": spec, "status": status, "annotations": annotations}
+        for name, part in parts.items():
+            _refuse_odd(name, part)
+        change = partial(Resource.edit, **parts)
+        changed: Resource = immediately(
+            rewrite(self.resources, self._key(resource), change, None)
+        )
+        return changed
+
+    @from_outside
+    def create(self, resource: Resource) -> Resource:
+        """Create one more resource; its kind must have a state machine."""
+        self.scenario.check([resource])
+        if self._named(str(resource.key)):
+            raise UsageError(f"there is a resource {resource.key} already; delete() it first")
+        created: Resource = immediately(self.resources.create(resource))
+        return created
+
+    @from_outside
+    def delete(self, resource: str | None = None) -> None:
+        """Delete the resource; finalizers hold it back until the controller drops them."""
+        immediately(self.resources.delete(self._key(resource)))
+
+    # Looking.
+
+    def controller(self, name: str | None = None) -> Controller:
+        """Return a controller by name (None: the first)."""
+        self._begin()
+        if name is None:
+            return next(iter(self.controllers.values()))
+        if name not in self.controllers:
+            raise UsageError(
+                f"no controller {name!r}{did_you_mean(name, self.controllers)}"
+            )
+        return self.controllers[name]
+
+    def resource(self, name: str | None = None) -> Resource:
+        """Return the resource as it is now; `NotFound` if there is none."""
+        self._begin()
+        found = self.resources.peek(self._key(name))
+        assert found is not None
+        return found
+
+    def _key(self, name: str | None, gone: Iterable[Key] = ()) -> Key:
+        """Return the key of the resource called *name*, also if it is one of *gone*.
+
+        None is the scenario's first resource, or the first there is without that.
+        """
+        if name is None:
+            first = self.scenario.resources[0].key
+            return first if self._named(str(first)) else self._first(gone, first)
+        if found := self._named(name):
+            return found
+        keys = [*self.resources.keys(), *gone]
+        for key in keys:
+            if name in (str(key), key.name):
+                return key
+        near = did_you_mean(name, sorted({str(key) for key in keys}))
+        raise NotFound(f"no resource {name!r}{near}")
+
+    def _named(self, name: str) -> Key | None:
+        namespace, slash, rest = name.rpartition("/")
+        for kind in self.scenario.machines:
+            key = Key(kind, namespace if slash else "default", rest)
+            if self.resources.peek(key) is not None:
+                return key
+        return None
+
+    def _first(self, gone: Iterable[Key], otherwise: Key) -> Key:
+        keys = [*self.resources.keys(), *gone]
+        if not keys:
+            raise NotFound(f"no resource {otherwise}: there is none left; create() one")
+        return otherwise if otherwise in keys else keys[0]
+
+
+def _refuse_odd(name: str, part: Any) -> None:
+    if not isinstance(part, Mapping) or not is_json(part):
+        raise UsageError(
+            f"{name} is {part!r}; give a mapping of keys to what JSON can hold"
+        )
+
+
+def immediately(effect: Any) -> Any:
+    """Run an effect that takes no time from outside the clock and return its result."""
+    try:
+        event = next(effect)
+    except StopIteration as stop:
+        return stop.value
+    raise UsageError(f"an in-memory store waited for {event!r}")

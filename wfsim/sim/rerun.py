@@ -1,0 +1,153 @@
+"""A simulation again from its start, with a crash right after one of its records.
+
+A crash between two records of one instant has no time of its own, so it is told by the
+number of the write it follows; the simulation is run once more to learn that number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from wfsim.engine.ports import Effect
+from wfsim.errors import UsageError
+from wfsim.model.record import Record
+from wfsim.sim.arming import Plan
+from wfsim.sim.control_plane import Call
+from wfsim.sim.faults import CrashAt, Fault
+from wfsim.sim.injection import Writes
+from wfsim.sim.simulation import Simulation
+
+MOMENT = 0.001
+"""How long after a record, in seconds, a crash comes that no write can place."""
+
+
+def crash_after(
+    origin: Simulation, index: int, *, restart_after: float | None = 10.0
+) -> Simulation:
+    """Return a simulation, not begun, that is *origin* up to the record at *index*.
+
+    There its controller dies, to come back *restart_after* seconds later (None: never).
+    The crash is the last of its `faults`.  What was called on *origin* from outside
+    before that record is called on it too, what was called later is not.
+    It does not happen if no controller is up then.  Raises `UsageError` if *origin*
+    dies just so, or does not come to the record again.
+    """
+    probe = _again(origin, origin.faults)
+    numbers = _number(probe)
+    calls = _reach(probe, origin, index)
+    fault = _crash(probe, numbers, index, restart_after)
+    if fault in origin.faults:
+        raise UsageError(f"{fault!r} is what happens here already")
+    twin = _again(origin, (*origin.faults, fault))
+    for call in origin._calls[:calls]:
+        twin._repeat(call)
+    return twin
+
+
+def script(simulation: Simulation) -> str:
+    """Return the Python that runs *simulation* again, given its scenario."""
+    faults = "".join(f"\n        wfsim.{fault!r}," for fault in simulation.faults)
+    several = len(simulation.controllers)
+    lines = [
+        f"    scenario,  # {simulation.scenario.title}",
+        f"    faults=[{faults}\n    ],",
+        f"    seed={simulation.seed},",
+        *([f"    controllers={several},"] if several > 1 else []),
+    ]
+    inside = "\n".join(lines)
+    calls = [f"# at {call.time:.3f} s: sim.{_said(call)}\n" for call in simulation._calls]
+    if not calls:
+        return f"log = wfsim.simulate(\n{inside}\n)"
+    return f"sim = wfsim.Simulation(\n{inside}\n)\n{''.join(calls)}log = sim.run()"
+
+
+def _said(call: Call) -> str:
+    said = [repr(arg) for arg in call.args if arg is not None]
+    said += [f"{name}={value!r}" for name, value in call.keywords.items() if value]
+    return f"{call.method}({', '.join(said)})"
+
+
+class _Numbered(Writes):
+    """Writes that remember which record came of which of them."""
+
+    def __init__(self, inner: Writes, records: list[Record]) -> None:
+        super().__init__(inner._faults, inner._fired, inner._crash)
+        self._records = records
+        self.numbers: dict[int, int] = {}
+
+    def through(self, write: Callable[[], Any], writer: str = "") -> Effect[Any]:
+        """Make *write* as before, and number the records that it makes."""
+
+        def noting() -> Effect[Any]:
+            first = len(self._records)
+            result = yield from write()
+            for index in range(first, len(self._records)):
+                self.numbers[index] = self.count
+            return result
+
+        return super().through(noting, writer)
+
+
+def _number(probe: Simulation) -> dict[int, int]:
+    """Count the writes of *probe*; return what will be the number for each record."""
+    plan = probe.plan = Plan(probe, probe.faults)
+    plan.wrap_all = True
+    numbered = plan._writes = _Numbered(plan._writes, probe.log.records)
+    return numbered.numbers
+
+
+def _again(origin: Simulation, faults: tuple[Fault, ...]) -> Simulation:
+    world = origin._given_world
+    twin = type(origin)(
+        origin.scenario,
+        seed=origin.seed,
+        faults=faults,
+        controllers=origin._count,
+        world=None if world is None else world.copy(),
+    )
+    twin._found = origin._found
+    twin.plan.wrap_all = bool(origin._calls)  # one of them may arm a fault
+    return twin
+
+
+def _reach(probe: Simulation, origin: Simulation, index: int) -> int:
+    """Let *probe* come to the record at *index*; return how many calls that took."""
+    log = probe.log
+    probe._begin()
+    made = 0
+    for call in origin._calls:
+        while len(log) <= index and probe._events < call.events:
+            probe._replay(probe._events + 1, call.time)
+        if len(log) > index:
+            break
+        probe._repeat(call)
+        made += 1
+    with probe.unrecorded():
+        while len(log) <= index and probe._advance(math.inf):
+            pass
+    if len(log) <= index or log[index] != origin.log[index]:
+        raise UsageError(
+            "run again, the simulation does not come to this record: it depends on more "
+            "than its scenario, seed, faults and calls; act on it with act() only"
+        )
+    return made
+
+
+def _crash(
+    probe: Simulation, numbers: dict[int, int], index: int, restart_after: float | None
+) -> CrashAt:
+    """Return the crash that comes right after the record at *index*."""
+    if index in numbers:
+        return CrashAt(write=numbers[index], restart_after=restart_after)
+    now = probe.log[index].time
+    with probe.unrecorded():
+        while probe._advance(now):
+            pass
+    later = [number for at, number in numbers.items() if at > index]
+    if later:
+        return CrashAt(write=min(later), when="before", restart_after=restart_after)
+    moment = now + min(MOMENT, (probe.clock.peek() - now) / 2)
+    rounded = round(moment, 6)  # for whoever reads it
+    return CrashAt(t=rounded if rounded > now else moment, restart_after=restart_after)
