@@ -19,6 +19,7 @@ from wfsim.errors import Unavailable as Unavailable
 from wfsim.errors import UsageError as UsageError
 from wfsim.errors import Waiting as Waiting
 from wfsim.errors import WfsimError as WfsimError
+from wfsim.model.configmap import load_mementos as load_mementos
 from wfsim.model.duration import Duration as Duration
 from wfsim.model.flow import Flow as Flow
 from wfsim.model.flow import Step as Step
@@ -48,6 +49,9 @@ from wfsim.report import replay as replay
 from wfsim.report import tables as tables
 from wfsim.sim.clock import VirtualClock as VirtualClock
 from wfsim.sim.clock import WallClock as WallClock
+from wfsim.sim.conditions import state_entered as state_entered
+from wfsim.sim.conditions import step_completed as step_completed
+from wfsim.sim.conditions import step_started as step_started
 from wfsim.sim.faults import CancelAt as CancelAt
 from wfsim.sim.faults import Conflict as Conflict
 from wfsim.sim.faults import CrashAt as CrashAt
@@ -61,10 +65,9 @@ from wfsim.sim.faults import HangStep as HangStep
 from wfsim.sim.faults import InterruptStep as InterruptStep
 from wfsim.sim.faults import PauseController as PauseController
 from wfsim.sim.faults import StaleRead as StaleRead
+from wfsim.sim.plan_file import dump_plan as dump_plan
+from wfsim.sim.plan_file import load_plan as load_plan
 from wfsim.sim.scenario import Scenario as Scenario
 from wfsim.sim.simulation import Simulation as Simulation
 from wfsim.sim.simulation import simulate as simulate
-from wfsim.sim.simulation import state_entered as state_entered
-from wfsim.sim.simulation import step_completed as step_completed
-from wfsim.sim.simulation import step_started as step_started
 from wfsim.sim.world import World as World

@@ -1,5 +1,6 @@
 """One run through its steps: what is tried, how often, when, and what is written down."""
 
+# ruff: noqa: N802 -- a step is called as in its flow file
 from __future__ import annotations
 
 import math
@@ -20,9 +21,6 @@ def starts(log, step):
 
 def newest(simulation):
     return simulation.mementos()[-1]
-
-
-# -- the line that every run takes -----------------------------------------------------
 
 
 def test_a_clean_run_of_two_steps_is_these_rows(scenario, rows, body):
@@ -67,9 +65,6 @@ def test_each_transition_is_durable_before_the_next_begins(scenario, body):
         ("running", "completed", "completed"),
         ("completed", "completed", "completed"),
     ]
-
-
-# -- retries ---------------------------------------------------------------------------
 
 
 def test_a_step_that_always_fails_runs_11_times_then_interrupts_in_the_same_pass(
@@ -201,9 +196,6 @@ def test_a_limit_that_was_lowered_stops_a_failed_step_before_it_runs(scenario, b
     assert newest(resumed).error == "step A fail: ValueError"
 
 
-# -- timeouts and deadlines --------------------------------------------------------------
-
-
 @pytest.mark.parametrize("where", ["policy", "flow", "step"])
 def test_a_step_that_takes_too_long_fails_wherever_its_timeout_is_set(
     scenario, rows, body, where
@@ -331,9 +323,6 @@ def test_a_timed_out_signal_of_the_step_itself_is_a_failure(scenario, rows, body
     )
 
 
-# -- waiting -----------------------------------------------------------------------------
-
-
 def test_a_waiting_step_is_asked_again_when_its_time_has_come(scenario, rows, body):
     waits = body("A", Waiting(5.0), Waiting(7.0), Waiting(5), None, takes=0.0)
     simulation = Simulation(scenario(waits))
@@ -395,9 +384,6 @@ def test_waiting_for_what_is_no_time_is_a_failure(scenario, rows, body, after):
     log = wfsim.simulate(scenario(body("A", Waiting(after), None)))
     text = f"step A fail: Waiting takes seconds, not {after!r}"
     assert rows(log, "step")[1] == (1.0, "step.failed", text)
-
-
-# -- signals, and what a step returns ------------------------------------------------------
 
 
 def test_an_interruption_stops_the_run_for_an_operator(scenario, rows, body):
@@ -498,9 +484,6 @@ def test_an_error_is_described_in_one_line():
     assert describe(wfsim.StepFailed()) == "StepFailed"
 
 
-# -- a store that does not answer well ------------------------------------------------------
-
-
 @pytest.mark.parametrize("applied", [True, False])
 @pytest.mark.parametrize("write", range(1, 7))
 def test_a_memento_that_was_not_taken_is_written_again(scenario, body, applied, write):
@@ -534,9 +517,6 @@ def test_a_conflict_on_a_memento_is_tried_again(scenario, rows, body):
         (2.0, "step.started", "A"),
         (3.0, "step.completed", "A"),
     ]
-
-
-# -- a dead controller writes nothing --------------------------------------------------------
 
 
 def test_what_a_dead_controllers_step_does_in_its_finally_is_refused(scenario):

@@ -1,5 +1,6 @@
 """What a step is told, and every shape in which its body may come."""
 
+# ruff: noqa: N802 -- a step is called as in its flow file
 from __future__ import annotations
 
 import functools
@@ -77,9 +78,6 @@ class OnlyDoStep:
 
 def named(body, name="Body"):
     return wfsim.step(name)(body)
-
-
-# -- shapes ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -171,9 +169,6 @@ def test_each_attempt_gets_an_instance_of_its_own(scenario):
     assert simulation.mementos()[-1].steps[0].output == {"tries": 1}
 
 
-# -- names -------------------------------------------------------------------------------
-
-
 def test_a_step_is_called_as_its_function_unless_it_is_given_a_name():
     assert wfsim.step(plain) is plain
     assert name_of(plain) == "plain"
@@ -216,9 +211,6 @@ def test_a_class_name_with_a_package_finds_the_body_without_one():
 def test_what_cannot_be_a_step_is_refused(bodies, problem):
     with pytest.raises(wfsim.DefinitionError, match=problem):
         StepRegistry(bodies)
-
-
-# -- what a step is told -------------------------------------------------------------------
 
 
 def test_a_step_sees_the_context_and_the_outputs_of_all_earlier_steps(scenario, body):
@@ -461,9 +453,6 @@ def test_a_step_does_not_edit_another_resource_of_the_same_name(scenario, rows):
         )
     ]
     assert simulation.resource().status == {}
-
-
-# -- steps without code -----------------------------------------------------------------------
 
 
 def test_a_step_without_code_takes_its_duration_and_fails_as_often_as_it_says(rows):

@@ -43,7 +43,7 @@ def failures(sim: wfsim.Simulation) -> list[tuple[str, int, str]]:
     ]
 
 
-# -- pods ----------------------------------------------------------------------------------
+# -- pods ------------------------------------------------------------------------------
 
 
 def test_a_pod_that_fails_while_it_is_waited_for_is_replaced_by_the_retry():
@@ -144,7 +144,7 @@ def test_more_failures_leave_the_draws_of_what_succeeds_as_they_were():
     assert few == many
 
 
-# -- nodes ---------------------------------------------------------------------------------
+# -- nodes -----------------------------------------------------------------------------
 
 
 def test_no_ready_node_interrupts_before_any_pod_is_asked_for():
@@ -213,7 +213,7 @@ def test_a_target_node_is_used_and_interrupts_while_it_is_not_ready():
     assert sim.world.pods["mpd-0-rw"].node == "node-2"
 
 
-# -- storage and the cluster manager -------------------------------------------------------
+# -- storage and the cluster manager ---------------------------------------------------
 
 
 def test_full_storage_fails_the_step_until_there_is_room_again():

@@ -93,7 +93,7 @@ def test_a_world_is_broken_before_it_lives_as_well():
 
 def test_what_takes_time_needs_a_world_that_lives():
     world = PolarWorld(nodes={"node-1": 8}, storage=200)
-    with pytest.raises(wfsim.UsageError, match="Storage.* is in no world that lives"):
+    with pytest.raises(wfsim.UsageError, match=r"Storage.* is in no world that lives"):
         world.storage.prepare("pv-1", 10)
     assert isinstance(world.storage, Fake)
 

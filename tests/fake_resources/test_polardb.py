@@ -132,7 +132,7 @@ def test_what_one_cluster_goes_through_changes_no_draw_of_another():
     assert rough.world.essence() == calm.world.essence()
 
 
-# -- what a second run of a step shows ---------------------------------------------------
+# -- what a second run of a step shows -------------------------------------------------
 
 
 def rerun(step: str, **keywords: object) -> wfsim.Simulation:
@@ -194,7 +194,7 @@ def test_an_install_that_was_begun_is_waited_for_and_not_begun_again():
     assert sim.world.counts["install database", "mpd-0-rw"] == 1
 
 
-# -- deletion ------------------------------------------------------------------------------
+# -- deletion --------------------------------------------------------------------------
 
 
 def test_a_deleted_cluster_gives_everything_back_before_it_goes():
@@ -248,7 +248,7 @@ def test_a_namesake_of_a_deleted_cluster_begins_with_nothing_and_new_draws():
     assert sim.world.pods["mpd-0-rw"].generation == 2
 
 
-# -- the scenario --------------------------------------------------------------------------
+# -- the scenario ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

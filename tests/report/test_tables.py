@@ -9,6 +9,7 @@ import pytest
 
 import wfsim
 from wfsim import Kind, Record, tables
+from wfsim.report.history import History
 
 NAN = math.nan
 TEXT = pd.Series(["text"]).dtype
@@ -72,14 +73,16 @@ def test_states_end_with_the_deletion_of_the_resource(scenario):
 
 
 def test_an_empty_state_reads_as_creating():
-    created = Record(0, 0.0, Kind.RESOURCE_CREATED, "db", value=wfsim.Resource("db", "db"))
+    created = Record(
+        0, 0.0, Kind.RESOURCE_CREATED, "db", value=wfsim.Resource("db", "db")
+    )
     table = tables.states(wfsim.EventLog([created]))
     assert rows(table) == [("db", 0.0, "", "Creating", "")]
 
 
 def test_a_fault_that_never_fired_is_told_apart(crashed):
     assert rows(tables.faults(crashed)) == [
-        ("CrashAt(t=40.0, restart_after=10.0)", 0.0, 40.0, 1, "fired"),
+        ("CrashAt(t=40, restart_after=10)", 0.0, 40.0, 1, "fired"),
         ("FailStep(step='Verify', times=2)", 0.0, 70.0, 2, "fired"),
         ("FailStep(step='Nowhere')", 0.0, None, 0, "never fired"),
     ]
@@ -252,3 +255,8 @@ def test_columns_and_dtypes_are_those_documented_for_any_log(table, crashed, emp
         found = table(log_).dtypes
         named = {c: "text" if d == TEXT else str(d) for c, d in found.items()}
         assert named == documented
+
+
+def test_the_history_behind_the_tables_can_be_walked(crashed):
+    walked = [(a.of.resource, a.step, a.status) for a in History(crashed).attempts]
+    assert walked == rows(tables.steps(crashed), "resource", "step", "status")

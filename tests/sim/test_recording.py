@@ -95,7 +95,7 @@ def test_the_life_of_a_run_in_records(scene):
         ("step.failed", "1-Backup", "Copy", 1, "disk full"),
         ("step.started", "1-Backup", "Copy", 2, ""),
         ("run.interrupted", "1-Backup", "Copy", 2, "POD_LOST: by hand"),
-        ("run.recovered", "1-Backup", "", 0, ""),
+        ("run.recovered", "1-Backup", "", 0, "POD_LOST: by hand"),
         ("step.started", "1-Backup", "Copy", 3, ""),
         ("step.completed", "1-Backup", "Copy", 3, ""),
         ("run.completed", "1-Backup", "", 0, ""),

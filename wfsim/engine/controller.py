@@ -158,14 +158,13 @@ class Controller:
         self._dispatch()
 
     def _pass(self, turn: Turn) -> Effect[Result]:
-        """Make one pass with the lease of the resource, or see to it that one follows.
+        """Make one pass with the lease of the resource, and say when to make the next.
 
-        ==================== =======================================================
-        somebody has a lease when it is given back, or has lapsed
-        `Fenced`             at once, which is to ask for the lease again
-        another `StoreError` after ``policy.redrive``
-        no error             as the reconciler says
-        ==================== =======================================================
+        ==================================== ====================================
+        somebody else has the lease          when it is given back, or has lapsed
+        a store raises an error, or `Fenced` after ``policy.redrive``
+        no error                             as the reconciler says
+        ==================================== ====================================
         """
         key = turn.key
 
@@ -192,8 +191,6 @@ class Controller:
         self._ports.journal.note(
             Kind.PASS_FAILED, resource=str(key), text=f"{self.name}: {describe(error)}"
         )
-        if isinstance(error, Fenced):
-            return Result(0.0)
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         return Result(self._policy.redrive.after(failures))
 
@@ -223,8 +220,13 @@ class Controller:
 
         def bite() -> None:
             live = self._ports.resources.peek(turn.key)
-            if self.alive and turn.stepping and (live is None or live.cancelled):
+            if not self.alive or not (live is None or live.cancelled):
+                return
+            if turn.stepping:
                 self._throw(turn, Cancelled())
+            elif self._active.get(turn.key) is turn:
+                # A slow store holds it between two steps: the one that follows is begun.
+                self._clock.call(self._policy.cancel_tick or 1.0, bite)
 
         self._clock.call(tick - now, bite)
 

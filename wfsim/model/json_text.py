@@ -27,7 +27,7 @@ def load(text: str | bytes) -> Any:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} deep") from None
-    if _depth(value) > MAX_DEPTH:
+    if isinstance(value, (dict, list)) and _is_deep(value):
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
     return value
 
@@ -88,18 +88,18 @@ def _float(number: float) -> str:
     return text.replace("e-0", "e-")
 
 
-def _depth(value: Any) -> int:
-    """Return how deep *value* is nested, as far as it matters."""
-    depth, level = 0, [value]
-    while level and depth <= MAX_DEPTH:
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
         level = [
             inner
             for item in level
-            if isinstance(item, (dict, list))
             for inner in (item.values() if isinstance(item, dict) else item)
+            if isinstance(inner, (dict, list))
         ]
-        depth += 1
-    return depth - 1
+        if not level:
+            return False
+    return True
 
 
 def _refuse(name: str) -> NoReturn:

@@ -162,7 +162,7 @@ def _record(row: Any, known: Known, last: Record | None) -> Record:
 
 def _changed(before: V, changes: Any) -> V:
     """Return *before* with the fields that *changes* names."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, value in _of(dict, changes, "a value").items():
         if name not in before._fields:
             raise ValueError(f"unknown field {name!r}")

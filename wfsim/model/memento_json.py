@@ -380,6 +380,6 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_NAMES = {str: "a string", dict: "an object", list: "a list"}
+_NAMES: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
 
 __all__ = ["EPOCH", "MAX_BYTES", "decode", "encode", "to_dict"]

@@ -84,10 +84,10 @@ _RUN = {
 def run_kind(before: Memento | None, after: Memento) -> Kind:
     """Return what the write of *after* over *before* means."""
     status = after.status
-    if status is RunStatus.RUNNING or status is RunStatus.WAITING:
-        return _STEP[after.steps[after.cursor].status]
     if before is None or status is RunStatus.PREPARED:
         return Kind.RUN_CREATED
+    if status is RunStatus.RUNNING or status is RunStatus.WAITING:
+        return _STEP[after.steps[after.cursor].status]
     if status is RunStatus.FAILED:
         began, now = before.step, after.step
         failed = began and now and began.status is not now.status is StepStatus.FAILED

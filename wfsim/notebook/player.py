@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from wfsim.errors import UsageError
@@ -51,6 +51,7 @@ class Player:
         self._position = 0
         self._frames = frames(log)
         self._snapshots = [Snapshot(0.0, {}, {})]
+        self._crews: list[tuple[int, tuple[str, ...]]] = [(0, ())]
 
     def __len__(self) -> int:
         return len(self.log)
@@ -175,7 +176,9 @@ class Player:
     @property
     def controllers(self) -> tuple[str, ...]:
         """The names of the controllers that are up at the cursor."""
-        return controllers_up(self.log.records[: self._position])
+        self._snapshot(self._position)
+        at = bisect_right(self._crews, self._position, key=lambda crew: crew[0])
+        return self._crews[at - 1][1]
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -196,19 +199,14 @@ class Player:
     def _snapshot(self, position: int) -> Snapshot:
         """Return what was durable after so many records; the log may have grown."""
         while len(self._snapshots) <= position:
-            self._snapshots.append(next(self._frames)[1])
+            record, snapshot = next(self._frames)
+            self._snapshots.append(snapshot)
+            if record.kind in (Kind.CONTROLLER_STARTED, Kind.CONTROLLER_CRASHED):
+                others = [name for name in self._crews[-1][1] if name != record.text]
+                started = record.kind is Kind.CONTROLLER_STARTED
+                crew = (*others, *([record.text] if started else []))
+                self._crews.append((len(self._snapshots) - 1, crew))
         return self._snapshots[position]
-
-
-def controllers_up(records: Iterable[Record]) -> tuple[str, ...]:
-    """Return the names of the controllers that are up after *records*."""
-    names: dict[str, None] = {}
-    for record in records:
-        if record.kind is Kind.CONTROLLER_STARTED:
-            names[record.text] = None
-        elif record.kind is Kind.CONTROLLER_CRASHED:
-            names.pop(record.text, None)
-    return tuple(names)
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:

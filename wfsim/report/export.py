@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from wfsim.model.log import EventLog
 from wfsim.model.record import Kind
 from wfsim.report import tables
-from wfsim.report.files import shown, write
+from wfsim.report.files import cells, write
 from wfsim.report.outcome import outcome
 
 if TYPE_CHECKING:
@@ -203,9 +203,9 @@ def _table(title: str, frame: pd.DataFrame) -> Any:
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     if len(frame) > MOST_ROWS:
         table.caption = f"the first {MOST_ROWS} of {len(frame):,} rows"
-    for row in frame.head(MOST_ROWS).itertuples(index=False):
-        cells = [shown(value) for value in row]
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in cells))
+    columns = [cells(frame[name].head(MOST_ROWS).tolist()) for name in frame.columns]
+    for row in zip(*columns, strict=True):
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,23 @@ def write(path: str | Path, text: str) -> Path:
     draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     draft.replace(target)
     return target
+
+
+def cells(values: Iterable[Any]) -> list[str]:
+    """Return *values* of one column as texts, their numbers with equally many decimals.
+
+    >>> cells([12.5, 3.0, float("nan"), 0.0625]), cells([1.0, 2000.0]), cells(["x", 1])
+    (['12.500', '3.000', '', '0.062'], ['1', '2,000'], ['x', '1'])
+    """
+    values = list(values)
+    texts = [shown(value) for value in values]
+    pairs = zip(values, texts, strict=True)
+    if not any(isinstance(value, float) and "." in text for value, text in pairs):
+        return texts
+    return [
+        f"{value:,.3f}" if isinstance(value, float) and text else text
+        for value, text in zip(values, texts, strict=True)
+    ]
 
 
 def shown(value: Any) -> str:

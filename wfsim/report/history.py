@@ -8,7 +8,7 @@ began has crashed, or when the same step is begun again without it having ended.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from wfsim.model.log import EventLog
@@ -19,11 +19,16 @@ NAN = math.nan
 
 
 class Run:
-    """One run of a flow; times are seconds of virtual time, NaN for not yet."""
+    """One run of a flow; times are seconds of virtual time, NaN for not yet.
+
+    *last* is the place of its newest attempt, -1 if it has none.  While that is under
+    way, *crew* are the controllers that may be carrying it out, and *struck* is when
+    the last one of them died.
+    """
 
     __slots__ = (
-        "end", "error", "flow", "last", "resource", "restarts", "retries", "run", "start",
-        "status",
+        "crew", "end", "error", "flow", "last", "resource", "restarts", "retries", "run",
+        "start", "status", "struck",
     )  # fmt: skip
 
     def __init__(self, resource: str, run: str, flow: str, start: float) -> None:
@@ -36,45 +41,62 @@ class Run:
         self.error = ""
         self.retries = 0
         self.restarts = 0
-        self.last: Attempt | None = None
-
-
-class Attempt:
-    """One attempt of a step; *crew* are the controllers that may be carrying it out."""
-
-    __slots__ = (
-        "attempt", "crew", "end", "error", "of", "start", "status", "step", "struck",
-    )  # fmt: skip
-
-    def __init__(
-        self, of: Run, step: str, attempt: int, start: float, crew: frozenset[str]
-    ) -> None:
-        self.of = of
-        self.step = step
-        self.attempt = attempt
-        self.start = start
-        self.end = NAN
-        self.status = "running"
-        self.error = ""
-        self.crew = crew
+        self.last = -1
+        self.crew: frozenset[str] = frozenset()
         self.struck: float | None = None
 
-    def close(self, status: str, end: float, error: str = "") -> None:
-        self.status = status
-        self.end = end
-        self.error = error
 
-    def lose(self, time: float) -> None:
-        """End it as cut short: by the crash that struck, or else noticed at *time*."""
-        self.close("crashed", time if self.struck is None else self.struck)
+class Attempt(NamedTuple):
+    """One attempt of a step of the run *of*; times as those of a `Run`."""
 
-    def strike(self, controller: str, time: float) -> None:
-        """Take note that *controller* died at *time*."""
-        if self.status == "running":
-            self.crew -= {controller}
-            self.struck = time
-            if not self.crew:
-                self.lose(time)
+    of: Run
+    step: str
+    attempt: int
+    status: str
+    start: float
+    end: float
+    error: str
+
+
+class Attempts:
+    """Attempts of steps in order of appearance, one list per column.
+
+    Measured: with an object for each, building a table takes twice as long.
+    """
+
+    def __init__(self) -> None:
+        self.of: list[Run] = []
+        self.step: list[str] = []
+        self.attempt: list[int] = []
+        self.status: list[str] = []
+        self.start: list[float] = []
+        self.end: list[float] = []
+        self.error: list[str] = []
+
+    def __iter__(self) -> Iterator[Attempt]:
+        columns = (self.of, self.step, self.attempt, self.status)
+        rows = zip(*columns, self.start, self.end, self.error, strict=True)
+        return map(Attempt._make, rows)
+
+    def begin(self, run: Run, step: str, attempt: int, start: float) -> None:
+        run.last = len(self.of)
+        self.of.append(run)
+        self.step.append(step)
+        self.attempt.append(attempt)
+        self.status.append("running")
+        self.start.append(start)
+        self.end.append(NAN)
+        self.error.append("")
+
+    def close(self, at: int, status: str, end: float, error: str = "") -> None:
+        self.status[at] = status
+        self.end[at] = end
+        if error:
+            self.error[at] = error
+
+    def lose(self, run: Run, time: float) -> None:
+        """End the last one of *run* as cut short: when struck, or noticed at *time*."""
+        self.close(run.last, "crashed", time if run.struck is None else run.struck)
 
 
 class History:
@@ -82,36 +104,31 @@ class History:
 
     def __init__(self, log: EventLog) -> None:
         self.runs: list[Run] = []
-        self.attempts: list[Attempt] = []
+        self.attempts = Attempts()
         self._known: dict[tuple[str, str], Run] = {}
         self._alive: frozenset[str] = frozenset()
         self._read(log.records)
 
     def _read(self, records: Iterable[Record]) -> None:
+        close, known = self.attempts.close, self._known
         for record in records:
             kind = record.kind
             # Told apart by identity: an enum's hash is computed in Python.
             if kind is Kind.STEP_STARTED:
-                self._begin(self._run(record), record)
+                run = known.get((record.resource, record.run)) or self._new_run(record)
+                self._begin(run, record)
             elif kind is Kind.STEP_COMPLETED:
-                run = self._run(record)
-                self._at(run, record).close("completed", record.time)
+                run = known.get((record.resource, record.run)) or self._new_run(record)
+                close(self._at(run, record), "completed", record.time)
             elif kind is Kind.STEP_LOG:
                 continue
-            elif kind is Kind.STEP_FAILED:
-                run = self._run(record)
-                self._at(run, record).close("failed", record.time, record.text)
-                run.status, run.error = "failed", record.text
             elif kind is Kind.CONTROLLER_CRASHED:
                 self._crash(record.text, record.time)
             elif kind is Kind.CONTROLLER_STARTED:
                 self._alive |= {record.text}
             elif kind in _TURNS:
-                self._turn(self._run(record), record)
-
-    def _run(self, record: Record) -> Run:
-        run = self._known.get((record.resource, record.run))
-        return self._new_run(record) if run is None else run
+                run = known.get((record.resource, record.run)) or self._new_run(record)
+                self._turn(run, record)
 
     def _new_run(self, record: Record) -> Run:
         value, start = record.value, record.time
@@ -125,43 +142,46 @@ class History:
         return run
 
     def _begin(self, run: Run, record: Record) -> None:
+        attempts, at = self.attempts, run.last
         step, time = record.step, record.time
-        before = run.last
-        if before is not None:
-            if before.status in _OPEN:
-                before.lose(time)
-            if before.step == step:
-                run.retries += before.status == "failed"
-                run.restarts += before.status == "crashed"
-        run.last = begun = Attempt(run, step, record.attempt, time, self._alive)
+        if at >= 0:
+            if attempts.status[at] in _OPEN:
+                attempts.lose(run, time)
+            if attempts.step[at] == step:
+                run.retries += attempts.status[at] == "failed"
+                run.restarts += attempts.status[at] == "crashed"
+        attempts.begin(run, step, record.attempt, time)
         run.status, run.error, run.end = "running", "", NAN
-        self.attempts.append(begun)
+        run.crew, run.struck = self._alive, None
 
-    def _at(self, run: Run, record: Record) -> Attempt:
+    def _at(self, run: Run, record: Record) -> int:
         """Return the attempt that *record* is about, also if its start is not told of."""
-        last = run.last
-        if last is None or (last.step, last.attempt) != (record.step, record.attempt):
-            start = _start(record)
-            last = Attempt(run, record.step, record.attempt, start, self._alive)
-            run.last = last
-            self.attempts.append(last)
-        return last
+        attempts, at = self.attempts, run.last
+        step, number = record.step, record.attempt
+        if at < 0 or attempts.step[at] != step or attempts.attempt[at] != number:
+            attempts.begin(run, step, number, _start(record))
+        return run.last
 
     def _turn(self, run: Run, record: Record) -> None:
         """Take note of what *record* says of the run as a whole."""
-        kind, last, value = record.kind, run.last, record.value
+        kind, value = record.kind, record.value
         if kind is Kind.STEP_WAITING:
-            self._at(run, record).status = run.status = "waiting"
+            self.attempts.status[self._at(run, record)] = run.status = "waiting"
             return
-        if last is not None and last.status in _OPEN:
-            self._stop(last, record)
+        if kind is Kind.STEP_FAILED:
+            at = self._at(run, record)
+            self.attempts.close(at, "failed", record.time, record.text)
+            run.status, run.error = "failed", record.text
+            return
+        if run.last >= 0 and self.attempts.status[run.last] in _OPEN:
+            self._stop(run, record)
         if kind is Kind.RUN_PRUNED:
             # A namesake of the resource may have a run of that key again.
             del self._known[record.resource, record.run]
             return
         run.status, run.error = _TURNS[kind], record.text
         if kind is Kind.RUN_RECOVERED:
-            run.last = None
+            run.last = -1
             run.end = NAN
         elif kind is Kind.RUN_CREATED:
             # Not prepared: it was found so when the log began.
@@ -170,22 +190,26 @@ class History:
         else:
             run.end = record.time
 
-    def _stop(self, attempt: Attempt, record: Record) -> None:
-        """End *attempt*, which was under way when its run ended."""
+    def _stop(self, run: Run, record: Record) -> None:
+        """End the attempt that was under way when its run ended."""
+        attempts, at, time = self.attempts, run.last, record.time
         reason = record.text.partition(":")[0]
         if record.kind is Kind.RUN_INTERRUPTED and reason != MANY_RESTARTS:
             status = "cancelled" if reason == CANCELLED else "interrupted"
-            attempt.close(status, record.time, record.text)
-        elif attempt.status == "waiting":
-            attempt.close("superseded", record.time)
+            attempts.close(at, status, time, record.text)
+        elif attempts.status[at] == "waiting":
+            attempts.close(at, "superseded", time)
         else:
-            attempt.lose(record.time)
+            attempts.lose(run, time)
 
     def _crash(self, controller: str, time: float) -> None:
         self._alive -= {controller}
         for run in self._known.values():
-            if run.last is not None:
-                run.last.strike(controller, time)
+            if run.last >= 0 and self.attempts.status[run.last] == "running":
+                run.crew -= {controller}
+                run.struck = time
+                if not run.crew:
+                    self.attempts.lose(run, time)
 
 
 def _start(record: Record) -> float:
@@ -202,6 +226,7 @@ def _start(record: Record) -> float:
 _OPEN = ("running", "waiting")
 _TURNS = {
     Kind.STEP_WAITING: "waiting",
+    Kind.STEP_FAILED: "failed",
     Kind.RUN_CREATED: "prepared",
     Kind.RUN_COMPLETED: "completed",
     Kind.RUN_INTERRUPTED: "interrupted",

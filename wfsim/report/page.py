@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.model.log import EventLog
 from wfsim.report import charts, tables
-from wfsim.report.files import shown
+from wfsim.report.files import cells, shown
 from wfsim.report.outcome import outcome
 from wfsim.report.palette import STATUS_COLOURS, status_style
 
@@ -36,7 +36,7 @@ table { border-collapse: collapse; font-size: .85rem;
 th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid #e3e3e3;
   vertical-align: top; }
 th { border-bottom: 2px solid #bbb; }
-td.number { text-align: right; white-space: nowrap; }
+.number { text-align: right; white-space: nowrap; }
 td.short { white-space: nowrap; }
 td.long { overflow-wrap: anywhere; min-width: 12rem; }
 th { white-space: nowrap; }
@@ -51,6 +51,8 @@ def page(log: EventLog) -> str:
     """Return the page about *log*; every text is escaped, times are virtual seconds."""
     title = str(log.meta.get("title") or "wfsim run")
     seed = log.meta.get("seed")
+    # The name of the flow is in that of the run.
+    attempts = tables.steps(log).drop(columns="flow")
     end = log.records[-1].time if log.records else 0.0
     seeded = "" if seed is None else f" · seed {seed}"
     parts = [
@@ -67,7 +69,7 @@ def page(log: EventLog) -> str:
             + _table(tables.states(log), "No resource has a state."),
         ),
         _section("Runs", _table(tables.runs(log), "No flow has run.")),
-        _section("Attempts of steps", _table(tables.steps(log), "No step has begun.")),
+        _section("Attempts of steps", _table(attempts, "No step has begun.")),
         _section(
             "Latency",
             _picture(charts.latency(log))
@@ -107,11 +109,18 @@ def _picture(chart: Chart) -> str:
 def _table(frame: pd.DataFrame, if_empty: str) -> str:
     if frame.empty:
         return f'<p class="note">{if_empty}</p>'
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
-    rows = "\n".join(
-        f"<tr>{''.join(map(_cell, frame.columns, row))}</tr>"
-        for row in frame.head(MOST_ROWS).itertuples(index=False)
+    head = "".join(
+        f"<th{' class=number' * number}>{html.escape(str(name))}</th>"
+        for name, number in zip(frame.columns, _numbers(frame), strict=True)
     )
+    columns = [
+        [
+            _cell(name, number, text)
+            for text in cells(frame[name].head(MOST_ROWS).tolist())
+        ]
+        for name, number in zip(frame.columns, _numbers(frame), strict=True)
+    ]
+    rows = "\n".join(f"<tr>{''.join(row)}</tr>" for row in zip(*columns, strict=True))
     cut = len(frame) > MOST_ROWS
     note = f'<p class="note">The first {MOST_ROWS:,} of {len(frame):,} rows.</p>'
     return (
@@ -120,9 +129,13 @@ def _table(frame: pd.DataFrame, if_empty: str) -> str:
     )
 
 
-def _cell(name: Any, value: Any) -> str:
-    text = html.escape(shown(value))
-    if isinstance(value, (int, float)):
+def _numbers(frame: pd.DataFrame) -> list[bool]:
+    return [dtype.kind in "if" for dtype in frame.dtypes]
+
+
+def _cell(name: Any, number: bool, value: str) -> str:
+    text = html.escape(value)
+    if number:
         return f'<td class="number">{text}</td>'
     if name == "status":
         badge = text.replace(" ", "-")

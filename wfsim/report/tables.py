@@ -91,19 +91,18 @@ def steps(log: EventLog) -> pd.DataFrame:
     An attempt that waited and then went on is one row.
     """
     found = History(log).attempts
-    start, end = [a.start for a in found], [a.end for a in found]
     return frame(
         {
-            "run": [a.of.run for a in found],
-            "flow": [a.of.flow for a in found],
-            "resource": [a.of.resource for a in found],
-            "step": [a.step for a in found],
-            "attempt": [a.attempt for a in found],
-            "status": [a.status for a in found],
-            "start": start,
-            "end": end,
-            "duration": _durations(start, end),
-            "error": [a.error for a in found],
+            "run": [run.run for run in found.of],
+            "flow": [run.flow for run in found.of],
+            "resource": [run.resource for run in found.of],
+            "step": found.step,
+            "attempt": found.attempt,
+            "status": found.status,
+            "start": found.start,
+            "end": found.end,
+            "duration": _durations(found.start, found.end),
+            "error": found.error,
         }
     )
 

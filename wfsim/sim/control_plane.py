@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial, wraps
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from wfsim.engine.controller import Controller
 from wfsim.engine.reconciler import FlowReconciler
@@ -58,7 +58,7 @@ def from_outside(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate
             self._calls.remove(made)
             raise
 
-    return call
+    return cast("Callable[Concatenate[S, P], T]", call)
 
 
 class ControlPlane:
@@ -209,10 +209,8 @@ class ControlPlane:
 
         Raises `UsageError` for a value that JSON cannot hold.
         """
-        parts = {"spec": spec, "status": status, "annotations": annotations}
-        for name, part in parts.items():
-            _refuse_odd(name, part)
-        change = partial(Resource.edit, **parts)
+        _refuse_odd(spec=spec, status=status, annotations=annotations)
+        change = partial(Resource.edit, spec=spec, status=status, annotations=annotations)
         changed: Resource = immediately(
             rewrite(self.resources, self._key(resource), change, None)
         )
@@ -284,11 +282,12 @@ class ControlPlane:
         return otherwise if otherwise in keys else keys[0]
 
 
-def _refuse_odd(name: str, part: Any) -> None:
-    if not isinstance(part, Mapping) or not is_json(part):
-        raise UsageError(
-            f"{name} is {part!r}; give a mapping of keys to what JSON can hold"
-        )
+def _refuse_odd(**parts: Any) -> None:
+    for name, part in parts.items():
+        if not isinstance(part, Mapping) or not is_json(part):
+            raise UsageError(
+                f"{name} is {part!r}; give a mapping of keys to what JSON can hold"
+            )
 
 
 def immediately(effect: Any) -> Any:

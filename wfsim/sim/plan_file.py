@@ -37,7 +37,8 @@ def load_plan(file: str | os.PathLike[str]) -> tuple[Fault, ...]:
     if len(items) > MAX_FAULTS:
         text = f"more than {MAX_FAULTS} faults; split the plan"
         raise DefinitionError(document.problem((MAX_FAULTS,), text))
-    plan, problems = [], []
+    plan: list[Fault] = []
+    problems: list[str] = []
     for index, item in enumerate(items):
         try:
             plan.append(_fault(document, index, item))
@@ -118,7 +119,10 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _number(dumper: yaml.SafeDumper, number: float) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:float", repr(number))
+    text = repr(number)
+    # PyYAML takes 1e-07 for text.
+    text = text if "." in text else text.replace("e", ".0e")
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
 
 
 _WORD = re.compile("[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)

@@ -6,7 +6,6 @@ number of the write it follows; the simulation is run once more to learn that nu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -48,19 +47,26 @@ def crash_after(
 
 def script(simulation: Simulation) -> str:
     """Return the Python that runs *simulation* again, given its scenario."""
-    faults = "".join(f"\n        wfsim.{fault!r}," for fault in simulation.faults)
-    several = len(simulation.controllers)
-    lines = [
-        f"    scenario,  # {simulation.scenario.title}",
-        f"    faults=[{faults}\n    ],",
-        f"    seed={simulation.seed},",
-        *([f"    controllers={several},"] if several > 1 else []),
+    resumed = bool(simulation._found)
+    arguments = [
+        f"scenario,  # {simulation.scenario.title}",
+        *(["mementos,"] if resumed else []),
+        f"seed={simulation.seed},",
     ]
-    inside = "\n".join(lines)
+    if simulation.faults:
+        listed = "".join(f"        wfsim.{fault!r},\n" for fault in simulation.faults)
+        arguments.append(f"faults=[\n{listed}    ],")
+    if len(simulation.names) > 1:
+        arguments.append(f"controllers={len(simulation.names)},")
+    elsewhere = simulation._given_world is not None
+    if elsewhere and not resumed:
+        arguments.append("world=world,")
+    inside = "".join(f"    {argument}\n" for argument in arguments)
     calls = [f"# at {call.time:.3f} s: sim.{_said(call)}\n" for call in simulation._calls]
-    if not calls:
-        return f"log = wfsim.simulate(\n{inside}\n)"
-    return f"sim = wfsim.Simulation(\n{inside}\n)\n{''.join(calls)}log = sim.run()"
+    if not (calls or elsewhere or resumed):
+        return f"log = wfsim.simulate(\n{inside})"
+    made = "wfsim.Simulation.resume" if resumed else "wfsim.Simulation"
+    return f"sim = {made}(\n{inside})\n{''.join(calls)}log = sim.run()"
 
 
 def _said(call: Call) -> str:
@@ -125,7 +131,7 @@ def _reach(probe: Simulation, origin: Simulation, index: int) -> int:
         probe._repeat(call)
         made += 1
     with probe.unrecorded():
-        while len(log) <= index and probe._advance(math.inf):
+        while len(log) <= index and probe._advance(probe.scenario.horizon):
             pass
     if len(log) <= index or log[index] != origin.log[index]:
         raise UsageError(

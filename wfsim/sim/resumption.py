@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from wfsim.engine.ports import Effect
 from wfsim.engine.runner import describe
 from wfsim.engine.steps import StepContext
 from wfsim.errors import UsageError, Waiting
@@ -164,14 +165,14 @@ class _Past:
             after.append(each._replace(resource=left._replace(state=each.resource.state)))
         return after
 
-    def _all(self, standing: Sequence[Found]) -> Iterator[Any]:
+    def _all(self, standing: Sequence[Found]) -> Effect[None]:
         for resource, entries in standing:
             yield from self.store.create(resource)
             for run in entries:
                 if isinstance(run, Memento):
                     yield from self._run(run, resource.key)
 
-    def _run(self, run: Memento, key: Key) -> Iterator[Any]:
+    def _run(self, run: Memento, key: Key) -> Effect[None]:
         flow = self.scenario.flows.get(run.flow)
         specs = {spec.name: spec for spec in flow.steps} if flow else {}
         state = self.scenario.machines[key.kind].state_running(run.flow)
@@ -187,7 +188,7 @@ class _Past:
 
     def _step(
         self, run: Memento, step: StepMemento, spec: Step, inputs: Any, key: Key
-    ) -> Iterator[Any]:
+    ) -> Effect[None]:
         first = max(step.attempts, 1)
         why = ""
         # The attempt that succeeded comes first: with the same seed it does again.
@@ -270,8 +271,12 @@ def _last_time(entries: Iterable[Entry]) -> float:
         time
         for run in entries
         if isinstance(run, Memento)
-        for part in (run, *run.steps)
-        for time in (part.started, part.finished)
+        for begun, ended in ((run.started, run.finished), *_times(run.steps))
+        for time in (begun, ended)
         if time is not None
     ]
     return max(times, default=0.0)
+
+
+def _times(steps: Iterable[StepMemento]) -> list[tuple[float | None, float | None]]:
+    return [(step.started, step.finished) for step in steps]

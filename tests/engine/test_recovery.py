@@ -1,0 +1,665 @@
+"""Interrupts, recovery, and every place at which a controller can die (spec 5.5)."""
+
+# ruff: noqa: N802 -- a step is called as in its flow file
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+import wfsim
+from wfsim import (
+    CrashAt,
+    Flow,
+    Interrupted,
+    Key,
+    Kind,
+    Memento,
+    Policy,
+    Resource,
+    Retry,
+    Simulation,
+    Step,
+    Waiting,
+)
+
+ORDERS = Key("db", "default", "orders")
+AB = Flow("Build", (Step("A"), Step("B")))
+NOTES = {
+    "interrupt.message": "pod is lost",
+    "interrupt.previous.status": "Creating",
+    "interrupt.reason": "LOST",
+    "interrupt.recover": "F",
+}
+
+
+def first_run(flow=AB):
+    return Memento.new(1, flow, ORDERS, now=0.0)
+
+
+def as_the_reference_wrote_it(run):
+    """Without the object that only we write, read back from its text."""
+    return Memento.from_json(run.key, run._replace(digest="").to_json(), kind="db")
+
+
+def machine():
+    """From Init to Creating to Running; Rebuild on request, whatever else goes on."""
+
+    def created(resource):
+        return True
+
+    def rebuild(resource):
+        return "rebuild" in resource.annotations
+
+    return (
+        wfsim.StateMachine("db")
+        .stable("Init", "Running", "Interrupt")
+        .transition("Init", "Creating", when=created)
+        .unstable("Creating", run="Build")
+        .transition(
+            "Interrupt", "Rebuild", when=rebuild, run="Again", ignore_unfinished=True
+        )
+    )
+
+
+AGAIN = Flow("Again", (Step("R"),))
+
+
+def scenario_of(bodies, resource, flow=AB, **rest):
+    return wfsim.Scenario([resource], machine(), [flow, AGAIN], bodies, **rest)
+
+
+@pytest.fixture
+def bodies(body):
+    return [body("A", {"a": 1}), body("B", {"b": 2}), body("R")]
+
+
+def found(bodies, *runs, state="", annotations=None, **rest):
+    """A store as somebody left it: the resource in *state*, and *runs*."""
+    resource = Resource("db", "orders", state=state, annotations=annotations or {})
+    simulation = Simulation(scenario_of(bodies, resource, **rest))
+    for run in runs:
+        simulation.stored.put(run)
+    return simulation
+
+
+def started(log, *names):
+    return [
+        (record.time, record.step)
+        for record in log.filter(Kind.STEP_STARTED)
+        if record.step in names or not names
+    ]
+
+
+# Interrupt and recovery without accidents.
+
+
+def test_an_interrupted_resource_says_why_and_where_it_was(scenario, body):
+    simulation = Simulation(scenario(body("A", Interrupted("LOST", "pod is lost"))))
+    simulation.run()
+    assert simulation.resource().state == "Interrupt"
+    assert simulation.resource().annotations == NOTES
+
+
+def test_the_state_before_is_kept_by_its_name(body):
+    bodies = [body("A"), body("B"), body("R", Interrupted("X"))]
+    notes = {**NOTES, "rebuild": "now"}
+    simulation = found(bodies, state="Interrupt", annotations=notes)
+    simulation.run()
+    assert simulation.resource().annotations["interrupt.previous.status"] == "Rebuild"
+
+
+@pytest.mark.parametrize("answer", ["T", "", "f", "yes"])
+def test_any_value_but_F_asks_for_recovery_an_empty_one_too(body, rows, answer):
+    simulation = found([body("A"), body("B", Interrupted("LOST"), None), body("R")])
+    simulation.run()
+    simulation.edit(annotations={"interrupt.recover": answer})
+    assert rows(simulation.run())[-6:] == [
+        (2.0, "run.recovered", "1-Build"),
+        (2.0, "resource.state", "Interrupt -> Creating"),
+        (2.0, "step.started", "B #2"),
+        (3.0, "step.completed", "B #2"),
+        (3.0, "run.completed", "1-Build"),
+        (3.0, "resource.state", "Creating -> Running"),
+    ]
+    assert simulation.resource().annotations == {}
+
+
+@pytest.mark.parametrize("answer", ["F", None])
+def test_F_or_no_annotation_asks_for_nothing(body, answer):
+    simulation = found([body("A"), body("B", Interrupted("LOST"), None), body("R")])
+    simulation.run()
+    simulation.edit(
+        annotations={"interrupt.recover": answer, "note": "looked at by an operator"}
+    )
+    written = len(simulation.mementos())
+    simulation.run()
+    assert simulation.resource().state == "Interrupt"
+    assert len(simulation.mementos()) == written
+
+
+def test_recovery_goes_on_from_the_failed_step_with_what_the_others_left(body):
+    seen = []
+
+    def C(ctx):
+        seen.append((ctx.inputs["a"], ctx.inputs["b"]))
+        if ctx.attempt == 1:
+            raise Interrupted("LOST")
+
+    flow = Flow("Build", (*AB.steps, Step("C")))
+    bodies = [body("A", {"a": 1}), body("B", {"b": 2}), C, body("R")]
+    simulation = found(bodies, flow=flow)
+    simulation.run()
+    simulation.recover()
+    simulation.run()
+    assert started(simulation.log) == [(0.0, "A"), (1.0, "B"), (2.0, "C"), (2.0, "C")]
+    assert seen == [(1, 2), (1, 2)]
+
+
+def test_recovery_goes_back_to_the_first_step_if_the_flow_says_so(body):
+    flow = Flow("Build", AB.steps, recover_from_first_step=True)
+    outputs = body("A", {"a": 1}, {"a": 9}), body("B", Interrupted("LOST"), None)
+    simulation = found([*outputs, body("R")], flow=flow)
+    simulation.run()
+    simulation.recover()
+    simulation.run()
+    assert started(simulation.log) == [(0.0, "A"), (1.0, "B"), (2.0, "A"), (3.0, "B")]
+    last = simulation.mementos()[-1]
+    assert [(step.output, step.attempts) for step in last.steps] == [
+        ({"a": 9}, 2),
+        ({}, 2),
+    ]
+
+
+def test_recovery_gives_back_the_budget_of_retries(body):
+    simulation = found([body("A", ValueError("x")), body("B"), body("R")])
+    simulation.run()
+    simulation.recover()
+    simulation.run()
+    # The first execution after a recovery is a retry, as in the reference.
+    assert len(started(simulation.log, "A")) == 11 + 10
+    simulation.recover()
+    simulation.run()
+    assert len(started(simulation.log, "A")) == 11 + 10 + 10
+    assert simulation.mementos()[-1].reason == "MANY_RETRY"
+
+
+def test_recovery_gives_back_the_budget_of_restarts(body):
+    policy = Policy(retry=Retry(restarts=1))
+    simulation = found([body("A", takes=9.0), body("B"), body("R")], policy=policy)
+    for _ in range(2):
+        simulation.run(for_=1.0)
+        simulation.crash()
+        simulation.restart()
+    simulation.run()
+    assert simulation.mementos()[-1].reason == "MANY_RESTARTS"
+    simulation.recover()
+    simulation.run(for_=1.0)
+    simulation.crash()
+    simulation.restart()
+    simulation.run()
+    assert simulation.resource().state == "Running"
+
+
+def test_a_second_interruption_takes_the_place_of_the_first(body):
+    raises = body("B", Interrupted("ONE", "1"), Interrupted("TWO", "2"))
+    simulation = found([body("A"), raises, body("R")])
+    simulation.run()
+    simulation.recover()
+    simulation.run()
+    assert simulation.resource().annotations == {
+        "interrupt.message": "2",
+        "interrupt.previous.status": "Creating",
+        "interrupt.reason": "TWO",
+        "interrupt.recover": "F",
+    }
+
+
+def test_recovery_without_the_previous_state_goes_where_the_flow_is_run(body, rows):
+    simulation = found([body("A"), body("B", Interrupted("LOST"), None), body("R")])
+    simulation.run()
+    simulation.edit(
+        annotations={"interrupt.previous.status": None, "interrupt.recover": "T"}
+    )
+    assert rows(simulation.run(), "resource.state")[-2:] == [
+        (2.0, "resource.state", "Interrupt -> Creating"),
+        (3.0, "resource.state", "Creating -> Running"),
+    ]
+
+
+@pytest.mark.parametrize("previous", [{}, {"interrupt.previous.status": ""}])
+def test_recovery_of_a_resource_without_a_run_goes_to_running(bodies, rows, previous):
+    asked = {**previous, "interrupt.recover": "T"}
+    simulation = found(bodies, state="Interrupt", annotations=asked)
+    assert rows(simulation.run()) == [(0.0, "resource.state", "Interrupt -> Running")]
+    assert simulation.resource().annotations == {}
+
+
+def test_recovery_leaves_a_completed_run_alone(bodies, rows):
+    done = first_run().complete_step(0, 1.0, {}).complete_step(1, 2.0, {}).complete(2.0)
+    simulation = found(
+        bodies,
+        done,
+        state="Interrupt",
+        annotations={
+            **NOTES,
+            "interrupt.recover": "T",
+            **{"interrupt.previous.status": "Running"},
+        },
+    )
+    assert rows(simulation.run(), "resource", "step") == [
+        (0.0, "resource.state", "Interrupt -> Running")
+    ]
+    assert simulation.mementos() == [done]
+
+
+def test_recovery_of_a_flow_that_is_no_more_interrupts_again(bodies, rows):
+    gone = first_run(Flow("Bild", AB.steps)).start_step(0, 0.0)
+    gone = as_the_reference_wrote_it(gone.interrupt(0, 1.0, "LOST", "pod is lost"))
+    asked = {**NOTES, "interrupt.recover": "T"}
+    simulation = found(bodies, gone, state="Interrupt", annotations=asked)
+    assert rows(simulation.run(), "run.i", "resource.state") == [
+        (0.0, "run.interrupted", "LOST: pod is lost"),
+        (0.0, "resource.state", "Interrupt -> Creating"),
+        (0.0, "run.interrupted", "UNKNOWN_FLOW: no flow 'Bild'; did you mean 'Build'?"),
+        (0.0, "resource.state", "Creating -> Interrupt"),
+    ]
+
+
+# Crash points: our own engine dies at each of its writes and is started again.
+
+W0_TO_W4 = [
+    # what spec 5.5 calls it, write, when, starts of A and B, executions of A and B
+    ("before W0", 1, "before", (1, 1), (1, 1)),
+    ("W0..W1", 1, "after", (1, 1), (1, 1)),
+    ("W0..W1", 2, "before", (1, 1), (1, 1)),
+    ("after W1, before W2.1", 2, "after", (1, 1), (1, 1)),
+    ("after W1, before W2.1", 3, "before", (1, 1), (1, 1)),
+    ("after W2.1, before DoStep", 3, "after", (2, 1), (1, 1)),
+    ("after DoStep, before W3.1", 4, "before", (2, 1), (2, 1)),
+    ("after W3.1, before W2.2", 4, "after", (1, 1), (1, 1)),
+    ("after W3.1, before W2.2", 5, "before", (1, 1), (1, 1)),
+    ("after W2.2, before DoStep", 5, "after", (1, 2), (1, 1)),
+    ("after the last step, before W3.2", 6, "before", (1, 2), (1, 2)),
+    ("after W3.2, W4 missing", 6, "after", (1, 1), (1, 1)),
+    ("after W3.2, W4 missing", 7, "before", (1, 1), (1, 1)),
+    ("after W4, before OnWfCompleted", 7, "after", (1, 1), (1, 1)),
+    ("after W4, before the state", 8, "before", (1, 1), (1, 1)),
+    ("after the state", 8, "after", (1, 1), (1, 1)),
+]
+
+
+def counting(ran, name, *deeds):
+    times = itertools.count()
+
+    def body(ctx):
+        yield from ctx.sleep(1.0)
+        ran.append(name)
+        deed = deeds[min(next(times), len(deeds) - 1)] if deeds else {name.lower(): 1}
+        if isinstance(deed, Exception):
+            raise deed
+        return deed
+
+    body.__name__ = name
+    return body
+
+
+def crashed(bodies, write, when, *, flow=AB):
+    """A run from Init on whose controller dies at that write and comes back."""
+    simulation = Simulation(
+        scenario_of(bodies, Resource("db", "orders", state="Init"), flow=flow),
+        faults=[CrashAt(write=write, when=when, restart_after=10.0)],
+    )
+    simulation.run()
+    assert len(simulation.log.filter(Kind.FAULT_FIRED)) == 1
+    return simulation
+
+
+@pytest.mark.parametrize(("place", "write", "when", "starts", "executions"), W0_TO_W4)
+def test_a_run_that_is_cut_off_anywhere_is_brought_to_its_end(
+    place, write, when, starts, executions
+):
+    ran = []
+    bodies = [counting(ran, "A"), counting(ran, "B"), counting(ran, "R")]
+    simulation = crashed(bodies, write, when)
+    log = simulation.log
+    assert simulation.resource().state == "Running", place
+    assert tuple(len(started(log, name)) for name in "AB") == starts
+    assert (ran.count("A"), ran.count("B"), ran.count("R")) == (*executions, 0)
+    last = simulation.mementos()[-1]
+    assert (last.key, last.status) == ("1-Build", "completed")
+    assert [step.output for step in last.steps] == [{"a": 1}, {"b": 1}]
+    assert sum(step.retries for step in last.steps) == 0
+    assert [step.restarts for step in last.steps] == [count - 1 for count in starts]
+
+
+def test_a_crash_between_completion_and_state_is_settled_by_the_next_pass(bodies, rows):
+    simulation = crashed(bodies, 7, "after")
+    assert rows(simulation.log)[-2:] == [
+        (2.0, "run.completed", "1-Build"),
+        (12.0, "resource.state", "Creating -> Running"),
+    ]
+
+
+@pytest.mark.parametrize("vanishes", [True, False])
+def test_after_W0_the_check_is_asked_again(bodies, rows, vanishes):
+    wanted = {"go": "now"}
+
+    def wants(resource):
+        return "go" in resource.annotations
+
+    asked = (
+        wfsim.StateMachine("db")
+        .stable("Running", "Interrupt")
+        .transition("Running", "Building", when=wants, run="Build")
+    )
+    simulation = Simulation(
+        wfsim.Scenario(
+            [Resource("db", "orders", state="Running", annotations=wanted)],
+            asked,
+            [AB],
+            bodies,
+        ),
+        faults=[CrashAt(write=1)],
+    )
+    simulation.run()
+    if vanishes:
+        simulation.edit(annotations={"go": None})
+    simulation.restart()
+    simulation.run(for_=1.5)
+    states = rows(simulation.log, "resource.state")
+    assert states[0] == (0.0, "resource.state", "Running -> Building")
+    assert states[1:] == (
+        [(0.0, "resource.state", "Building -> Running")] if vanishes else []
+    )
+    assert len(started(simulation.log)) == (0 if vanishes else 2)
+
+
+@pytest.mark.parametrize(
+    ("write", "when", "starts", "retries", "restarts"),
+    [
+        (6, "before", 2, 0, 1),  # a plain failure before W6c': as a crash in DoStep
+        (6, "after", 2, 1, 0),
+        (7, "before", 2, 1, 0),
+        (7, "after", 3, 1, 1),
+    ],
+)
+def test_a_failure_that_is_cut_off_is_tried_again(write, when, starts, retries, restarts):
+    ran = []
+    bodies = [counting(ran, "A"), counting(ran, "B", ValueError(), {"b": 1})]
+    simulation = crashed([*bodies, counting(ran, "R")], write, when)
+    step = simulation.mementos()[-1].steps[1]
+    assert (step.attempts, step.retries, step.restarts) == (starts, retries, restarts)
+    assert simulation.resource().state == "Running"
+
+
+@pytest.mark.parametrize(
+    ("write", "when", "starts", "restarts"),
+    [
+        (6, "before", 2, 1),  # before W5: executed again
+        (6, "after", 1, 0),  # after W5: asked again, for nothing
+        (7, "before", 1, 0),
+    ],
+)
+def test_a_wait_that_is_cut_off_is_asked_again(write, when, starts, restarts):
+    ran = []
+    waits = counting(ran, "B", Waiting(3.0), {"b": 1})
+    simulation = crashed([counting(ran, "A"), waits, counting(ran, "R")], write, when)
+    step = simulation.mementos()[-1].steps[1]
+    assert (step.attempts, step.retries, step.restarts) == (starts, 0, restarts)
+    assert simulation.resource().state == "Running"
+
+
+@pytest.mark.parametrize(
+    ("place", "write", "when", "executions"),
+    [
+        ("before the memento", 6, "before", 2),
+        ("memento..resource (W6)", 6, "after", 1),
+        ("memento..resource (W6)", 7, "before", 1),
+        ("after W6, before the hooks", 7, "after", 1),
+    ],
+)
+def test_an_interruption_that_is_cut_off_is_made_whole(place, write, when, executions):
+    ran = []
+    raises = counting(ran, "B", Interrupted("LOST", "pod is lost"))
+    simulation = crashed([counting(ran, "A"), raises, counting(ran, "R")], write, when)
+    assert ran.count("B") == executions, place
+    assert simulation.mementos()[-1].status == "failedAndCompleted"
+    assert simulation.resource().state == "Interrupt"
+    assert simulation.resource().annotations == NOTES
+
+
+@pytest.mark.parametrize("from_first", [False, True])
+@pytest.mark.parametrize(
+    ("write", "when"),
+    [(8, "before"), (8, "after"), (9, "before"), (9, "after")],
+)
+def test_a_recovery_that_is_cut_off_is_repeated(write, when, from_first):
+    ran = []
+    flow = Flow("Build", AB.steps, recover_from_first_step=from_first)
+    raises = counting(ran, "B", Interrupted("LOST", "pod is lost"), {"b": 1})
+    simulation = Simulation(
+        scenario_of(
+            [counting(ran, "A"), raises, counting(ran, "R")],
+            Resource("db", "orders", state="Init"),
+            flow=flow,
+        ),
+        faults=[CrashAt(write=write, when=when, restart_after=10.0)],
+    )
+    simulation.run()
+    simulation.recover()
+    simulation.run()
+    assert len(simulation.log.filter(Kind.FAULT_FIRED)) == 1
+    assert simulation.resource().state == "Running"
+    assert simulation.resource().annotations == {}
+    assert ran == ["A", "B", "A", "B"] if from_first else ["A", "B", "B"]
+    last = simulation.mementos()[-1]
+    assert [step.restarts for step in last.steps] == [0, 0]
+
+
+# Torn states as the reference engine leaves them: a store is found, nothing is known.
+
+
+def test_a_first_memento_without_keys_of_its_own_is_carried_on(bodies, rows):
+    bare = first_run()
+    context = {k: v for k, v in bare.context.items() if not k.startswith("_flowSave")}
+    bare = as_the_reference_wrote_it(bare._replace(context=context))
+    simulation = found(bodies, bare, state="Creating")
+    assert rows(simulation.run(), "step", "resource.state") == [
+        (0.0, "step.started", "A"),
+        (1.0, "step.completed", "A"),
+        (1.0, "step.started", "B"),
+        (2.0, "step.completed", "B"),
+        (2.0, "resource.state", "Creating -> Running"),
+    ]
+
+
+def test_W6a_to_W6b_stale_notes_on_a_resource_that_is_not_interrupted_do_no_harm(
+    bodies, rows
+):
+    torn = as_the_reference_wrote_it(first_run().start_step(0, 0.0))
+    simulation = found(bodies, torn, state="Creating", annotations=NOTES)
+    assert rows(simulation.run(), "step.started", "resource.state") == [
+        (0.0, "step.started", "A #2"),
+        (1.0, "step.started", "B"),
+        (2.0, "resource.state", "Creating -> Running"),
+    ]
+
+
+@pytest.fixture
+def half_interrupted(bodies):
+    """W6b..W6c: the resource is interrupted, its run does not know yet."""
+    torn = first_run().start_step(0, 0.0).complete_step(0, 1.0, {}).start_step(1, 1.0)
+    torn = as_the_reference_wrote_it(torn)
+    simulation = found(bodies, torn, state="Interrupt", annotations=NOTES)
+    simulation.run()
+    return simulation
+
+
+def test_W6b_to_W6c_waits_for_an_operator(half_interrupted):
+    assert started(half_interrupted.log, "A", "R") == []
+    assert half_interrupted.resource().state == "Interrupt"
+    assert len(half_interrupted.mementos()) == 1
+
+
+def test_W6b_to_W6c_is_recovered_with_all_budgets_anew(half_interrupted, rows):
+    half_interrupted.recover()
+    assert rows(half_interrupted.run())[-6:] == [
+        (0.0, "run.recovered", "1-Build"),
+        (0.0, "resource.state", "Interrupt -> Creating"),
+        (0.0, "step.started", "B #2"),
+        (1.0, "step.completed", "B #2"),
+        (1.0, "run.completed", "1-Build"),
+        (1.0, "resource.state", "Creating -> Running"),
+    ]
+    assert half_interrupted.mementos()[1].steps[1].retries == 0
+
+
+def test_W6b_to_W6c_followed_by_another_flow_is_superseded_and_never_comes_back(
+    half_interrupted, rows
+):
+    half_interrupted.edit(annotations={"rebuild": "now"})
+    assert rows(half_interrupted.run())[-7:] == [
+        (0.0, "resource.state", "Interrupt -> Rebuild"),
+        (0.0, "run.superseded", "1-Build"),
+        (0.0, "run.created", "2-Again"),
+        (0.0, "step.started", "R"),
+        (1.0, "step.completed", "R"),
+        (1.0, "run.completed", "2-Again"),
+        (1.0, "resource.state", "Rebuild -> Running"),
+    ]
+    half_interrupted.edit(spec={"size": 2})
+    assert rows(half_interrupted.run())[-1][1] == "resource.edited"
+
+
+def recovered(run):
+    return as_the_reference_wrote_it(
+        run.start_step(0, 0.0).interrupt(0, 1.0, "LOST", "pod is lost").recover(False)
+    )
+
+
+def test_R1_to_R2_recovery_is_repeated(bodies, rows):
+    asked = {**NOTES, "interrupt.recover": "T"}
+    simulation = found(
+        bodies, recovered(first_run()), state="Interrupt", annotations=asked
+    )
+    assert rows(simulation.run(), "step.started", "resource.state") == [
+        (0.0, "resource.state", "Interrupt -> Creating"),
+        (0.0, "step.started", "A #2"),
+        (1.0, "step.started", "B"),
+        (2.0, "resource.state", "Creating -> Running"),
+    ]
+
+
+@pytest.mark.parametrize("asked_again", [False, True])
+def test_R2_to_R3_recovery_is_finished_though_the_notes_are_gone(
+    bodies, rows, asked_again
+):
+    asked = {"interrupt.recover": "T"} if asked_again else {}
+    simulation = found(
+        bodies, recovered(first_run()), state="Interrupt", annotations=asked
+    )
+    assert rows(simulation.run(), "step.started", "resource.state") == [
+        (0.0, "resource.state", "Interrupt -> Creating"),
+        (0.0, "step.started", "A #2"),
+        (1.0, "step.started", "B"),
+        (2.0, "resource.state", "Creating -> Running"),
+    ]
+
+
+@pytest.mark.parametrize("status", ["inited", "failed", "completed"])
+def test_a_dormant_run_is_finished_in_the_stable_state_before_anything_else(
+    body, rows, status
+):
+    """The last step of the reference sets Running itself, before its memento says so."""
+    run = first_run().start_step(0, 0.0).complete_step(0, 1.0, {}).start_step(1, 1.0)
+    if status == "failed":
+        run = run.fail_step(1, 2.0, "save failed", 2.0)
+    if status == "completed":
+        run = run.complete_step(1, 2.0, {})
+    calm = as_the_reference_wrote_it(run)
+
+    def wants(resource):
+        return "size" in resource.spec and resource.status != resource.spec
+
+    def Resize(ctx):
+        yield from ctx.sleep(1.0)
+        yield from ctx.update(status=ctx.resource.spec)
+
+    states = (
+        wfsim.StateMachine("db")
+        .stable("Running", "Interrupt")
+        .unstable("Creating", run="Build")
+        .transition("Running", "Resizing", when=wants, run="Resize")
+    )
+    simulation = Simulation(
+        wfsim.Scenario(
+            [Resource("db", "orders", state="Running", spec={"size": 2})],
+            states,
+            [AB, Flow("Resize", (Step("Resize"),))],
+            [body("A"), body("B"), Resize],
+        )
+    )
+    simulation.stored.put(calm)
+    log = simulation.run()
+    replayed = [] if status == "completed" else [(0.0, "step.started", "B #2")]
+    then = 0.0 if status == "completed" else 1.0
+    assert rows(log, "step.started", "run.c", "resource.state") == [
+        *replayed,
+        (then, "run.completed", "1-Build"),
+        (then, "resource.state", "Running -> Resizing"),
+        (then, "run.created", "2-Resize"),
+        (then, "step.started", "Resize"),
+        (then + 1.0, "run.completed", "2-Resize"),
+        (then + 1.0, "resource.state", "Resizing -> Running"),
+    ]
+
+
+def test_a_dormant_run_that_fails_for_good_interrupts_the_stable_state(body, rows):
+    run = as_the_reference_wrote_it(first_run().start_step(0, 0.0))
+    raises = body("A", Interrupted("LOST"), None)
+    simulation = found([raises, body("B"), body("R")], run, state="Running")
+    simulation.run()
+    simulation.recover()
+    assert rows(simulation.run(), "resource.state") == [
+        (1.0, "resource.state", "Running -> Interrupt"),
+        (1.0, "resource.state", "Interrupt -> Running"),
+    ]
+    assert simulation.mementos()[-1].status == "completed"
+
+
+def test_after_W4_an_unstable_resource_whose_run_is_complete_asks_its_check(bodies, rows):
+    """The reference knows no state to go to; with a check, its answer decides."""
+    done = first_run().complete_step(0, 1.0, {}).complete_step(1, 2.0, {}).complete(2.0)
+    done = as_the_reference_wrote_it(done)
+
+    def never(resource):
+        return None
+
+    states = (
+        wfsim.StateMachine("db")
+        .stable("Running", "Interrupt")
+        .unstable("Creating", run="Build", when=never)
+    )
+    simulation = Simulation(
+        wfsim.Scenario([Resource("db", "orders")], states, [AB], bodies[:2])
+    )
+    simulation.stored.put(done)
+    assert rows(simulation.run(), "resource", "step") == [
+        (0.0, "resource.state", "-> Running")
+    ]
+
+
+def test_a_leader_that_lost_its_lease_does_not_write_over_the_new_one(body):
+    simulation = Simulation(
+        scenario_of(
+            [body("A", takes=10.0), body("B", takes=50.0), body("R")],
+            Resource("db", "orders"),
+        ),
+        controllers=2,
+        faults=[wfsim.PauseController(5.0, for_=40.0, controller="controller-0")],
+    )
+    simulation.run()
+    last = simulation.mementos()[-1]
+    assert simulation.resource().state == "Running"
+    assert (last.status, [step.attempts for step in last.steps]) == ("completed", [2, 1])

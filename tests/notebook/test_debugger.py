@@ -1,0 +1,254 @@
+"""The Debugger, driven by its widgets, shows what the player says."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+
+import wfsim
+from wfsim import Debugger, Kind
+
+
+@pytest.fixture
+def debugger(log) -> Debugger:
+    return Debugger(log)
+
+
+def text(html: str) -> str:
+    """Return what a reader sees of *html*."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+def go(debugger: Debugger, kind: Kind, *, step: str = "", nth: int = 0) -> wfsim.Record:
+    """Slide to the *nth* record of *kind*."""
+    record = debugger.player.log.filter(kind, step=step)[nth]
+    debugger.slider.value = record.seq + 1
+    return record
+
+
+def test_it_begins_at_the_first_record_or_where_it_is_told_to(log):
+    assert Debugger(log).player.record == log[0]
+    assert Debugger(log, at=5).player.record == log[5]
+    assert Debugger(log, at=log[-1]).slider.value == len(log)
+
+
+def test_the_buttons_step_and_step_back(debugger, log):
+    debugger.step_button.click()
+    debugger.step_button.click()
+    assert (debugger.player.record, debugger.slider.value) == (log[2], 3)
+    debugger.back_button.click()
+    assert (debugger.player.record, debugger.slider.value) == (log[1], 2)
+    assert f"#{log[1].seq} " in text(debugger.record.value)
+
+
+def test_a_button_that_leads_nowhere_is_disabled(debugger, log):
+    assert not debugger.back_button.disabled
+    debugger.slider.value = 0
+    assert debugger.back_button.disabled
+    assert text(debugger.record.value) == "Record before the first record"
+    debugger.slider.value = len(log)
+    assert debugger.step_button.disabled
+
+
+def test_playing_moves_the_slider_and_the_slider_what_is_played(debugger, log):
+    debugger.play.value = 4
+    assert debugger.player.record == log[3]
+    debugger.slider.value = 6
+    assert (debugger.play.value, debugger.player.record) == (6, log[5])
+    assert (debugger.play.min, debugger.play.max) == (0, len(log))
+
+
+def test_the_speed_is_how_many_records_a_second_are_played(debugger):
+    debugger.speed.label = "10 / s"
+    assert debugger.play.interval == 100
+
+
+def test_the_steps_show_status_and_attempt(debugger):
+    go(debugger, Kind.STEP_STARTED, step="Attach", nth=1)
+    shown = text(debugger.steps.value)
+    assert "1-Create running" in shown
+    assert "✓ Prepare completed 1 0.000 0.000" in shown
+    assert "▶ Attach running 2 8.500" in shown
+
+
+def test_a_step_whose_controller_is_gone_is_shown_as_cut_short(scenario):
+    log = wfsim.simulate(scenario("orders"), faults=[wfsim.CrashAt(t=3)])
+    debugger = Debugger(log, at=-1)
+    assert "Attach crashed" in text(debugger.steps.value)
+    assert "no controller is up" in text(debugger.record.value)
+
+
+def test_the_graph_has_the_present_state_alone_in_colour(debugger):
+    now = re.compile(r'<g class="wf-\w+ wf-now">.*?<text[^>]*>(\w+)</text>')
+    assert now.findall(debugger.graph.value) == ["Creating"]
+    go(debugger, Kind.RESOURCE_STATE)
+    assert now.findall(debugger.graph.value) == ["Running"]
+    assert "→ BackingUp check wants_backup" in text(debugger.graph.value)
+
+
+def test_the_states_of_several_resources_are_told(scenario):
+    debugger = Debugger(wfsim.simulate(scenario("orders", "users")), at=-1)
+    assert text(debugger.graph.value).endswith("orders Running users Running")
+
+
+def test_the_memento_has_what_has_just_changed_marked_and_unfolded(debugger):
+    go(debugger, Kind.STEP_STARTED, step="Attach")
+    shown = debugger.memento.value
+    marked = re.findall(r'wf-leaf wf-changed">(.*?)</div>', shown)
+    assert 'stepStatus: "inited"' in [text(line) for line in marked]
+    assert shown.count("<details open>") == shown.count(" open>") > 0
+    go(debugger, Kind.STEP_LOG)
+    assert "wf-changed" not in debugger.memento.value
+
+
+def test_the_texts_of_a_log_are_escaped(debugger):
+    go(debugger, Kind.STEP_LOG)
+    assert "not &lt;b&gt;bold&lt;/b&gt;" in debugger.record.value
+    go(debugger, Kind.STEP_FAILED)
+    for shown in (debugger.record, debugger.steps, debugger.memento):
+        assert "<i>volume" not in shown.value
+        assert "&lt;i&gt;volume&lt;/i&gt; &amp; none" in shown.value
+
+
+def test_hostile_names_are_escaped():
+    name = '"><script>alert(1)</script>'
+
+    def check(resource):
+        return "done" not in resource.spec
+
+    check.__name__ = name
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    flow = wfsim.Flow(name, (wfsim.Step(name, duration=wfsim.Duration.parse(1.0)),))
+    scenario = wfsim.Scenario(
+        resources=[wfsim.Resource("db", name, state=name)],
+        machine=machine.transition("Running", name, when=check, run=name),
+        flows=[flow],
+        title=name,
+        horizon=3.0,
+    )
+    debugger = Debugger(wfsim.simulate(scenario))
+    shown = [debugger.strip, debugger.record, debugger.graph, debugger.steps]
+    shown += [debugger.memento, debugger.plan_shown, debugger.notice]
+    for position in range(len(debugger.player) + 1):
+        debugger.slider.value = position
+        assert not [html for html in shown if "<script" in html.value]
+
+
+def test_a_crash_makes_a_run_that_is_the_former_one_up_to_the_cursor(debugger, log):
+    record = go(debugger, Kind.STEP_COMPLETED, step="Prepare")
+    debugger.restart_after.value = 4.0
+    debugger.crash_button.click()
+    former, new = debugger.runs
+    told = [(r.time, r.kind, r.step) for r in new if r.kind is not Kind.FAULT_ARMED]
+    same = [(r.time, r.kind, r.step) for r in former][: record.seq + 1]
+    assert former is log
+    assert told[: len(same)] == same
+    assert told[len(same) : len(same) + 4] == [
+        (0.0, Kind.FAULT_FIRED, ""),
+        (0.0, Kind.CONTROLLER_CRASHED, ""),
+        (4.0, Kind.CONTROLLER_STARTED, ""),
+        (4.0, Kind.STEP_STARTED, "Attach"),
+    ]
+    assert debugger.player.record.kind is Kind.CONTROLLER_CRASHED
+
+
+def test_the_plan_shown_makes_the_same_log_in_a_script(debugger, scenario):
+    go(debugger, Kind.STEP_LOG)
+    debugger.crash_button.click()
+    assert debugger.plan == (
+        "log = wfsim.simulate(\n"
+        "    scenario,  # a small database\n"
+        "    seed=0,\n"
+        "    faults=[\n"
+        "        wfsim.CrashAt(write=3, when='before', restart_after=10),\n"
+        "    ],\n"
+        ")"
+    )
+    names = {"wfsim": wfsim, "scenario": scenario("orders")}
+    exec(debugger.plan, names)
+    assert names["log"].digest() == debugger.runs[-1].digest()
+    assert "CrashAt(write=3" in text(debugger.plan_shown.value)
+
+
+def test_a_crash_can_be_injected_into_the_run_of_another(debugger):
+    for _ in range(2):
+        go(debugger, Kind.STEP_STARTED, step="Attach", nth=-1)
+        debugger.crash_button.click()
+    assert [len(log.filter(Kind.CONTROLLER_CRASHED)) for log in debugger.runs] == [
+        0,
+        1,
+        2,
+    ]
+
+
+def test_one_can_go_back_to_the_former_run_and_its_cursor(debugger, log):
+    record = go(debugger, Kind.STEP_COMPLETED, step="Prepare")
+    assert debugger.run_choice.disabled
+    debugger.crash_button.click()
+    assert debugger.run_choice.label == f"run 2: run 1, crash after #{record.seq}"
+    debugger.run_choice.label = "run 1: as it was"
+    assert debugger.player.log is log
+    assert (debugger.player.record, debugger.slider.max) == (record, len(log))
+    assert (
+        debugger.plan
+        == "log = wfsim.simulate(\n    scenario,  # a small database\n    seed=0,\n)"
+    )
+
+
+def test_a_log_from_a_file_can_be_shown_but_not_run_on(log, tmp_path):
+    debugger = Debugger(wfsim.EventLog.from_jsonl(log.to_jsonl(tmp_path / "log.jsonl")))
+    assert debugger.crash_button.disabled
+    assert "no simulation to run again" in debugger.crash_button.tooltip
+    assert debugger.crash_button.tooltip in text(debugger.notice.value)
+    assert debugger.crash() is None
+    assert (len(debugger.runs), debugger.plan, debugger.plan_shown.value) == (1, "", "")
+
+
+def test_nothing_can_be_crashed_where_no_controller_is_up(debugger):
+    assert debugger.player.record.kind is Kind.RESOURCE_CREATED
+    assert debugger.crash_button.disabled
+    assert debugger.crash_button.tooltip.startswith("No controller is up")
+
+
+def test_a_simulation_that_cannot_be_run_again_is_said_to_be_so(scenario):
+    simulation = wfsim.Simulation(scenario("orders"))
+    # Past the methods of the simulation, so a second run does not know of it.
+    simulation.run(until=1.0)
+    simulation.recorder.note(Kind.STEP_LOG, text="from nowhere")
+    simulation.run()
+    debugger = Debugger(simulation.log, at=-1)
+    debugger.crash_button.click()
+    assert len(debugger.runs) == 1
+    assert "does not come to this record" in text(debugger.notice.value)
+    assert not debugger.crash_button.disabled
+
+
+def test_an_empty_log_can_be_shown():
+    debugger = Debugger(wfsim.EventLog())
+    assert "before the first record" in text(debugger.record.value)
+    assert debugger.step_button.disabled
+
+
+def test_what_a_notebook_compares_is_the_same_each_time(scenario):
+    def shown() -> str:
+        debugger = Debugger(wfsim.simulate(scenario("orders")))
+        return debugger._repr_mimebundle_()["text/plain"]
+
+    assert shown() == shown()
+    assert re.fullmatch(
+        r"<Debugger of <EventLog \d+ records, 16.000 s, digest [0-9a-f]{16}>, "
+        r"run 1 of 1, <Player at 1 of \d+: .*>>",
+        shown(),
+    )
+
+
+def test_every_part_can_be_found_in_the_page_by_its_class(debugger):
+    parts = [debugger.box, debugger.play, debugger.back_button, debugger.step_button]
+    parts += [debugger.slider, debugger.readout, debugger.run_choice, debugger.strip]
+    parts += [debugger.record, debugger.graph, debugger.steps, debugger.memento]
+    parts += [debugger.crash_button, debugger.restart_after, debugger.plan_shown]
+    classes = [part._dom_classes for part in parts]
+    assert [names for names in classes if not names[0].startswith("wfsim-")] == []
+    assert len(set(classes)) == len(parts)

@@ -1,0 +1,214 @@
+"""Charts: what they say, what they hold, and that they leave nothing behind."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import xml.dom.minidom
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import wfsim
+from wfsim import Kind, Record, charts, tables
+from wfsim.errors import UsageError
+from wfsim.report.chart import Chart, canvas, frame_digest
+from wfsim.report.palette import STATUS_COLOURS, state_styles, status_style
+
+OF_A_LOG = [
+    charts.gantt, charts.states, charts.latency, charts.outcomes, charts.state_graph,
+]  # fmt: skip
+
+
+def texts(chart: Chart) -> list[str]:
+    found = chart.figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    return [text for artist in found if (text := artist.get_text())]
+
+
+def test_a_gantt_says_what_happened(crashed):
+    chart = charts.gantt(crashed)
+    assert chart.sentence == (
+        "Gantt chart of 1 run in 77.0 s: 6 attempts of 3 steps (3 completed, 2 failed, "
+        "1 crashed); 1 controller crash, 10.0 s without one; faults fired 3 times."
+    )
+    assert chart.frame.equals(tables.steps(crashed))
+    assert {"faults", "TakeSnapshot", "CopyAway", "Verify", "crash 40.0 s"} <= set(
+        texts(chart)
+    )
+    assert {"controller crash", "no controller", "FailStep fired 2 times"} <= set(
+        texts(chart)
+    )
+
+
+def test_a_gantt_of_several_runs_has_a_heading_for_each(interrupted):
+    labels = [
+        label.get_text() for label in charts.gantt(interrupted).axes.get_yticklabels()
+    ]
+    steps = ["TakeSnapshot", "CopyAway", "Verify"]
+    first, second = "orders 1-NightlyBackup", "users 1-NightlyBackup"
+    assert labels == ["faults", first, *steps, second, *steps]
+
+
+def test_a_gantt_of_too_many_runs_says_which_it_shows(scenario):
+    many = wfsim.simulate(scenario(tuple(f"db-{n}" for n in range(60))))
+    chart = charts.gantt(many)
+    assert chart.sentence.startswith("Gantt chart of the first 45 of 60 runs in ")
+    assert len(chart.axes.get_yticks()) == 45
+    assert len(chart.frame) == 45 * 3
+
+
+def test_a_state_timeline_has_a_row_per_stay(crashed):
+    chart = charts.states(crashed)
+    stays = chart.frame[["state", "start", "end"]].itertuples(index=False, name=None)
+    assert list(stays) == [
+        ("Running", 0.0, 0.0),
+        ("BackingUp", 0.0, 77.0),
+        ("Running", 77.0, 77.0),
+    ]
+    assert chart.sentence == (
+        "State timeline of 1 resource over 77.0 s: 2 changes of state; "
+        "at the end 1 in Running."
+    )
+    assert "BackingUp" in texts(chart)
+
+
+def test_latency_names_the_slowest_step(crashed):
+    assert charts.latency(crashed).sentence == (
+        "Latency of 3 steps, 3 completed attempts: the slowest is TakeSnapshot with a "
+        "mean of 30.0 s, p50 30.0 s, p95 30.0 s."
+    )
+
+
+def test_outcomes_are_shares_of_the_runs(interrupted):
+    chart = charts.outcomes(interrupted)
+    assert list(chart.frame.itertuples(index=False, name=None)) == [
+        ("NightlyBackup", "completed", 1, 0.5),
+        ("NightlyBackup", "interrupted", 1, 0.5),
+    ]
+    assert chart.sentence == (
+        "Outcomes of 2 runs of 1 flow: 1 completed (50.0%), 1 interrupted (50.0%)."
+    )
+
+
+def test_a_state_graph_is_drawn_from_a_machine_its_edges_or_a_log(crashed, scenario):
+    machine = scenario().machines["db"]
+    drawn = charts.state_graph(machine, current="BackingUp")
+    assert drawn.sentence == "State graph of 3 states and 4 edges; now BackingUp."
+    assert {"Running", "BackingUp", "Interrupt", "wants_backup"} <= set(texts(drawn))
+    digests = {
+        charts.state_graph(source).digest
+        for source in (machine, machine.edges(), crashed, crashed[:0])
+    }
+    assert digests == {drawn.digest}
+    assert charts.state_graph(crashed, kind="db").digest == drawn.digest
+    with pytest.raises(UsageError, match="no kind 'pod'; known: db"):
+        charts.state_graph(crashed, kind="pod")
+
+
+def test_a_graph_of_seventeen_states_has_no_box_on_another():
+    machine = wfsim.StateMachine("db").stable("Init", "Running", "Interrupt")
+    for number in range(14):
+        machine.unstable(f"State{number}", run=f"Flow{number}")
+    axes = charts.state_graph(machine).axes
+    boxes = [
+        patch.get_extents() for patch in axes.patches if hasattr(patch, "get_boxstyle")
+    ]
+    boxes = [box for box in boxes if box.width > 20 and box.height > 20]
+    assert len(boxes) >= 17
+    names = {f"State{n}" for n in range(14)} | {"Init", "Running", "Interrupt"}
+    places = [t.get_position() for t in axes.texts if t.get_text() in names]
+    assert len(set(places)) == 17
+
+
+@pytest.mark.parametrize("draw", OF_A_LOG)
+def test_a_chart_of_an_empty_log_says_so(draw, empty):
+    chart = draw(empty)
+    assert re.search(r"without|no \w+ has", chart.sentence)
+    assert chart.frame.empty
+    assert any(text.startswith("No ") for text in texts(chart))
+    assert chart.png().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("draw", OF_A_LOG)
+def test_a_chart_speaks_in_its_repr_and_its_alt_text(draw, crashed):
+    chart = draw(crashed)
+    assert repr(chart) == f"{chart.sentence} [{chart.digest}]"
+    page = chart._repr_html_()
+    assert f'<img alt="{chart!r}"' in page
+    assert "data:image/png;base64," in page
+
+
+@pytest.mark.parametrize("draw", OF_A_LOG)
+def test_a_chart_draws_in_the_axes_it_is_given(draw, crashed):
+    figure = Figure()
+    axes = figure.add_subplot()
+    chart = draw(crashed, ax=axes)
+    assert (chart.axes, chart.figure) == (axes, figure)
+    assert axes.has_data()
+
+
+@pytest.mark.parametrize("draw", OF_A_LOG)
+def test_the_same_log_gives_the_same_picture(draw, crashed):
+    assert draw(crashed).svg() == draw(crashed).svg()
+    assert draw(crashed).png() == draw(crashed).png()
+
+
+def test_names_are_text_and_never_formulas():
+    names = ("$a$", "$\\frac$", "<b>", "a\nb", "n" * 200, "集群")
+    records = [
+        Record(0, 1.0, Kind.STEP_STARTED, "$db$", "1-F", "$F$", name, 1) for name in names
+    ]
+    log = wfsim.EventLog([*records, Record(0, 9.0, Kind.STEP_LOG)])
+    for draw in OF_A_LOG:
+        chart = draw(log)
+        xml.dom.minidom.parseString(chart.svg())
+        assert "Traceback" not in chart._repr_html_()
+
+
+def test_a_chart_is_saved_as_its_suffix_says(tmp_path, crashed):
+    chart = charts.gantt(crashed)
+    starts = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
+    for suffix, start in starts.items():
+        path = chart.save(tmp_path / "new" / f"gantt{suffix}")
+        assert path.read_bytes().startswith(start)
+    assert b"Date" not in (tmp_path / "new" / "gantt.svg").read_bytes()
+
+
+def test_a_digest_sees_a_small_change_and_no_noise():
+    frame = pd.DataFrame({"step": ["A", "B"], "mean": [0.1 + 0.2, 5.0]})
+    same = pd.DataFrame({"step": pd.Series(["A", "B"], dtype=object), "mean": [0.3, 5.0]})
+    assert frame_digest(frame) == frame_digest(same) == "072908fa"
+    assert frame_digest(frame) != frame_digest(frame.assign(mean=[0.3, 5.00015]))
+    assert frame_digest(frame) != frame_digest(frame.rename(columns={"mean": "p50"}))
+
+
+def test_charts_leave_pyplot_alone():
+    probe = (
+        "import sys, wfsim; wfsim.charts.gantt(wfsim.EventLog()).png();"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
+    )
+    assert (told.stdout, told.stderr) == ("False\n", "")
+
+
+def test_figures_are_not_kept():
+    assert canvas(None, 4.0, 3.0).figure is not canvas(None, 4.0, 3.0).figure
+
+
+def test_each_status_has_a_colour_of_its_own_and_trouble_has_a_hatch():
+    assert len(set(STATUS_COLOURS.values())) == len(STATUS_COLOURS)
+    trouble = ("failed", "interrupted", "cancelled", "crashed")
+    hatches = [status_style(status).hatch for status in trouble]
+    assert all(hatches)
+    assert len(set(hatches)) == len(trouble)
+
+
+def test_a_state_keeps_its_style_whoever_else_is_there():
+    few, many = state_styles(["Running"]), state_styles(["A", "Running", "Interrupt"])
+    assert few["Running"] == many["Running"]
+    styles = state_styles(f"State{number}" for number in range(17))
+    assert len(set(styles.values())) == 17

@@ -1,0 +1,178 @@
+"""Logs for other readers: pages, consoles, trace viewers, process miners."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+import wfsim
+from wfsim import Kind, Record, export
+
+EVIL = "<script>alert('&\"')</script> [red]"
+
+
+@pytest.fixture(scope="module")
+def evil() -> wfsim.EventLog:
+    records = [
+        Record(0, 0.0, Kind.FAULT_ARMED, text=EVIL),
+        Record(1, 0.0, Kind.STEP_STARTED, EVIL, EVIL, EVIL, EVIL, 1),
+        Record(2, 1.0, Kind.STEP_FAILED, EVIL, EVIL, EVIL, EVIL, 1, EVIL + "\x00\ud800"),
+    ]
+    return wfsim.EventLog(records, {"title": EVIL})
+
+
+class Reader(HTMLParser):
+    """Collects the tags of a page, and what its images say."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag == "img":
+            self.images.append(dict(attrs))
+
+
+def page(log: wfsim.EventLog, folder: Path) -> str:
+    return export.to_html(log, folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_page_needs_nothing_but_itself(tmp_path, crashed):
+    text = page(crashed, tmp_path)
+    assert text.startswith("<!doctype html")
+    without_images = re.sub(r"base64,[\w+/=]+", "", text)
+    assert (
+        re.findall(r"(?:src|href)=\"(?!data:)|https?://|@import|url\(", without_images)
+        == []
+    )
+    for image in Reader(text).images:
+        drawing = base64.b64decode((image["src"] or "").partition(",")[2])
+        assert ElementTree.fromstring(drawing).tag.endswith("svg")
+
+
+def test_a_page_says_what_happened(tmp_path, crashed):
+    text = page(crashed, tmp_path)
+    assert (
+        "orders 1-NightlyBackup completed after 77 s with 2 retries and 1 restart. "
+        "orders is Running. 1 of 3 faults never fired." in text
+    )
+    assert '<span class="badge never-fired">never fired</span>' in text
+    assert crashed.digest() in text
+    alts = [image["alt"] for image in Reader(text).images]
+    assert alts[0] == wfsim.charts.gantt(crashed).sentence
+
+
+def test_no_text_of_a_log_becomes_markup(tmp_path, evil):
+    text = page(evil, tmp_path)
+    assert "script" not in Reader(text).tags
+    assert text.count("&lt;script&gt;") >= 6
+
+
+def test_a_page_of_an_empty_log_says_so(tmp_path, empty):
+    text = page(empty, tmp_path)
+    assert "No flow has run." in text
+    assert "No fault was armed." in text
+
+
+def test_the_same_log_gives_the_same_page(tmp_path, crashed):
+    first = page(crashed, tmp_path)
+    assert page(crashed, tmp_path / "again") == first
+
+
+def test_a_long_table_is_cut_and_says_so(tmp_path):
+    records = [
+        Record(n, 0.0, Kind.STEP_STARTED, "db", f"{n}-F", "F", "A", 1)
+        for n in range(1500)
+    ]
+    text = page(wfsim.EventLog(records), tmp_path)
+    assert text.count("The first 1,000 of 1,500 rows.") == 2
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, crashed, monkeypatch):
+    target = export.to_html(crashed, tmp_path / "report.html")
+    before = target.read_bytes()
+    monkeypatch.setattr(Path, "replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export.to_html(crashed[:5], target)
+    assert target.read_bytes() == before
+
+
+def test_the_console_shows_states_steps_faults_and_the_outcome(crashed):
+    text = export.text_report(crashed)
+    lines = [line.split() for line in text.splitlines()]
+    assert ["0", "Running", "BackingUp", "BackingUp"] in lines
+    assert ["CopyAway", "1", "30", "10", "crashed"] in lines
+    assert ["CopyAway", "2", "50", "20", "completed"] in lines
+    assert "never fired" in text
+    assert " ".join(text.split()).endswith(export.outcome(crashed))
+
+
+def test_a_console_shows_brackets_as_they_are(evil):
+    out = io.StringIO()
+    export.print_report(evil, Console(file=out, width=300))
+    assert EVIL in out.getvalue()
+
+
+def test_the_outcome_of_many_runs_is_counted(scenario):
+    many = wfsim.simulate(scenario(("a", "b", "c", "d")))
+    assert export.outcome(many) == "4 runs: 4 completed."
+
+
+def test_the_outcome_tells_when_nobody_is_left_to_go_on(scenario):
+    dead = wfsim.simulate(scenario(), faults=[wfsim.CrashAt(t=40.0)])
+    assert export.outcome(dead) == (
+        "orders 1-NightlyBackup running. orders is BackingUp. No controller is up."
+    )
+
+
+def test_a_chrome_trace_has_a_slice_per_attempt(tmp_path, crashed):
+    file = export.to_chrome_trace(crashed, tmp_path / "trace.json")
+    events = json.loads(file.read_text())["traceEvents"]
+    slices = [(e["name"], e["ts"], e["dur"]) for e in events if e["ph"] == "X"]
+    assert slices[:3] == [
+        ("TakeSnapshot", 0.0, 30e6),
+        ("CopyAway", 30e6, 10e6),
+        ("CopyAway", 50e6, 20e6),
+    ]
+    instants = [e["name"] for e in events if e["ph"] == "i"]
+    assert "controller.crashed: controller-0" in instants
+    names = {e["args"]["name"] for e in events if e["ph"] == "M"}
+    assert names == {"control plane", "orders", "1-NightlyBackup"}
+
+
+def test_a_chrome_trace_of_a_log_that_knows_no_ends_is_json(tmp_path, evil, empty):
+    for log in (evil, empty, evil[:2]):
+        json.loads(export.to_chrome_trace(log, tmp_path / "trace.json").read_text())
+
+
+def test_xes_has_a_trace_per_run_and_dates(tmp_path, crashed):
+    file = export.to_xes(crashed, tmp_path / "log.xes")
+    root = ElementTree.parse(file).getroot()
+    space = "{http://www.xes-standard.org/}"
+    (trace,) = root.findall(f"{space}trace")
+    told = [
+        tuple(item.get("value") for item in event)[:3]
+        for event in trace.findall(f"{space}event")
+    ]
+    assert told[:4] == [
+        ("TakeSnapshot", "start", "2026-01-01T00:00:00.000+00:00"),
+        ("TakeSnapshot", "complete", "2026-01-01T00:00:30.000+00:00"),
+        ("CopyAway", "start", "2026-01-01T00:00:30.000+00:00"),
+        ("CopyAway", "ate_abort", "2026-01-01T00:00:40.000+00:00"),
+    ]
+
+
+def test_xes_is_well_formed_whatever_the_names_are(tmp_path, evil):
+    root = ElementTree.parse(export.to_xes(evil, tmp_path / "log.xes")).getroot()
+    assert EVIL in {item.get("value") for item in root.iter()}

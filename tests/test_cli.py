@@ -1,0 +1,120 @@
+"""The command line: what a newcomer types first, and every way to type it wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import wfsim
+from wfsim import cli
+
+ROOT = Path(__file__).parent.parent
+NIGHTLY = str(ROOT / "flows/backup/nightly.yaml")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Return a function that runs the command and returns (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["wfsim", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        said = capsys.readouterr()
+        return stop.value.code or 0, said.out, said.err
+
+    return command
+
+
+def test_the_main_job_prints_states_steps_and_outcome_and_writes_log_and_report(run):
+    status, out, err = run(
+        *"run polardb --replicas 2 --crash-at 40 --restart-after 10 --seed 1".split()
+    )
+    assert (status, err) == (0, "")
+    assert "Creating   Running" in out
+    assert "CreateRwPod                  1     5.829     34.171   crashed" in out
+    assert "CreateRwPod                  2    50.000     24.000   completed" in out
+    assert "completed after 147.769 s with 1 restart. mpd-0 is Running." in out
+    log = wfsim.EventLog.from_jsonl("out/log.jsonl")
+    assert log.fold().resources["mpd-0"].state == "Running"
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert page.lower().startswith("<!doctype html")
+    assert "CreateRoPods" in page
+
+
+def test_a_flow_file_runs_without_code_and_says_what_its_steps_take(run):
+    status, out, err = run("run", NIGHTLY, "--crash-at", "40", "--seed", "1")
+    assert (status, err) == (0, "")
+    assert "Step TakeSnapshot has no code: it takes 30 s and fails with probability 0." in out
+    assert "CopyAway             1   30.000     10.000   crashed" in out
+    assert "resource-0 is Running." in out
+
+
+def test_a_flow_file_without_durations_takes_those_of_the_command_line(run, tmp_path):
+    flow = tmp_path / "mine.yaml"
+    flow.write_text("flowName: Mine\nsteps: [{stepName: A}, {stepName: B}]\n")
+    _, out, _ = run("run", str(flow), "--duration", "{uniform: [20, 20]}")
+    assert "Step A has no code: it takes uniform(20, 20) and fails with probability 0." in out
+    assert "completed after 40 s" in out
+    _, out, _ = run("run", str(flow))
+    assert "Step A has no code: it takes 1 s and fails with probability 0." in out
+    _, out, _ = run("run", str(flow), "--failure", "1")
+    assert "resource-0 is Interrupt" in out
+
+
+def test_faults_of_the_command_line_and_of_a_file_happen(run, tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("- DelayStep: {step: Verify, by: 100}\n")
+    _, out, _ = run("run", NIGHTLY, "--fail", "TakeSnapshot:2", "--faults", str(plan))
+    assert "FailStep(step='TakeSnapshot', times=2)" in out
+    assert "DelayStep(step='Verify', by=100)" in out
+    assert "never fired" not in out
+
+
+def test_a_cancelled_run_ends_interrupted_and_expect_says_so(run):
+    status, out, _ = run("run", NIGHTLY, "--cancel-at", "12", "--expect", "Running")
+    assert status == 1
+    assert "Expected Running; ended in {'resource-0': 'Interrupt'}" in out
+
+
+def test_the_schema_that_is_printed_is_the_one_for_editors(run):
+    status, out, _ = run("schema")
+    assert status == 0
+    assert json.loads(out) == json.loads((ROOT / "flows/flow.schema.json").read_text())
+
+
+def test_check_loads_a_folder_and_names_each_flow(run):
+    status, out, _ = run("check", str(ROOT / "flows/polardb/shared"))
+    assert status == 0
+    assert "CreateSharedStorageCluster, 7 steps" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "polardbb"], "wfsim: no scenario 'polardbb'; did you mean 'polardb'?"),
+        (["run", "mine.yaml"], "wfsim: mine.yaml:1: "),
+        (["run", "polardb", "--duration", "3"], "wfsim: --duration: only a flow file"),
+        (["run", NIGHTLY, "--replicas", "3"], "wfsim: --replicas: "),
+        (["run", NIGHTLY, "--duration", "soon"], "wfsim: --duration: a duration is a number"),
+        (["run", NIGHTLY, "--failure", "2"], "wfsim: failure is a probability"),
+        (["run", NIGHTLY, "--crash-at", "-1"], "wfsim: CrashAt: t is -1.0"),
+        (["run", NIGHTLY, "--crash-at", "nan"], "wfsim: CrashAt: t is nan"),
+        (["run", NIGHTLY, "--until", "-3"], "wfsim: --until: -3 is not a second"),
+        (["run", NIGHTLY, "--fail", "Verify:x"], "wfsim: --fail: 'Verify:x' is not NAME"),
+        (["run", NIGHTLY, "--fail", "Verfy"], "did you mean 'Verify'?"),
+        (["run", NIGHTLY, "--faults", "none.yaml"], "wfsim: none.yaml:1: "),
+        (["check", "nowhere"], "wfsim: nowhere"),
+    ],
+)
+def test_wrong_input_is_told_in_a_line_and_nothing_is_written(run, words, said):
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert not Path("out").exists()

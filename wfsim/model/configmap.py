@@ -1,0 +1,167 @@
+"""The mementos in a dump of the ConfigMap in which the reference engine keeps them.
+
+``kubectl get configmap mpd-0-workflow -o yaml`` (or ``-o json``) prints one; it has an
+entry for each run of one resource.  What a caretaker is, see the pattern *memento*.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+from wfsim.errors import DefinitionError, MementoError
+from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.resource import Key
+
+if TYPE_CHECKING:
+    from wfsim.model.document import Document, Place
+
+LABEL = "flowJobsDomain"
+ENDING = "-workflow"
+MAX_ENTRIES = 10_000
+
+
+class Caretaker(Sequence[Memento]):
+    """The mementos of one *resource*, newest run last, and what could not be read."""
+
+    def __init__(
+        self,
+        resource: Key,
+        mementos: Sequence[Memento],
+        quarantined: Sequence[Quarantined] = (),
+    ) -> None:
+        self.resource = resource
+        self.quarantined = tuple(quarantined)
+        self._mementos = tuple(mementos)
+
+    def __repr__(self) -> str:
+        runs = ", ".join(f"{run.key} {run.status.value}" for run in self._mementos)
+        bad = f"; quarantined: {', '.join(e.key for e in self.quarantined)}"
+        return f"<Caretaker of {self.resource}: {runs or 'no run'}{bad * bool(self.quarantined)}>"
+
+    def __len__(self) -> int:
+        return len(self._mementos)
+
+    @overload
+    def __getitem__(self, index: int) -> Memento: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Memento, ...]: ...
+    def __getitem__(self, index: int | slice) -> Memento | tuple[Memento, ...]:
+        return self._mementos[index]
+
+
+def load_mementos(file: str | os.PathLike[str]) -> Caretaker:
+    """Return the mementos in *file*, a ConfigMap in YAML or JSON, newest run last.
+
+    An entry that is corrupt, cut short or newer than this version is among
+    ``.quarantined`` of the result, with the reason; ``.resource`` says whose runs they
+    are.  A list of ConfigMaps may have one item.  Raises `DefinitionError` with file
+    and line.
+    """
+    from wfsim.model.document import read_document
+
+    document = read_document(file)
+    place = _place(document)
+    found = _ConfigMap.of(document, place)
+    mementos: list[Memento] = []
+    quarantined: list[Quarantined] = []
+    for key, text in sorted(found.data.items(), key=lambda item: _number(item[0])):
+        try:
+            run = Memento.from_json(key, text, kind=found.resource.kind)
+            mementos.append(run._replace(resource=found.resource))
+        except MementoError as error:
+            quarantined.append(Quarantined(key, found.resource, text, str(error)))
+    return Caretaker(found.resource, mementos, quarantined)
+
+
+def _number(key: str) -> tuple[int, str]:
+    number = key.partition("-")[0][:9]
+    return (int(number) if number.isascii() and number.isdigit() else 0, key)
+
+
+def _place(document: Document) -> Place:
+    """Return where in *document* the one ConfigMap stands."""
+    data = document.data
+    if not isinstance(data, dict):
+        raise _wrong(document, (), f"a ConfigMap is a mapping; {_CURE}")
+    if data.get("kind") not in ("List", "ConfigMapList"):
+        return ()
+    items = data.get("items")
+    count = len(items) if isinstance(items, list) else 0
+    if count != 1:
+        raise _wrong(document, ("items",), f"{count} items; dump one ConfigMap: {_CURE}")
+    return ("items", 0)
+
+
+class _ConfigMap(NamedTuple):
+    """What matters of a ConfigMap: whose runs it holds, and their texts by key."""
+
+    resource: Key
+    data: dict[str, str]
+
+    @classmethod
+    def of(cls, document: Document, place: Place) -> _ConfigMap:
+        """Read the ConfigMap at *place*, or raise `DefinitionError`."""
+        item = _at(document, place, dict, "a ConfigMap")
+        if item.get("kind") != "ConfigMap":
+            text = f"kind is {item.get('kind')!r}, not 'ConfigMap'; {_CURE}"
+            raise _wrong(document, (*place, "kind"), text)
+        data = _at(document, (*place, "data"), dict, "data")
+        if len(data) > MAX_ENTRIES:
+            text = f"more than {MAX_ENTRIES} entries; keep those of the last runs"
+            raise _wrong(document, (*place, "data"), text)
+        for key, text in data.items():
+            if not isinstance(text, str):
+                problem = f"{key!r} is not text; put the memento's JSON in single quotes"
+                raise _wrong(document, (*place, "data", key), problem)
+        return cls(_resource(document, (*place, "metadata")), data)
+
+
+def _resource(document: Document, place: Place) -> Key:
+    """Return the key of the resource, from the label, or else from the name."""
+    metadata = _at(document, place, dict, "metadata")
+    labels = _at(document, (*place, "labels"), dict, "labels")
+    name, label = metadata.get("name", ""), labels.get(LABEL, "")
+    namespace = metadata.get("namespace", "default")
+    texts = {"name": name, f"label {LABEL}": label, "namespace": namespace}
+    for what, text in texts.items():
+        if not isinstance(text, str):
+            raise _wrong(document, place, f"the {what} is not text; put it in quotes")
+    if not label and not (name.endswith(ENDING) and name != ENDING):
+        text = (
+            f"whose mementos these are is not to be seen; add the label {LABEL} with the "
+            f"resource's name, or call it NAME{ENDING}"
+        )
+        raise _wrong(document, (*place, "name"), text)
+    owners = _at(document, (*place, "ownerReferences"), list, "ownerReferences")
+    named = [owner for owner in owners if isinstance(owner, dict)]
+    kinds = [owner.get("kind") for owner in sorted(named, key=_is_no_controller)]
+    kind = kinds[0] if kinds and isinstance(kinds[0], str) else ""
+    return Key(kind, namespace, label or name.removesuffix(ENDING))
+
+
+def _is_no_controller(owner: dict[str, Any]) -> bool:
+    return owner.get("controller") is not True
+
+
+def _at(document: Document, place: Place, kind: type, what: str) -> Any:
+    """Return the mapping or list at *place*, an empty one if nothing is there."""
+    value = document.data
+    for part in place:
+        value = value.get(part) if isinstance(value, dict) else value[part]
+        if value is None:
+            return kind()
+    if not isinstance(value, kind):
+        name = "mapping" if kind is dict else "list"
+        raise _wrong(document, place, f"{what} is not a {name}; {_CURE}")
+    return value
+
+
+def _wrong(document: Document, place: Place, text: str) -> DefinitionError:
+    return DefinitionError(document.problem(place, text))
+
+
+_CURE = "give what 'kubectl get configmap NAME-workflow -o yaml' prints"
+
+__all__ = ["Caretaker", "load_mementos"]
