@@ -42,6 +42,7 @@ smoke: $(VENV)/.test  ## a changed notebook is red; the wheel runs the main job 
 
 notebooks: $(VENV)/.test  ## run the notebooks and save what they show as the new reference
 	$(NOTEBOOK_ENV) $(PY) notebooks/execute.py notebooks/*.ipynb
+	$(PY) notebooks/picture.py
 
 format: $(VENV)/.test  ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .

@@ -275,7 +275,11 @@ def _until(
 
 
 def _trouble(world: PolarWorld, name: str) -> Exception | None:
-    """Return what keeps the pod from ever being ready, as a step would raise it."""
+    """Return what keeps the pod from ever being ready, as a step would raise it.
+
+    A pod that fails, of itself (``pod_failure``) or by hand, is an ordinary failure: the
+    retry replaces it.  What a new pod would not mend is an interrupt for an operator.
+    """
     pod = world.pods.get(name)
     if pod is None or pod.phase is Phase.TERMINATING:
         return wfsim.Interrupted(POD_LOST, f"{name} is gone")

@@ -81,6 +81,25 @@ def test_the_cluster_has_all_that_a_user_wants_and_nothing_else():
     assert set(world.counts.values()) == {1}
 
 
+def test_every_part_that_is_missing_or_too_many_is_complained_of():
+    sim = finished(replicas=1)
+    world, resource = sim.world, sim.resource()
+    world.create_pod("mpd-0-ro-9", "mpd-0", "ro")
+    world.storage.volumes["pv-mpd-0"].writer = ""
+    world.managers["mpd-0"].members = ["mpd-0-rw"]
+    assert polardb.problems(world, resource) == [
+        "mpd-0: the write lock is with nobody",
+        "mpd-0-ro-1: not a member",
+        "mpd-0-ro-9: belongs to nothing",
+    ]
+    world.storage.release("pv-mpd-0")
+    world.remove_manager("mpd-0")
+    assert polardb.problems(world, resource)[:2] == [
+        "mpd-0: no volume",
+        "mpd-0: no cluster manager",
+    ]
+
+
 def test_a_cluster_without_followers_is_a_cluster():
     sim = finished(replicas=0)
     assert [*sim.world.pods] == ["mpd-0-rw"]

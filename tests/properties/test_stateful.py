@@ -260,9 +260,7 @@ class Chaos(RuleBasedStateMachine):
         self.the_fold_of_the_log_is_what_the_stores_hold()
         self.a_completed_step_starts_again_only_after_a_recovery_from_the_first_one()
         self.a_resource_has_at_most_one_unfinished_run()
-        assert {str(key) for key in self.sim.resources.keys()} == set(
-            NAMES
-        ) - self.deleted
+        assert set(self.there()) == set(NAMES) - self.deleted
         for name in filter(self.alive, NAMES):
             self.came_to_rest(name)
         assert {name for name, _ in self.kept()} <= set(NAMES) - self.deleted
@@ -290,8 +288,8 @@ def now(effect):
 
 TestChaos = Chaos.TestCase
 TestChaos.settings = settings(
-    max_examples=1000 if FULL else 40,
-    stateful_step_count=50 if FULL else 25,
+    max_examples=1000 if FULL else 120,
+    stateful_step_count=50 if FULL else 30,
     deadline=None,
     derandomize=not FULL,
     database=None,

@@ -58,6 +58,10 @@ class Walker:
             self.log.append((self.clock.now, type(error).__name__))
 
 
+def throw_at(walker):
+    return lambda: walker.clock.throw(walker.process, Killed())
+
+
 def test_time_is_a_float_from_the_start(clock):
     assert isinstance(clock.now, float)
     Walker(clock, 3)
@@ -190,6 +194,18 @@ def test_a_process_held_before_it_began_begins_on_release(clock):
     clock.call(4, clock.hold(walker.process))
     clock.run()
     assert walker.log == [(5, None)]
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held", "released"])
+def test_a_process_held_before_it_began_begins_before_anything_is_thrown_at_it(
+    clock, held
+):
+    walker = Walker(clock, 1)
+    release = clock.hold(walker.process)
+    for action in [throw_at(walker), release] if held else [release, throw_at(walker)]:
+        clock.call(4, action)
+    clock.run()
+    assert walker.log == [(4, "Killed")]
 
 
 @pytest.mark.parametrize("waits_for", [3, 100], ids=["missed", "pending"])

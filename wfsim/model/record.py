@@ -62,7 +62,8 @@ class Record(NamedTuple):
         where = " ".join(filter(None, (self.resource, self.run, self.step)))
         again = f" attempt {self.attempt}" if self.attempt > 1 else ""
         text = f": {self.text}" if self.text else ""
-        return f"#{self.seq} {self.time:.3f} s {self.kind.value} {where}{again}{text}"
+        what = f"{self.kind.value} {where}".rstrip()
+        return f"#{self.seq} {self.time:.3f} s {what}{again}{text}"
 
     def __repr__(self) -> str:
         return f"<Record {self}>"

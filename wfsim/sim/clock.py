@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import simpy
-from simpy.events import Event, Interruption, Timeout
+from simpy.events import NORMAL, URGENT, Event, Initialize, Interruption, Timeout
 from simpy.rt import RealtimeEnvironment
 
 from wfsim.errors import UsageError
@@ -81,8 +81,11 @@ class _More(simpy.Environment):
                 late = Event(self)
                 late.callbacks = [wake]
                 process._target = late
-                if exception is None:
-                    late.trigger(target)
+                # As in SimPy, a process begins before anything is thrown at it.
+                begins = isinstance(target, Initialize)
+                if begins or exception is None:
+                    late._ok, late._value = target._ok, target._value
+                    self.schedule(late, URGENT if begins else NORMAL)
             elif target.callbacks is not None:
                 target.callbacks[target.callbacks.index(miss)] = wake
             if exception is not None:
