@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import wfsim
 from fake_resources.fakes import Fake, FakeWorld, counter
@@ -50,6 +51,11 @@ class Node(Fake):
     def unready(self) -> None:
         """Lose touch with the node: its pods are lost until it is back."""
         self.up = False
+        # It may be lost before its world lives; then nobody is there to notice.
+        pods = [] if self._world is None else [*self._world.pods.values()]
+        for pod in pods:
+            if pod.node == self.name:
+                self._world.lost(pod)
 
     def recover(self) -> None:
         """Be back, with the pods that were there."""
@@ -65,8 +71,10 @@ class Node(Fake):
 class Pod(Fake):
     """A pod of *cluster* and the engine in it.
 
-    *target* is the one node it may run on ("": any).  *generation* counts the pods that
-    have had this name, *restarts* how often this one was started again in place.
+    *target* is the one node it may run on ("": any).  *flavour*, *image* and *params* are
+    its size, its version and the parameters of its engine; *disk* is how many GB of the
+    volume its file system spans.  *generation* counts the pods that have had this name,
+    *restarts* how often this one was started again in place.
     """
 
     name: str
@@ -78,6 +86,10 @@ class Pod(Fake):
     unschedulable: bool = False
     ready: bool = False
     engine: Engine = Engine.NONE
+    flavour: str = ""
+    image: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    disk: int = 0
     generation: int = counter()
     restarts: int = counter()
 
@@ -110,20 +122,40 @@ class Pod(Fake):
             self.phase, self.ready = Phase.TERMINATING, False
             self._soon("stop pod", "end_stop")
 
+    def halt(self) -> None:
+        """Begin to stop the engine, and nothing but the engine."""
+        if self.engine in (Engine.RUNNING, Engine.STARTING):
+            self._soon("stop engine", "end_halt")
+
+    def restart(self) -> None:
+        """Begin to start it again in place, with the engine that it has."""
+        self.restarts += 1
+        self.phase, self.ready = Phase.PENDING, False
+        self.engine = Engine.STOPPED if self.installed else Engine.NONE
+        self._soon("restart pod", "end_start")
+
+    def grow(self, size: int) -> None:
+        """Begin to let its file system span *size* GB."""
+        self._soon("grow file system", "end_grow", size)
+
     # -- what breaks it, by hand, and mends it --------------------------------------
 
     def fail(self) -> None:
         """Let its containers die; they stay dead."""
         self.phase, self.ready = Phase.FAILED, False
         self.engine = Engine.STOPPED if self.installed else Engine.NONE
+        self._tell()
 
     def corrupt(self) -> None:
         """Let the engine die of what it finds on its disk."""
         self.engine = Engine.FAILED
+        self._tell()
 
     def lose(self) -> None:
         """Vanish at once, as if somebody had deleted it by force."""
-        self.world.remove_pod(self.name)
+        world = self.world
+        world.remove_pod(self.name)
+        world.lost(self)
 
     def recover(self) -> None:
         """Start what is dead again in place: the containers, or else the engine."""
@@ -165,6 +197,16 @@ class Pod(Fake):
         if self._is(life) and self.engine is Engine.STARTING:
             self.engine = Engine.RUNNING
 
+    def end_halt(self, life: tuple[int, int]) -> None:
+        """Have the engine stopped."""
+        if self._is(life) and self.engine in (Engine.RUNNING, Engine.STARTING):
+            self.engine = Engine.STOPPED
+
+    def end_grow(self, life: tuple[int, int], size: int) -> None:
+        """Have a file system of *size* GB."""
+        if self._is(life):
+            self.disk = size
+
     def end_stop(self, life: tuple[int, int]) -> None:
         """Be gone."""
         if self._is(life):
@@ -174,9 +216,13 @@ class Pod(Fake):
         self.engine = Engine.STARTING
         self._soon("start engine", "end_engine_start")
 
-    def _soon(self, operation: str, action: str) -> None:
+    def _tell(self) -> None:
+        if self._world is not None:
+            self._world.lost(self)
+
+    def _soon(self, operation: str, action: str, *args: Any) -> None:
         life = (self.generation, self.restarts)
-        self.later(self.world.takes(operation, self.name), action, life)
+        self.later(self.world.takes(operation, self.name), action, life, *args)
 
     def _is(self, life: tuple[int, int]) -> bool:
         """Whether *life* is this one; what was begun in an earlier one is void."""
@@ -201,11 +247,16 @@ class PodWorld(FakeWorld):
         self.pods: dict[str, Pod] = {}
         self._pod_failure = pod_failure
 
-    def create_pod(self, name: str, cluster: str, role: str, target: str = "") -> Pod:
-        """Ask for a pod, in place of a dead one of that name; it schedules and starts."""
+    def create_pod(
+        self, name: str, cluster: str, role: str, target: str = "", **made: Any
+    ) -> Pod:
+        """Ask for a pod, in place of a dead one of that name; it schedules and starts.
+
+        *made* is what else is known of it: ``flavour``, ``image``, ``params``.
+        """
         self.remove_pod(name)
         delay = self.takes("create pod", name)
-        pod = Pod(name, cluster, role, target)
+        pod = Pod(name, cluster, role, target, **made)
         pod.generation = self.counts["create pod", name]
         self.pods[name] = self.settle(pod, "pods", name)
         pod.later(delay, "schedule", (pod.generation, 0))
@@ -216,6 +267,9 @@ class PodWorld(FakeWorld):
         """Let the pod be gone, if it is there."""
         if self.pods.pop(name, None) is not None:
             self.changed()
+
+    def lost(self, pod: Pod) -> None:
+        """Take note that *pod* is out of order all of a sudden; nobody does here."""
 
     def pods_of(self, cluster: str) -> list[Pod]:
         """Return the pods of *cluster* by name."""

@@ -56,6 +56,7 @@ class Volume(Fake):
     def end_attach(self, pod: str, generation: int) -> None:
         """Have *pod* attached, if it is still the one that asked."""
         if self._is_there(pod, generation):
+            self.world.pods[pod].disk = self.size
             self.attached = sorted({*self.attached, pod})
 
     def end_lock(self, pod: str, generation: int) -> None:
@@ -101,6 +102,10 @@ class Storage(Fake):
             place = ("storage", "volumes", name)
             self.volumes[name] = self.world.settle(Volume(name, size), *place)
         self.volumes[name].format()
+
+    def extend(self, name: str, size: int) -> None:
+        """Let the volume have *size* GB; file systems on it have yet to hear of it."""
+        self.volumes[name].size = size
 
     def release(self, name: str) -> None:
         """Let the volume be gone, if it is there."""

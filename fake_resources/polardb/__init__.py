@@ -1,4 +1,4 @@
-"""PolarDB clusters on shared storage: the world, the flow that creates them, a scenario.
+"""PolarDB clusters on shared storage: the world, all their flows, scenarios.
 
 >>> from fake_resources import polardb
 >>> polardb.scenario(replicas=2, clusters=2)
@@ -6,8 +6,21 @@
 """
 
 from fake_resources.polardb.cluster import LATENCIES, PolarWorld, problems
-from fake_resources.polardb.machine import machine
-from fake_resources.polardb.setup import scenario
+from fake_resources.polardb.machine import OPERATIONS, local_machine, machine
+from fake_resources.polardb.members import observe
+from fake_resources.polardb.setup import CURRENT, local_scenario, scenario
 from fake_resources.polardb.steps import STEPS
 
-__all__ = ["LATENCIES", "STEPS", "PolarWorld", "machine", "problems", "scenario"]
+__all__ = [
+    "CURRENT",
+    "LATENCIES",
+    "OPERATIONS",
+    "STEPS",
+    "PolarWorld",
+    "local_machine",
+    "local_scenario",
+    "machine",
+    "observe",
+    "problems",
+    "scenario",
+]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import wfsim
-from fake_resources.fakes import Fake
-from fake_resources.pods import PodWorld
+from fake_resources.fakes import Fake, counter
+from fake_resources.pods import Pod, PodWorld
 from fake_resources.storage import Storage
 
 LATENCIES: Mapping[str, Any] = {
@@ -20,30 +20,64 @@ LATENCIES: Mapping[str, Any] = {
     "install database": {"percentiles": {"p50": 7, "p99": 20}},
     "start engine": {"percentiles": {"p50": 4, "p99": 15}},
     "stop pod": {"percentiles": {"p50": 4, "p99": 12}},
+    "stop engine": {"uniform": [1, 8]},
+    "restart pod": {"percentiles": {"p50": 12, "p99": 40}},
+    "grow file system": {"percentiles": {"p50": 3, "p99": 15}},
     "deploy manager": {"percentiles": {"p50": 6, "p99": 20}},
     "register member": {"percentiles": {"p50": 0.6, "p99": 2}},
+    "switch leader": {"percentiles": {"p50": 4, "p99": 15}},
+    "fail over": {"percentiles": {"p50": 8, "p99": 25}},
 }
 """How long what is asked of the world takes, in seconds, as `Duration.parse` reads it."""
 
 
 @dataclass
 class ClusterManager(Fake):
-    """Watches the members of *cluster* and, while *ha* is on, promotes a follower."""
+    """Knows the members of *cluster* and who leads it.
+
+    While *ha* is on, a leader that is lost is replaced by a member that is well.
+    *params_saved* is the time (seconds) of the last flush of parameters it was told of.
+    """
 
     cluster: str
+    image: str = ""
+    node: str = ""
     ready: bool = False
     broken: bool = False
     ha: bool = True
+    leader: str = ""
     members: list[str] = field(default_factory=list)
+    params_saved: float = counter()
+
+    # -- what is asked of it -------------------------------------------------------
 
     def deploy(self) -> None:
-        """Begin to come up."""
+        """Begin to come up, wherever there is room."""
+        self.ready, self.node = False, ""
         self.later(self.world.takes("deploy manager", self.cluster), "end_deploy")
+
+    def upgrade(self, image: str) -> None:
+        """Begin to come up as *image*, unless it is that already."""
+        if self.image != image:
+            self.image = image
+            self.deploy()
 
     def register(self, member: str) -> None:
         """Begin to take *member* on."""
         delay = self.world.takes("register member", member)
         self.later(delay, "end_register", member)
+
+    def unregister(self, member: str) -> None:
+        """Forget *member*."""
+        self.members = [name for name in self.members if name != member]
+
+    def switch(self, member: str) -> None:
+        """Begin to make *member* the leader; one that it does not know is passed over."""
+        if member in self.members:
+            delay = self.world.takes("switch leader", self.cluster)
+            self.later(delay, "end_switch", member)
+
+    # -- what breaks it, by hand, and mends it --------------------------------------
 
     def fail(self) -> None:
         """Be down, and stay down."""
@@ -54,13 +88,42 @@ class ClusterManager(Fake):
         self.broken = False
         self.deploy()
 
+    # -- what happens of itself ------------------------------------------------------
+
+    def notice(self) -> None:
+        """Begin to replace the leader, if that is what is out of order."""
+        if self.ready and self.ha and self._headless():
+            self.later(self.world.takes("fail over", self.cluster), "end_failover")
+
     def end_deploy(self) -> None:
         """Be up, unless it is broken."""
         self.ready = not self.broken
+        self.node = self.world.home(self.cluster)
 
     def end_register(self, member: str) -> None:
         """Have *member*; one that is there already stays there once."""
         self.members = sorted({*self.members, member})
+        pod = self.world.pods.get(member)
+        if pod is not None and pod.role == "rw":
+            self.leader = member
+
+    def end_switch(self, member: str) -> None:
+        """Have *member* lead, if it is well."""
+        if self._is_well(member):
+            self.world.lead(self.cluster, member)
+
+    def end_failover(self) -> None:
+        """Have another member lead, if that is still wanted and there is one."""
+        well = [name for name in self.members if self._is_well(name)]
+        if self.ready and self.ha and self._headless() and well:
+            self.world.lead(self.cluster, well[0])
+
+    def _headless(self) -> bool:
+        return bool(self.leader) and not self._is_well(self.leader)
+
+    def _is_well(self, member: str) -> bool:
+        pod = self.world.pods.get(member)
+        return pod is not None and bool(pod.healthy)
 
 
 class PolarWorld(PodWorld):
@@ -89,10 +152,34 @@ class PolarWorld(PodWorld):
             volume.detach(name)
         super().remove_pod(name)
 
-    def deploy_manager(self, cluster: str) -> None:
+    def lost(self, pod: Pod) -> None:
+        """Let the manager of the pod's cluster notice that it is out of order."""
+        manager = self.managers.get(pod.cluster)
+        if manager is not None:
+            manager.notice()
+
+    def lead(self, cluster: str, leader: str) -> None:
+        """Let *leader* have the write lock, and everybody else know it."""
+        self.storage.volumes[volume_name(cluster)].writer = leader
+        for pod in self.pods_of(cluster):
+            pod.role = "rw" if pod.name == leader else "ro"
+        self.managers[cluster].leader = leader
+
+    def home(self, cluster: str) -> str:
+        """Return a node for the manager of *cluster*: not the leader's, if it may be.
+
+        The leader's failure is what the manager is there for.
+        """
+        usable = [name for name, node in self.nodes.items() if node.schedulable]
+        leading = {pod.node for pod in self.pods_of(cluster) if pod.role == "rw"}
+        liking = {name: self.draw("home", cluster, name) for name in usable}
+        return min(usable, key=lambda name: (name in leading, liking[name]), default="")
+
+    def deploy_manager(self, cluster: str, image: str = "") -> None:
         """Ask for a cluster manager, unless there is one."""
         if cluster not in self.managers:
-            manager = self.settle(ClusterManager(cluster), "managers", cluster)
+            made = ClusterManager(cluster, image)
+            manager = self.settle(made, "managers", cluster)
             self.managers[cluster] = manager
             manager.deploy()
             self.changed()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import wfsim
+from fake_resources.polardb import checks
 from fake_resources.polardb.steps import FINALIZER, release
 
 KIND = "mpd"
+LOCAL_KIND = "mpd-local"
+
+Check: TypeAlias = Callable[[wfsim.Resource], wfsim.Event | bool | None]
 
 
 class Operation(NamedTuple):
@@ -16,30 +20,76 @@ class Operation(NamedTuple):
 
     state: str
     flow: str
-    sources: tuple[str, ...]
-    check: Callable[[wfsim.Resource], bool]
+    check: Check
+    sources: tuple[str, ...] = ("Running",)
+    ignore_unfinished: bool = False
 
 
-def check_install(resource: wfsim.Resource) -> bool:
-    """Whether the cluster is yet to be created."""
-    return resource.state in ("Init", "", "Creating")
-
-
+CREATING = Operation(
+    "Creating", "CreateSharedStorageCluster", checks.check_install, ("Init",)
+)
 OPERATIONS = (
-    Operation("Creating", "CreateSharedStorageCluster", ("Init",), check_install),
+    CREATING,
+    Operation(
+        "Rebuild",
+        "SharedStorageClusterRebuild",
+        checks.check_rebuild,
+        ("Interrupt", "Running"),
+        ignore_unfinished=True,
+    ),
+    Operation(
+        "ModifyClass", "SharedStorageClusterModifyClass", checks.check_modify_class
+    ),
+    Operation(
+        "RestartCluster",
+        "SharedStorageClusterRestartCluster",
+        checks.check_restart_cluster,
+    ),
+    Operation("RestartIns", "SharedStorageClusterRestartIns", checks.check_restart_ins),
+    Operation(
+        "FlushParams", "SharedStorageClusterFlushParams", checks.check_flush_params
+    ),
+    Operation("SwitchRw", "SharedStorageClusterSwitchRw", checks.check_switch_rw),
+    Operation("MigrateRo", "SharedStorageClusterMigrateRo", checks.check_migrate_ro),
+    Operation("MigrateRw", "SharedStorageClusterMigrateRw", checks.check_migrate_rw),
+    Operation(
+        "UpgradeMinorVersion",
+        "SharedStorageClusterUpgradeMinorVersion",
+        checks.check_upgrade_minor_version,
+    ),
+    Operation("RebuildRo", "SharedStorageClusterRebuildRo", checks.check_rebuild_ro),
+    Operation("AddRo", "SharedStorageClusterAddRo", checks.check_add_ro),
+    Operation("RemoveRo", "SharedStorageClusterRemoveRo", checks.check_remove_ro),
+    Operation(
+        "ExtendStorage",
+        "ExtendStorageSharedStorageCluster",
+        checks.check_extend_storage,
+        ignore_unfinished=True,
+    ),
 )
 """In the order in which the checks of a stable state are asked."""
 
 
 def machine() -> wfsim.StateMachine:
-    """Return the state machine of the kind ``mpd``."""
+    """Return the state machine of the kind ``mpd``: 3 stable and 14 unstable states."""
     built = wfsim.StateMachine(KIND).stable("Running", "Interrupt", "Init")
-    for operation in OPERATIONS:
-        state, check = operation.state, operation.check
-        built.unstable(state, run=operation.flow, when=check)
-        for source in operation.sources:
+    for state, flow, check, sources, ignore in OPERATIONS:
+        built.unstable(state, run=flow, when=check, ignore_unfinished=ignore)
+        for source in sources:
             built.transition(source, state, when=check)
     return built.finalizer(FINALIZER, release)
 
 
-__all__ = ["KIND", "OPERATIONS", "machine"]
+def local_machine() -> wfsim.StateMachine:
+    """Return the state machine of the kind ``mpd-local``, which can only be created.
+
+    The operator ships its flow and does not link the code: there every pass fails.  No
+    step of it writes ``Running`` either; here the engine does when the flow is complete.
+    """
+    built = wfsim.StateMachine(LOCAL_KIND).stable("Running", "Interrupt", "Init")
+    flow, check = "CreateLocalStorageDBCluster", checks.check_install
+    built.unstable("Creating", run=flow, when=check)
+    return built.transition("Init", "Creating", when=check)
+
+
+__all__ = ["KIND", "LOCAL_KIND", "OPERATIONS", "Operation", "local_machine", "machine"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import wfsim
 from fake_resources.polardb.cluster import PolarWorld, durations
-from fake_resources.polardb.machine import KIND, machine
+from fake_resources.polardb.machine import KIND, LOCAL_KIND, local_machine, machine
 from fake_resources.polardb.steps import STEPS
 
 SIZE_GB = 100
@@ -37,7 +37,8 @@ def scenario(
     the probability that a pod fails to start, which its step retries with a new pod.
     *pods_per_node* and *storage_gb* are ample if not given.  *latencies* (seconds, or
     what `Duration.parse` reads) replaces entries of `LATENCIES`.  *flows* is a folder of
-    flow files other than the seed's.  Raises `DefinitionError` naming every problem.
+    flow files that take the place of shipped ones of the same name, such as `CURRENT`.
+    Raises `DefinitionError` naming every problem.
     """
     _check(replicas=replicas, clusters=clusters, nodes=nodes, pod_failure=pod_failure)
     durations(latencies or {})
@@ -54,6 +55,7 @@ def scenario(
         "dbClusterType": "share",
         "followerNum": int(replicas),
         "classInfo": {"className": "polar.o.x4.medium", "cpu": 4, "memoryGb": 16},
+        "versionCfg": {"versionName": "1.1.20"},
         "sharedStorage": {"sizeGb": SIZE_GB},
     }
     return wfsim.Scenario(
@@ -62,11 +64,26 @@ def scenario(
             for each in _names(name, clusters)
         ],
         machine=machine(),
-        flows=_seed_flows() if flows is None else flows,
+        flows=_flows(flows),
         steps=STEPS,
         world=make_world,
         policy=policy,
         title=f"PolarDB, {clusters} x (1 + {replicas})",
+    )
+
+
+def local_scenario(
+    *, name: str = "mpd-local-0", latencies: Mapping[str, Any] | None = None
+) -> wfsim.Scenario:
+    """Return one instance on local storage that is to be created."""
+    spec = {"dbClusterType": "local"}
+    return wfsim.Scenario(
+        resources=[wfsim.Resource(LOCAL_KIND, name).edit(spec=spec)],
+        machine=local_machine(),
+        flows=_shipped("local").values(),
+        steps=STEPS,
+        world=partial(PolarWorld, nodes={"node-1": 8}, storage=0, latencies=latencies),
+        title="PolarDB on local storage",
     )
 
 
@@ -97,12 +114,26 @@ def _check(*, replicas: int, clusters: int, nodes: int, pod_failure: float) -> N
 
 
 @cache
-def _seed_flows() -> tuple[wfsim.Flow, ...]:
-    """Return the flows that come with the package: inside a wheel, beside a checkout."""
+def _folder() -> Path:
+    """Return where the flows are: inside the package in a wheel, else beside it."""
     package = Path(__file__).parents[1]
     folders = [package / "flows", package.parent / "flows"]
-    found = next(folder for folder in folders if folder.is_dir())
-    return tuple(wfsim.load_flows(found / "polardb" / "shared").values())
+    return next(folder for folder in folders if folder.is_dir()) / "polardb"
 
 
-__all__ = ["scenario"]
+CURRENT = _folder() / "current"
+"""The flows that the operator has changed since the seed was written."""
+
+
+@cache
+def _shipped(folder: str) -> Mapping[str, wfsim.Flow]:
+    return wfsim.load_flows(_folder() / folder)
+
+
+def _flows(folder: str | Path | None) -> list[wfsim.Flow]:
+    """Return the shipped flows, those that *folder* has too taken from there."""
+    given = {} if folder is None else wfsim.load_flows(folder)
+    return [*{**_shipped("shared"), **given}.values()]
+
+
+__all__ = ["CURRENT", "local_scenario", "scenario"]

@@ -380,4 +380,17 @@ def test_a_cancel_while_the_store_is_deaf_is_not_missed_by_the_step_that_follows
 ):
     faults = [wfsim.FailSave(write=2, times=8), CancelAt(1.5)]
     log = wfsim.simulate(scenario(body("A", takes=60.0)), faults=faults)
-    assert interrupted(log) == [(10.0, CANCELLED)]
+    assert interrupted(log) == [(8.0, CANCELLED)]
+
+
+def test_a_cancel_while_the_store_is_deaf_that_is_taken_back_has_no_effect(
+    scenario, rows, body
+):
+    faults = [
+        wfsim.FailSave(write=2, times=8),
+        CancelAt(1.5),
+        EditAt(6.0, annotations={"cancelled": None}),
+    ]
+    log = wfsim.simulate(scenario(body("A", takes=60.0)), faults=faults)
+    assert interrupted(log) == []
+    assert rows(log)[-1] == (68.0, "resource.state", "-> Running")

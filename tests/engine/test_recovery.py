@@ -668,3 +668,104 @@ def test_a_leader_that_lost_its_lease_does_not_write_over_the_new_one(body):
     last = simulation.mementos()[-1]
     assert simulation.resource().state == "Running"
     assert (last.status, [step.attempts for step in last.steps]) == ("completed", [2, 1])
+
+
+# All of it at once: a failure, a wait, an interruption and a recovery, cut off anywhere.
+
+EVENTFUL = Flow("Build", tuple(map(Step, ("Fails", "Waits", "Stops", "Last"))))
+WRITES = 24
+
+
+def eventful(*faults):
+    """A run that has seen everything, recovered by an operator at 60 s and at 120 s."""
+    deeds = {
+        "Fails": [ValueError("x"), {"a": 1}],
+        "Waits": [Waiting(5.0), {"b": 2}],
+        "Stops": [Interrupted("LOST", "pod is lost"), {"c": 3}],
+        "Last": [{"d": 4}],
+    }
+    seen = {name: set() for name in deeds}
+
+    def body_of(name):
+        def body(ctx):
+            yield from ctx.sleep(1.0)
+            deed = deeds[name][min(len(seen[name]), len(deeds[name]) - 1)]
+            # What a crash cuts off before it is written down happens again.
+            seen[name].add((ctx.attempt, ctx.clock.now))
+            if isinstance(deed, Exception):
+                raise deed
+            yield from ctx.update(status={name: "done"})
+            return deed
+
+        body.__name__ = name
+        return body
+
+    recover = {"interrupt.recover": "T"}
+    simulation = Simulation(
+        scenario_of(
+            [*map(body_of, deeds), body_of_R],
+            Resource("db", "orders", state="Init"),
+            flow=EVENTFUL,
+        ),
+        faults=[
+            *faults,
+            wfsim.EditAt(60.0, annotations=recover),
+            wfsim.EditAt(120.0, annotations=recover),
+        ],
+    )
+    simulation.run()
+    return simulation
+
+
+def body_of_R(ctx):
+    raise AssertionError("not asked for")
+
+
+body_of_R.__name__ = "R"
+
+
+def outcome(simulation):
+    """Where it ended, annotations of the second, idle request apart."""
+    live, last = simulation.resource(), simulation.mementos()[-1]
+    return (
+        live.state,
+        dict(live.status),
+        last.key,
+        last.status,
+        [(step.status, step.output) for step in last.steps],
+    )
+
+
+def test_an_eventful_run_makes_this_many_writes():
+    simulation = eventful(wfsim.FailSave(write=WRITES + 1))
+    last = eventful(wfsim.FailSave(write=WRITES))
+    fired = [len(sim.log.filter(Kind.FAULT_FIRED)) for sim in (last, simulation)]
+    assert fired == [3, 2]
+    assert outcome(simulation) == (
+        "Running",
+        {"Fails": "done", "Waits": "done", "Stops": "done", "Last": "done"},
+        "1-Build",
+        "completed",
+        [("completed", output) for output in ({"a": 1}, {"b": 2}, {"c": 3}, {"d": 4})],
+    )
+
+
+@pytest.mark.parametrize("write", range(1, WRITES + 1))
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda k: CrashAt(write=k, when="before", restart_after=3.0),
+        lambda k: CrashAt(write=k, when="after", restart_after=3.0),
+        lambda k: wfsim.FailSave(write=k, applied=True),
+        lambda k: wfsim.FailSave(write=k, applied=False),
+        lambda k: wfsim.FailSave(write=k, times=12),
+        lambda k: wfsim.Conflict(write=k),
+    ],
+    ids=["dies before", "dies after", "silent", "refused", "deaf", "conflict"],
+)
+def test_whatever_befalls_a_write_the_end_is_the_same(write, fault):
+    simulation = eventful(fault(write))
+    assert len(simulation.log.filter(Kind.FAULT_FIRED)) >= 3
+    assert outcome(simulation) == outcome(eventful())
+    statuses = simulation.log.fold().mementos
+    assert set(statuses) == {("orders", "1-Build")}

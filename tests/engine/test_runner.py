@@ -572,5 +572,6 @@ def test_a_run_is_not_carried_on_for_another_resource_of_the_same_name(
         (0.0, "step.started", "A"),
         (3.0, "step.completed", "A"),
         (3.0, "run.interrupted", "CANCELLED: the resource is gone"),
+        (3.0, "run.pruned", "1-Build"),
     ]
     assert simulation.resource().state == "Running"

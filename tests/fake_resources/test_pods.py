@@ -18,9 +18,10 @@ def living(capacity: int = 4, **keywords: object) -> PolarWorld:
     nodes = {"node-1": capacity, "node-2": capacity}
     world = PolarWorld(nodes, storage=100, latencies=QUICK, **keywords)
     scenario = polardb.scenario(name="idle", state="Running")
-    world._sim = wfsim.Simulation(scenario, seed=1, world=world)
-    world._sim.run(until=0.0)
-    return world
+    sim = wfsim.Simulation(scenario, seed=1, world=world)
+    sim.run(until=0.0)
+    sim.world._sim = sim
+    return sim.world
 
 
 @pytest.fixture

@@ -582,6 +582,16 @@ GOOD = [
         "flowName": "A",
         "steps": [{"stepName": "X", "duration": {"percentiles": {"p50": 3, "p99.9": 4}}}],
     },
+    {"flowName": "A", "bizType": "host", "steps": [{"stepName": "X", "mode": "sync"}]},
+    {"flowName": "A", "steps": [{"stepName": "X", "classNames": ["p.Y", "p.Z"]}]},
+    {
+        "flowName": "A",
+        "steps": [
+            {"stepName": "X", "onSuccess": "Y", "onFailure": "Z", "onCancel": "Z"},
+            {"stepName": "Y", "mode": "polling", "undo": "p.Z"},
+            {"stepName": "Z", "mode": "polling", "interval": 0.5, "limit": 1},
+        ],
+    },
 ]
 BAD = [
     [],
@@ -604,6 +614,18 @@ BAD = [
     {"flowName": "A", "steps": [{"stepName": "X", "duration": {"uniform": [1]}}]},
     {"flowName": "A", "retry": {"limit": -1}, "steps": []},
     {"flowName": "A", "retry": {"limit": 1.5}, "steps": []},
+    {"flowName": "A", "bizType": "host", "steps": []},
+    {"flowName": "A", "bizType": "db", "steps": [{"stepName": "X"}]},
+    {"flowName": "A", "steps": [{"stepName": "X", "mode": "poll"}]},
+    {"flowName": "A", "steps": [{"stepName": "X", "interval": 3}]},
+    {"flowName": "A", "steps": [{"stepName": "X", "mode": "sync", "limit": 3}]},
+    {"flowName": "A", "steps": [{"stepName": "X", "toleratedErrors": 0}]},
+    {"flowName": "A", "steps": [{"stepName": "X", "mode": "polling", "limit": 0}]},
+    {"flowName": "A", "steps": [{"classNames": ["Y", "Z"]}]},
+    {"flowName": "A", "steps": [{"stepName": "X", "classNames": ["Y"]}]},
+    {"flowName": "A", "steps": [{"className": "X", "classNames": ["Y", "Z"]}]},
+    {"flowName": "A", "steps": [{"stepName": "X", "onSuccess": None}]},
+    {"flowName": "A", "steps": [{"groupName": "G", "onSuccess": "OfG"}]},
 ]
 
 

@@ -23,6 +23,11 @@ TOKENS = [
         "uniform",
         "p50",
         "p99",
+        "classNames",
+        "mode",
+        "polling",
+        "onSuccess",
+        "onFailure",
     ),
     *(
         ": ",
@@ -87,6 +92,14 @@ STEPS = st.fixed_dictionaries(
         "failure": SCALARS,
         "retry": st.dictionaries(WORDS, SCALARS, max_size=3) | SCALARS,
         "timeout": SCALARS,
+        "classNames": st.lists(WORDS, max_size=3) | SCALARS,
+        "mode": st.sampled_from(["sync", "polling"]) | SCALARS,
+        "interval": SCALARS,
+        "limit": SCALARS,
+        "undo": WORDS,
+        "onSuccess": WORDS,
+        "onFailure": WORDS,
+        "onCancel": WORDS,
     },
 )
 FILES = st.fixed_dictionaries(
@@ -96,6 +109,7 @@ FILES = st.fixed_dictionaries(
         "groupName": WORDS,
         "retry": VALUES,
         "deadline": SCALARS,
+        "bizType": st.sampled_from(["cluster", "host", "platform"]) | SCALARS,
     },
 )
 TEXTS = (

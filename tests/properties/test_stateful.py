@@ -7,6 +7,7 @@ people cancel, edit, recover and delete, controllers die, stand still and come b
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ LIMIT = 3
 NAMES = ("db-0", "db-1")
 STEPS = {"Create": ("Disk", "Pod", "Check"), "Grow": ("Resize", "Check")}
 FROM_FIRST = {"Grow"}
+STEP_NAMES = ("Disk", "Pod", "Check", "Resize")
 CONTROLLERS = ("controller-0", "controller-1")
 
 
@@ -29,16 +31,21 @@ class Bad:
     """How often each step is still to fail or to wait."""
 
     def __init__(self):
-        self.failures = dict.fromkeys(("Disk", "Pod", "Check", "Resize"), 0)
-        self.waits = 0
+        self.failures = Counter()
+        self.waits = Counter()
 
     def raise_if_due(self, step):
-        if self.failures[step] > 0:
-            self.failures[step] -= 1
-            raise ValueError(f"{step} is to fail")
+        for left, signal in (
+            (self.failures, ValueError(f"{step} is to fail")),
+            (self.waits, wfsim.Waiting(after=1.5)),
+        ):
+            if left[step] > 0:
+                left[step] -= 1
+                raise signal
 
     def clear(self):
-        self.__init__()
+        self.failures.clear()
+        self.waits.clear()
 
 
 def scenario(bad):
@@ -60,9 +67,6 @@ def scenario(bad):
     def Check(context):  # noqa: N802
         yield from context.sleep(0.5)
         bad.raise_if_due("Check")
-        if bad.waits:
-            bad.waits -= 1
-            raise wfsim.Waiting(after=1.5)
 
     @wfsim.step
     def Resize(context):  # noqa: N802
@@ -129,15 +133,11 @@ class Chaos(RuleBasedStateMachine):
         for _ in range(records):
             self.sim.step()
 
-    @rule(
-        step=st.sampled_from(["Disk", "Pod", "Check", "Resize"]), times=st.integers(1, 5)
-    )
-    def fail(self, step, times):
-        self.bad.failures[step] = times
-
-    @rule(times=st.integers(1, 3))
-    def wait(self, times):
-        self.bad.waits = times
+    @rule(step=st.sampled_from(STEP_NAMES), times=st.integers(1, 5), wait=st.booleans())
+    def spoil(self, step, times, wait):
+        """Let the next attempts of *step* fail or wait, and some time pass."""
+        (self.bad.waits if wait else self.bad.failures)[step] = times
+        self.sim.run(for_=2)
 
     @rule(name=st.sampled_from(NAMES))
     def cancel(self, name):
@@ -159,13 +159,17 @@ class Chaos(RuleBasedStateMachine):
         if self.alive(name):
             self.sim.edit(name, spec={"size": size})
 
+    def up(self):
+        return [name for name in CONTROLLERS if name not in self.dead | self.still]
+
     @precondition(lambda self: len(self.dead) < len(CONTROLLERS))
-    @rule(name=st.sampled_from(CONTROLLERS))
-    def crash(self, name):
-        if name not in self.dead:
-            self.sim.crash(name)
-            self.dead.add(name)
-            self.still.discard(name)
+    @rule(index=st.integers(0, 1))
+    def crash(self, index):
+        alive = [name for name in CONTROLLERS if name not in self.dead]
+        name = alive[index % len(alive)]
+        self.dead.add(name)
+        self.still.discard(name)
+        self.sim.crash(name)
 
     @precondition(lambda self: self.dead)
     @rule()
@@ -174,16 +178,17 @@ class Chaos(RuleBasedStateMachine):
         self.dead.remove(name)
         self.sim.restart(name)
 
-    @rule(name=st.sampled_from(CONTROLLERS))
-    def pause(self, name):
-        if name not in self.dead | self.still:
-            self.sim.pause(name)
-            self.still.add(name)
+    @precondition(lambda self: self.up())
+    @rule(index=st.integers(0, 1))
+    def pause(self, index):
+        name = self.up()[index % len(self.up())]
+        self.still.add(name)
+        self.sim.pause(name)
 
     @precondition(lambda self: self.still)
-    @rule()
-    def unpause(self):
-        name = sorted(self.still)[0]
+    @rule(index=st.integers(0, 1))
+    def unpause(self, index):
+        name = sorted(self.still)[index % len(self.still)]
         self.still.remove(name)
         self.sim.unpause(name)
 
@@ -249,7 +254,7 @@ class Chaos(RuleBasedStateMachine):
         while self.dead:
             self.restart()
         while self.still:
-            self.unpause()
+            self.unpause(0)
         for _ in range(2):
             for name in filter(self.alive, NAMES):
                 self.sim.uncancel(name)

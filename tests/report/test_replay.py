@@ -54,7 +54,7 @@ def test_logs_part_where_the_fault_struck(scenario, plain):
         "the logs part at record 7, in time, kind, resource, run, flow, step, attempt, "
         "text, value:\n"
         "  a  #7 50.000 s step.completed orders 1-NightlyBackup CopyAway\n"
-        "  b  #7 30.000 s fault.fired : DelayStep(step='CopyAway', by=7)"
+        "  b  #7 30.000 s fault.fired: DelayStep(step='CopyAway', by=7)"
     )
 
 

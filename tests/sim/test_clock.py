@@ -201,9 +201,16 @@ def test_a_process_held_before_it_began_begins_before_anything_is_thrown_at_it(
     clock, held
 ):
     walker = Walker(clock, 1)
-    release = clock.hold(walker.process)
-    for action in [throw_at(walker), release] if held else [release, throw_at(walker)]:
-        clock.call(4, action)
+    first = clock.hold(walker.process)
+
+    def hold_again():
+        first()
+        release = clock.hold(walker.process)
+        throw = throw_at(walker)
+        for action in [throw, release] if held else [release, throw]:
+            clock.call(2, action)
+
+    clock.call(2, hold_again)
     clock.run()
     assert walker.log == [(4, "Killed")]
 
@@ -217,6 +224,18 @@ def test_what_is_thrown_at_a_held_process_arrives_on_release_before_all_else(
     clock.call(2, lambda: clock.throw(walker.process, Cancelled()))
     clock.run(until=10)
     assert walker.log == [(6, "Cancelled")]
+
+
+def test_what_was_thrown_at_a_process_just_before_it_was_held_arrives_on_release(clock):
+    walker = Walker(clock, 100)
+
+    def act():
+        clock.throw(walker.process, Cancelled())
+        clock.call(3, clock.hold(walker.process))
+
+    clock.call(1, act)
+    clock.run(until=10)
+    assert walker.log == [(4, "Cancelled")]
 
 
 def test_of_what_is_thrown_at_a_held_process_the_last_one_counts(clock):

@@ -64,7 +64,9 @@ def ran(*faults, controllers=1, until=None, **given):
 
 def rows(sim, *kinds):
     """What a log says of steps, runs, states and faults, without its first record."""
-    shown = kinds or [kind for kind in Kind if kind.value.split(".")[0] in ("run", "step")]
+    shown = kinds or [
+        kind for kind in Kind if kind.value.split(".")[0] in ("run", "step")
+    ]
     return [
         (record.time, record.kind.value, record.step or record.text)
         for record in sim.log
@@ -94,9 +96,7 @@ NEVER = [
 
 
 def without_faults(log):
-    return [
-        record._replace(seq=0) for record in log if record.kind not in FAULT_KINDS
-    ]
+    return [record._replace(seq=0) for record in log if record.kind not in FAULT_KINDS]
 
 
 @pytest.mark.parametrize("fault", NEVER, ids=repr)
@@ -147,8 +147,9 @@ def test_a_fault_that_makes_no_sense_is_refused(make):
 
 def test_a_step_fails_before_its_work():
     sim = ran(wfsim.FailStep("B", times=2, error="disk full"))
-    assert fired(sim) == [(10.0, "FailStep(step='B', times=2, error='disk full')")] + [
-        (11.0, "FailStep(step='B', times=2, error='disk full')")
+    assert fired(sim) == [
+        (10.0, "FailStep(step='B', times=2, error='disk full')"),
+        (11.0, "FailStep(step='B', times=2, error='disk full')"),
     ]
     assert rows(sim, Kind.STEP_FAILED, Kind.RUN_COMPLETED) == [
         (10.0, "step.failed", "B"),
@@ -276,12 +277,16 @@ def test_the_controller_dies_at_a_time_and_comes_back():
 
 
 def test_a_controller_that_is_dead_already_cannot_die_again():
-    sim = ran(wfsim.CrashAt(t=15), wfsim.CrashAt(t=16), wfsim.CrashAt(t=15, restart_after=9))
+    sim = ran(
+        wfsim.CrashAt(t=15), wfsim.CrashAt(t=16), wfsim.CrashAt(t=15, restart_after=9)
+    )
     assert [time for time, _ in fired(sim)] == [15.0]
     assert sim.log[-1].kind is Kind.CONTROLLER_CRASHED
 
 
-WRITES = len(ran().log.filter(*[k for k in Kind if k.value.startswith(("run", "step"))])) + 1
+WRITES = (
+    len(ran().log.filter(*[k for k in Kind if k.value.startswith(("run", "step"))])) + 1
+)
 """The mementos of one run, and the state that it leads to."""
 
 

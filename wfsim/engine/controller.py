@@ -224,9 +224,9 @@ class Controller:
                 return
             if turn.stepping:
                 self._throw(turn, Cancelled())
-            elif self._active.get(turn.key) is turn:
-                # A slow store holds it between two steps: the one that follows is begun.
-                self._clock.call(self._policy.cancel_tick or 1.0, bite)
+            else:
+                # A slow store holds it between two steps.
+                turn.look_again = True
 
         self._clock.call(tick - now, bite)
 

@@ -8,12 +8,12 @@ pass, or by the next one if the controller died in between.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeGuard
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from wfsim.engine.ports import Effect
 from wfsim.engine.runner import FlowRunner, Ports, Turn, describe
-from wfsim.engine.steps import as_effect, rewrite, storable
+from wfsim.engine.steps import StepContext, as_effect, rewrite, storable
 from wfsim.errors import NotFound
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
@@ -24,7 +24,8 @@ from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
 
 Migration = Callable[[Memento, Flow], Memento]
-Entries = list[Memento | Quarantined]
+Entry = Memento | Quarantined
+Entries = list[Entry]
 
 
 class Result(NamedTuple):
@@ -74,11 +75,20 @@ class FlowReconciler:
 
     def reconcile(self, key: Key, turn: Turn) -> Effect[Result]:
         """Make the next move of the resource, holding the lease of *turn*."""
+        chosen = yield from self._choose(key, turn)
+        if isinstance(chosen, Result):
+            return chosen
+        # Here and not further down: each level costs every wait of every step a call.
+        run = yield from self._runner.run(chosen, self._flows[chosen.flow], turn)
+        return (yield from self._finish(run, turn))
+
+    def _choose(self, key: Key, turn: Turn) -> Effect[Result | Memento]:
+        """Make a move that takes no run, or return the run to be carried on."""
         entries = yield from self._mementos.entries(key)
         try:
             resource = yield from self._resources.cached(key)
         except NotFound:
-            return (yield from self._bury(entries, turn))
+            return (yield from self._miss(entries, turn))
         machine = self._machines.get(key.kind)
         if machine is None:
             near = did_you_mean(key.kind, self._machines)
@@ -109,9 +119,13 @@ class FlowReconciler:
         """Return the readable runs of *resource*, oldest first, at most one unfinished.
 
         A run that is unfinished though there is a newer one was passed over: its time
-        is gone.  Finished ones past the retention are forgotten.
+        is gone.  Finished ones past the retention are forgotten, and those of a dead
+        resource of the same name.
         """
-        runs = [entry for entry in entries if _is_of(entry, resource)]
+        mementos = [entry for entry in entries if isinstance(entry, Memento)]
+        runs = [run for run in mementos if run.owner in ("", resource.uid)]
+        if len(runs) < len(mementos) and (yield from self._live(resource)):
+            yield from self._bury([run for run in mementos if run not in runs], turn)
         for index, run in enumerate(runs[:-1]):
             if not run.is_final:
                 runs[index] = run.supersede(self._clock.now)
@@ -119,9 +133,8 @@ class FlowReconciler:
         keep = self._ports.policy.retention
         if keep is None or not runs:
             return runs
-        # The newest finished run is what its resource is brought into line with.
         finished = len(runs) if runs[-1].is_final else len(runs) - 1
-        spare = max(finished - max(keep, 1), 0)
+        spare = max(finished - keep, 0)
         for run in runs[:spare]:
             yield from self._forget(run, turn)
         return runs[spare:]
@@ -167,8 +180,10 @@ class FlowReconciler:
         yield from self._resources.update(back, turn.token)
         return _DONE
 
-    def _carry_on(self, resource: Resource, run: Memento, turn: Turn) -> Effect[Result]:
-        """Resume *run*, if its flow is still what it began with."""
+    def _carry_on(
+        self, resource: Resource, run: Memento, turn: Turn
+    ) -> Effect[Result | Memento]:
+        """Return *run* resumed, if its flow is still what it began with."""
         live = yield from self._live(resource)
         if live is None:
             return self._again
@@ -180,10 +195,9 @@ class FlowReconciler:
         fit = self._fit(run)
         if isinstance(fit, Memento):
             self._runner.tell("on_run_init", fit)
-            run = yield from self._runner.run(fit, self._flows[run.flow], turn)
-        else:
-            run = yield from self._stop(run, turn, *fit)
-        return (yield from self._finish(live, run, turn))
+            return fit
+        run = yield from self._stop(run, turn, *fit)
+        return (yield from self._finish(run, turn))
 
     def _fit(self, run: Memento) -> Memento | tuple[str, str]:
         """Return *run* fit for its flow as it is now, or reason and words why not."""
@@ -210,14 +224,14 @@ class FlowReconciler:
             return reasons.DEFINITION_CHANGED, text
         return fit
 
-    def _finish(self, resource: Resource, run: Memento, turn: Turn) -> Effect[Result]:
+    def _finish(self, run: Memento, turn: Turn) -> Effect[Result]:
         """Bring the resource into line with where its run stands after this pass."""
         if not run.is_final:
             due = _due(run, math.inf if run.wake is None else run.wake)
             pause = max(due - self._clock.now, 0.0)
             return _DONE if pause == math.inf else Result(pause)
         try:
-            resource = yield from self._resources.get(resource.key)
+            resource = yield from self._resources.get(turn.key)
         except NotFound:
             return Result(0.0)
         settled = yield from self._settle(resource, run, turn)
@@ -238,7 +252,7 @@ class FlowReconciler:
 
     def _enter(
         self, resource: Resource, entries: Entries, ignored: Memento | None, turn: Turn
-    ) -> Effect[Result]:
+    ) -> Effect[Result | Memento]:
         """Begin a run in an unstable state, if there still is a reason to."""
         machine = self._machines[resource.kind]
         action = machine.action(resource.state)
@@ -258,43 +272,28 @@ class FlowReconciler:
             return _DONE
         try:
             event = machine.entry(live)
-            params = storable(event.params) if event else EMPTY
+            params = storable(event.params) if event else None
         except Exception as error:
             self._check_failed(live, action.check, error)
             return self._again
-        if event is None:
+        if params is None:
             moved = live.move(RUNNING, "no event")
             yield from self._resources.update(moved, turn.token)
             return _DONE
         flow = self._flows[action.flow]
-        return (yield from self._begin(live, entries, flow, params, turn))
-
-    def _begin(
-        self,
-        resource: Resource,
-        entries: Entries,
-        flow: Flow,
-        params: Mapping[str, Any],
-        turn: Turn,
-    ) -> Effect[Result]:
-        for entry in entries:
-            if isinstance(entry, Memento) and not _is_of(entry, resource):
-                # What a dead resource of the same name left behind.
-                yield from self._forget(entry, turn)
         run = Memento.new(
             max((_number(entry) for entry in entries), default=0) + 1,
             flow,
-            resource.key,
+            live.key,
             now=self._clock.now,
             params=params,
-            entered=resource.entered,
-            owner=resource.uid,
+            entered=live.entered,
+            owner=live.uid,
             deadline=self._deadline(flow),
         )
         yield from self._runner.commit(run, turn)
         self._runner.tell("on_run_init", run)
-        run = yield from self._runner.run(run, flow, turn)
-        return (yield from self._finish(resource, run, turn))
+        return run
 
     def _finalize(
         self, resource: Resource, run: Memento | None, turn: Turn
@@ -305,12 +304,16 @@ class FlowReconciler:
         """
         if run is not None and not run.is_final:
             yield from self._stop(run, turn, reasons.CANCELLED, _GONE)
+        ports = self._ports
         live = yield from self._resources.get(resource.key)
         for name in live.finalizers:
             release = self._machines[resource.kind].finalizers.get(name)
             if release is None:
                 continue
-            told = self._ports.context(live, Step(name), EMPTY, 1, "", "", turn.token)
+            told = StepContext(
+                self._clock, live, EMPTY, 1, "", "", Step(name), ports.world,
+                self._resources, ports.journal, ports.draws, turn.token,
+            )  # fmt: skip
             try:
                 yield from as_effect(release)(told)
             except Exception as error:
@@ -325,25 +328,28 @@ class FlowReconciler:
             yield from rewrite(self._resources, resource.key, without, turn.token)
         return _DONE
 
-    def _bury(self, entries: Entries, turn: Turn) -> Effect[Result]:
-        """Close and forget the runs of a resource that is gone, and not only uncached."""
+    def _miss(self, entries: Entries, turn: Turn) -> Effect[Result]:
+        """Bury the runs of a resource that is gone, and not only from the cache."""
         try:
             yield from self._resources.get(turn.key)
             return self._again
         except NotFound:
-            pass
+            yield from self._bury(entries, turn)
+            return _DONE
+
+    def _bury(self, entries: Sequence[Entry], turn: Turn) -> Effect[None]:
+        """Close what is unfinished, and forget all."""
         for entry in entries:
             if isinstance(entry, Memento) and not entry.is_final:
                 yield from self._stop(entry, turn, reasons.CANCELLED, _GONE)
             yield from self._forget(entry, turn)
-        return _DONE
 
     def _stop(self, run: Memento, turn: Turn, reason: str, text: str) -> Effect[Memento]:
         """Interrupt *run* where it stands."""
         index = run.first_open()
         return (yield from self._runner.interrupt(run, index, turn, reason, text))
 
-    def _forget(self, entry: Memento | Quarantined, turn: Turn) -> Effect[None]:
+    def _forget(self, entry: Entry, turn: Turn) -> Effect[None]:
         yield from self._mementos.remove(entry.resource, entry.key, turn.token)
 
     def _live(self, resource: Resource) -> Effect[Resource | None]:
@@ -366,11 +372,6 @@ class FlowReconciler:
         self._ports.journal.note(kind, resource=str(resource.key), text=text)
 
 
-def _is_of(entry: Memento | Quarantined, resource: Resource) -> TypeGuard[Memento]:
-    """Whether *entry* is a run of this very *resource*, not of a dead namesake."""
-    return isinstance(entry, Memento) and entry.owner in ("", resource.uid)
-
-
 def _may_recover(resource: Resource, run: Memento | None) -> bool:
     """Whether the interrupted *resource* is to go back.
 
@@ -390,7 +391,7 @@ def _names(run: Memento) -> tuple[str, ...]:
     return tuple(step.name for step in run.steps)
 
 
-def _number(entry: Memento | Quarantined) -> int:
+def _number(entry: Entry) -> int:
     """Return the number in the key of *entry*; 0 if its key is part of what is wrong."""
     number = entry.key.partition("-")[0]
     return int(number) if number.isascii() and number.isdigit() else 0

@@ -46,10 +46,11 @@ class Turn:
     """One worker's go at one resource: the lease it holds and the process it runs in.
 
     *attempt* is set while the process is inside the body of a step, the only place
-    where an exception may be thrown at it.
+    where an exception may be thrown at it; *look_again* is set when somebody would
+    have cancelled one there, had it begun already.
     """
 
-    __slots__ = ("attempt", "began", "key", "process", "token")
+    __slots__ = ("attempt", "began", "key", "look_again", "process", "token")
 
     def __init__(self, key: Key, began: float) -> None:
         self.key = key
@@ -57,6 +58,7 @@ class Turn:
         self.token = 0
         self.process: Any = None
         self.attempt: StepContext | None = None
+        self.look_again = False
 
     @property
     def stepping(self) -> bool:
@@ -83,32 +85,6 @@ class Ports(NamedTuple):
     hooks: tuple[Hooks, ...] = ()
     world: Any = None
 
-    def context(
-        self,
-        resource: Resource,
-        spec: Step,
-        inputs: Mapping[str, Any],
-        attempt: int,
-        run: str,
-        flow: str,
-        token: int,
-    ) -> StepContext:
-        """Return what an attempt of the step *spec* is told."""
-        return StepContext(
-            self.clock,
-            resource,
-            inputs,
-            attempt,
-            run,
-            flow,
-            spec,
-            self.world,
-            self.resources,
-            self.journal,
-            self.draws,
-            token,
-        )
-
 
 class FlowRunner:
     """Runs flows step by step, one commit before and one after each step."""
@@ -124,7 +100,7 @@ class FlowRunner:
 
     def run(self, run: Memento, flow: Flow, turn: Turn) -> Effect[Memento]:
         """Carry *run* on until it completes, waits, fails or is interrupted."""
-        inputs: Mapping[str, Any] = run.context
+        ports, inputs = self._ports, run.context
         for index, spec in enumerate(flow.steps):
             step = run.steps[index]
             if step.status is StepStatus.COMPLETED:
@@ -140,10 +116,16 @@ class FlowRunner:
                 yield from self.commit(run, turn)
                 if self._hooks:
                     self.tell("on_step_init", run, run.steps[index])
-            times = run.steps[index].attempts
-            attempt = self._ports.context(
-                resource, spec, inputs, times, run.key, run.flow, turn.token
-            )
+                if turn.look_again:
+                    turn.look_again = False
+                    live = yield from self._look(turn.key)
+                    if live is None or live.cancelled:
+                        return (yield from self.interrupt(run, index, turn, *_CANCELLED))
+            attempt = StepContext(
+                self._clock, resource, inputs, run.steps[index].attempts, run.key,
+                run.flow, spec, ports.world, self._resources, ports.journal,
+                ports.draws, turn.token,
+            )  # fmt: skip
             try:
                 output = yield from self._execute(attempt, flow, run.deadline, turn)
             except (Cancelled, TimedOut, Exception) as error:
@@ -242,7 +224,7 @@ class FlowRunner:
             output = yield from body(attempt)
         finally:
             turn.attempt = None
-            attempt.close()
+            attempt.is_open = False
         return EMPTY if output is None else checked_output(spec, output)
 
     def _watch(

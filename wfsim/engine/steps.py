@@ -38,19 +38,20 @@ class StepContext:
 
     ``clock``, ``world`` (the fake resources), ``resource`` (a snapshot taken when the
     attempt began), ``inputs`` (initial context and outputs of all earlier steps,
-    immutable), ``attempt`` (from 1), ``run`` (key of the memento), ``flow``, ``step``.
+    immutable), ``attempt`` (from 1), ``run`` (key of the memento), ``flow``, ``step``,
+    ``is_open`` (the attempt is still under way and may write).
     """
 
     __slots__ = (
         "_draws",
         "_journal",
-        "_open",
         "_resources",
         "_token",
         "attempt",
         "clock",
         "flow",
         "inputs",
+        "is_open",
         "resource",
         "run",
         "spec",
@@ -84,7 +85,7 @@ class StepContext:
         self._journal = journal
         self._draws = draws
         self._token = token
-        self._open = True
+        self.is_open = True
 
     def __repr__(self) -> str:
         return f"<StepContext {self.resource.key} {self.run} {self.step} {self.attempt}>"
@@ -127,7 +128,7 @@ class StepContext:
         key = self.resource.key
 
         def change(resource: Resource) -> Resource:
-            if not self._open:
+            if not self.is_open:
                 raise Fenced(f"{self.step}: this attempt is over; it may not write")
             if resource.uid != self.resource.uid:
                 raise NotFound(f"{key} is gone; what is there now only has its name")
@@ -162,14 +163,9 @@ class StepContext:
             key.kind, key.namespace, key.name, self.run, self.step, self.attempt, purpose
         )
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the attempt is still under way and may write."""
-        return self._open
-
     def close(self) -> None:
         """Refuse whatever the attempt still tries to write."""
-        self._open = False
+        self.is_open = False
 
 
 def rewrite(

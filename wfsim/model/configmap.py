@@ -37,8 +37,9 @@ class Caretaker(Sequence[Memento]):
 
     def __repr__(self) -> str:
         runs = ", ".join(f"{run.key} {run.status.value}" for run in self._mementos)
-        bad = f"; quarantined: {', '.join(e.key for e in self.quarantined)}"
-        return f"<Caretaker of {self.resource}: {runs or 'no run'}{bad * bool(self.quarantined)}>"
+        bad = ", ".join(entry.key for entry in self.quarantined)
+        more = f"; quarantined: {bad}" if bad else ""
+        return f"<Caretaker of {self.resource}: {runs or 'no run'}{more}>"
 
     def __len__(self) -> int:
         return len(self._mementos)

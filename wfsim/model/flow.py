@@ -1,19 +1,37 @@
-"""A flow: the ordered steps that carry a resource through one unstable state.
+"""A flow: the steps that carry a resource through one unstable state, and their edges.
 
 >>> flow = Flow("Backup", (Step("TakeSnapshot"), Step("CopyAway")))
 >>> flow.index("CopyAway"), len(flow.digest)
 (1, 12)
+
+A linear flow, in which each step is followed by the next, needs no edges.  With edges,
+a step is followed by what its edge for that outcome leads to, or by nothing:
+
+>>> stop = Flow("Stop", (
+...     Step("stop", polling=Polling(), on_success="end", on_failure="fail"),
+...     Step("end", "cluster.persist+cluster.unlock", on_failure="fail"),
+...     Step("fail", "cluster.unlock"),
+... ))
+>>> stop.start, stop.main_path(), stop.handlers()
+('stop', ('stop', 'end'), ('fail',))
+>>> stop.after("end", Outcome.FAILURE), stop.after("end", Outcome.SUCCESS)
+('fail', None)
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from math import inf
+from typing import Any, NamedTuple
 
+from wfsim.errors import DefinitionError
 from wfsim.model.duration import Duration
+from wfsim.model.edges import Outcome, wrong_edges
 from wfsim.model.policy import Retry
 
 
@@ -28,11 +46,42 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Polling:
+    """How to look at the operation that a step has launched until it is over.
+
+    The first look is one *interval* (seconds of virtual time) after the launch; when
+    *limit* looks have found it under way, the next one is a time-out.  As many looks in
+    a row as *tolerated_errors* may come to nothing before the step fails.  The numbers
+    are those of the reference (``workflow2/meta.go:305``, ``common.go:32``).
+    Raises `DefinitionError` for numbers that make no sense.
+    """
+
+    interval: float = 3.0
+    limit: int = 864_000
+    tolerated_errors: int = 0
+
+    def __post_init__(self) -> None:
+        fine = 0 < self.interval < inf and self.limit >= 1 and self.tolerated_errors >= 0
+        if not fine:
+            cure = (
+                "give an interval above 0, a limit from 1 and tolerated_errors from 0 on"
+            )
+            raise DefinitionError(f"{self}: {cure}")
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of a flow, as specified.
 
     *retry* and *timeout* override those of the flow, which override the policy's.
     *duration* and *failure* (a probability) are what a step without code takes.
+    A step with *polling* launches an operation and is over when that is.  *undo* is the
+    class that takes back, within the step, what a failed attempt has done.
+
+    *class_name* may join several by ``+``: they run in order, the first error ends it.
+
+    >>> Step("end", "cluster.persist+cluster.unlock").class_names
+    ('cluster.persist', 'cluster.unlock')
     """
 
     name: str
@@ -41,16 +90,54 @@ class Step:
     timeout: float | None = None
     duration: Duration | None = None
     failure: float | None = None
+    polling: Polling | None = None
+    undo: str | None = None
+    on_success: str | None = None
+    on_failure: str | None = None
+    on_cancel: str | None = None
     source: Source = field(default=Source(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.class_name:
             object.__setattr__(self, "class_name", self.name)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that make up this step, in the order in which they run."""
+        return tuple(self.class_name.split("+"))
+
+    @property
+    def edges(self) -> Mapping[Outcome, str]:
+        """The names of the steps that this one leads to, by how it ended."""
+        targets = (self.on_success, self.on_failure, self.on_cancel)
+        pairs = zip(Outcome, targets, strict=True)
+        return {outcome: target for outcome, target in pairs if target is not None}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one class that is called once and is done when it returns."""
+        alone = "+" not in self.class_name
+        return alone and self.polling is None and self.undo is None
+
+    def shape(self) -> list[Any]:
+        """Return, as JSON, what a run would execute; numbers are left out."""
+        more: dict[str, Any] = {}
+        if self.polling is not None:
+            more["mode"] = "polling"
+        if self.undo is not None:
+            more["undo"] = self.undo
+        more |= {outcome.value: target for outcome, target in self.edges.items()}
+        return [self.name, self.class_name, *([more] if more else [])]
+
 
 @dataclass(frozen=True)
 class Flow:
-    """A named sequence of steps, as specified."""
+    """A named sequence, or with edges a graph, of steps, as specified.
+
+    The first step is the start.  The main path is what a run without a failure takes;
+    a run that ends on it has gone well, one that ends in a handler has not.
+    Raises `DefinitionError` for edges that lead nowhere, in a circle or past a step.
+    """
 
     name: str
     steps: tuple[Step, ...]
@@ -58,23 +145,69 @@ class Flow:
     retry: Retry | None = None
     timeout: float | None = None
     deadline: float | None = None
+    biz_type: str | None = None
     source: Source = field(default=Source(), compare=False)
+
+    def __post_init__(self) -> None:
+        if self.is_linear:
+            return
+        times = Counter(self.names)
+        twice = [name for name in times if times[name] > 1]
+        problems = [f"two steps are called {name!r}; rename one" for name in twice]
+        graph = {step.name: step.edges for step in self.steps}
+        problems += [wrong.text for wrong in wrong_edges(graph)]
+        if problems:
+            raise DefinitionError(*(f"flow {self.name!r}: {text}" for text in problems))
 
     @cached_property
     def digest(self) -> str:
         """Twelve hex digits that change with what a run of this flow would execute.
 
-        Numbers (retries, timeouts, durations) may be tuned while runs are under way;
-        the steps, their classes and their order may not.
+        Numbers (retries, timeouts, durations, polls) may be tuned while runs are under
+        way; the steps, their classes, order and edges may not.
         """
-        shape = [self.name, [[step.name, step.class_name] for step in self.steps]]
+        shape = [self.name, [step.shape() for step in self.steps]]
         return hashlib.blake2b(json.dumps(shape).encode(), digest_size=6).hexdigest()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The names of the steps, in order."""
+        """The names of the steps, in the order in which they are listed."""
         return tuple(step.name for step in self.steps)
+
+    @cached_property
+    def is_linear(self) -> bool:
+        """Whether it has no edges, so that each step is followed by the next one."""
+        return not any(step.edges for step in self.steps)
+
+    @property
+    def start(self) -> str | None:
+        """The step with which a run begins, the first one; None in an empty flow."""
+        return self.names[0] if self.names else None
 
     def index(self, step: str) -> int:
         """Return the position of *step*."""
         return self.names.index(step)
+
+    def after(self, step: str, outcome: Outcome) -> str | None:
+        """Return the step that follows *step* when it has ended so; None ends the run."""
+        index = self.index(step)
+        if not self.is_linear:
+            return self.steps[index].edges.get(outcome)
+        follows = outcome is Outcome.SUCCESS and index + 1 < len(self.names)
+        return self.names[index + 1] if follows else None
+
+    def main_path(self) -> tuple[str, ...]:
+        """Return the steps of a run in which nothing fails, in order."""
+        if self.is_linear:
+            return self.names
+        following = {step.name: step.on_success for step in self.steps}
+        path, step = [], self.start
+        while step is not None:
+            path.append(step)
+            step = following[step]
+        return tuple(path)
+
+    def handlers(self) -> tuple[str, ...]:
+        """Return the steps that run only after a failure or a cancel, as listed."""
+        main = set(self.main_path())
+        return tuple(name for name in self.names if name not in main)

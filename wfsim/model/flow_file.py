@@ -1,13 +1,15 @@
 """What may stand in the files of a folder of flows, as pydantic models.
 
 The keys of the reference engine are taken unchanged.  Ours, which it ignores, are
-``retry``, ``timeout``, ``deadline``, ``duration`` and ``failure``.
+``retry``, ``timeout``, ``deadline``, ``duration`` and ``failure``, and those that say
+what a node map of TiEM says: ``bizType``, ``mode`` and the numbers that go with it,
+``classNames``, ``undo``, ``onSuccess``, ``onFailure`` and ``onCancel``.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -17,21 +19,26 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic.alias_generators import to_camel
 
 from wfsim.model.duration import Duration
+from wfsim.model.edges import Outcome
+from wfsim.model.flow import Polling, Source, Step
 from wfsim.model.policy import Retry
 from wfsim.model.validation import Omissible, Strict
 
-if TYPE_CHECKING:
-    from pydantic_core import core_schema
-
 MAX_RETRIES = 1_000_000
 MAX_SECONDS = 1e12
+MAX_POLLS = 1_000_000_000
 
 _NAME = re.compile(r"[-._a-zA-Z0-9]{1,200}")
 _NUMBER = {"type": "number", "minimum": 0}
 _REFERENCE_RETRY = Retry()
+_REFERENCE_POLLING = Polling()
+_POLLED: dict[str, Any] = {
+    "properties": {"mode": {"const": "polling"}},
+    "required": ["mode"],
+}
 
 
 def _check_name(text: str) -> str:
@@ -94,6 +101,7 @@ Count = Annotated[int, Field(ge=0, le=MAX_RETRIES)]
 Wait = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 Limit = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Polls = Annotated[int, Field(ge=1, le=MAX_POLLS)]
 # Any: pydantic would describe the tuple that a Duration is, which no file contains.
 Length = Annotated[
     Any, BeforeValidator(_parse_duration), WithJsonSchema(_DURATION_SCHEMA)
@@ -126,7 +134,7 @@ class RetryItem(Strict):
 
 
 class StepItem(Strict):
-    """One step: a class, a name or both; or a group whose steps take its place."""
+    """One step: class, name or both; classes and a name; or a group in whose place."""
 
     model_config = ConfigDict(
         title="Step",
@@ -136,6 +144,15 @@ class StepItem(Strict):
                 {"required": ["className"], "not": {"required": ["groupName"]}},
                 {"required": ["stepName"], "not": {"required": ["groupName"]}},
             ],
+            "dependentSchemas": {
+                "classNames": {
+                    "required": ["stepName"],
+                    "not": {"required": ["className"]},
+                },
+                "interval": _POLLED,
+                "limit": _POLLED,
+                "toleratedErrors": _POLLED,
+            },
             "examples": [
                 {"className": "workflow_shared.InitMeta", "stepName": "InitMeta"},
                 {
@@ -144,6 +161,13 @@ class StepItem(Strict):
                     "failure": 0.05,
                 },
                 {"groupName": "Group1"},
+                {
+                    "className": "cluster.stop",
+                    "stepName": "stop",
+                    "mode": "polling",
+                    "onSuccess": "end",
+                    "onFailure": "fail",
+                },
             ],
         },
     )
@@ -159,8 +183,51 @@ class StepItem(Strict):
         description="What it is called; unique within a flow. Left out, it is the last "
         "part of className.",
     )
+    class_names: Omissible[Annotated[list[Name], Field(min_length=2)]] = Field(
+        None,
+        description="Several classes in place of className, which run in order as one "
+        "step; the first error ends it.",
+    )
     group_name: Omissible[Name] = Field(
         None, description="The group whose steps take its place; it stands alone."
+    )
+    mode: Literal["sync", "polling"] = Field(
+        "sync",
+        description="Whether the step is done when its class returns, or when the "
+        "operation that the class has launched is over.",
+    )
+    interval: Limit = Field(
+        _REFERENCE_POLLING.interval,
+        description="Seconds from the launch to the first look at the operation, and "
+        "from each look to the next.",
+    )
+    limit: Polls = Field(
+        _REFERENCE_POLLING.limit,
+        description="Looks that may find the operation under way; the next one is a "
+        "time-out.",
+    )
+    tolerated_errors: Count = Field(
+        _REFERENCE_POLLING.tolerated_errors,
+        description="Looks in a row that may come to nothing before the step fails.",
+    )
+    undo: Omissible[Name] = Field(
+        None,
+        description="The class that takes back, within the step, what the failed step "
+        "has done; the step fails all the same.",
+    )
+    on_success: Omissible[Name] = Field(
+        None,
+        description="The step that follows this one. Left out, it is the next one if no "
+        "step of the flow has an edge, and otherwise none: the run ends.",
+    )
+    on_failure: Omissible[Name] = Field(
+        None,
+        description="The step that handles the failure of this one. A run that ends in "
+        "a handler has failed; one that is led back to the main path goes on.",
+    )
+    on_cancel: Omissible[Name] = Field(
+        None,
+        description="The step that cleans up if the run is cancelled during this one.",
     )
     retry: Omissible[RetryItem] = Field(None, description="Overrides the flow's.")
     timeout: Omissible[Limit] = Field(
@@ -177,9 +244,33 @@ class StepItem(Strict):
     def _has_one_identity(self) -> StepItem:
         if self.group_name is not None and len(self.model_fields_set) > 1:
             raise ValueError("has a groupName, which stands alone; remove the other keys")
-        if self.group_name is self.class_name is self.step_name is None:
+        names = {"class_name", "class_names", "step_name", "group_name"}
+        if not names & self.model_fields_set:
             raise ValueError("has no name; add className, stepName or groupName")
         return self
+
+    @model_validator(mode="after")
+    def _has_classes_or_one(self) -> StepItem:
+        if self.class_names is not None and self.class_name is not None:
+            raise ValueError("has className and classNames; remove one")
+        if self.class_names is not None and self.step_name is None:
+            raise ValueError("has classNames, which make no name; add a stepName")
+        return self
+
+    @model_validator(mode="after")
+    def _is_polled_or_not(self) -> StepItem:
+        for key in ("interval", "limit", "tolerated_errors"):
+            if key in self.model_fields_set and self.mode != "polling":
+                raise ValueError(
+                    f"has {to_camel(key)!r}, which means nothing for a step that is not "
+                    "polled; add 'mode: polling' or remove it"
+                )
+        return self
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes that make up the step, in order."""
+        return self.class_names or [self.class_name or self.step_name or ""]
 
     @property
     def simulated(self) -> bool:
@@ -189,22 +280,53 @@ class StepItem(Strict):
     @property
     def tuned(self) -> list[str]:
         """The keys that belong to a step and mean nothing for a group."""
-        own = ("retry", "timeout", "duration", "failure")
-        return [key for key in own if key in self.model_fields_set]
+        others = {"className", "stepName", "groupName", *Outcome}
+        return [key for key in self.keys if key not in others]
+
+    @property
+    def edge(self) -> str | None:
+        """The first key that is an edge, if there is one."""
+        return next((key for key in self.keys if key in tuple(Outcome)), None)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that are written, in the order of the schema."""
+        fields = type(self).model_fields
+        return [to_camel(name) for name in fields if name in self.model_fields_set]
+
+    def value(self, source: Source) -> Step:
+        """Return the step that this item says, which stands at *source*."""
+        last = (self.class_name or "").rpartition(".")[2]
+        polling = Polling(self.interval, self.limit, self.tolerated_errors)
+        return Step(
+            self.step_name or last or self.class_name or "",
+            "+".join(self.classes),
+            self.retry.value() if self.retry else None,
+            self.timeout,
+            self.duration,
+            self.failure,
+            polling if self.mode == "polling" else None,
+            self.undo,
+            self.on_success,
+            self.on_failure,
+            self.on_cancel,
+            source,
+        )
 
 
 class FlowFile(Strict):
-    """A flow: the steps, in order, that carry a resource through an unstable state."""
+    """A flow: steps that carry a resource to another state, in order or along edges."""
 
     model_config = ConfigDict(
         title="Flow",
         json_schema_extra={
+            "dependentSchemas": {"bizType": {"properties": {"steps": {"minItems": 1}}}},
             "examples": [
                 {
                     "flowName": "NightlyBackup",
                     "steps": [{"className": "TakeSnapshot", "stepName": "TakeSnapshot"}],
                 }
-            ]
+            ],
         },
     )
 
@@ -214,7 +336,14 @@ class FlowFile(Strict):
         description="Whether a recovered run starts over instead of going on with the "
         "step that stopped it.",
     )
-    steps: list[StepItem] = Field(description="The steps in order; [] completes at once.")
+    biz_type: Omissible[Literal["cluster", "host", "platform"]] = Field(
+        None, description="The kind of business object that it is about."
+    )
+    steps: list[StepItem] = Field(
+        description="The steps; [] completes at once. A run begins with the first and "
+        "goes on in order. If any step has an edge (onSuccess, onFailure, onCancel), "
+        "it goes on along edges alone, and each step must be on the way."
+    )
     retry: Omissible[RetryItem] = Field(
         None, description="For every step without its own."
     )
@@ -225,6 +354,12 @@ class FlowFile(Strict):
         None, description="Seconds that the whole run may take."
     )
 
+    @model_validator(mode="after")
+    def _has_a_start(self) -> FlowFile:
+        if self.biz_type is not None and not self.steps:
+            raise ValueError("has a bizType but no step to start with; add one")
+        return self
+
 
 class GroupFile(Strict):
     """A group: steps that several flows share, in a file named *_step_group.yaml."""
@@ -233,39 +368,5 @@ class GroupFile(Strict):
 
     group_name: Name = Field(description="What a step's className or groupName says.")
     steps: Annotated[list[StepItem], Field(min_length=1)] = Field(
-        description="The steps in order; groups may stand among them."
+        description="The steps in order, without edges; groups may stand among them."
     )
-
-
-class _Schema(GenerateJsonSchema):
-    """Keys are their own titles; those that are optional may be left out, not null."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        if schema.get("default", ...) is None:
-            return self.generate_inner(schema["schema"])
-        return super().default_schema(schema)
-
-
-def flow_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of flow and group files, for editors."""
-    _, schema = models_json_schema(
-        [(FlowFile, "validation"), (GroupFile, "validation")],
-        title="wfsim flow or step group",
-        description="One YAML file of a folder of flows.",
-        ref_template="#/$defs/{model}",
-        schema_generator=_Schema,
-    )
-    # With if/else, an editor complains of one kind of file, not of both.
-    return {
-        "$schema": GenerateJsonSchema.schema_dialect,
-        **schema,
-        "if": {"required": ["groupName"]},
-        "then": {"$ref": "#/$defs/GroupFile"},
-        "else": {"$ref": "#/$defs/FlowFile"},
-    }

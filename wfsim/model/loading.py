@@ -2,7 +2,8 @@
 
 A file ``*_step_group.yaml`` holds a group of steps, every other ``*.yaml`` a flow;
 folders inside are not looked at.  As in the reference, a step whose class is the name
-of a group is replaced by the steps of that group, and so on in turn.
+of a group is replaced by the steps of that group, and so on in turn.  A flow with edges
+has no groups: order is what a group adds, and what edges do without.
 
 Whatever is wrong is refused here, all of it at once, rather than by a run at night.
 Nothing but the standard library is imported before something is loaded.
@@ -11,13 +12,14 @@ Nothing but the standard library is imported before something is loaded.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import DefinitionError
+from wfsim.model.edges import wrong_edges
 from wfsim.model.flow import Flow, Source, Step
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def load_flow(
 
 def flow_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of flow and group files, for editors."""
-    from wfsim.model.flow_file import flow_schema as schema
+    from wfsim.model.flow_schema import flow_schema as schema
 
     return schema()
 
@@ -97,11 +99,16 @@ def _paths(folder: Path) -> list[Path]:
 class _Item(NamedTuple):
     """One item of ``steps`` and where it stands."""
 
-    source: Source
+    document: Document
+    number: int
     step: StepItem
 
-    def problem(self, text: str) -> str:
-        return f"{self.source}: {text}"
+    @property
+    def source(self) -> Source:
+        return Source(self.document.name, self.document.line_of(("steps", self.number)))
+
+    def problem(self, text: str, key: str = "") -> str:
+        return self.document.problem(("steps", self.number, key), text)
 
 
 @dataclass
@@ -113,6 +120,7 @@ class _File:
     name: str = ""
     line: int = 1
     items: tuple[_Item, ...] = ()
+    whole: bool = False
     content: FlowFile | None = None
 
     @property
@@ -132,6 +140,7 @@ class _File:
             self.content.retry.value() if self.content.retry else None,
             self.content.timeout,
             self.content.deadline,
+            self.content.biz_type,
             Source(self.path, self.line),
         )
 
@@ -160,7 +169,9 @@ def _read(path: Path) -> _File:
         name = document.data.get(key)
         file.name = name if isinstance(name, str) else ""
         file.line = document.line_of((key,))
-        file.items = _items(document)
+        steps = document.data.get("steps")
+        file.items = _items(document, steps if isinstance(steps, list) else [])
+        file.whole = isinstance(steps, list) and len(file.items) == len(steps)
     try:
         content = validated(GroupFile if file.is_group else FlowFile, document)
         file.content = content if isinstance(content, FlowFile) else None
@@ -174,18 +185,16 @@ def _is_misplaced_group(file: _File, data: Any) -> bool:
     return named and not file.is_group
 
 
-def _items(document: Document) -> tuple[_Item, ...]:
+def _items(document: Document, steps: list[Any]) -> tuple[_Item, ...]:
     """Return the steps that are well formed: one bad step does not hide the others."""
     from pydantic import ValidationError
 
     from wfsim.model.flow_file import StepItem
 
     found = []
-    steps = document.data.get("steps")
-    for index, step in enumerate(steps if isinstance(steps, list) else ()):
-        source = Source(document.name, document.line_of(("steps", index)))
+    for number, step in enumerate(steps):
         try:
-            found.append(_Item(source, StepItem.model_validate(step)))
+            found.append(_Item(document, number, StepItem.model_validate(step)))
         except ValidationError:
             continue  # reported with the file it is in
     return tuple(found)
@@ -241,14 +250,39 @@ class _Expansion:
                 text = f"more than {MAX_STEPS} steps with this one; split the flow"
                 file.problems.append(item.problem(text))
                 return ()
+        file.problems.extend(self.wrong_edges(file, steps))
         return tuple(steps.values())
+
+    def wrong_edges(self, file: _File, steps: Mapping[str, Step]) -> Iterator[str]:
+        edges = [(item, key) for item in file.items if (key := item.step.edge)]
+        groups = [item for item in file.items if self.group_of(item.step)]
+        if file.is_group:
+            for item, key in edges:
+                text = f"{key!r} means nothing in a group, whose steps run in order"
+                yield item.problem(f"{text}; write its steps into the flow instead", key)
+        elif edges and groups:
+            for item in groups:
+                name = self.group_of(item.step)
+                text = (
+                    f"group {name!r} is in a flow with edges, where order means nothing"
+                )
+                yield item.problem(f"{text}; write its steps out")
+        elif edges and file.whole:
+            # Next to a step that cannot be read, any edge may look wrong.
+            place = {item.step.value(item.source).name: item for item in file.items}
+            for step, outcome, text in wrong_edges({s: steps[s].edges for s in steps}):
+                yield place[step].problem(text, outcome or "")
 
     def steps_of(self, item: _Item, problems: list[str]) -> tuple[Step, ...]:
         step = item.step
+        for name in step.class_names or ():
+            if name in self.groups:
+                text = f"{name!r} in 'classNames' is a group; give it an item of its own"
+                problems.append(item.problem(text, "classNames"))
         group = self.group_of(step)
         if not group:
             problems.extend(self.unknown_class(item))
-            return (_step(item),)
+            return (step.value(item.source),)
         if step.tuned:
             text = f"{step.tuned[0]!r} means nothing for group {group!r}; write it there"
             problems.append(item.problem(text))
@@ -266,10 +300,11 @@ class _Expansion:
     def unknown_class(self, item: _Item) -> Iterable[str]:
         if self.classes is None or item.step.simulated:
             return
-        name = item.step.class_name or item.step.step_name or ""
-        if name not in self.classes and name.rpartition(".")[2] not in self.classes:
-            known = _hint(name, {*self.classes, *self.groups})
-            yield item.problem(f"class {name!r} is not registered; {known}")
+        undo = [item.step.undo] if item.step.undo else []
+        for name in [*item.step.classes, *undo]:
+            if name not in self.classes and name.rpartition(".")[2] not in self.classes:
+                known = _hint(name, {*self.classes, *self.groups})
+                yield item.problem(f"class {name!r} is not registered; {known}")
 
     def used_by(self, file: _File) -> set[str]:
         """Return the names of the groups that *file* uses, directly or not."""
@@ -313,17 +348,3 @@ def _hint(name: str, names: Iterable[str]) -> str:
     from wfsim.model.document import hint
 
     return hint(name, names)
-
-
-def _step(item: _Item) -> Step:
-    step = item.step
-    class_name = step.class_name or ""
-    return Step(
-        step.step_name or class_name.rpartition(".")[2] or class_name,
-        class_name,
-        step.retry.value() if step.retry else None,
-        step.timeout,
-        step.duration,
-        step.failure,
-        item.source,
-    )

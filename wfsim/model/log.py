@@ -65,7 +65,7 @@ class EventLog:
     def filter(
         self, *kinds: Kind, resource: str = "", run: str = "", step: str = ""
     ) -> list[Record]:
-        """Return the records of any of *kinds* (all, if none) and of what else is given."""
+        """Return the records of any of *kinds* (all, if none) and of what else is set."""
         return [
             record
             for record in self.records

@@ -157,7 +157,9 @@ def _record(row: Any, known: Known, last: Record | None) -> Record:
     if row:
         raise ValueError(f"unknown key {next(iter(row))!r}")
     resource_name, run_key, flow, step, text = texts
-    return Record(seq, time, kind, resource_name, run_key, flow, step, attempt, text, value)
+    return Record(
+        seq, time, kind, resource_name, run_key, flow, step, attempt, text, value
+    )
 
 
 def _changed(before: V, changes: Any) -> V:

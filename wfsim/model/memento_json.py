@@ -178,7 +178,9 @@ def decode(key: str, text: str, kind: str = "") -> Memento:
     version = ours.get("version")
     if version != VERSION:
         newer = "a newer wfsim" if _is_int(version) and version > VERSION else "no wfsim"
-        raise MementoError(f"written by {newer}: version {version!r}, this reads {VERSION}")
+        raise MementoError(
+            f"written by {newer}: version {version!r}, this reads {VERSION}"
+        )
     return _decode_ours(run, ours)
 
 
@@ -288,7 +290,7 @@ def _rows(ours: Mapping[str, Any], steps: int) -> Iterator[tuple[int, list[Any]]
 
 
 def _cursor(steps: tuple[StepMemento, ...]) -> int:
-    """Return the step last touched: the one begun and not completed, else the last done."""
+    """Return the step last touched: the one that is not completed, else the last."""
     begun = [i for i, step in enumerate(steps) if step.status is not StepStatus.PREPARED]
     return begun[-1] if begun else 0
 
@@ -315,7 +317,9 @@ def _status(kind: Any, document: Mapping[str, Any], key: str) -> Any:
         status = kind(_typed(document, key, str))
     except ValueError:
         known = ", ".join(status for status in kind if status != "superseded")
-        raise MementoError(f"{key} is {_shown(document[key])}, not one of {known}") from None
+        raise MementoError(
+            f"{key} is {_shown(document[key])}, not one of {known}"
+        ) from None
     if status is RunStatus.SUPERSEDED:
         raise MementoError(f"{key} is 'superseded', which no memento says there")
     return status
@@ -326,7 +330,9 @@ def _count(document: Mapping[str, Any], key: str, least: int = 0) -> int:
     if value is None:
         return least
     if not _is_int(value) or not least <= value <= _LARGEST:
-        raise MementoError(f"{key} is {_shown(value)}, not a whole number from {least} on")
+        raise MementoError(
+            f"{key} is {_shown(value)}, not a whole number from {least} on"
+        )
     return int(value)
 
 

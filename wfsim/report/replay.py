@@ -6,8 +6,8 @@
 >>> two = EventLog([Record(0, 1.0, Kind.CONTROLLER_STARTED, text="controller-0")])
 >>> diff(one, two)
 the logs part at record 0, in time:
-  a  #0 0.000 s controller.started : controller-0
-  b  #0 1.000 s controller.started : controller-0
+  a  #0 0.000 s controller.started: controller-0
+  b  #0 1.000 s controller.started: controller-0
 >>> diff(one, one) is None
 True
 """

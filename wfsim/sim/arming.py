@@ -55,7 +55,9 @@ class Plan:
         """Arm *faults* in a simulation that is under way (and was wrapped for it)."""
         self._refuse_unknown_controllers(faults)
         if not self.wrap_all:
-            raise UsageError("faults are armed before the start, or in a fork(faults=...)")
+            raise UsageError(
+                "faults are armed before the start, or in a fork(faults=...)"
+            )
         self._faults += faults
         if self._steps is not None:
             self._steps.add(_of_steps(faults))
@@ -108,7 +110,7 @@ class Plan:
 
     def _action(self, fault: Fault) -> Callable[[], None]:
         def act() -> None:
-            """Do what *fault* does at its time, and fire it if there is something to do."""
+            """Do what *fault* does at its time; it fires if there is something to do."""
             simulation = self._simulation
             match fault:
                 case CancelAt() | EditAt():

@@ -23,6 +23,17 @@ class _Throw(Interruption):
         super().__init__(process, None)
         self._value = exception
 
+    def _interrupt(self, event: Event) -> None:
+        held = self.process.env._held  # type: ignore[attr-defined]
+        if self.process not in held:
+            super()._interrupt(event)
+        elif held[self.process] is None:
+            held[self.process] = self._value
+
+
+class _Beginning(Event):
+    """Takes the place of an `Initialize` that a held process has missed."""
+
 
 class _More(simpy.Environment):
     def __init__(self, **keywords: Any) -> None:
@@ -78,11 +89,11 @@ class _More(simpy.Environment):
             exception = self._held.pop(process)
             if missed:
                 # The event is over for everybody else; this one stands in for it.
-                late = Event(self)
+                begins = isinstance(target, Initialize | _Beginning)
+                late = _Beginning(self) if begins else Event(self)
                 late.callbacks = [wake]
                 process._target = late
                 # As in SimPy, a process begins before anything is thrown at it.
-                begins = isinstance(target, Initialize)
                 if begins or exception is None:
                     late._ok, late._value = target._ok, target._value
                     self.schedule(late, URGENT if begins else NORMAL)

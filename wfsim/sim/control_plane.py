@@ -40,7 +40,9 @@ class Call(NamedTuple):
     keywords: dict[str, Any]
 
 
-def from_outside(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+def from_outside(
+    method: Callable[Concatenate[S, P], T],
+) -> Callable[Concatenate[S, P], T]:
     """Begin, and keep the call in mind for `fork`, unless it is part of another one."""
 
     @wraps(method)
@@ -48,14 +50,13 @@ def from_outside(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate
         self._begin()
         if self._unrecorded:
             return method(self, *args, **keywords)
-        made = Call(self._events, self.now, method.__name__, args, keywords)
-        self._calls.append(made)
+        self._calls.append(Call(self._events, self.now, method.__name__, args, keywords))
         try:
             with self.unrecorded():
                 return method(self, *args, **keywords)
         except (UsageError, StoreError):
             # Refused: nothing has happened that could be repeated.
-            self._calls.remove(made)
+            self._calls.pop()
             raise
 
     return cast("Callable[Concatenate[S, P], T]", call)
@@ -221,13 +222,15 @@ class ControlPlane:
         """Create one more resource; its kind must have a state machine."""
         self.scenario.check([resource])
         if self._named(str(resource.key)):
-            raise UsageError(f"there is a resource {resource.key} already; delete() it first")
+            raise UsageError(
+                f"there is a resource {resource.key} already; delete() it first"
+            )
         created: Resource = immediately(self.resources.create(resource))
         return created
 
     @from_outside
     def delete(self, resource: str | None = None) -> None:
-        """Delete the resource; finalizers hold it back until the controller drops them."""
+        """Delete the resource; finalizers hold it until the controller drops them."""
         immediately(self.resources.delete(self._key(resource)))
 
     # Looking.

@@ -24,7 +24,7 @@ def _seconds(least: str) -> _Rule:
     def good(value: Any) -> bool:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
-        return (0 <= value if least == "from" else 0 < value) and value <= MAX_SECONDS
+        return (value >= 0 if least == "from" else value > 0) and value <= MAX_SECONDS
 
     return good, f"seconds {least} 0, at most {MAX_SECONDS:g}"
 

@@ -200,7 +200,7 @@ class View:
         Like `drop`, it ends with a new list of everything, as after a new connection.
         """
         if self._frozen is None:
-            self._frozen = {key: self._inner.peek(key) for key in self._inner.keys()}
+            self._frozen = self._there()
         self._stale_until = max(self._stale_until, self._clock.now + seconds)
         self._clock.call(seconds, self._thaw)
 
@@ -222,7 +222,7 @@ class View:
 
     def _relist(self) -> None:
         """Tell every watch of every resource, and of those that went unseen."""
-        seen = {key: self._inner.peek(key) for key in self._inner.keys()}
+        seen = self._there()
         gone, self._gone = self._gone, {}
         for listener in tuple(self._listeners):
             for resource in seen.values():
@@ -230,6 +230,10 @@ class View:
             for key, resource in gone.items():
                 if key not in seen:
                     listener(resource, None)
+
+    def _there(self) -> dict[Key, Resource | None]:
+        keys = self._inner.keys()
+        return {key: self._inner.peek(key) for key in keys}
 
     def cached(self, key: Key) -> Effect[Resource]:
         """As the port of resources says, as of `freeze` while that lasts."""

@@ -32,8 +32,10 @@ def load_plan(file: str | os.PathLike[str]) -> tuple[Fault, ...]:
     document = read_document(file)
     items = document.data
     if not isinstance(items, list):
-        text = f"a plan is a list of faults, not {shown(items)}; write '- CrashAt: {{t: 40}}'"
-        raise DefinitionError(document.problem((), text))
+        text = f"a plan is a list of faults, not {shown(items)}"
+        raise DefinitionError(
+            document.problem((), f"{text}; write '- CrashAt: {{t: 40}}'")
+        )
     if len(items) > MAX_FAULTS:
         text = f"more than {MAX_FAULTS} faults; split the plan"
         raise DefinitionError(document.problem((MAX_FAULTS,), text))

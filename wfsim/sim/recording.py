@@ -31,9 +31,13 @@ class Recorder:
         except KeyError:
             name = self._names[after.resource] = str(after.resource)
         step, attempt = "", 0
-        if kind not in _OF_THE_RUN and after.cursor < len(after.steps):
-            at = after.steps[after.cursor]
-            step, attempt = at.name, at.attempts
+        if kind not in _OF_THE_RUN:
+            try:
+                at = after.steps[after.cursor]
+            except IndexError:  # an interruption when every step was complete
+                pass
+            else:
+                step, attempt = at.name, at.attempts
         text = after.error
         if after.reason:
             text = f"{after.reason}: {text}" if text else after.reason

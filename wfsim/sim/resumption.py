@@ -35,15 +35,20 @@ class Found(NamedTuple):
 
 
 def found(
-    scenario: Scenario, mementos: Iterable[Entry], seed: int, world: World | None
+    scenario: Scenario,
+    mementos: Iterable[Entry],
+    seed: int,
+    world: World | None,
+    resources: Iterable[Resource],
 ) -> tuple[tuple[Found, ...], World | None]:
     """Return all resources of *scenario* and the world, as *mementos* have them.
 
-    Times move so that second 0 is when the last thing happened that they tell of.
+    *resources* take the place of their namesakes in the scenario.  Times move so that
+    second 0 is when the last thing happened that the mementos tell of.
     """
     listed = [*getattr(mementos, "quarantined", ()), *mementos]
     entries = _newest_of_each(listed)
-    standing = _standing(scenario, entries)
+    standing = _standing(scenario, entries, list(resources))
     if world is None:
         past = _Past(scenario, seed)
         past.apply(standing)
@@ -82,12 +87,16 @@ def _number(entry: Entry) -> int:
     return int(number) if number.isascii() and number.isdigit() else 0
 
 
-def _standing(scenario: Scenario, entries: Iterable[Entry]) -> list[Found]:
+def _standing(
+    scenario: Scenario, entries: Iterable[Entry], given: list[Resource]
+) -> list[Found]:
     """Return the resources of *scenario*, each with its entries, and those it lacks."""
-    of: dict[Key, list[Entry]] = {resource.key: [] for resource in scenario.resources}
-    resources = {resource.key: resource for resource in scenario.resources}
+    scenario.check(given)
+    resources = {each.key: each for each in (*scenario.resources, *given)}
+    of: dict[Key, list[Entry]] = {key: [] for key in resources}
+    known = list(resources.values())
     for entry in entries:
-        key = _key_in(scenario, entry)
+        key = _key_among(known, entry)
         if key not in of:
             # Somebody else's: it is taken for one like the scenario's first.
             resources[key] = scenario.resources[0]._replace(
@@ -95,7 +104,7 @@ def _standing(scenario: Scenario, entries: Iterable[Entry]) -> list[Found]:
             )
             of[key] = []
         of[key].append(_moved(entry, key))
-    unlike = len(of) > len(scenario.resources)
+    unlike = len(of) > len(known)
     return [
         Found(resource, tuple(of[key]))
         for key, resource in resources.items()
@@ -104,19 +113,19 @@ def _standing(scenario: Scenario, entries: Iterable[Entry]) -> list[Found]:
     ]
 
 
-def _key_in(scenario: Scenario, entry: Entry) -> Key:
-    """Return the key that the resource of *entry* has in *scenario*.
+def _key_among(known: Sequence[Resource], entry: Entry) -> Key:
+    """Return the key of the resource of *entry*, if it is one of *known* as it is there.
 
     A dump does not know what kind the scenario calls it.
     """
     _, namespace, name = entry.resource
-    for resource in scenario.resources:
+    for resource in known:
         if resource.key == entry.resource:
             return entry.resource
-    for resource in scenario.resources:
+    for resource in known:
         if (resource.namespace, resource.name) == (namespace, name):
             return resource.key
-    return Key(scenario.resources[0].kind, namespace, name)
+    return Key(known[0].kind, namespace, name)
 
 
 def _moved(entry: Entry, key: Key) -> Entry:
@@ -151,9 +160,11 @@ class _Past:
             self.clock.step()
         if doing.is_alive:
             raise UsageError(
-                f"{self._at}: a step that had completed does not end when its effects are "
-                f"applied again; {_CURE}"
+                f"{self._at}: a step that had completed does not end when its effects "
+                f"are applied again; {_CURE}"
             )
+        if isinstance(doing.value, BaseException):
+            raise doing.value
 
     def standing(self, before: Sequence[Found]) -> list[Found]:
         """Return the resources as the steps left them."""
@@ -217,12 +228,14 @@ class _Past:
     _at = ""
 
 
-_CURE = "give the world as it stood, resume(..., world=...)"
+_CURE = "give what stood, resume(..., world=..., resources=...)"
 
 
 def _settled(scenario: Scenario, each: Found, shift: float) -> Found:
     runs = [_earlier(e, shift) if isinstance(e, Memento) else e for e in each.entries]
-    resource = _state(scenario, each.resource, [r for r in runs if isinstance(r, Memento)])
+    resource = _state(
+        scenario, each.resource, [r for r in runs if isinstance(r, Memento)]
+    )
     return Found(resource._replace(uid="", revision=0, entered=0), tuple(runs))
 
 
@@ -241,7 +254,9 @@ def _state(scenario: Scenario, resource: Resource, runs: Sequence[Memento]) -> R
     if newest.status is RunStatus.SUPERSEDED:
         # Only the action of another state, which was being entered, supersedes a run.
         others = machine.actions.values()
-        entered = [a.state for a in others if a.ignore_unfinished and a.flow != newest.flow]
+        entered = [
+            a.state for a in others if a.ignore_unfinished and a.flow != newest.flow
+        ]
         return resource.move(entered[0]) if entered else resource.move(state)
     return resource.move(state)
 

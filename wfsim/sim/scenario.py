@@ -58,7 +58,15 @@ class Scenario:
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon = horizon
         self.lag = lag
-        problems = _unknown_steps(self.flows.values(), self.steps)
+        self.assumed: Mapping[str, Duration] = EMPTY
+        problems = _not_linear(self.flows.values()) or _unknown_steps(
+            self.flows.values(), self.steps
+        )
+        problems += [
+            f"two state machines for the kind {item.kind!r}; make them one"
+            for item in machines
+            if self.machines[item.kind] is not item
+        ]
         for item in machines:
             try:
                 item.validate(self.flows)
@@ -92,11 +100,14 @@ class Scenario:
         """Return a scenario that runs the flow of *file* once, on one resource.
 
         A step without code takes the duration and failure probability of its file, or
-        *duration* (seconds, or what `Duration.parse` reads) and *failure*.
+        *duration* (seconds, or what `Duration.parse` reads) and *failure*; those of
+        which no file says how long they take are in ``assumed``.  Raises
+        `DefinitionError`.
         """
         from wfsim.model.loading import load_flow
 
-        if not 0.0 <= failure <= 1.0:
+        number = isinstance(failure, (int, float)) and not isinstance(failure, bool)
+        if not (number and 0.0 <= failure <= 1.0):
             raise DefinitionError(
                 f"failure is a probability from 0 to 1, not {failure!r}"
             )
@@ -115,7 +126,7 @@ class Scenario:
             .stable(RUNNING, INTERRUPT)
             .unstable(CREATING, run=flow.name)
         )
-        return cls(
+        made = cls(
             resources=[Resource("resource", resource)],
             machine=machine,
             flows=[replace(flow, steps=filled)],
@@ -123,6 +134,12 @@ class Scenario:
             policy=policy or Policy(),
             title=flow.name,
         )
+        made.assumed = {
+            step.name: drawn
+            for step in flow.steps
+            if step.class_name not in registry and step.duration is None
+        }
+        return made
 
     def check(self, resources: Iterable[Resource]) -> None:
         """Raise `DefinitionError` if *resources* could not live in this scenario."""
@@ -146,16 +163,18 @@ class Scenario:
                 problems.append(
                     f"{name}: no state machine for the kind {resource.kind!r}{near}"
                 )
-            for part in ("spec", "status", "annotations"):
-                if not is_json(getattr(resource, part)):
-                    problems.append(f"{name}: {part} holds what JSON cannot")
+            problems += [
+                f"{name}: {part} holds what JSON cannot"
+                for part in ("spec", "status", "annotations")
+                if not is_json(getattr(resource, part))
+            ]
         return problems
 
     def bodies(self) -> Mapping[str, StepFunction]:
         """Return the effect of every class name that a flow uses."""
         names = {step.class_name for flow in self.flows.values() for step in flow.steps}
         steps = self.steps
-        return {name: steps[name] if name in steps else timed for name in sorted(names)}
+        return {name: steps.get(name, timed) for name in sorted(names)}
 
     def meta(self) -> dict[str, Any]:
         """Return what a log says of where it comes from."""
@@ -192,10 +211,21 @@ def _flows(flows: str | Path | Iterable[Flow], steps: StepRegistry) -> dict[str,
     return found
 
 
+def _not_linear(flows: Iterable[Flow]) -> list[str]:
+    return [
+        f"{flow.source}: flow {flow.name!r} has edges, polling, several classes in a "
+        "step or an undo, which a scenario does not run yet; give a linear flow of plain "
+        "steps"
+        for flow in flows
+        if not (flow.is_linear and all(step.is_plain for step in flow.steps))
+    ]
+
+
 def _unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
     return [
         f"{step.source}: step {step.name!r} of flow {flow.name!r}: the class "
-        f"{step.class_name!r} has no code and no duration{did_you_mean(step.class_name, steps)}"
+        f"{step.class_name!r} has no code and no duration"
+        f"{did_you_mean(step.class_name, steps)}"
         for flow in flows
         for step in flow.steps
         if step.class_name not in steps and step.duration is None and step.failure is None

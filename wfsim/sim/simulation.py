@@ -19,7 +19,7 @@ from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Condition
 from wfsim.sim.control_plane import ControlPlane, from_outside, immediately
 from wfsim.sim.faults import Fault
-from wfsim.sim.resumption import Found, found
+from wfsim.sim.resumption import Found, detached, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.world import World
 
@@ -46,9 +46,11 @@ class Simulation(ControlPlane):
         plan = _checked(faults)
         if controllers < 1:
             raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
-        # What is given would be changed by the time that fork() wants it as it was.
-        self._given_world = None if world is None else world.copy()
-        if world is None and scenario.world is not None:
+        # What is given is left as it is, and so is what fork() begins with.
+        self._given_world = None if world is None else detached(world)
+        if self._given_world is not None:
+            world = self._given_world.copy()
+        elif scenario.world is not None:
             world = scenario.world()
         super().__init__(
             scenario, seed, plan, controllers, clock or VirtualClock(), world
@@ -61,7 +63,8 @@ class Simulation(ControlPlane):
         self._stopped = False
 
     def __repr__(self) -> str:
-        return f"<Simulation {self.scenario.title} at {self.now:.3f} s, {len(self.log)} records>"
+        at = f"at {self.now:.3f} s, {len(self.log)} records"
+        return f"<Simulation {self.scenario.title} {at}>"
 
     # Going on.
 
@@ -123,8 +126,8 @@ class Simulation(ControlPlane):
             raise UsageError(f"run({name}={value:g}): it is {self.now:g} s already")
         if end > self.scenario.horizon:
             raise UsageError(
-                f"run({name}={value:g}): the scenario ends at {self.scenario.horizon:g} s; "
-                "give it a later horizon"
+                f"run({name}={value:g}): the scenario ends at "
+                f"{self.scenario.horizon:g} s; give it a later horizon"
             )
         return end
 
@@ -269,7 +272,9 @@ class Simulation(ControlPlane):
             twin.inject(*more)
         return twin
 
-    def _repeat(self, call: tuple[int, float, str, tuple[Any, ...], dict[str, Any]]) -> None:
+    def _repeat(
+        self, call: tuple[int, float, str, tuple[Any, ...], dict[str, Any]]
+    ) -> None:
         """Do once more what was done to another simulation, when it was done."""
         events, time, method, args, keywords = call
         self._replay(events, time)
@@ -301,19 +306,21 @@ class Simulation(ControlPlane):
         seed: int = 0,
         faults: Iterable[Fault] = (),
         world: World | None = None,
+        resources: Iterable[Resource] = (),
     ) -> Simulation:
         """Return a simulation that goes on from *mementos*, as after a restart.
 
         *mementos* is any prefix of `mementos`, or what `load_mementos` returns; the
         last one of each run counts.  Their resource stands in the state whose action
         runs that flow, and the world where the mementos say it is: the effects of
-        completed steps are applied first, in no time.  A *world* may be given instead.
+        completed steps are applied first, in no time.  A *world* may be given instead,
+        and with it the *resources* as those steps left them.
         Second 0 is when the last thing happened that the mementos tell of; the
         scenario's other resources begin as the scenario has them.
 
         Raises `UsageError` if a completed step cannot be applied again.
         """
-        standing, there = found(scenario, mementos, seed, world)
+        standing, there = found(scenario, mementos, seed, world, resources)
         simulation = cls(scenario, seed=seed, faults=faults, world=there)
         simulation._found = standing
         return simulation

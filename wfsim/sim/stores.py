@@ -37,10 +37,10 @@ class InMemoryResources:
 
     def get(self, key: Key) -> Effect[Resource]:
         """Return the resource as it is now, or raise `NotFound`."""
-        found = self._objects.get(key)
-        if found is None:
-            raise NotFound(f"no resource {key}")
-        return found
+        try:
+            return self._objects[key]
+        except KeyError:
+            raise NotFound(f"no resource {key}") from None
         yield
 
     def cached(self, key: Key) -> Effect[Resource]:

@@ -1,0 +1,235 @@
+"""What steps do to one instance: bring it up, restart it, let it go, and wait for that.
+
+Waits are those of the reference, poll / at most; polls are computed by the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+import wfsim
+from fake_resources.pods import Engine, Phase, Pod
+from fake_resources.polardb import members
+from fake_resources.polardb.cluster import PolarWorld, volume_name
+from fake_resources.storage import Volume
+
+DB_START_FAIL = "DB_START_FAIL"
+NO_AVAILABLE_NODE = "NO_AVAILABLE_NODE"
+POD_LOST = "POD_LOST"
+POD_UNSCHEDULED = "POD_UNSCHEDULED"
+TARGET_NODE_UNAVAILABLE = "TARGET_NODE_UNAVAILABLE"
+
+CALLS = wfsim.Duration.parse({"percentiles": {"p50": 1.5, "p99": 6}})
+"""Seconds that a handful of calls take, of which the world keeps nothing."""
+
+Effect = Generator[Any, Any, Any]
+
+
+class PodFailed(Exception):
+    """A pod has failed: an ordinary failure, which the retry meets with a new pod."""
+
+
+def calls(ctx: wfsim.StepContext, purpose: str) -> Effect:
+    """Make a handful of calls."""
+    yield from ctx.sleep(CALLS.draw(ctx.draw(purpose)))
+
+
+def volume_of(ctx: wfsim.StepContext) -> Volume:
+    """Return the volume that `PrepareStorage` has prepared."""
+    volumes: dict[str, Volume] = ctx.world.storage.volumes
+    return volumes[volume_name(ctx.resource.name)]
+
+
+def bring_up(ctx: wfsim.StepContext, name: str, role: str) -> Effect:
+    """Have the instance *name* up: pod, volume, engine; skip what is there already.
+
+    Waits as the reference does, poll / at most: pod ready 0 / 900 s, volume 3 / 60 s,
+    write lock 5 / 60 s, engine installed 3 / 300 s, leader healthy 5 / 300 s.
+    """
+    world, volume = ctx.world, volume_of(ctx)
+
+    def until(
+        done: Callable[[Pod], bool], every: float, timeout: float, what: str
+    ) -> Effect:
+        return until_pod(ctx, name, done, every=every, timeout=timeout, what=what)
+
+    _ensure_pod(ctx, name, role)
+    yield from until(lambda pod: pod.ready, 0.0, 900.0, "ready")
+    if name not in volume.attached:
+        volume.attach(name)
+        yield from until(lambda _: name in volume.attached, 3.0, 60.0, "attached")
+    if role == "rw" and volume.writer != name:
+        volume.lock(name)
+        yield from until(
+            lambda _: volume.writer == name, 5.0, 60.0, "holding the write lock"
+        )
+    world.pods[name].install()
+    yield from until(lambda pod: pod.installed, 3.0, 300.0, "installed")
+    if role == "rw":
+        yield from until(lambda pod: pod.healthy, 5.0, 300.0, "healthy")
+    resource = yield from ctx.fetch()
+    noted = members.entries(resource)
+    known = {key: value for key, value in noted.get(name, {}).items() if key != "state"}
+    noted[name] = {**known, "role": role, "node": world.pods[name].node}
+    yield from ctx.update(status={"instances": noted})
+
+
+def enlist(ctx: wfsim.StepContext, member: str) -> Effect:
+    """Register *member* with the cluster manager, which has 180 s to be ready.
+
+    Converges: a member that is known is not registered again.
+    """
+    world, cluster = ctx.world, ctx.resource.name
+
+    def ready() -> bool:
+        return cluster in world.managers and world.managers[cluster].ready
+
+    def registered() -> bool:
+        return ready() and member in world.managers[cluster].members
+
+    wait = {"every": 1.0, "timeout": 180.0}
+    yield from world.until(ready, what=f"cluster manager of {cluster} ready", **wait)
+    if not registered():
+        world.managers[cluster].register(member)
+        yield from world.until(registered, what=f"{member} registered", **wait)
+
+
+def restart(ctx: wfsim.StepContext, name: str) -> Effect:
+    """Restart *name* in place: ready within 900 s, healthy 5 / 300 s.  Repeats."""
+    trouble = trouble_with(ctx.world, name)
+    if trouble is not None and not isinstance(trouble, PodFailed):
+        raise trouble
+    ctx.world.pods[name].restart()
+    yield from until_pod(
+        ctx, name, lambda pod: pod.ready, every=0.0, timeout=900.0, what="ready"
+    )
+    yield from until_well(ctx, name)
+
+
+def until_well(ctx: wfsim.StepContext, name: str, timeout: float = 300.0) -> Effect:
+    """Wait until a client could use *name*, 5 / *timeout* s."""
+    yield from until_pod(
+        ctx, name, lambda pod: pod.healthy, every=5.0, timeout=timeout, what="healthy"
+    )
+
+
+def dismiss(ctx: wfsim.StepContext, name: str) -> Effect:
+    """Unregister *name* and have its pod gone: 10 s to stop, 60 s to go.  Converges."""
+    world, cluster = ctx.world, ctx.resource.name
+    if cluster in world.managers:
+        world.managers[cluster].unregister(name)
+    if name in world.pods:
+        world.pods[name].delete()
+    yield from world.until(
+        lambda: name not in world.pods, timeout=70.0, what=f"{name} gone"
+    )
+
+
+def class_wanted(ctx: wfsim.StepContext) -> Mapping[str, Any]:
+    """Return the class that this run works towards, as an earlier step may say."""
+    wanted: Mapping[str, Any] = ctx.inputs.get("classInfo", {})
+    return wanted or ctx.resource.spec.get("classInfo", {})
+
+
+def version_wanted(ctx: wfsim.StepContext) -> Mapping[str, Any]:
+    """Return the version that this run works towards, as an earlier step may say."""
+    wanted: Mapping[str, Any] = ctx.inputs.get("versionCfg", {})
+    return wanted or ctx.resource.spec.get("versionCfg", {})
+
+
+def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
+    """Ask for the pod, unless one lives or is on its way.
+
+    A node is looked for first, so that an operator hears of it before any pod waits.
+    """
+    world = ctx.world
+    pod: Pod | None = world.pods.get(name)
+    dead = pod is not None and (
+        pod.phase in (Phase.FAILED, Phase.TERMINATING)
+        or pod.unschedulable
+        or not pod.reachable
+    )
+    if pod is not None and not dead:
+        ctx.log(f"{name} is there already: {pod.phase}, engine {pod.engine}")
+        return
+    noted = members.entries(ctx.resource).get(name, {}).get("target", "")
+    target = ctx.resource.spec.get("targetNodes", {}).get(name, noted)
+    usable = [node.name for node in world.nodes.values() if node.schedulable]
+    if target and target not in usable:
+        raise wfsim.Interrupted(TARGET_NODE_UNAVAILABLE, f"{name}: {target} is not ready")
+    if not usable:
+        raise wfsim.Interrupted(NO_AVAILABLE_NODE, f"{name}: no node is ready")
+    world.create_pod(
+        name,
+        ctx.resource.name,
+        "rw" if role == "rw" else "ro",
+        target,
+        flavour=class_wanted(ctx).get("className", ""),
+        image=version_wanted(ctx).get("versionName", ""),
+        params=dict(ctx.resource.spec.get("engineParams", {})),
+    )
+
+
+def until_pod(
+    ctx: wfsim.StepContext,
+    name: str,
+    done: Callable[[Pod], bool],
+    *,
+    every: float,
+    timeout: float,
+    what: str,
+) -> Effect:
+    """Wait until *done* holds for the pod, or raise what stands in its way."""
+    world = ctx.world
+
+    def settled() -> bool:
+        return trouble_with(world, name) is not None or done(world.pods[name])
+
+    yield from world.until(settled, every=every, timeout=timeout, what=f"{name} {what}")
+    trouble = trouble_with(world, name)
+    if trouble is not None:
+        raise trouble
+
+
+def trouble_with(world: PolarWorld, name: str) -> Exception | None:
+    """Return what keeps the pod from ever being ready, as a step would raise it.
+
+    A pod that fails, of itself (``pod_failure``) or by hand, is an ordinary failure: the
+    retry replaces it.  What a new pod would not mend is an interrupt for an operator.
+    """
+    pod = world.pods.get(name)
+    if pod is None or pod.phase is Phase.TERMINATING:
+        return wfsim.Interrupted(POD_LOST, f"{name} is gone")
+    if not pod.reachable:
+        return wfsim.Interrupted(POD_LOST, f"{name} is on {pod.node}, which is not ready")
+    if pod.unschedulable:
+        return wfsim.Interrupted(POD_UNSCHEDULED, f"{name}: no node has room")
+    if pod.engine is Engine.FAILED:
+        return wfsim.Interrupted(DB_START_FAIL, f"{name}: the engine does not start")
+    if pod.phase is Phase.FAILED:
+        return PodFailed(f"{name} failed (generation {pod.generation})")
+    return None
+
+
+__all__ = [
+    "CALLS",
+    "DB_START_FAIL",
+    "NO_AVAILABLE_NODE",
+    "POD_LOST",
+    "POD_UNSCHEDULED",
+    "TARGET_NODE_UNAVAILABLE",
+    "Effect",
+    "PodFailed",
+    "bring_up",
+    "calls",
+    "class_wanted",
+    "dismiss",
+    "enlist",
+    "restart",
+    "trouble_with",
+    "until_pod",
+    "until_well",
+    "version_wanted",
+    "volume_of",
+]
