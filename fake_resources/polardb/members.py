@@ -71,8 +71,7 @@ def observe(sim: wfsim.Simulation) -> None:
     The reference does so every 60 s; here it is done when somebody says so:
     ``sim.act(polardb.observe)``.
     """
-    names = [str(key) for key in sim.resources.keys()]  # noqa: SIM118: a store
-    for name in names:
+    for name in map(str, sim.resources.keys()):
         resource = sim.resource(name)
         status = seen(sim.world, resource) if resource.status.get("instances") else {}
         if status:

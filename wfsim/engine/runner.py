@@ -107,10 +107,13 @@ class FlowRunner:
                 inputs = Frozen({**inputs, **step.output}) if step.output else inputs
                 continue
             retry = spec.retry or flow.retry or self._policy.retry
-            resource = yield from self._look(turn.key)
+            try:
+                resource = yield from self._resources.get(turn.key)
+            except NotFound:
+                return (yield from self.interrupt(run, index, turn, *_GONE))
             stop = self._reason_to_stop(run, step, spec, retry, resource)
-            if stop is not None or resource is None:
-                return (yield from self.interrupt(run, index, turn, *(stop or _GONE)))
+            if stop is not None:
+                return (yield from self.interrupt(run, index, turn, *stop))
             if step.status is not StepStatus.WAITING:
                 run = run.start_step(index, self._clock.now)
                 yield from self.commit(run, turn)
@@ -137,7 +140,8 @@ class FlowRunner:
             inputs = Frozen({**inputs, **output}) if output else inputs
         run = run.complete(self._clock.now)
         yield from self.commit(run, turn)
-        self.tell("on_run_completed", run)
+        if self._hooks:
+            self.tell("on_run_completed", run)
         return run
 
     def commit(self, run: Memento, turn: Turn) -> Effect[None]:
@@ -193,9 +197,9 @@ class FlowRunner:
         step: StepMemento,
         spec: Step,
         retry: Retry,
-        resource: Resource | None,
+        resource: Resource,
     ) -> tuple[str, str] | None:
-        if resource is None or resource.uid != run.owner:
+        if resource.uid != run.owner:
             return _GONE
         if resource.cancelled:
             return _CANCELLED

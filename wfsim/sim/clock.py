@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
+from types import MethodType
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +38,15 @@ class _Beginning(Event):
 
 
 class _More(simpy.Environment):
+    # SimPy's own are Python calls; a step asks for the time five times and for a timeout
+    # once, and the calls of a step are counted (tests/bench/test_calls.py).
+    now = property(attrgetter("_now"))
+
     def __init__(self, **keywords: Any) -> None:
         # A float from the start: records of time 0 and of time 0.0 would differ.
         super().__init__(initial_time=0.0, **keywords)
+        self.timeout = MethodType(Timeout, self)
+        self.process = MethodType(simpy.Process, self)
         self._held: dict[simpy.Process, BaseException | None] = {}
 
     def throw(self, process: simpy.Process, exception: BaseException) -> None:

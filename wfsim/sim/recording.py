@@ -19,8 +19,8 @@ class Recorder:
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self.log = log
         self._clock = clock
-        self._records = log.records
         self._append = log.records.append
+        self._seq = len(log.records)
         self._names: dict[Key, str] = {}
 
     def memento(self, before: Memento | None, after: Memento) -> None:
@@ -41,7 +41,8 @@ class Recorder:
         text = after.error
         if after.reason:
             text = f"{after.reason}: {text}" if text else after.reason
-        seq, now = len(self._records), self._clock.now
+        seq, now = self._seq, self._clock.now
+        self._seq += 1
         row = (seq, now, kind, name, after.key, after.flow, step, attempt, text, after)
         self._append(_new(Record, row))
 
@@ -84,20 +85,10 @@ class Recorder:
         value: Any = None,
     ) -> None:
         """Append what no store shows."""
-        time = self._clock.now
-        self._records.append(
-            Record(
-                len(self._records),
-                time,
-                kind,
-                resource,
-                run,
-                flow,
-                step,
-                attempt,
-                text,
-                value,
-            )
+        seq, now = self._seq, self._clock.now
+        self._seq += 1
+        self._append(
+            Record(seq, now, kind, resource, run, flow, step, attempt, text, value)
         )
 
 

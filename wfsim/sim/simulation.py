@@ -97,8 +97,11 @@ class Simulation(ControlPlane):
         end = self._end(until, for_)
         limit = self.scenario.horizon if end is None else end
         with self._whole_events():
-            while self._advance(limit):
-                pass
+            clock = self.clock
+            # `_advance`, written out: a call less for every event.
+            while not self._stopped and clock.peek() <= limit:
+                clock.step()
+                self._events += 1
             if end is not None and not self._stopped:
                 self._wait_until(end)
         self._shown = len(self.log)

@@ -14,7 +14,7 @@ from wfsim.model.frozen import Frozen, freeze
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.resource import Key, Resource
 
-Tokens = defaultdict[Key, int]
+Tokens = dict[Key, int]
 
 
 class InMemoryResources:

@@ -123,7 +123,7 @@ def convert_temp_ro_to_ro(ctx: wfsim.StepContext) -> Effect:
     name = _stand_in(resource)
     noted = members.entries(resource)
     if name in members.temporary(resource):
-        noted[name]["role"] = "ro"
+        noted[name] = _settled(noted[name])
         followers = [*members.followers(resource), name]
         yield from ctx.update(status={"instances": noted, "followers": followers})
     if name:
@@ -187,11 +187,17 @@ def _swapped(ctx: wfsim.StepContext, old: str, new: str) -> Effect:
     resource = yield from ctx.fetch()
     noted, kept = members.entries(resource), members.followers(resource)
     noted.pop(old, None)
-    noted[new] = {**noted.get(new, {}), "role": "ro"}
+    noted[new] = _settled(noted.get(new, {}))
     followers = [new if name == old else name for name in kept]
     if new not in followers:
         followers.append(new)
     yield from ctx.update(status={"instances": noted, "followers": followers})
+
+
+def _settled(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return *entry* of a temporary follower as that of one that is there to stay."""
+    kept = {key: value for key, value in entry.items() if key != "target"}
+    return {**kept, "role": "ro"}
 
 
 @wfsim.step("StopOldRo")

@@ -1,0 +1,100 @@
+"""What goes wrong with the operator, at the record where it does; and what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+import wfsim
+from fake_resources.polardb import hazards
+
+
+def simulation(hazard: hazards.Hazard) -> wfsim.Simulation:
+    return wfsim.Simulation(hazard.scenario, seed=1, faults=hazard.faults)
+
+
+def at_fault(hazard: hazards.Hazard) -> tuple[wfsim.Simulation, wfsim.Record]:
+    """The simulation at the record that shows the hazard."""
+    sim = simulation(hazard)
+    shown = next(record for record in iter(sim.step, None) if hazard.wrong(record))
+    return sim, shown
+
+
+def flows(sim: wfsim.Simulation) -> list[str]:
+    made = sim.log.filter(wfsim.Kind.RUN_COMPLETED)
+    return [record.run.replace("SharedStorageCluster", "") for record in made]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("make", hazards.HAZARDS)
+def test_every_hazard_shows_whatever_the_seed(make, seed):
+    hazard = make()
+    log = wfsim.simulate(hazard.scenario, hazard.faults, seed)
+    assert any(map(hazard.wrong, log))
+
+
+def test_a_request_that_comes_while_a_flow_runs_is_dropped_by_its_last_steps():
+    sim, shown = at_fault(hazards.lost_request())
+    assert shown.text == "annotations"
+    assert shown.value.state == "FlushParams"
+    assert sim.log.filter(wfsim.Kind.STEP_STARTED)[-1].step == "CleanAllTempMeta"
+    sim.run()
+    assert flows(sim) == ["1-Create", "2-FlushParams"]
+
+
+def test_our_step_leaves_that_request_and_it_is_served_next():
+    sim = simulation(hazards.lost_request(sound=True))
+    sim.run()
+    assert flows(sim) == ["1-Create", "2-FlushParams", "3-RestartCluster"]
+    assert not any(map(hazards.lost_request().wrong, sim.log))
+
+
+def test_a_leader_that_is_lost_while_the_flow_is_interrupted_is_not_replaced():
+    sim, shown = at_fault(hazards.ha_left_off())
+    assert (shown.value.state, shown.value.event) == ("Interrupt", "POD_LOST")
+    manager = sim.world.managers["mpd-0"]
+    assert not manager.ha
+    sim.act(lambda each: each.world.pods["mpd-0-rw"].fail())
+    sim.run(for_=600)
+    assert manager.leader == "mpd-0-rw"
+    sim.recover()
+    sim.run()
+    assert (manager.ha, manager.leader) == (True, "mpd-0-ro-1")
+
+
+def test_what_a_user_wants_is_overwritten_by_what_a_step_read_before():
+    sim, shown = at_fault(hazards.stale_write_back())
+    assert shown.text == "spec, status"
+    assert sim.log[shown.seq - 1 :].filter(wfsim.Kind.STEP_COMPLETED) is not None
+    sim.run()
+    assert flows(sim) == ["1-Create"]
+    assert len(sim.resource().status["followers"]) == 2
+
+
+def test_our_step_leaves_what_the_user_wants_and_the_follower_is_added():
+    sim = simulation(hazards.stale_write_back(sound=True))
+    sim.run()
+    assert flows(sim) == ["1-Create", "2-AddRo"]
+    assert len(sim.resource().status["followers"]) == 3
+
+
+def test_a_temporary_follower_that_failed_is_rebuilt_without_end_or_effect():
+    sim, shown = at_fault(hazards.endless_rebuild_ro())
+    assert shown.flow == "SharedStorageClusterRebuildRo"
+    counts = sim.world.counts.copy()
+    sim.run()
+    assert sim.world.counts == counts
+    assert len(flows(sim)) > 20
+    assert {name.partition("-")[2] for name in flows(sim)[1:]} == {"RebuildRo"}
+    assert "mpd-0-ins-4" in sim.resource().status["instances"]
+
+
+def test_a_leader_whom_nobody_knows_is_waited_for_eleven_times():
+    sim, shown = at_fault(hazards.unknown_leader())
+    sim.run()
+    assert shown.text == "MANY_RETRY: step SwitchRw fail: TimeoutError: 'mpd-9-rw' " + (
+        "leading: not within 30 s"
+    )
+    starts = sim.log.filter(wfsim.Kind.STEP_STARTED, step="SwitchRw")
+    assert [record.attempt for record in starts] == [*range(1, 12)]
+    assert shown.time - starts[0].time == pytest.approx(11 * 30 + 10)
+    assert ("switch leader", "mpd-0") not in sim.world.counts
