@@ -17,13 +17,13 @@ Names are loaded when they are first used, so that importing this costs next to 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 _HOMES = {
     "wfsim.errors": (
-        "AlreadyExists", "Cancelled", "DefinitionError", "Fenced", "Interrupted", "Killed",
-        "MementoError", "NotFound", "StepFailed", "StepSignal", "StoreError", "TimedOut",
-        "Unavailable", "UsageError", "Waiting", "WfsimError",
+        "AlreadyExists", "Cancelled", "DefinitionError", "Fenced", "Interrupted",
+        "Killed", "MementoError", "NotFound", "StepFailed", "StepSignal", "StoreError",
+        "TimedOut", "Unavailable", "UsageError", "Waiting", "WfsimError",
     ),
     "wfsim.model.resource": ("Key", "Resource"),
     "wfsim.model.machine": ("Event", "StateMachine"),
@@ -32,7 +32,9 @@ _HOMES = {
     "wfsim.model.flow": ("Flow", "Step"),
     "wfsim.model.configmap": ("load_mementos",),
     "wfsim.model.loading": ("flow_schema", "load_flow", "load_flows"),
-    "wfsim.model.memento": ("Memento", "Quarantined", "RunStatus", "StepMemento", "StepStatus"),
+    "wfsim.model.memento": (
+        "Memento", "Quarantined", "RunStatus", "StepMemento", "StepStatus",
+    ),
     "wfsim.model.record": ("Kind", "Record"),
     "wfsim.model.log": ("EventLog", "Snapshot"),
     "wfsim.engine.hooks": ("Hooks",),
@@ -69,4 +71,4 @@ def __dir__() -> list[str]:
     return __all__
 
 
-__all__ = sorted([*_WHERE, *_MODULES])  # noqa: PLE0605
+__all__ = sorted([*_WHERE, *_MODULES])

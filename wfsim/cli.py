@@ -60,7 +60,7 @@ def run(
     ] = None,
     duration: Annotated[
         str | None,
-        typer.Option(help="What a step without code takes: 30, or '{uniform: [20, 40]}'."),
+        typer.Option(help="What a step without code takes: 30, '{uniform: [20, 40]}'."),
     ] = None,
     failure: Annotated[
         float | None, typer.Option(help="The probability that such a step fails.")
@@ -118,7 +118,8 @@ def check(
         flow = load_flow(folder)
         flows = {flow.name: flow}
     for flow in flows.values():
-        typer.echo(f"{flow.source.path}: {flow.name}, {len(flow.steps)} steps, {flow.digest}")
+        steps = f"{len(flow.steps)} steps, {flow.digest}"
+        typer.echo(f"{flow.source.path}: {flow.name}, {steps}")
 
 
 def _scenario(
@@ -126,7 +127,7 @@ def _scenario(
 ) -> Scenario:
     if target.endswith((".yaml", ".yml")) or Path(target).is_file():
         if replicas is not None:
-            raise DefinitionError(f"--replicas: {target} is a flow file; it has no replicas")
+            raise DefinitionError(f"--replicas: the flow file {target} has no replicas")
         return Scenario.of_flow(
             target, duration=_duration(duration), failure=failure or 0.0, policy=Policy()
         )
@@ -190,13 +191,15 @@ def _check_steps(scenario: Scenario, plan: list[Fault]) -> None:
     for fault in plan:
         step = getattr(fault, "step", None)
         if step is not None and step not in known:
-            raise DefinitionError(f"{fault!r}: no step {step!r}{did_you_mean(step, known)}")
+            near = did_you_mean(step, known)
+            raise DefinitionError(f"{fault!r}: no step {step!r}{near}")
 
 
 def _told(scenario: Scenario) -> list[str]:
     """Say what steps without code take, since nobody wrote that down as code."""
     return [
-        f"Step {step.name} has no code: it takes {step.duration} and fails with "
+        f"Step {step.name} has no code: it takes {step.duration}"
+        f"{' (assumed)' if step.name in scenario.assumed else ''} and fails with "
         f"probability {step.failure or 0:g}."
         for flow in scenario.flows.values()
         for step in flow.steps
@@ -205,11 +208,12 @@ def _told(scenario: Scenario) -> list[str]:
 
 
 def main() -> None:
-    """Run the command; what is wrong with its input is told in a line, not a traceback."""
+    """Run the command; wrong input is told in a line, not in a traceback."""
     try:
         app()
     except WfsimError as error:
-        sys.stderr.write("".join(f"wfsim: {line}\n" for line in str(error).splitlines()))
+        lines = str(error).splitlines()
+        sys.stderr.write("".join(f"wfsim: {line}\n" for line in lines))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("wfsim: stopped\n")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import wfsim
 from fake_resources.polardb import members, requests
+from fake_resources.polardb.requests import PREVIOUS
 
 
 def check_install(resource: wfsim.Resource) -> bool:
@@ -15,9 +16,15 @@ def check_install(resource: wfsim.Resource) -> bool:
 
 
 def check_rebuild(resource: wfsim.Resource) -> bool:
-    """Whether it is to be built again: by request, or because all of it has failed."""
+    """Whether it is to be built again: by request, or because all of it has failed.
+
+    A rebuild that was interrupted waits for an operator, who recovers it.  The reference
+    begins another one at once, and so for ever, since the request still stands.
+    """
     if resource.state == "Rebuild":
         return True
+    if resource.state == "Interrupt" and resource.annotations.get(PREVIOUS) == "Rebuild":
+        return False
     noted = members.entries(resource)
     if not noted or not members.leader(resource):
         return False

@@ -28,12 +28,8 @@ REQUESTS = {
 NOTES = (TEMP_IDS, RESTART_AFTER_FLUSH)
 """The annotations in which a flow keeps what only it needs."""
 
-INTERRUPT_NOTES = (
-    "interrupt.recover",
-    "interrupt.reason",
-    "interrupt.message",
-    "interrupt.previous.status",
-)
+PREVIOUS = "interrupt.previous.status"
+INTERRUPT_NOTES = ("interrupt.recover", "interrupt.reason", "interrupt.message", PREVIOUS)
 
 
 def is_on(resource: wfsim.Resource, annotation: str) -> bool:
@@ -60,6 +56,7 @@ def temp_ids(resource: wfsim.Resource) -> dict[str, str]:
 __all__ = [
     "INTERRUPT_NOTES",
     "NOTES",
+    "PREVIOUS",
     "REQUESTS",
     "RESTART_AFTER_FLUSH",
     "TEMP_IDS",

@@ -50,7 +50,8 @@ def by_hand(instances, seed):
     for index, arrival in enumerate(arrivals(instances, seed)):
         environment.process(instance(f"r{index}", arrival))
     environment.run()
-    return pd.DataFrame(rows, columns=["run", "step", "attempt", "start", "end", "failed"])
+    columns = ["run", "step", "attempt", "start", "end", "failed"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def step(name):
@@ -70,9 +71,8 @@ def scenario():
         tuple(map(wfsim.Step, STEPS)),
         retry=wfsim.Retry(limit=RETRIES, delay=DELAY),
     )
-    machine = (
-        wfsim.StateMachine("w").stable("Running", "Interrupt").unstable("Creating", run="W")
-    )
+    machine = wfsim.StateMachine("w").stable("Running", "Interrupt")
+    machine.unstable("Creating", run="W")
     return wfsim.Scenario(
         [wfsim.Resource("w", "first")],
         machine,

@@ -1,6 +1,6 @@
 """A resource is cancelled: who notices when, and what is left of the step."""
 
-# ruff: noqa: N802 -- a step is called as in its flow file
+
 from __future__ import annotations
 
 import contextlib

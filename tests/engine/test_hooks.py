@@ -1,6 +1,6 @@
 """The six hooks: when each is called, and that none of them can do harm."""
 
-# ruff: noqa: N802 -- a step is called as in its flow file
+
 from __future__ import annotations
 
 import pytest

@@ -1,6 +1,6 @@
 """One pass over one resource: which row applies, and what it leads to."""
 
-# ruff: noqa: N802 -- a step is called as in its flow file
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """Interrupts, recovery, and every place at which a controller can die (spec 5.5)."""
 
-# ruff: noqa: N802 -- a step is called as in its flow file
+
 from __future__ import annotations
 
 import itertools

@@ -1,6 +1,6 @@
 """One run through its steps: what is tried, how often, when, and what is written down."""
 
-# ruff: noqa: N802 -- a step is called as in its flow file
+
 from __future__ import annotations
 
 import math

@@ -1,6 +1,6 @@
 """What a step is told, and every shape in which its body may come."""
 
-# ruff: noqa: N802 -- a step is called as in its flow file
+
 from __future__ import annotations
 
 import functools

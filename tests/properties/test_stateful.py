@@ -50,13 +50,13 @@ class Bad:
 
 def scenario(bad):
     @wfsim.step
-    def Disk(context):  # noqa: N802
+    def Disk(context):
         yield from context.sleep(2)
         bad.raise_if_due("Disk")
         return {"disk": f"disk-of-{context.resource.name}"}
 
     @wfsim.step
-    async def Pod(context):  # noqa: N802
+    async def Pod(context):
         await context.sleep(1)
         await context.update(status={"pod": context.inputs["disk"]})
         await context.sleep(2)
@@ -64,12 +64,12 @@ def scenario(bad):
         return {"pod": f"pod-on-{context.inputs['disk']}"}
 
     @wfsim.step
-    def Check(context):  # noqa: N802
+    def Check(context):
         yield from context.sleep(0.5)
         bad.raise_if_due("Check")
 
     @wfsim.step
-    def Resize(context):  # noqa: N802
+    def Resize(context):
         size = context.inputs["size"]
         yield from context.sleep(size)
         bad.raise_if_due("Resize")

@@ -22,7 +22,7 @@ def scenario(names: tuple[str, ...] = ("orders",), **more: object) -> wfsim.Scen
     machine.transition("Running", "BackingUp", when=wants_backup, run="NightlyBackup")
 
     @wfsim.step
-    def Verify(ctx):  # noqa: N802
+    def Verify(ctx):
         yield from ctx.sleep(5.0)
         yield from ctx.update(annotations={"backup": None})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import simpy.rt
 
+import wfsim
 import wfsim.sim.clock
 from wfsim.errors import Cancelled, Interrupted, Killed, TimedOut, UsageError
 from wfsim.sim.clock import VirtualClock, WallClock
@@ -330,3 +331,23 @@ def test_a_wall_clock_makes_up_for_lost_time_unless_it_is_synchronised(wall):
         clock.run()
         ends.append((clock.now, wall.now - began))
     assert ends == [(7, 7), (7, 10)]
+
+
+def test_a_simulation_on_a_wall_clock_does_not_hurry_after_a_break(wall):
+    simulation = wfsim.Simulation(one_step_of(10.0), clock=WallClock(factor=0.5))
+    simulation.run(4)
+    wall.now += 60
+    simulation.run()
+    assert (simulation.now, wall.now) == (10, 1000 + 2 + 60 + 3)
+
+
+def one_step_of(seconds):
+    flow = wfsim.Flow("Create", (wfsim.Step("Wait"),))
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine.unstable("Creating", run="Create")
+
+    @wfsim.step("Wait")
+    def wait(context):
+        yield from context.sleep(seconds)
+
+    return wfsim.Scenario([wfsim.Resource("db", "a")], machine, [flow], [wait])

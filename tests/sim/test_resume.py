@@ -250,7 +250,7 @@ def test_what_a_dump_has_quarantined_is_found_and_reported(tmp_path):
     assert sim.resource().state == "Running"
 
 
-def test_mementos_of_a_resource_that_the_scenario_lacks_stand_for_one_like_its_first(whole):
+def test_mementos_of_a_stranger_stand_for_a_resource_like_the_first(whole):
     mementos = [
         run._replace(resource=wfsim.Key("MPDCluster", "prod", "pc-7"))
         for run in whole.mementos()[:7]

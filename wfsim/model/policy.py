@@ -79,7 +79,8 @@ class Policy:
             _demand(fine, "Policy", name, value, "give seconds above 0")
         tick, lease = self.cancel_tick, self.lease
         _demand(0 <= tick < inf, "Policy", "cancel_tick", tick, "give 0 or more")
-        _demand(self.renew < lease, "Policy", "renew", self.renew, f"less than {lease:g}")
+        cure = f"give less than lease, {lease:g}"
+        _demand(self.renew < lease, "Policy", "renew", self.renew, cure)
         for name in ("workers", "retention"):
             value = getattr(self, name)
             fine = value is None or value >= 1

@@ -85,7 +85,7 @@ class Resource(NamedTuple):
         status: Mapping[str, Any] = EMPTY,
         annotations: Mapping[str, str | None] = EMPTY,
     ) -> Resource:
-        """Return it with keys of *spec*, *status*, *annotations* set; None removes one."""
+        """Return it with these keys of its parts set; a value of None removes one."""
         return self._replace(
             spec=_merge(self.spec, spec),
             status=_merge(self.status, status),

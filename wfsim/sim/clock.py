@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from types import MethodType
 from time import monotonic
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import simpy
@@ -45,8 +45,8 @@ class _More(simpy.Environment):
     def __init__(self, **keywords: Any) -> None:
         # A float from the start: records of time 0 and of time 0.0 would differ.
         super().__init__(initial_time=0.0, **keywords)
-        self.timeout = MethodType(Timeout, self)
-        self.process = MethodType(simpy.Process, self)
+        self.timeout = MethodType(Timeout, self)  # type: ignore[method-assign]
+        self.process = MethodType(simpy.Process, self)  # type: ignore[method-assign]
         self._held: dict[simpy.Process, BaseException | None] = {}
 
     def throw(self, process: simpy.Process, exception: BaseException) -> None:

@@ -150,6 +150,7 @@ class Simulation(ControlPlane):
         """Let Ctrl-C wait until the event under way is over; a second one does not."""
         if self._running:
             raise UsageError("the simulation runs already; a step must not run() it")
+        self.clock.sync()
         thresholds = gc.get_threshold()
         # Measured: with the default thresholds the collector takes a tenth of a run.
         gc.set_threshold(50_000, 20, 20)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -352,9 +352,3 @@ class InMemoryLeases:
     def _free(self, key: Key) -> None:
         for freed in self._waiting.pop(key, {}).values():
             freed()
-
-
-def all_done(effects: Iterable[Any]) -> None:
-    """Run an effect that takes no time from outside the clock."""
-    for event in effects:
-        raise AssertionError(f"an in-memory store waited for {event!r}")

@@ -75,13 +75,14 @@ def set_rebuild_tag(ctx: wfsim.StepContext) -> Effect:
 def clean_old_temp_meta(ctx: wfsim.StepContext) -> Effect:
     """Give up the operation that was interrupted, if one was.  A noop once that is so."""
     resource = yield from ctx.fetch()
-    stopped = resource.annotations.get("interrupt.previous.status", "")
+    stopped = resource.annotations.get(requests.PREVIOUS, "")
     parts = {"ModifyClass": "classInfo", "UpgradeMinorVersion": "versionCfg"}
-    given_up = {requests.REQUESTS.get(stopped)} - {None, "forceRebuild"}
-    dropped = {*requests.NOTES, *requests.INTERRUPT_NOTES, *given_up}
+    dropped = {*requests.NOTES, *requests.INTERRUPT_NOTES}
+    if stopped in requests.REQUESTS:
+        dropped |= {requests.REQUESTS[stopped]} - {requests.REQUESTS["Rebuild"]}
     yield from ctx.update(
         spec={f"{parts[stopped]}ModifyTo": None} if stopped in parts else {},
-        annotations={str(name): None for name in sorted(map(str, dropped))},
+        annotations=dict.fromkeys(sorted(dropped)),
     )
 
 
