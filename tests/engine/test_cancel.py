@@ -1,6 +1,5 @@
 """A resource is cancelled: who notices when, and what is left of the step."""
 
-
 from __future__ import annotations
 
 import contextlib

@@ -1,6 +1,5 @@
 """The six hooks: when each is called, and that none of them can do harm."""
 
-
 from __future__ import annotations
 
 import pytest

@@ -1,6 +1,5 @@
 """One pass over one resource: which row applies, and what it leads to."""
 
-
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,6 +1,5 @@
 """Interrupts, recovery, and every place at which a controller can die (spec 5.5)."""
 
-
 from __future__ import annotations
 
 import itertools

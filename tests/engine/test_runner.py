@@ -1,6 +1,5 @@
 """One run through its steps: what is tried, how often, when, and what is written down."""
 
-
 from __future__ import annotations
 
 import math

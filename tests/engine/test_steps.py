@@ -1,6 +1,5 @@
 """What a step is told, and every shape in which its body may come."""
 
-
 from __future__ import annotations
 
 import functools

@@ -1,4 +1,4 @@
-"""Every operation of a cluster: what asks for it, and what is to be so when it is done."""
+"""Every operation of a cluster: what asks for it, and what is so when it is done."""
 
 from __future__ import annotations
 
@@ -20,29 +20,39 @@ class Asked(NamedTuple):
     promise: Callable[[wfsim.Simulation], object]
 
 
-def created(*faults: wfsim.Fault, nodes: int = 4) -> wfsim.Simulation:
-    """A cluster of three that is running, with a node to spare."""
-    return wfsim.Simulation(_running(nodes), seed=1, faults=faults)
+def created(*faults: wfsim.Fault, nodes: int = 4, **latencies: float) -> wfsim.Simulation:
+    """A cluster of three that is running, with a node to spare.
+
+    In the name of an operation that takes long, spaces are underscores.
+    """
+    scenario = _running(nodes, tuple(latencies.items()))
+    return wfsim.Simulation(scenario, seed=1, faults=faults)
 
 
 @cache
-def _running(nodes: int) -> wfsim.Scenario:
+def _running(nodes: int, slow: tuple[tuple[str, float], ...]) -> wfsim.Scenario:
     """A scenario that begins where the creation of the cluster has ended."""
-    base = polardb.scenario(replicas=2, nodes=nodes)
+    latencies = {name.replace("_", " "): seconds for name, seconds in slow}
+    base = polardb.scenario(replicas=2, nodes=nodes, latencies=latencies)
     sim = wfsim.Simulation(base, seed=1)
     sim.run()
+    return going_on(sim)
+
+
+def going_on(sim: wfsim.Simulation) -> wfsim.Scenario:
+    """A scenario that begins with the resource and the world as they are in *sim*."""
     return wfsim.Scenario(
         resources=[sim.resource()._replace(uid="", revision=0, entered=0)],
-        machine=base.machines.values(),
-        flows=base.flows.values(),
+        machine=sim.scenario.machines.values(),
+        flows=sim.scenario.flows.values(),
         steps=polardb.STEPS,
         world=sim.world.copy().copy,
     )
 
 
-def asked(state: str, *faults: wfsim.Fault) -> wfsim.Simulation:
+def asked(state: str, *faults: wfsim.Fault, **latencies: float) -> wfsim.Simulation:
     """A cluster that stands in *state*, of which nothing has been done."""
-    sim = created(*faults)
+    sim = created(*faults, **latencies)
     sim.run(until=0.0)
     OPERATIONS[state].ask(sim)
     sim.run(until=wfsim.state_entered(state))

@@ -301,12 +301,3 @@ def test_latencies_are_given_as_numbers_or_distributions():
     sim = finished(replicas=0, latencies=quick)
     rw = sim.log.filter(step="CreateRwPod")
     assert rw[-1].time - rw[0].time == pytest.approx(10.0)
-
-
-def test_the_machine_says_what_leads_where():
-    assert [tuple(edge) for edge in polardb.machine().edges()] == [
-        ("Init", "Creating", "check", "check_install"),
-        ("Creating", "Running", "done", FLOW),
-        ("Creating", "Interrupt", "interrupt", ""),
-        ("Interrupt", "Creating", "recover", ""),
-    ]

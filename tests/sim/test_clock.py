@@ -351,3 +351,51 @@ def one_step_of(seconds):
         yield from context.sleep(seconds)
 
     return wfsim.Scenario([wfsim.Resource("db", "a")], machine, [flow], [wait])
+
+
+def run_dry(clock):
+    while clock.peek() < float("inf"):
+        clock.step()
+    return clock.now
+
+
+def test_a_timer_that_was_called_off_neither_rings_nor_lets_time_run_on_to_it(clock):
+    rung = []
+    clock.call(900.0, lambda: rung.append("late"))()
+    call_off = clock.call(5.0, lambda: rung.append("soon"))
+    assert run_dry(clock) == 5.0
+    call_off()
+    assert rung == ["soon"]
+
+
+def test_time_does_not_run_on_to_what_a_dead_process_waited_for(clock):
+    walker = Walker(clock, 900.0)
+    clock.call(3.0, throw_at(walker))
+    assert run_dry(clock) == 3.0
+    assert walker.log == [(3.0, "Killed")]
+
+
+def test_what_others_wait_for_too_still_happens(clock):
+    shared = clock.timeout(20.0, "both")
+    dead, alive = Walker(clock, shared), Walker(clock, shared)
+    clock.call(3.0, throw_at(dead))
+    assert run_dry(clock) == 20.0
+    assert alive.log == [(20.0, "both")]
+
+
+def test_an_interrupted_run_is_over_when_it_is_interrupted_not_at_its_timeouts():
+    def Wait(ctx):
+        yield from ctx.sleep(900.0)
+
+    scenario = wfsim.Scenario(
+        [wfsim.Resource("db", "orders")],
+        wfsim.StateMachine("db")
+        .stable("Running", "Interrupt")
+        .unstable("Creating", run="Slow"),
+        [wfsim.Flow("Slow", (wfsim.Step("Wait", timeout=800.0),))],
+        [Wait],
+    )
+    simulation = wfsim.Simulation(scenario, faults=[wfsim.CancelAt(t=12.0)])
+    simulation.run()
+    assert simulation.now == 15.0
+    assert simulation.resource("orders").state == "Interrupt"

@@ -59,7 +59,7 @@ class Controller:
         self._queue: dict[Key, None] = {}
         self._touched: dict[Key, None] = {}
         self._active: dict[Key, Turn] = {}
-        self._due: dict[Key, float] = {}
+        self._due: dict[Key, Callable[[], None]] = {}
         self._failures: dict[Key, int] = {}
         self._spins: dict[Key, tuple[float, int]] = {}
         self._stops: list[Callable[[], None]] = []
@@ -92,6 +92,8 @@ class Controller:
         turns = list(self._active.values())
         for turn in turns:
             turn.fence()
+        for call_off in self._due.values():
+            call_off()
         for kept in (self._queue, self._touched, self._active, self._due, self._failures):
             kept.clear()
         self._ports.journal.note(Kind.CONTROLLER_CRASHED, text=self.name)
@@ -195,16 +197,15 @@ class Controller:
         return Result(self._policy.redrive.after(failures))
 
     def _look_again(self, key: Key, after: float) -> None:
-        due = self._clock.now + after
-        self._due[key] = due
+        """Queue the resource in *after* seconds, instead of when was said before."""
+        if key in self._due:
+            self._due[key]()
 
         def ring() -> None:
-            # A later decision for the same key has taken this one's place.
-            if self._due.get(key) == due:
-                del self._due[key]
-                self.enqueue(key)
+            del self._due[key]
+            self.enqueue(key)
 
-        self._clock.call(after, ring)
+        self._due[key] = self._clock.call(after, ring)
 
     def _cancel(self, before: Resource | None, after: Resource | None) -> None:
         """Throw `Cancelled` into the step at work, at the tick that would see it."""

@@ -36,8 +36,8 @@ class Clock(Protocol):
         """Raise *exception* where *process* waits; a finished process is left alone."""
         ...
 
-    def call(self, delay: float, action: Callable[[], Any]) -> None:
-        """Call *action* after *delay* seconds."""
+    def call(self, delay: float, action: Callable[[], Any]) -> Callable[[], None]:
+        """Call *action* after *delay* seconds; return how to call that off."""
         ...
 
 

@@ -8,7 +8,7 @@ moment and giving the latest memento to a new one is therefore a restart.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from wfsim.engine.hooks import Hooks
@@ -220,8 +220,9 @@ class FlowRunner:
     ) -> Effect[Mapping[str, Any]]:
         spec = attempt.spec
         limit = spec.timeout or flow.timeout or self._policy.timeout
+        call_off = None
         if limit is not None or deadline is not None:
-            self._watch(attempt, limit, deadline, turn)
+            call_off = self._watch(attempt, limit, deadline, turn)
         body = self._steps[spec.class_name]
         turn.attempt = attempt
         try:
@@ -229,6 +230,8 @@ class FlowRunner:
         finally:
             turn.attempt = None
             attempt.is_open = False
+            if call_off is not None:
+                call_off()
         return EMPTY if output is None else checked_output(spec, output)
 
     def _watch(
@@ -237,8 +240,8 @@ class FlowRunner:
         limit: float | None,
         deadline: float | None,
         turn: Turn,
-    ) -> None:
-        """Throw `TimedOut` into the attempt if it still runs when its time is up."""
+    ) -> Callable[[], None]:
+        """Throw `TimedOut` into the attempt when its time is up; return how not to."""
         left = math.inf if deadline is None else deadline - self._clock.now
         limit = math.inf if limit is None else limit
         signal = TimedOut(min(left, limit), left <= limit)
@@ -247,7 +250,7 @@ class FlowRunner:
             if turn.attempt is attempt:
                 self._clock.throw(turn.process, signal)
 
-        self._clock.call(signal.limit, bite)
+        return self._clock.call(signal.limit, bite)
 
     def _stop(
         self, run: Memento, index: int, turn: Turn, retry: Retry, error: BaseException

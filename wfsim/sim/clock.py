@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappop
 from operator import attrgetter
 from time import monotonic
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import simpy
+from simpy.core import Infinity
 from simpy.events import NORMAL, URGENT, Event, Initialize, Interruption, Timeout
 from simpy.rt import RealtimeEnvironment
 
@@ -48,6 +50,18 @@ class _More(simpy.Environment):
         self.timeout = MethodType(Timeout, self)  # type: ignore[method-assign]
         self.process = MethodType(simpy.Process, self)  # type: ignore[method-assign]
         self._held: dict[simpy.Process, BaseException | None] = {}
+        self._void: set[Event] = set()
+
+    def peek(self) -> float:
+        """Return the time of the next event, infinity if there is none.
+
+        Timers that were called off, and those of processes that have been thrown out of
+        waiting for them, go unnoticed: SimPy would let time run on to them.
+        """
+        queue, void = self._queue, self._void
+        while queue and void and queue[0][3] in void and not queue[0][3].callbacks:
+            void.remove(heappop(queue)[3])
+        return queue[0][0] if queue else Infinity
 
     def throw(self, process: simpy.Process, exception: BaseException) -> None:
         """Raise *exception* where *process* waits; a finished process is left alone.
@@ -59,13 +73,20 @@ class _More(simpy.Environment):
         if process in self._held:
             self._held[process] = exception
         elif process.is_alive:
+            self._void.add(process.target)
             _Throw(process, exception)
 
-    def call(self, delay: float, action: Callable[[], Any]) -> None:
-        """Call *action* after *delay* seconds of virtual time."""
+    def call(self, delay: float, action: Callable[[], Any]) -> Callable[[], None]:
+        """Call *action* after *delay* virtual seconds; return how to call that off."""
         timeout = Timeout(self, delay)
-        assert timeout.callbacks is not None
-        timeout.callbacks.append(lambda _: action())
+        timeout.callbacks = [lambda _: action()]
+
+        def call_off() -> None:
+            if timeout.callbacks:
+                timeout.callbacks.clear()
+                self._void.add(timeout)
+
+        return call_off
 
     def hold(self, process: simpy.Process) -> Callable[[], None]:
         """Keep *process* from going on, whatever happens; return what lets it go on.

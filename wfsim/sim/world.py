@@ -113,6 +113,7 @@ class World:
         clock = self.clock
         began = clock.now
         event: Any = None
+        call_off: Callable[[], None] | None = None
         late = False
 
         def alarm() -> None:
@@ -121,19 +122,23 @@ class World:
             if event is not None and not event.triggered:
                 event.succeed()
 
-        while not condition():
-            if late:
-                raise TimeoutError(f"{what}: not within {timeout:g} s")
-            if event is None and timeout is not None:
-                clock.call(timeout, alarm)
-            event = clock.event()
-            self._waiting.append(event)
-            yield event
-            tick = next_tick(clock.now, began, every)
-            if timeout is not None:
-                tick = min(tick, began + timeout)
-            if tick > clock.now:
-                yield clock.timeout(tick - clock.now)
+        try:
+            while not condition():
+                if late:
+                    raise TimeoutError(f"{what}: not within {timeout:g} s")
+                if call_off is None and timeout is not None:
+                    call_off = clock.call(timeout, alarm)
+                event = clock.event()
+                self._waiting.append(event)
+                yield event
+                tick = next_tick(clock.now, began, every)
+                if timeout is not None:
+                    tick = min(tick, began + timeout)
+                if tick > clock.now:
+                    yield clock.timeout(tick - clock.now)
+        finally:
+            if call_off is not None:
+                call_off()
 
     def _schedule(self, completion: Completion) -> None:
         def complete() -> None:

@@ -76,14 +76,17 @@ def clean_old_temp_meta(ctx: wfsim.StepContext) -> Effect:
     """Give up the operation that was interrupted, if one was.  A noop once that is so."""
     resource = yield from ctx.fetch()
     stopped = resource.annotations.get(requests.PREVIOUS, "")
-    parts = {"ModifyClass": "classInfo", "UpgradeMinorVersion": "versionCfg"}
+    spec: dict[str, Any] = {}
+    if stopped == "ModifyClass":
+        spec = {"classInfoModifyTo": None}
+        # They may be those of the other class by now.
+        spec["engineParams"] = params_of(resource.spec["classInfo"])
+    elif stopped == "UpgradeMinorVersion":
+        spec = {"versionCfgModifyTo": None}
     dropped = {*requests.NOTES, *requests.INTERRUPT_NOTES}
     if stopped in requests.REQUESTS:
         dropped |= {requests.REQUESTS[stopped]} - {requests.REQUESTS["Rebuild"]}
-    yield from ctx.update(
-        spec={f"{parts[stopped]}ModifyTo": None} if stopped in parts else {},
-        annotations=dict.fromkeys(sorted(dropped)),
-    )
+    yield from ctx.update(spec=spec, annotations=dict.fromkeys(sorted(dropped)))
 
 
 @wfsim.step("CleanAllTempMeta")

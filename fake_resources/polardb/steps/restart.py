@@ -18,6 +18,8 @@ from fake_resources.polardb.steps.instance import (
     volume_of,
 )
 
+_RUNNING = (Engine.RUNNING, Engine.STARTING)
+
 
 @wfsim.step("RestartIns")
 def restart_ins(ctx: wfsim.StepContext) -> Effect:
@@ -54,11 +56,13 @@ def _restart_all(ctx: wfsim.StepContext) -> Effect:
     for name in followers:
         if name not in pods:
             raise wfsim.Interrupted(POD_LOST, f"{name} is gone")
+        if pods[name].engine not in _RUNNING:
+            continue
         pods[name].halt()
         yield from until_pod(
             ctx,
             name,
-            lambda pod: pod.engine not in (Engine.RUNNING, Engine.STARTING),
+            lambda pod: pod.engine not in _RUNNING,
             every=0.0,
             timeout=10.0,
             what="stopped",
