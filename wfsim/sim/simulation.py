@@ -19,6 +19,7 @@ from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Condition
 from wfsim.sim.control_plane import ControlPlane, from_outside, immediately
 from wfsim.sim.faults import Fault
+from wfsim.sim.progress import EVENTS, Progress
 from wfsim.sim.resumption import Found, detached, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.world import World
@@ -88,7 +89,8 @@ class Simulation(ControlPlane):
         Without either, until nothing is left to happen or the scenario's horizon is
         reached.  `step` goes on after the record at which this stopped; what happened
         in the same instant may be in the log already.  Ctrl-C stops it between two
-        events, so that it can go on.  Returns the log.
+        events, so that it can go on.  A run of more than two seconds shows how far it
+        has come.  Returns the log.
         """
         self._begin()
         if callable(until) and for_ is None:
@@ -97,15 +99,23 @@ class Simulation(ControlPlane):
         end = self._end(until, for_)
         limit = self.scenario.horizon if end is None else end
         with self._whole_events():
-            clock = self.clock
-            # `_advance`, written out: a call less for every event.
-            while not self._stopped and clock.peek() <= limit:
-                clock.step()
-                self._events += 1
+            self._run_on(limit)
             if end is not None and not self._stopped:
                 self._wait_until(end)
         self._shown = len(self.log)
         return self.log
+
+    def _run_on(self, limit: float) -> None:
+        clock, progress = self.clock, Progress()
+        try:
+            # `_advance`, written out: a call less for every event.
+            while not self._stopped and clock.peek() <= limit:
+                clock.step()
+                self._events += 1
+                if not self._events % EVENTS:
+                    progress.show(len(self.log), self.now)
+        finally:
+            progress.close()
 
     def _end(self, until: Any, for_: Any) -> float | None:
         """Return the time at which to stop, None for the end."""
