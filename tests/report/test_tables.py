@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import wfsim
+from fake_resources import polardb
 from wfsim import Kind, Record, tables
 from wfsim.report.history import History
 
 NAN = math.nan
+ROOT = Path(__file__).parent.parent.parent
 TEXT = pd.Series(["text"]).dtype
 
 
@@ -260,3 +263,14 @@ def test_columns_and_dtypes_are_those_documented_for_any_log(table, crashed, emp
 def test_the_history_behind_the_tables_can_be_walked(crashed):
     walked = [(a.of.resource, a.step, a.status) for a in History(crashed).attempts]
     assert walked == rows(tables.steps(crashed), "resource", "step", "status")
+
+
+def test_a_run_that_was_found_is_told_as_it_stood_when_the_log_began():
+    dump = ROOT / "tests/golden/configmap-mpd-0-workflow.yaml"
+    found = wfsim.load_mementos(dump)
+    resumed = wfsim.Simulation.resume(polardb.scenario(replicas=2), found, seed=1)
+    runs = tables.runs(resumed.run())
+    assert runs["status"].tolist() == ["completed", "interrupted"]
+    assert runs["end"].notna().all()
+    assert (runs["duration"] >= 0).all()
+    assert runs["error"].tolist() == ["", "CM_LOST: manager is lost & gone"]

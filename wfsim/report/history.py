@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from wfsim.model.log import EventLog
-from wfsim.model.memento import CANCELLED, MANY_RESTARTS, Memento
+from wfsim.model.memento import CANCELLED, MANY_RESTARTS, Memento, RunStatus
 from wfsim.model.record import Kind, Record
 
 NAN = math.nan
@@ -184,11 +184,24 @@ class History:
             run.last = -1
             run.end = NAN
         elif kind is Kind.RUN_CREATED:
-            # Not prepared: it was found so when the log began.
-            if isinstance(value, Memento):
-                run.status = value.status.value
+            if isinstance(value, Memento) and value.status is not RunStatus.PREPARED:
+                self._found(run, value, record.time)
         else:
             run.end = record.time
+
+    def _found(self, run: Run, memento: Memento, time: float) -> None:
+        """Tell of a run that stood so when the log began."""
+        run.status = memento.status.value
+        if memento.started is not None and memento.started <= time:
+            run.start = memento.started
+        if not memento.is_final:
+            return
+        if memento.status is RunStatus.INTERRUPTED:
+            run.status = "interrupted"
+        last = memento.step
+        ended = memento.finished if last is None else memento.finished or last.finished
+        # The reference writes ends in whole seconds, so that one may lie before its start.
+        run.end = max(run.start, time if ended is None else min(ended, time))
 
     def _stop(self, run: Run, record: Record) -> None:
         """End the attempt that was under way when its run ended."""
