@@ -61,6 +61,7 @@ _OTHERS = tuple(
     Style(colour, hatch)
     for hatch in ("", "////", "....", "\\\\\\\\", "++")
     for colour in ("#56B4E9", "#E69F00", "#0072B2", "#F0E442", "#D55E00")
+    if Style(colour, hatch) not in _STATES.values()
 )
 
 
