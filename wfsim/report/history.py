@@ -200,7 +200,7 @@ class History:
             run.status = "interrupted"
         last = memento.step
         ended = memento.finished if last is None else memento.finished or last.finished
-        # The reference writes ends in whole seconds, so that one may lie before its start.
+        # The reference writes ends in whole seconds: one may lie before its start.
         run.end = max(run.start, time if ended is None else min(ended, time))
 
     def _stop(self, run: Run, record: Record) -> None:
