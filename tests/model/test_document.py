@@ -135,7 +135,7 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
         ),
         (
             'a: "\\UFFFFFFFF"\n',
-            "1: not valid YAML: Python int too large to convert to C int; correct it",
+            "1: not valid YAML: a number or \\U that is out of range; correct it",
         ),
         ("a: 1\nb: \0\n", "2: character '\\x00' is not text; remove it"),
         ("a: '\ud800'\n", "1: byte 0xed is not UTF-8; save the file as UTF-8"),

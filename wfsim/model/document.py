@@ -165,9 +165,11 @@ class _Builder:
             data = self.content()
         except yaml.YAMLError as error:
             self.report_invalid(error)
-        except (ValueError, OverflowError) as error:
-            # PyYAML lets some numbers through to int() and chr(): "\UFFFFFFFF".
-            self.report(self.parser.line + 1, f"not valid YAML: {error}; correct it")
+        except (ValueError, OverflowError):
+            # PyYAML lets some numbers through to int() and chr(): "\UFFFFFFFF".  What
+            # those say of it depends on the version of Python.
+            text = "not valid YAML: a number or \\U that is out of range; correct it"
+            self.report(self.parser.line + 1, text)
         if self.problems:
             raise DefinitionError(*self.problems)
         return Document(self.name, data, self.lines)
