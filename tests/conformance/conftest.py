@@ -1,18 +1,22 @@
 """Every implementation of every port; a new one adds itself to its list.
 
-A store is made from a clock and the tokens of the leases.  The wrappers that faults
-use are in the lists too: without a fault they must behave as what they wrap.
+A store is made from a clock, the tokens of the leases and a database, if it needs one.
+The wrappers that faults use are in the lists too: without a fault they must behave as
+what they wrap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from wfsim.engine.ports import Clock, Leases, MementoStore, ResourceStore
 from wfsim.sim.clock import VirtualClock, WallClock
+from wfsim.sim.database import Database
 from wfsim.sim.injection import FaultyMementos, FaultyResources, View, Writes
+from wfsim.sim.sqlite import SqliteLeases, SqliteMementos, SqliteResources
 from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources, Tokens
 
 
@@ -28,23 +32,47 @@ def _never(*fault):
     raise AssertionError(f"{fault} was never asked for")
 
 
+class Reread:
+    """A store that reads its file anew before every call, as the next process would."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        self._store.reload()
+        return getattr(self._store, name)
+
+
 CLOCKS: Mapping[str, Callable[[], Clock]] = {
     "virtual": VirtualClock,
     "wall": lambda: WallClock(factor=0.0),
 }
-RESOURCES: Mapping[str, Callable[[Clock, Tokens], ResourceStore]] = {
-    "memory": InMemoryResources,
-    "wrapped": lambda clock, tokens: wrapped(InMemoryResources(clock, tokens), clock),
+RESOURCES: Mapping[str, Callable[[Clock, Tokens, Database], ResourceStore]] = {
+    "memory": lambda clock, tokens, _: InMemoryResources(clock, tokens),
+    "wrapped": lambda clock, tokens, _: wrapped(InMemoryResources(clock, tokens), clock),
+    "sqlite": lambda clock, tokens, file: SqliteResources(file, clock, tokens),
+    "reread": lambda clock, tokens, file: Reread(SqliteResources(file, clock, tokens)),
 }
-MEMENTOS: Mapping[str, Callable[[Clock, Tokens], MementoStore]] = {
-    "memory": lambda clock, tokens: InMemoryMementos(tokens),
-    "wrapped": lambda clock, tokens: FaultyMementos(
+MEMENTOS: Mapping[str, Callable[[Clock, Tokens, Database], MementoStore]] = {
+    "memory": lambda clock, tokens, _: InMemoryMementos(tokens),
+    "wrapped": lambda clock, tokens, _: FaultyMementos(
         InMemoryMementos(tokens), faultless(), "controller-0"
     ),
+    "sqlite": lambda clock, tokens, file: SqliteMementos(file, clock, tokens),
+    "reread": lambda clock, tokens, file: Reread(SqliteMementos(file, clock, tokens)),
 }
-LEASES: Mapping[str, Callable[[Clock], Leases]] = {
-    "memory": lambda clock: InMemoryLeases(clock, length=15.0, renew=10.0),
+TERMS: Mapping[str, Any] = {"length": 15.0, "renew": 10.0}
+LEASES: Mapping[str, Callable[[Clock, Database], Leases]] = {
+    "memory": lambda clock, _: InMemoryLeases(clock, **TERMS),
+    "sqlite": lambda clock, file: SqliteLeases(file, clock, **TERMS),
 }
+
+
+@pytest.fixture
+def database(tmp_path):
+    file = Database(tmp_path / "stores.db")
+    yield file
+    file.close()
 
 
 @pytest.fixture
@@ -72,18 +100,18 @@ def do(clock):
 
 
 @pytest.fixture(params=RESOURCES.values(), ids=RESOURCES)
-def resources(request, clock, tokens):
-    return request.param(clock, tokens)
+def resources(request, clock, tokens, database):
+    return request.param(clock, tokens, database)
 
 
 @pytest.fixture(params=MEMENTOS.values(), ids=MEMENTOS)
-def mementos(request, clock, tokens):
-    return request.param(clock, tokens)
+def mementos(request, clock, tokens, database):
+    return request.param(clock, tokens, database)
 
 
 @pytest.fixture(params=LEASES.values(), ids=LEASES)
-def leases(request, clock):
-    return request.param(clock)
+def leases(request, clock, database):
+    return request.param(clock, database)
 
 
 @pytest.fixture(params=CLOCKS.values(), ids=CLOCKS)

@@ -41,7 +41,7 @@ def remove(mementos, do):
 
 
 def test_what_was_saved_is_there_with_the_types_it_had(mementos, do, save):
-    output = {"size": 3, "ratio": 3.0, "done": True, "of": ("a", None)}
+    output = {"done": True, "of": ("a", None), "ratio": 3.0, "size": 3}
     memento = save(run(1).start_step(0, 1.5).complete_step(0, 2.0, output))
     (entry,) = do(mementos.entries(ORDERS))
     assert entry == memento

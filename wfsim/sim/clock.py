@@ -63,6 +63,12 @@ class _More(simpy.Environment):
             void.remove(heappop(queue)[3])
         return queue[0][0] if queue else Infinity
 
+    def go_on_from(self, time: float) -> None:
+        """Let it be *time* or later, as if a clock that has stopped went on."""
+        if self._queue:
+            raise UsageError("this clock is in use already; give a new one")
+        self._now = max(float(time), self._now)
+
     def throw(self, process: simpy.Process, exception: BaseException) -> None:
         """Raise *exception* where *process* waits; a finished process is left alone.
 

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from wfsim.errors import UsageError
@@ -17,7 +18,7 @@ from wfsim.model.record import Record
 from wfsim.model.resource import Resource
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Condition
-from wfsim.sim.control_plane import ControlPlane, from_outside, immediately
+from wfsim.sim.control_plane import ControlPlane, from_outside
 from wfsim.sim.faults import Fault
 from wfsim.sim.progress import EVENTS, Progress
 from wfsim.sim.resumption import Found, detached, found
@@ -32,6 +33,10 @@ class Simulation(ControlPlane):
 
     Times are seconds of virtual time.  Whatever is called on it happens at `now`;
     everything that follows is a function of scenario, seed, faults and those calls.
+    With *db*, the name of an SQLite file, its stores outlive the process: another
+    simulation over the same file goes on where this one was dropped, at the time of
+    the last write, and this one can write no more.  The world is not in the file: it
+    is made anew, and given the effects of completed steps as by `resume`.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class Simulation(ControlPlane):
         controllers: int = 1,
         clock: VirtualClock | WallClock | None = None,
         world: World | None = None,
+        db: str | Path | None = None,
     ) -> None:
         plan = _checked(faults)
         if controllers < 1:
@@ -54,7 +60,7 @@ class Simulation(ControlPlane):
         elif scenario.world is not None:
             world = scenario.world()
         super().__init__(
-            scenario, seed, plan, controllers, clock or VirtualClock(), world
+            scenario, seed, plan, controllers, clock or VirtualClock(), world, db
         )
         self.log.origin = self
         self._found: tuple[Found, ...] = ()
@@ -210,13 +216,12 @@ class Simulation(ControlPlane):
         if self._begun:
             return
         self._begun = True
+        if self._reopened and self.world is not None and self._given_world is None:
+            self.world = self._world_as_left()
         if self.world is not None:
             self.world.attach(self.clock, self.draws)
         self.plan.start()
-        for resource, entries in self._found or _fresh(self.scenario.resources):
-            immediately(self.resources.create(resource))
-            for entry in entries:
-                self.stored.put(entry)
+        self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:
             self._start(name)
 
@@ -261,6 +266,11 @@ class Simulation(ControlPlane):
         cannot be copied; steps, hooks and actions are called again too.  Writes are
         counted from the start.  Raises `UsageError` if it does not come out the same.
         """
+        if self._reopened:
+            raise UsageError(
+                "what the file had when it was opened is not kept, so it cannot be run "
+                "again from there; resume() from sim.mementos() instead"
+            )
         self._begin()
         given = self._given_world
         twin = type(self)(

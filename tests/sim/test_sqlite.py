@@ -1,0 +1,588 @@
+"""Stores in a file: what outlives a process, however that ended."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+import wfsim
+from fake_resources import polardb
+from tests.sim import flows_to_kill
+from wfsim.errors import (
+    AlreadyExists,
+    DefinitionError,
+    Fenced,
+    NotFound,
+    StoreError,
+    Unavailable,
+    UsageError,
+)
+from wfsim.model.flow import Flow, Step
+from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.memento_json import MAX_BYTES
+from wfsim.model.resource import Key, Resource
+from wfsim.sim.clock import VirtualClock, WallClock
+from wfsim.sim.control_plane import immediately as now
+from wfsim.sim.database import Database
+from wfsim.sim.sqlite import SqliteLeases, SqliteMementos, SqliteResources
+from wfsim.sim.streams import KeyedDraws
+
+ROOT = Path(__file__).parents[2]
+ORDERS = Key("db", "default", "orders")
+USERS = Key("db", "default", "users")
+FLOW = Flow("Build", (Step("Allot"), Step("Copy"), Step("Open")))
+RUN = Memento.new(1, FLOW, ORDERS, now=0.0)
+
+
+class Stores:
+    """All stores over one file, as a process that starts has them."""
+
+    def __init__(self, path, **keywords):
+        self.file = Database(path, **keywords)
+        self.clock = VirtualClock()
+        self.leases = SqliteLeases(self.file, self.clock, length=15.0, renew=10.0)
+        tokens = self.leases.tokens
+        self.resources = SqliteResources(self.file, self.clock, tokens)
+        self.mementos = SqliteMementos(self.file, self.clock, tokens)
+
+    def content(self):
+        keys = {*self.resources.keys(), *self.mementos.keys()}
+        return {
+            key: (self.resources.peek(key), now(self.mementos.entries(key)))
+            for key in sorted(keys)
+        }
+
+
+@pytest.fixture
+def db(tmp_path):
+    return tmp_path / "stores.db"
+
+
+@pytest.fixture
+def stores(db):
+    return Stores(db)
+
+
+def run_sql(db, sql, *values):
+    with closing(sqlite3.connect(db)) as connection, connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def _allot(ctx):
+    yield from ctx.sleep(1.0)
+    return {"volume": 7, "ratio": 7.0}
+
+
+def _copy(ctx):
+    yield from ctx.sleep(2.0)
+    if ctx.attempt == 1:
+        raise OSError("disk full")
+
+
+def _open(ctx):
+    yield from ctx.sleep(1.0)
+
+
+def scenario(**more):
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    bodies = []
+    for name, body in (("Allot", _allot), ("Copy", _copy), ("Open", _open)):
+
+        def step(ctx, body=body):
+            return (yield from body(ctx))
+
+        step.__name__ = name
+        bodies.append(step)
+    return wfsim.Scenario(
+        [Resource("db", "orders"), Resource("db", "users")],
+        machine.unstable("Creating", run="Build"),
+        [FLOW],
+        bodies,
+        **more,
+    )
+
+
+# What the next process finds.
+
+
+def test_the_next_process_finds_all_that_was_written(db, stores):
+    spec = {"size": 3, "ratio": 3.0, "on": True, "tags": ["ä", None], "odd": "\u2028\x00"}
+    born = Resource("db", "orders", spec=spec, finalizers=("disk",))
+    orders = now(stores.resources.create(born))
+    orders = now(stores.resources.update(orders.annotate(zone="z1").move("Run", "made")))
+    now(stores.resources.delete(ORDERS))
+    stores.mementos.save(RUN.start_step(0, 1.5), 1)
+    stores.mementos.save(Memento.new(2, FLOW, USERS, now=0.25), 1)
+    found = Stores(db).content()
+    assert found == stores.content()
+    assert repr(found[ORDERS]) == repr(stores.content()[ORDERS])
+
+
+def test_a_revision_a_uid_and_a_token_are_never_given_twice(db, stores):
+    first = now(stores.resources.create(Resource("db", "orders")))
+    token = now(stores.leases.acquire(ORDERS, "one", lambda: None)).token
+    now(stores.resources.delete(ORDERS))
+    later = Stores(db)
+    second = now(later.resources.create(Resource("db", "orders")))
+    assert second.uid != first.uid
+    assert second.revision > first.revision + 1
+    assert now(later.leases.acquire(ORDERS, "one", lambda: None)).token > token
+    with pytest.raises(Fenced):
+        later.mementos.save(RUN, token)
+
+
+def test_a_simulation_over_a_new_file_has_the_same_log_as_one_without(db):
+    log = wfsim.simulate(scenario(), seed=1)
+    assert wfsim.Simulation(scenario(), seed=1, db=db).run().digest() == log.digest()
+
+
+def test_a_second_simulation_goes_on_where_the_first_was_dropped(db):
+    wfsim.Simulation(scenario(), db=db).run(until=wfsim.step_started("Open", "users"))
+    second = wfsim.Simulation(scenario(), db=str(db))
+    assert second.now == 5.0
+    rows = [
+        (row.time, row.kind.value, row.step, row.attempt) for row in second.run().records
+    ]
+    one = [
+        (5.0, "resource.created", "", 0),
+        (5.0, "run.created", "", 0),
+    ]
+    assert rows[:4] == one * 2
+    assert (5.0, "step.started", "Open", 2) in rows
+    assert {step for _, _, step, _ in rows} == {"", "Open"}
+    assert [second.resource(name).state for name in ("orders", "users")] == [
+        "Running"
+    ] * 2
+
+
+def test_the_world_is_made_anew_with_the_effects_of_completed_steps(db):
+    first = wfsim.Simulation(polardb.scenario(replicas=2), seed=1, db=db)
+    first.run(until=wfsim.step_started("CreateRoPods"))
+    second = wfsim.Simulation(polardb.scenario(replicas=2), seed=1, db=db)
+    log = second.run()
+    assert second.resource().state == "Running"
+    started = [row.step for row in log if row.kind is wfsim.Kind.STEP_STARTED]
+    assert started[0] == "CreateRoPods"
+    whole = wfsim.Simulation(polardb.scenario(replicas=2), seed=1)
+    whole.run()
+    assert second.resource().status == whole.resource().status
+
+
+def test_what_was_deleted_is_not_created_again_by_the_next_process(db):
+    first = wfsim.Simulation(scenario(), db=db)
+    first.run()
+    first.delete("users")
+    second = wfsim.Simulation(scenario(), db=db)
+    second.run()
+    with pytest.raises(NotFound):
+        second.resource("users")
+    assert second.resource("orders").state == "Running"
+
+
+def test_a_clock_that_goes_on_is_a_new_one_and_waits_no_longer_than_it_has_to(db):
+    wfsim.Simulation(scenario(), db=db).run(until=100.0)
+    simulation = wfsim.Simulation(scenario(), db=db, clock=WallClock(factor=1e-6))
+    assert simulation.now == simulation.database.time == 7.0
+    used = VirtualClock()
+    used.timeout(1.0)
+    with pytest.raises(UsageError, match="in use already"):
+        wfsim.Simulation(scenario(), db=db, clock=used)
+
+
+def test_a_simulation_that_found_its_file_filled_is_not_forked(db):
+    first = wfsim.Simulation(scenario(), db=db)
+    first.run(until=2.0)
+    assert first.fork().log.records == first.log.records
+    with pytest.raises(UsageError, match=r"resume\(\) from sim.mementos\(\)"):
+        wfsim.Simulation(scenario(), db=db).fork()
+
+
+def test_a_scenario_that_does_not_know_what_is_in_the_file_is_refused(db):
+    wfsim.Simulation(scenario(), db=db).run(until=1.0)
+    with pytest.raises(
+        DefinitionError, match=r"stores.db: orders: no state machine .* 'db'"
+    ):
+        wfsim.Simulation(polardb.scenario(), db=db)
+
+
+# Whoever opens a file takes it over.
+
+
+def test_who_has_lost_the_file_to_another_can_write_nothing(db, stores):
+    orders = now(stores.resources.create(Resource("db", "orders")))
+    later = Stores(db)
+    before = later.content()
+    for write in (
+        lambda: now(stores.resources.update(orders.move("Running"))),
+        lambda: now(stores.resources.delete(ORDERS)),
+        lambda: stores.mementos.save(RUN, 1),
+        lambda: now(stores.leases.acquire(ORDERS, "one", lambda: None)),
+    ):
+        with pytest.raises(UsageError, match="opened by somebody else"):
+            write()
+    assert later.content() == Stores(db).content() == before
+
+
+def test_a_simulation_that_has_lost_its_file_stops_at_its_next_write(db):
+    first = wfsim.Simulation(scenario(), db=db)
+    first.run(until=0.5)
+    second = wfsim.Simulation(scenario(), db=db)
+    with pytest.raises(UsageError, match="opened by somebody else"):
+        first.run()
+    assert first.now == 1.0
+    second.run()
+    assert second.resource("orders").state == "Running"
+
+
+# A crash between every two writes.
+
+
+class Dropped(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture
+def dropping(monkeypatch):
+    """Let a process over *db* be gone *when* (before or after) it makes a write."""
+    real = Database.write
+
+    def drop(db, number, when):
+        count = 0
+
+        def write(*args, **keywords):
+            nonlocal count
+            count += 1
+            if (count, when) == (number, "before"):
+                raise Dropped
+            real(*args, **keywords)
+            if (count, when) == (number, "after"):
+                raise Dropped
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Database, "write", write)
+            simulation = wfsim.Simulation(scenario(), db=db)
+            with suppress(Dropped):
+                simulation.run()
+                return simulation, False
+        return simulation, True
+
+    return drop
+
+
+def acknowledged(simulation):
+    keys = {*simulation.resources.keys(), *simulation.stored.keys()}
+    return {
+        key: (simulation.resources.peek(key), now(simulation.stored.entries(key)))
+        for key in sorted(keys)
+    }
+
+
+def completed(content):
+    return {
+        (str(key), step.name)
+        for key, (_, runs) in content.items()
+        for run in runs
+        for step in run.steps
+        if step.status is wfsim.StepStatus.COMPLETED
+    }
+
+
+def test_a_crash_between_any_two_writes_loses_nothing_that_was_acknowledged(
+    tmp_path, dropping
+):
+    known = []
+    for number in range(1, 100):
+        simulation, crashed = dropping(tmp_path / f"{number}.db", number, "before")
+        known.append(acknowledged(simulation))
+        if not crashed:
+            break
+    assert len(known) > 30
+    for number in range(1, len(known)):
+        before = Stores(tmp_path / f"{number}.db").content()
+        assert before == known[number - 1]
+        dropping(tmp_path / "after.db", number, "after")
+        after = Stores(tmp_path / "after.db").content()
+        assert after == known[number]
+        (tmp_path / "after.db").unlink()
+    assert known[-1] == acknowledged(simulation)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_after_a_crash_at_any_write_every_flow_ends_and_no_completed_step_runs_again(
+    tmp_path, dropping, when
+):
+    for number in range(1, 100):
+        db = tmp_path / f"{number}.db"
+        _, crashed = dropping(db, number, when)
+        done = completed(Stores(db).content())
+        again = wfsim.Simulation(scenario(), db=db)
+        log = again.run()
+        started = {
+            (row.resource, row.step) for row in log if row.kind is wfsim.Kind.STEP_STARTED
+        }
+        assert not started & done
+        content = Stores(db).content()
+        assert [live.state for live, _ in content.values()] == ["Running", "Running"]
+        assert {len(runs) for _, runs in content.values()} == {1}
+        assert len(completed(content)) == 6
+        if not crashed:
+            break
+    assert number > 30
+
+
+def test_the_end_of_a_deleted_resource_is_one_write(db, stores):
+    now(stores.resources.create(Resource("db", "orders", finalizers=("disk",))))
+    now(stores.resources.delete(ORDERS))
+    marked = stores.resources.peek(ORDERS)
+    told, writes = [], []
+    stores.resources.subscribe(lambda before, after: told.append(after and after.key))
+    real = stores.file.write
+    stores.file.write = lambda *a, **k: (writes.append(a[1]), real(*a, **k))
+    now(stores.resources.update(marked._replace(finalizers=())))
+    assert [sql.split()[0] for sql in writes] == ["DELETE"]
+    assert told == [ORDERS, None]
+    assert Stores(db).content() == {}
+
+
+# A process that is killed.
+
+
+def test_flows_whose_process_is_killed_again_and_again_end_with_no_step_skipped(tmp_path):
+    db, ledger = tmp_path / "flows.db", tmp_path / "ledger"
+    command = [sys.executable, "-m", flows_to_kill.__name__, str(db), str(ledger)]
+    draws, cut_short = KeyedDraws(seed=1), 0
+    done: set[tuple[str, str]] = set()
+    for life in range(14):
+        begun = len(steps_of(ledger))
+        child = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        with child:
+            assert child.stdout.readline() == "ready\n"
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=0.1 * draws.uniform("life", life))
+            child.kill()
+        file = Stores(db)
+        assert not set(steps_of(ledger)[begun:]) & done
+        done = completed(file.content())
+        cut_short += len(done) < len(flows_to_kill.NAMES) * len(flows_to_kill.STEPS)
+        file.file.close()
+    assert cut_short >= 10
+    begun = len(steps_of(ledger))
+    # With nobody at its other end, it ends when the flows do.
+    last = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=20)
+    assert last.returncode == 0
+    assert not set(steps_of(ledger)[begun:]) & done
+    content = Stores(db).content()
+    assert [str(key) for key in content] == sorted(flows_to_kill.NAMES)
+    assert {live.state for live, _ in content.values()} == {"Running"}
+    assert {len(runs) for _, runs in content.values()} == {1}
+    for name in flows_to_kill.NAMES:
+        steps = [step for of, step in steps_of(ledger) if of == name]
+        assert tuple(dict.fromkeys(steps)) == flows_to_kill.STEPS
+        assert steps == sorted(steps, key=flows_to_kill.STEPS.index)
+
+
+def steps_of(ledger):
+    lines = ledger.read_text().splitlines() if ledger.exists() else []
+    return [tuple(line.split()) for line in lines]
+
+
+# Files that cannot be used.
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(
+        DefinitionError, match=r"x.db: there is no folder .*gone; make it"
+    ):
+        Database(tmp_path / "gone" / "x.db")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DefinitionError, match="may be read and written"):
+        Database(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (
+            lambda db: db.write_bytes(b"wfsim: flows\n" * 500),
+            r"stores.db: file is not a database; give a file that wfsim has written",
+        ),
+        (
+            lambda db: run_sql(db, "CREATE TABLE orders (id INTEGER)"),
+            r"stores.db: a database of something else than wfsim; give another file",
+        ),
+        (
+            lambda db: run_sql(db, "CREATE TABLE wfsim (id INTEGER)"),
+            r"stores.db: no such column: version; give another file",
+        ),
+        (
+            lambda db: run_sql(db, "CREATE TABLE wfsim AS SELECT 2 AS version"),
+            r"stores.db: its schema has version 2, .* reads 1; open it with a newer wfsim",
+        ),
+    ],
+    ids=["no database", "another's", "a namesake's", "newer"],
+)
+def test_what_is_not_ours_is_refused_and_left_as_it_is(db, make, why):
+    make(db)
+    before = db.read_bytes()
+    with pytest.raises(DefinitionError, match=why):
+        Database(db)
+    assert db.read_bytes() == before
+    assert list(db.parent.iterdir()) == [db]
+
+
+def test_a_damaged_file_is_named_with_its_cure(db, stores):
+    for number in range(50):
+        now(stores.resources.create(Resource("db", f"r{number}", spec={"x": "y" * 999})))
+    stores.file.close()
+    size = db.stat().st_size
+    with db.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xff" * (size - 8192))
+    with pytest.raises(DefinitionError, match=r"stores.db: .*malformed; restore it"):
+        Stores(db)
+
+
+@pytest.fixture
+def locked(db):
+    """Another process that writes to the file, and how it ends."""
+    other = sqlite3.connect(db, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
+
+
+def test_a_locked_file_is_named_with_its_cure(db, stores, locked):
+    with pytest.raises(DefinitionError, match=r"stores.db: database is locked; stop"):
+        Database(db, patience=0.0)
+
+
+def test_a_write_that_fails_has_changed_nothing_and_is_told_to_nobody(db):
+    stores, told = Stores(db, patience=0.0), []
+    orders = now(stores.resources.create(Resource("db", "orders")))
+    stores.resources.subscribe(lambda *pair: told.append(pair))
+    stores.mementos.on_save += (lambda *pair: told.append(pair),)
+    before = stores.content()
+    other = sqlite3.connect(db, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="database is locked"):
+        now(stores.resources.update(orders.move("Running")))
+    with pytest.raises(Unavailable):
+        stores.mementos.save(RUN, 1)
+    with pytest.raises(Unavailable):
+        now(stores.resources.delete(ORDERS))
+    other.close()
+    assert (stores.content(), told) == (before, [])
+    now(stores.resources.update(orders.move("Running")))
+    assert Stores(db).content() == stores.content() != before
+
+
+def test_a_closed_file_takes_no_more(stores):
+    stores.file.close()
+    stores.file.close()
+    with pytest.raises(Unavailable, match="closed"):
+        stores.mementos.save(RUN, 1)
+
+
+def test_what_is_too_large_to_be_read_again_is_not_written(db, stores):
+    large = {"text": "x" * MAX_BYTES}
+    with pytest.raises(StoreError, match="1-Build has .* characters; 1048576 are kept"):
+        stores.mementos.save(RUN._replace(context=large), 1)
+    with pytest.raises(StoreError, match="orders has .* characters"):
+        now(stores.resources.create(Resource("db", "orders", spec=large)))
+    with pytest.raises(StoreError, match="orders holds what JSON cannot"):
+        now(stores.resources.create(Resource("db", "orders", spec={"a": {1, 2}})))
+    assert stores.content() == Stores(db).content() == {}
+
+
+@pytest.mark.parametrize("name", ["x'); DROP TABLE mementos; --", '"', "a\x00b", "äöü"])
+def test_a_name_is_never_read_as_sql(db, stores, name):
+    key = Key(name, name, name)
+    made = now(stores.resources.create(Resource(name, name, name)))
+    run = Memento.new(1, Flow(name or "x", FLOW.steps), key, now=0.0)
+    stores.mementos.save(run, 1)
+    assert Stores(db).content() == {key: (made, [run])}
+
+
+# Rows that cannot be read.
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "not JSON"),
+        (b"\xff", "utf-8"),
+        ("x" * (MAX_BYTES + 9), "1048577 characters"),
+    ],
+)
+def test_a_memento_that_cannot_be_read_is_quarantined_and_the_others_go_on(db, text, why):
+    wfsim.Simulation(scenario(), db=db).run(until=1.5)
+    run_sql(db, "UPDATE mementos SET text = ? WHERE name = 'orders'", text)
+    simulation = wfsim.Simulation(scenario(), db=db)
+    log = simulation.run()
+    (noted,) = [row for row in log if row.kind is wfsim.Kind.RUN_QUARANTINED]
+    assert (noted.resource, noted.run) == ("orders", "1-Build")
+    assert why in noted.text
+    bad, *_ = now(simulation.stored.entries(ORDERS))
+    assert isinstance(bad, Quarantined)
+    assert simulation.resource("users").state == "Running"
+
+
+def test_a_controller_that_restarts_reads_the_file_and_reports_once(db):
+    simulation = wfsim.Simulation(scenario(), db=db)
+    simulation.run(until=1.5)
+    for _ in range(2):
+        simulation.crash()
+        run_sql(db, "UPDATE mementos SET text = '{' WHERE name = 'orders'")
+        simulation.restart()
+    log = simulation.run()
+    noted = [row for row in log if row.kind is wfsim.Kind.RUN_QUARANTINED]
+    assert [(row.resource, row.run) for row in noted] == [("orders", "1-Build")]
+
+
+RESOURCE = (
+    '{"state":"","spec":{},"status":{},"annotations":{},"finalizers":[],"deleted":null,'
+    '"event":"","uid":"uid-1","revision":1,"entered":1}'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "not an object with state, spec"),
+        (b"\xff" * 9, "utf-8"),
+        (RESOURCE.replace('"spec":{}', '"spec":{},"more":1'), "not an object with"),
+        (RESOURCE.replace('"spec":{}', '"spec":[]'), r"spec is \[\]"),
+        (RESOURCE.replace('"revision":1', '"revision":true'), "revision is true"),
+        (RESOURCE.replace("[]", "[1]"), "a finalizer is not a string"),
+        (RESOURCE.replace('ions":{}', 'ions":{"a":1}'), "an annotation is not a string"),
+        (RESOURCE.replace("null", "1e999"), "1e999 is beyond"),
+        (f"{RESOURCE}{' ' * MAX_BYTES}", "more than 1048576 bytes"),
+    ],
+)
+def test_a_resource_that_cannot_be_read_is_let_alone_with_all_its_runs(db, text, why):
+    wfsim.Simulation(scenario(), db=db).run(until=1.5)
+    run_sql(db, "UPDATE resources SET text = ? WHERE name = 'orders'", text)
+    find = "SELECT text FROM mementos WHERE name = 'orders'"
+    before = run_sql(db, find)
+    simulation = wfsim.Simulation(scenario(), db=db)
+    log = simulation.run()
+    (noted,) = [row for row in log if row.kind is wfsim.Kind.RUN_QUARANTINED]
+    assert (noted.resource, noted.run) == ("orders", "")
+    with pytest.raises(AlreadyExists, match=f"cannot be read: .*{why}"):
+        now(simulation.resources.create(Resource("db", "orders")))
+    assert simulation.resource("users").state == "Running"
+    assert run_sql(db, find) == before != []
+    run_sql(db, "UPDATE resources SET text = ? WHERE name = 'orders'", RESOURCE)
+    mended = wfsim.Simulation(scenario(), db=db)
+    mended.run()
+    assert mended.resource("orders").state == "Running"

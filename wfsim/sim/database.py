@@ -1,0 +1,196 @@
+"""The file in which stores outlive their process: who may write, and what goes wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+from weakref import finalize
+
+from wfsim.errors import DefinitionError, Unavailable, UsageError
+from wfsim.model.memento import Quarantined
+from wfsim.model.resource import Key
+
+VERSION = 1
+
+_KEY = "kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS wfsim (version INTEGER NOT NULL, generation INTEGER NOT "
+    "NULL, begun INTEGER NOT NULL, time REAL NOT NULL, revision INTEGER NOT NULL, uids "
+    "INTEGER NOT NULL)",
+    "INSERT INTO wfsim SELECT 1, 0, 0, 0.0, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM wfsim)",
+    f"CREATE TABLE IF NOT EXISTS resources ({_KEY}, text TEXT NOT NULL, "
+    "PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID",
+    f"CREATE TABLE IF NOT EXISTS mementos ({_KEY}, run TEXT NOT NULL, "
+    "text TEXT NOT NULL, PRIMARY KEY (kind, namespace, name, run)) WITHOUT ROWID",
+    f"CREATE TABLE IF NOT EXISTS tokens ({_KEY}, token INTEGER NOT NULL, "
+    "PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID",
+)
+_HEAD = "SELECT version, generation, begun, time, revision, uids FROM wfsim"
+# The compare-and-set of every write: nothing is kept of a process that was replaced.
+_MINE = (
+    "UPDATE wfsim SET time = max(time, ?), revision = max(revision, ?), "
+    "uids = max(uids, ?) WHERE generation = ?"
+)
+_BEGUN = "UPDATE wfsim SET begun = 1"
+
+_CURES = {
+    sqlite3.SQLITE_BUSY: "stop the process that writes to it, or give another file",
+    sqlite3.SQLITE_CANTOPEN: "give a file that may be read and written",
+    sqlite3.SQLITE_CORRUPT: "restore it, or run sqlite3 with .recover on a copy of it",
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_NOTADB: "give a file that wfsim has written, or a new one",
+    sqlite3.SQLITE_READONLY: "give a file that may be read and written",
+}
+
+
+class Database:
+    """A file that holds resources, mementos and the newest tokens of leases.
+
+    Opening it takes it over: it gets a new generation, and whoever had it open before
+    can write no more.  Leases live in the process, so its generation is the token that
+    every write is checked against, in the same transaction.  A commit is on the disk
+    when it returns; with *synchronous* NORMAL a power cut, but no crash, may undo the
+    last ones.  *patience* is how long in real seconds to wait for another writer.
+
+    ``begun`` says whether the first resources have all been created, ``time`` when the
+    last write was made, in seconds of virtual time, and ``unreadable`` has the resources
+    whose rows cannot be read: they and their runs are let alone.
+
+    Raises `DefinitionError` naming the file and what to do about it.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        patience: float = 5.0,
+    ) -> None:
+        self.path = Path(path).absolute()
+        self.unreadable: dict[Key, Quarantined] = {}
+        if not self.path.parent.is_dir():
+            raise DefinitionError(
+                f"{self.path}: there is no folder {self.path.parent}; make it, or give "
+                "another file"
+            )
+        try:
+            self._connection = _connect(self.path, patience)
+            self._closing = finalize(self, self._connection.close)
+            self._take_over(synchronous)
+        except sqlite3.Error as error:
+            raise DefinitionError(f"{self.path}: {error}; {_cure(error)}") from error
+
+    def __repr__(self) -> str:
+        return f"<Database {self.path.name}, generation {self._generation}>"
+
+    def close(self) -> None:
+        """Let go of the file; nothing can be written any more."""
+        self._closing()
+
+    def _take_over(self, synchronous: str) -> None:
+        """Refuse what is not ours before anything in it is changed; then make it ours."""
+        execute = self._connection.execute
+        tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
+        if b"wfsim" in tables:
+            version = execute("SELECT max(version) FROM wfsim").fetchone()[0]
+            if version != VERSION:
+                raise self._refused(
+                    f"its schema has version {version!r}, and this wfsim reads "
+                    f"{VERSION}; open it with a newer wfsim, or give another file"
+                )
+        elif tables:
+            raise self._refused(
+                "a database of something else than wfsim; give another file"
+            )
+        (mode,) = execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != b"wal":
+            raise self._refused("it cannot have a log of its own; give a local file")
+        execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
+        with self._connection:
+            execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                execute(statement)
+            execute("UPDATE wfsim SET generation = generation + 1")
+            row = execute(_HEAD).fetchone()
+        self._generation = row[1]
+        self.begun = bool(row[2])
+        self.time = float(row[3])
+
+    def _refused(self, why: str) -> DefinitionError:
+        self.close()
+        return DefinitionError(f"{self.path}: {why}")
+
+    def write(
+        self,
+        now: float,
+        sql: str,
+        values: tuple[str | int, ...] = (),
+        *,
+        revision: int = 0,
+        uids: int = 0,
+    ) -> None:
+        """Commit one change, with the time and the counters as of then.
+
+        Raises `Unavailable` if the file did not take it.  Raises `UsageError` if
+        somebody has opened the file since: that is final, so nobody is to try again.
+        """
+        try:
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                mine = (now, revision, uids, self._generation)
+                if not self._connection.execute(_MINE, mine).rowcount:
+                    raise UsageError(
+                        f"{self.path} has been opened by somebody else since; nothing "
+                        "can be written from here any more"
+                    )
+                self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self.path}: {error}") from error
+
+    def begin(self, now: float) -> None:
+        """Remember that the first resources have all been created."""
+        self.write(now, _BEGUN)
+        self.begun = True
+
+    def counters(self) -> tuple[int, int]:
+        """Return the newest revision, and how many uids have been given."""
+        (row,) = self._rows(_HEAD)
+        return row[4], row[5]
+
+    def read(self, sql: str, *values: int) -> Iterator[tuple[Key, Any, Any]]:
+        """Yield of each row its key and the two columns after it, texts as bytes."""
+        for kind, namespace, name, *rest in self._rows(sql, *values):
+            yield Key(text(kind), text(namespace), text(name)), *rest
+
+    def _rows(self, sql: str, *values: int) -> Iterator[Any]:
+        try:
+            yield from self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise DefinitionError(f"{self.path}: {error}; {_cure(error)}") from error
+
+
+def text(raw: bytes) -> str:
+    """Return *raw* as text, whatever has become of it."""
+    return raw.decode(errors="replace")
+
+
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rwc",
+        uri=True,
+        timeout=patience,
+        isolation_level=None,
+        # It serialises its calls; whichever thread runs the clock may make them.
+        check_same_thread=False,
+    )
+    # A row that is damaged must not be an error of all the others.
+    connection.text_factory = bytes
+    return connection
+
+
+def _cure(error: sqlite3.Error) -> str:
+    # What is above eight bits says more of the same kind of error.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return _CURES.get(code, "give another file")
