@@ -679,3 +679,10 @@ def test_the_schema_is_a_schema_and_its_examples_obey_it():
     for example in duration["examples"]:
         Draft202012Validator(duration).validate(example)
         Duration.parse(example)
+
+
+def test_a_link_that_leads_nowhere_is_refused_rather_than_passed_over(tmp_path):
+    (tmp_path / "good.yaml").write_text("flowName: Good\nsteps: []\n")
+    (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere.yaml")
+    with pytest.raises(DefinitionError, match=r"gone\.yaml:1: "):
+        load_flows(tmp_path)

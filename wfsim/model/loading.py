@@ -86,7 +86,8 @@ def flow_schema() -> dict[str, Any]:
 def _paths(folder: Path) -> list[Path]:
     """Return the files of *folder* that hold flows and groups, in name order."""
     try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
+        # A link that leads nowhere is no file, but somebody meant it to be one.
+        files = sorted(p for p in folder.iterdir() if p.is_file() or p.is_symlink())
         # The reference passes over .yml in silence; here it is read, and refused.
         return [path for path in files if path.suffix.lower() in (".yaml", ".yml")]
     except (OSError, ValueError) as error:
