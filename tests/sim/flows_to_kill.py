@@ -8,7 +8,7 @@ from pathlib import Path
 import wfsim
 
 NAMES = tuple(f"db-{number}" for number in range(8))
-STEPS = tuple(f"Step{number}" for number in range(12))
+STEPS = tuple(f"Step{number}" for number in range(20))
 FACTOR = 0.1  # seconds for each second of virtual time
 
 

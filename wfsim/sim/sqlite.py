@@ -13,7 +13,7 @@ from typing import Any
 from wfsim.engine.ports import Clock, Effect, Grant, Nothing
 from wfsim.errors import AlreadyExists, StoreError
 from wfsim.model import json_text
-from wfsim.model.frozen import freeze
+from wfsim.model.frozen import MAX_DEPTH, freeze, is_json
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
@@ -111,18 +111,21 @@ _FIELDS: dict[str, Any] = {
 
 def _text(resource: Resource) -> str:
     fields = {name: getattr(resource, name) for name in _FIELDS}
+    if not is_json(fields, MAX_DEPTH + 1):
+        raise StoreError(f"{resource.key} holds what JSON cannot")
     try:
         return _bounded(json_text.dump(fields), resource.key)
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"{resource.key} holds what JSON cannot: {error}") from None
+    except ValueError as error:  # a number of more digits than Python writes
+        raise StoreError(f"{resource.key}: {error}") from None
 
 
 def _resource(key: Key, raw: bytes) -> Resource | Quarantined:
     """Return the resource that *raw* describes, or the text and what is wrong with it."""
     try:
-        if len(raw) > MAX_BYTES:
-            raise ValueError(f"more than {MAX_BYTES} bytes")
-        fields = json_text.load(raw)
+        written = raw.decode()
+        if len(written) > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES} characters")
+        fields = json_text.load(written)
         if not isinstance(fields, dict) or fields.keys() != _FIELDS.keys():
             raise ValueError(f"not an object with {', '.join(_FIELDS)}")
         for name, kind in _FIELDS.items():
