@@ -4,7 +4,7 @@ A map, bottom up; each layer knows only those above it in this list:
 
 * ``errors``    every exception, and the signals that a step may raise
 * ``model``     values: Resource, StateMachine, Flow, Memento, Record, EventLog
-* ``engine``    generators over ports: runner, reconciler, controller
+* ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
@@ -22,14 +22,15 @@ from typing import Any
 _HOMES = {
     "wfsim.errors": (
         "AlreadyExists", "Cancelled", "DefinitionError", "Fenced", "Interrupted",
-        "Killed", "MementoError", "NotFound", "StepFailed", "StepSignal", "StoreError",
-        "TimedOut", "Unavailable", "UsageError", "Waiting", "WfsimError",
+        "Killed", "MementoError", "NotFound", "PollError", "StepFailed",
+        "StepSignal", "StoreError", "TimedOut", "Unavailable", "UsageError", "Waiting",
+        "WfsimError",
     ),
     "wfsim.model.resource": ("Key", "Resource"),
     "wfsim.model.machine": ("Event", "StateMachine"),
     "wfsim.model.policy": ("Policy", "Retry"),
     "wfsim.model.duration": ("Duration",),
-    "wfsim.model.flow": ("Flow", "Step"),
+    "wfsim.model.flow": ("Flow", "Polling", "Step"),
     "wfsim.model.configmap": ("load_mementos",),
     "wfsim.model.loading": ("flow_schema", "load_flow", "load_flows"),
     "wfsim.model.memento": (
@@ -38,7 +39,9 @@ _HOMES = {
     "wfsim.model.record": ("Kind", "Record"),
     "wfsim.model.log": ("EventLog", "Snapshot"),
     "wfsim.engine.hooks": ("Hooks",),
+    "wfsim.engine.service_errors": ("ServiceError",),
     "wfsim.engine.steps": ("StepContext", "step"),
+    "wfsim.engine.transitions": ("FlowStatus",),
     "wfsim.sim.clock": ("VirtualClock", "WallClock"),
     "wfsim.sim.faults": (
         "CancelAt", "Conflict", "CrashAt", "DelayStep", "DropWatch", "EditAt", "FailSave",

@@ -1,8 +1,10 @@
 """The door as type checkers and editors see it; `tests/test_door.py` compares the two."""
 
 from wfsim.engine.hooks import Hooks as Hooks
+from wfsim.engine.service_errors import ServiceError as ServiceError
 from wfsim.engine.steps import StepContext as StepContext
 from wfsim.engine.steps import step as step
+from wfsim.engine.transitions import FlowStatus as FlowStatus
 from wfsim.errors import AlreadyExists as AlreadyExists
 from wfsim.errors import Cancelled as Cancelled
 from wfsim.errors import DefinitionError as DefinitionError
@@ -11,6 +13,7 @@ from wfsim.errors import Interrupted as Interrupted
 from wfsim.errors import Killed as Killed
 from wfsim.errors import MementoError as MementoError
 from wfsim.errors import NotFound as NotFound
+from wfsim.errors import PollError as PollError
 from wfsim.errors import StepFailed as StepFailed
 from wfsim.errors import StepSignal as StepSignal
 from wfsim.errors import StoreError as StoreError
@@ -22,6 +25,7 @@ from wfsim.errors import WfsimError as WfsimError
 from wfsim.model.configmap import load_mementos as load_mementos
 from wfsim.model.duration import Duration as Duration
 from wfsim.model.flow import Flow as Flow
+from wfsim.model.flow import Polling as Polling
 from wfsim.model.flow import Step as Step
 from wfsim.model.loading import flow_schema as flow_schema
 from wfsim.model.loading import load_flow as load_flow

@@ -13,6 +13,7 @@
 * StepSignal
   x Waiting             look again later
   x Interrupted         stop until an operator recovers the run
+* PollError             a look at an operation came to nothing; the step may tolerate it
 * StepFailed            what an injected or configured failure raises
 * Cancelled             (BaseException) the resource was cancelled
 * TimedOut              (BaseException) a step took longer than its policy allows
@@ -95,6 +96,13 @@ class Interrupted(StepSignal):
         super().__init__(reason, message)
         self.reason = reason
         self.message = message
+
+
+class PollError(Exception):
+    """A look at an operation that is under way came to nothing.
+
+    It says nothing of the operation; a step tolerates as many in a row as its file says.
+    """
 
 
 class StepFailed(Exception):

@@ -107,6 +107,22 @@ def test_text_is_escaped_as_go_does():
     assert reread(run) == run
 
 
+def test_what_a_step_has_launched_and_how_it_ended_is_kept_beside_the_reference():
+    launched = begun().launch_step(0, "op-1", {"host": "h1"}, 8.0)
+    closed = launched.close_step(0, 9.0, wfsim.StepStatus.CANCELLED, "no more")
+    failed = launched.close_step(0, 9.0, wfsim.StepStatus.FAILED, "full")
+    ended = [failed.fail(9.0, "full"), closed.cancel(9.0, "no more")]
+    for run in (launched, closed, failed, *ended):
+        assert reread(run) == run
+    document = json.loads(closed.cancel(9.0, "no more").to_json())
+    assert document["flowStatus"] == "failedAndCompleted"
+    assert document["runningSteps"][0]["stepStatus"] == "failed"
+    assert document["wfsim"]["status"] == "cancelled"
+    assert document["wfsim"]["more"] == [
+        {"of": 0, "operation": "op-1", "error": "no more", "status": "cancelled"}
+    ]
+
+
 def test_half_a_character_is_escaped_so_that_it_can_be_written_to_a_file():
     run = begun().fail_step(0, 6.0, "bad \ud800 name", 7.0)
     assert b"bad \\ud800 name" in run.to_json().encode()
@@ -260,6 +276,11 @@ def test_keys_that_nobody_knows_are_kept_also_those_of_a_step():
         (with_ours(times=["0", None]), '"0" is not a time in seconds'),
         (with_ours(wake=10**400), "is not a time in seconds"),
         (with_ours(digest=4), "digest is 4, not a string"),
+        (with_ours(status=3), "status is 3, not a string"),
+        (with_ours(more=[3]), "3 is not an object"),
+        (with_ours(more=[{"of": 9}]), "9 is not one of 2 steps"),
+        (with_ours(more=[{"of": 0, "error": 3}]), "error is 3, not a string"),
+        (changed(flowStatus="error"), "flowStatus is 'error', which no memento says"),
     ],
 )
 def test_text_that_is_no_memento_is_refused_with_what_is_wrong(text, message):

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from wfsim.engine.attempt import describe
 from wfsim.engine.ports import Effect, Leases
-from wfsim.engine.reconciler import FlowReconciler, Result
-from wfsim.engine.runner import Ports, Turn, describe
+from wfsim.engine.reconciler import Result
+from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import Cancelled, Fenced, Killed, StoreError, UsageError
 from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
@@ -40,6 +41,14 @@ def next_tick(now: float, began: float, every: float) -> float:
     return began + ticks * every
 
 
+class Reconciler(Protocol):
+    """What one pass over a resource does."""
+
+    def reconcile(self, key: Key, turn: Turn) -> Effect[Result]:
+        """Make the next move of the resource, and say when to look again."""
+        ...
+
+
 class Controller:
     """Works on every resource of a store until it is stopped or dies.
 
@@ -48,7 +57,7 @@ class Controller:
     """
 
     def __init__(
-        self, name: str, ports: Ports, reconciler: FlowReconciler, leases: Leases
+        self, name: str, ports: Ports, reconciler: Reconciler, leases: Leases
     ) -> None:
         self.name = name
         self._ports = ports
@@ -223,9 +232,9 @@ class Controller:
             live = self._ports.resources.peek(turn.key)
             if not self.alive or not (live is None or live.cancelled):
                 return
-            if turn.stepping:
+            if turn.stepping and not turn.sheltered:
                 self._throw(turn, Cancelled())
-            else:
+            elif not turn.stepping:
                 # A slow store holds it between two steps.
                 turn.look_again = True
 

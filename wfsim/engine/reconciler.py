@@ -8,12 +8,16 @@ pass, or by the next one if the controller died in between.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from wfsim.engine.attempt import describe
+from wfsim.engine.fit import Migration, fitted
+from wfsim.engine.place import to_run_again
 from wfsim.engine.ports import Effect
-from wfsim.engine.runner import FlowRunner, Ports, Turn, describe
+from wfsim.engine.runner import FlowRunner
 from wfsim.engine.steps import StepContext, as_effect, rewrite, storable
+from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import NotFound
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
@@ -23,7 +27,6 @@ from wfsim.model.memento import Memento, Quarantined, RunStatus
 from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
 
-Migration = Callable[[Memento, Flow], Memento]
 Entry = Memento | Quarantined
 Entries = list[Entry]
 
@@ -37,6 +40,7 @@ class Result(NamedTuple):
 _DONE = Result()
 _GONE = "the resource is gone"
 _CLOSED = (RunStatus.COMPLETED, RunStatus.SUPERSEDED)
+_FAILED = (RunStatus.INTERRUPTED, RunStatus.ERROR, RunStatus.CANCELLED)
 
 
 class FlowReconciler:
@@ -141,7 +145,7 @@ class FlowReconciler:
 
     def _settle(self, resource: Resource, run: Memento, turn: Turn) -> Effect[bool]:
         """Write the state that the ended *run* led to, unless the resource moved on."""
-        interrupted = run.status is RunStatus.INTERRUPTED
+        interrupted = run.status in _FAILED
         action = self._machines[resource.kind].action(resource.state)
         done = run.status is RunStatus.COMPLETED and action and action.flow == run.flow
         if run.entered != resource.entered or not (interrupted or done):
@@ -152,7 +156,7 @@ class FlowReconciler:
             if live.entered != run.entered:
                 return live
             if interrupted:
-                return live.interrupt(run.reason, run.error)
+                return live.interrupt(run.reason or "ERROR", run.error)
             return live.move(then, run.flow)
 
         yield from rewrite(self._resources, resource.key, change, turn.token)
@@ -172,7 +176,8 @@ class FlowReconciler:
         if run is not None and run.status not in _CLOSED:
             flow = self._flows.get(run.flow)
             from_first = flow is not None and flow.recover_from_first_step
-            recovered = run.recover(from_first, self._deadline(flow))
+            afresh = () if flow is None else to_run_again(run, flow)
+            recovered = run.recover(from_first, self._deadline(flow), afresh)
             yield from self._runner.commit(recovered, turn)
             machine = self._machines[resource.kind]
             previous = previous or machine.state_running(run.flow) or ""
@@ -192,37 +197,12 @@ class FlowReconciler:
             if pause > 0.0 and not live.cancelled:
                 return Result(pause)
         run = run.resume(live.entered, run.digest, live.uid)
-        fit = self._fit(run)
+        fit = fitted(run, self._flows, self._migrations)
         if isinstance(fit, Memento):
             self._runner.tell("on_run_init", fit)
             return fit
         run = yield from self._stop(run, turn, *fit)
         return (yield from self._finish(run, turn))
-
-    def _fit(self, run: Memento) -> Memento | tuple[str, str]:
-        """Return *run* fit for its flow as it is now, or reason and words why not."""
-        flow = self._flows.get(run.flow)
-        if flow is None:
-            near = did_you_mean(run.flow, self._flows)
-            return reasons.UNKNOWN_FLOW, f"no flow {run.flow!r}{near}"
-        names = _names(run)
-        if run.digest in ("", flow.digest) and names == flow.names:
-            return run._replace(digest=flow.digest)
-        migrate = self._migrations.get(flow.name)
-        if migrate is None:
-            return reasons.DEFINITION_CHANGED, (
-                f"the run began with the steps {', '.join(names)}; the flow now has "
-                f"{', '.join(flow.names)} (digest {flow.digest}); give a migration"
-            )
-        try:
-            fit = migrate(run, flow)._replace(digest=flow.digest)
-        except Exception as error:
-            text = f"the migration failed: {describe(error)}"
-            return reasons.DEFINITION_CHANGED, text
-        if _names(fit) != flow.names:
-            text = f"the migration left the steps {', '.join(_names(fit))}"
-            return reasons.DEFINITION_CHANGED, text
-        return fit
 
     def _finish(self, run: Memento, turn: Turn) -> Effect[Result]:
         """Bring the resource into line with where its run stands after this pass."""
@@ -385,10 +365,6 @@ def _may_recover(resource: Resource, run: Memento | None) -> bool:
 def _due(run: Memento, wake: float) -> float:
     """Return when to look at *run* again: at *wake*, but not after its deadline."""
     return wake if run.deadline is None else min(wake, run.deadline)
-
-
-def _names(run: Memento) -> tuple[str, ...]:
-    return tuple(step.name for step in run.steps)
 
 
 def _number(entry: Entry) -> int:

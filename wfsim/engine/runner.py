@@ -9,87 +9,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
-from wfsim.engine.hooks import Hooks
-from wfsim.engine.ports import (
-    Clock,
-    Draws,
-    Effect,
-    Journal,
-    MementoStore,
-    ResourceStore,
-    Steps,
+from wfsim.engine.attempt import (
+    OPERATION,
+    body_of,
+    checked_output,
+    describe,
+    signal_of,
+    unknown_class,
 )
-from wfsim.engine.steps import StepContext, storable
+from wfsim.engine.place import Place, advance
+from wfsim.engine.ports import Effect
+from wfsim.engine.steps import StepContext
+from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import (
     Cancelled,
     Conflict,
     Interrupted,
     NotFound,
-    StepSignal,
     TimedOut,
     Unavailable,
     Waiting,
 )
 from wfsim.model import memento as reasons
-from wfsim.model.flow import Flow, Step
+from wfsim.model.flow import Flow, Polling, Step
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import Memento, StepMemento, StepStatus
-from wfsim.model.policy import Policy, Retry
+from wfsim.model.policy import Retry
 from wfsim.model.record import Kind
-from wfsim.model.resource import Key, Resource
-
-
-class Turn:
-    """One worker's go at one resource: the lease it holds and the process it runs in.
-
-    *attempt* is set while the process is inside the body of a step, the only place
-    where an exception may be thrown at it; *look_again* is set when somebody would
-    have cancelled one there, had it begun already.
-    """
-
-    __slots__ = ("attempt", "began", "key", "look_again", "process", "token")
-
-    def __init__(self, key: Key, began: float) -> None:
-        self.key = key
-        self.began = began
-        self.token = 0
-        self.process: Any = None
-        self.attempt: StepContext | None = None
-        self.look_again = False
-
-    @property
-    def stepping(self) -> bool:
-        """Whether the process is inside the body of a step."""
-        return self.attempt is not None
-
-    def fence(self) -> None:
-        """Refuse what the process may still write, in a ``finally``: it is dead."""
-        self.token = _NO_LEASE
-        if self.attempt is not None:
-            self.attempt.close()
-
-
-class Ports(NamedTuple):
-    """The ports and values that the engine works with."""
-
-    clock: Clock
-    resources: ResourceStore
-    mementos: MementoStore
-    steps: Steps
-    journal: Journal
-    draws: Draws
-    policy: Policy = Policy()
-    hooks: tuple[Hooks, ...] = ()
-    world: Any = None
+from wfsim.model.resource import CANCEL_REASON, Key, Resource
 
 
 class FlowRunner:
-    """Runs flows step by step, one commit before and one after each step."""
+    """Runs flows step by step, one commit before and one after each step.
 
-    def __init__(self, ports: Ports) -> None:
+    A step of a linear flow that has failed too often, or is cancelled, interrupts the
+    run until an operator recovers it.  One of a flow with edges, or of any flow if not
+    *interrupts*, is over: its edge says what follows, and in the end the run is in
+    error, or cancelled.  Off its main path a run is cleaning up: nothing cancels it.
+    """
+
+    def __init__(self, ports: Ports, interrupts: bool = True) -> None:
         self._ports = ports
         self._clock = ports.clock
         self._resources = ports.resources
@@ -97,51 +60,92 @@ class FlowRunner:
         self._steps = ports.steps
         self._policy = ports.policy
         self._hooks = ports.hooks
+        self._interrupts = interrupts
+        # As in the reference, a node is not tried again unless its file says so.
+        self._retry = replace(ports.policy.retry, limit=0)
 
     def run(self, run: Memento, flow: Flow, turn: Turn) -> Effect[Memento]:
-        """Carry *run* on until it completes, waits, fails or is interrupted."""
-        ports, inputs = self._ports, run.context
-        for index, spec in enumerate(flow.steps):
-            step = run.steps[index]
-            if step.status is StepStatus.COMPLETED:
-                inputs = Frozen({**inputs, **step.output}) if step.output else inputs
-                continue
-            retry = spec.retry or flow.retry or self._policy.retry
+        """Carry *run* on until it ends, waits, fails, or the turn may begin no more."""
+        ports, following = self._ports, flow.following
+        graph = not (self._interrupts and flow.is_linear)
+        usual = flow.retry or (self._policy.retry if flow.is_linear else self._retry)
+        place: Place = (0 if flow.steps else None, run.context, None)
+        index, inputs, astray = place
+        while turn.left > 0:
+            if index is not None and run.steps[index].status is not _PREPARED:
+                index, inputs, astray = advance(run, flow, index, inputs, astray, graph)
+            if index is None:
+                break
+            spec, step = flow.steps[index], run.steps[index]
+            retry = spec.retry or usual
             try:
                 resource = yield from self._resources.get(turn.key)
             except NotFound:
                 return (yield from self.interrupt(run, index, turn, *_GONE))
-            stop = self._reason_to_stop(run, step, spec, retry, resource)
-            if stop is not None:
-                return (yield from self.interrupt(run, index, turn, *stop))
-            if step.status is not StepStatus.WAITING:
+            if turn.left <= 0:
+                return run  # it was stopped while a slow store answered
+            stop = self._reason_to_stop(run, step, spec, retry, resource, astray)
+            if stop is None and step.status is not StepStatus.WAITING:
                 run = run.start_step(index, self._clock.now)
                 yield from self.commit(run, turn)
                 if self._hooks:
                     self.tell("on_step_init", run, run.steps[index])
                 if turn.look_again:
-                    turn.look_again = False
-                    live = yield from self._look(turn.key)
-                    if live is None or live.cancelled:
-                        return (yield from self.interrupt(run, index, turn, *_CANCELLED))
+                    stop = yield from self._look_again(turn, astray)
+            if stop is not None:
+                run = yield from self._end(run, index, turn, graph, *stop)
+                continue
             attempt = StepContext(
                 self._clock, resource, inputs, run.steps[index].attempts, run.key,
                 run.flow, spec, ports.world, self._resources, ports.journal,
-                ports.draws, turn.token,
+                ports.draws, turn.token, run.steps[index].operation, ports.flows,
             )  # fmt: skip
             try:
-                output = yield from self._execute(attempt, flow, run.deadline, turn)
+                output = yield from self._execute(attempt, flow, run, turn, astray)
             except (Cancelled, TimedOut, Exception) as error:
-                return (yield from self._stop(run, index, turn, retry, error))
+                run = yield from self._stop(run, index, turn, retry, error, graph)
+                continue
+            if spec.polling is not None and not attempt.operation and OPERATION in output:
+                run = yield from self._launch(run, index, spec.polling, output, turn)
+                continue
             run = run.complete_step(index, self._clock.now, output)
             yield from self.commit(run, turn)
             if self._hooks:
                 self.tell("on_step_completed", run, run.steps[index])
             inputs = Frozen({**inputs, **output}) if output else inputs
-        run = run.complete(self._clock.now)
+            index = following[index].success
+            turn.left -= 1
+        else:
+            return run
+        run = (
+            run.complete(self._clock.now) if astray is None else self._ended(run, astray)
+        )
         yield from self.commit(run, turn)
         if self._hooks:
-            self.tell("on_run_completed", run)
+            self.tell("on_run_interrupt" if astray else "on_run_completed", run)
+        return run
+
+    def _ended(self, run: Memento, astray: StepMemento) -> Memento:
+        """Return *run* ended, as the step says with which it left its main path."""
+        now = self._clock.now
+        if astray.status is StepStatus.CANCELLED:
+            return run.cancel(now, astray.error)
+        return run.fail(now, astray.error)
+
+    def _launch(
+        self,
+        run: Memento,
+        index: int,
+        polling: Polling,
+        output: Mapping[str, Any],
+        turn: Turn,
+    ) -> Effect[Memento]:
+        """Make durable what the step has launched, before the first look at it."""
+        first = self._clock.now + polling.interval
+        rest = Frozen((k, v) for k, v in output.items() if k != OPERATION)
+        run = run.launch_step(index, str(output[OPERATION]), rest, first)
+        yield from self.commit(run, turn)
+        self.tell("on_step_waiting", run, run.steps[index])
         return run
 
     def commit(self, run: Memento, turn: Turn) -> Effect[None]:
@@ -163,6 +167,7 @@ class FlowRunner:
         self, run: Memento, index: int, turn: Turn, reason: str, message: str
     ) -> Effect[Memento]:
         """End *run* at step *index* until an operator recovers it."""
+        turn.left = 0
         ran = index < len(run.steps) and run.steps[index].status in _BEGUN
         run = run.interrupt(index, self._clock.now, reason, message)
         yield from self.commit(run, turn)
@@ -185,6 +190,33 @@ class FlowRunner:
                     text=f"{hook}: {error!r}",
                 )
 
+    def _end(
+        self, run: Memento, index: int, turn: Turn, graph: bool, reason: str, text: str
+    ) -> Effect[Memento]:
+        """End step *index* for good, and with it the run if that is to be interrupted."""
+        if not graph or (reason, text) == _GONE:
+            return (yield from self.interrupt(run, index, turn, reason, text))
+        cancelled = reason == reasons.CANCELLED
+        status = StepStatus.CANCELLED if cancelled else StepStatus.FAILED
+        ran = run.steps[index].status in _BEGUN
+        run = run.close_step(index, self._clock.now, status, text)
+        yield from self.commit(run, turn)
+        if ran:
+            self.tell("on_step_completed", run, run.steps[index])
+        if not cancelled:
+            turn.left -= 1
+        return run
+
+    def _look_again(
+        self, turn: Turn, astray: StepMemento | None
+    ) -> Effect[tuple[str, str] | None]:
+        """Return why not to go on with a step that should have been cancelled."""
+        turn.look_again = False
+        live = yield from self._look(turn.key)
+        if astray is not None or not (live is None or live.cancelled):
+            return None
+        return _CANCELLED if live is None else _cancelled(live)
+
     def _look(self, key: Key) -> Effect[Resource | None]:
         try:
             return (yield from self._resources.get(key))
@@ -198,32 +230,48 @@ class FlowRunner:
         spec: Step,
         retry: Retry,
         resource: Resource,
+        astray: StepMemento | None,
     ) -> tuple[str, str] | None:
         if resource.uid != run.owner:
             return _GONE
-        if resource.cancelled:
-            return _CANCELLED
-        if step.status is StepStatus.FAILED and step.retries >= retry.limit:
+        if resource.cancelled and astray is None:
+            return _cancelled(resource)
+        # Recovered, a step has its budget anew: with a limit of 0 it runs once more.
+        if step.status is StepStatus.FAILED and step.retries >= (retry.limit or 1):
             return reasons.MANY_RETRY, run.error
         if step.status is StepStatus.INITED and step.restarts >= retry.restarts:
             times = step.restarts + 1
             return reasons.MANY_RESTARTS, f"{step.name} was cut short {times} times"
-        if run.deadline is not None and self._clock.now >= run.deadline:
+        late = run.deadline is not None and self._clock.now >= run.deadline
+        if late and astray is None:
             return reasons.DEADLINE, f"not complete by {run.deadline:g} s"
-        if spec.class_name not in self._steps:
-            near = did_you_mean(spec.class_name, self._steps)
-            return reasons.UNKNOWN_TASK, f"no code for {spec.class_name!r}{near}"
+        if spec.class_name not in self._steps and (
+            name := unknown_class(spec, self._steps)
+        ):
+            near = did_you_mean(name, self._steps)
+            return reasons.UNKNOWN_TASK, f"no code for {name!r}{near}"
         return None
 
     def _execute(
-        self, attempt: StepContext, flow: Flow, deadline: float | None, turn: Turn
+        self,
+        attempt: StepContext,
+        flow: Flow,
+        run: Memento,
+        turn: Turn,
+        astray: StepMemento | None,
     ) -> Effect[Mapping[str, Any]]:
         spec = attempt.spec
+        turn.sheltered = astray is not None
         limit = spec.timeout or flow.timeout or self._policy.timeout
+        deadline = None if turn.sheltered else run.deadline
         call_off = None
         if limit is not None or deadline is not None:
             call_off = self._watch(attempt, limit, deadline, turn)
-        body = self._steps[spec.class_name]
+        if attempt.operation or spec.undo is not None or "+" in spec.class_name:
+            first = self._clock.now if run.wake is None else run.wake
+            body = body_of(self._ports, attempt, first, turn)
+        else:
+            body = self._steps[spec.class_name]
         turn.attempt = attempt
         try:
             output = yield from body(attempt)
@@ -232,7 +280,10 @@ class FlowRunner:
             attempt.is_open = False
             if call_off is not None:
                 call_off()
-        return EMPTY if output is None else checked_output(spec, output)
+        output = EMPTY if output is None else checked_output(spec, output)
+        if not attempt.operation:
+            return output
+        return Frozen({**run.steps[run.cursor].output, **output})
 
     def _watch(
         self,
@@ -253,7 +304,13 @@ class FlowRunner:
         return self._clock.call(signal.limit, bite)
 
     def _stop(
-        self, run: Memento, index: int, turn: Turn, retry: Retry, error: BaseException
+        self,
+        run: Memento,
+        index: int,
+        turn: Turn,
+        retry: Retry,
+        error: BaseException,
+        graph: bool,
     ) -> Effect[Memento]:
         """Take note of what ended an attempt before its time.
 
@@ -274,20 +331,23 @@ class FlowRunner:
                 stopped = str(reason), str(message)
                 return (yield from self.interrupt(run, index, turn, *stopped))
             case Cancelled():
-                return (yield from self.interrupt(run, index, turn, *_CANCELLED))
+                live = yield from self._look(turn.key)
+                why = _CANCELLED if live is None else _cancelled(live)
+                return (yield from self._end(run, index, turn, graph, *why))
             case TimedOut(deadline=True) if run.deadline is not None:
                 late = reasons.DEADLINE, f"not complete by {run.deadline:g} s"
-                return (yield from self.interrupt(run, index, turn, *late))
+                return (yield from self._end(run, index, turn, graph, *late))
             case TimedOut(limit=limit):
                 text = f"no end after {limit:g} s"
             case _:
                 text = describe(error)
-        return (yield from self._fail(run, index, turn, retry, text))
+        return (yield from self._fail(run, index, turn, retry, text, graph))
 
     def _wait(
         self, run: Memento, index: int, turn: Turn, after: float | None
     ) -> Effect[Memento]:
         """Park the step; as in the reference, only its first wait is written down."""
+        turn.left = 0
         wake = None if after is None else self._clock.now + max(after, 0.0)
         if run.steps[index].status is StepStatus.WAITING:
             return run._replace(wake=wake)
@@ -297,58 +357,39 @@ class FlowRunner:
         return run
 
     def _fail(
-        self, run: Memento, index: int, turn: Turn, retry: Retry, text: str
+        self,
+        run: Memento,
+        index: int,
+        turn: Turn,
+        retry: Retry,
+        text: str,
+        graph: bool,
     ) -> Effect[Memento]:
         step = run.steps[index]
         text = f"step {step.name} fail: {text}"
         failures = step.retries + 1
         if failures > retry.limit:
-            return (yield from self.interrupt(run, index, turn, reasons.MANY_RETRY, text))
+            many = reasons.MANY_RETRY
+            return (yield from self._end(run, index, turn, graph, many, text))
         now = self._clock.now
+        turn.left = 0
         run = run.fail_step(index, now, text, now + retry.after(failures))
         yield from self.commit(run, turn)
         self.tell("on_step_completed", run, run.steps[index])
         return run
 
 
+_PREPARED = StepStatus.PREPARED
 _BEGUN = (StepStatus.INITED, StepStatus.WAITING)
 _CANCELLED = (reasons.CANCELLED, "the resource was cancelled")
 _GONE = (reasons.CANCELLED, "the resource is gone")
-_NO_LEASE = -1
-
-
-def signal_of(error: BaseException) -> BaseException:
-    """Return the signal that *error* was raised from, or *error* itself.
-
-    As in the reference, a step may wrap a signal into an error of its own.
-    """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, StepSignal):
-        cause = cause.__cause__
-    return cause or error
-
-
-def describe(error: BaseException) -> str:
-    """Return *error* in one line, its class included unless it says nothing more."""
-    text = " ".join(str(error).split())
-    name = type(error).__name__
-    return text if name == "StepFailed" and text else f"{name}: {text}" if text else name
-
-
-def checked_output(spec: Step, output: Any) -> Mapping[str, Any]:
-    """Return *output* frozen, or raise `TypeError` if it could not be stored."""
-    if type(output) is not dict and not isinstance(output, Mapping):
-        raise TypeError(
-            f"step {spec.name!r} returned {output!r}; a step returns a mapping with "
-            "string keys, or None"
-        )
-    try:
-        return storable(output)  # type: ignore[no-any-return]
-    except (TypeError, UnicodeEncodeError) as error:
-        raise TypeError(
-            f"step {spec.name!r} returned what JSON cannot hold: {error}"
-        ) from None
 
 
 def _is_time(after: Any) -> bool:
     return isinstance(after, (int, float)) and not math.isnan(after)
+
+
+def _cancelled(resource: Resource) -> tuple[str, str]:
+    """Return that *resource* was cancelled, and why if whoever did it has said so."""
+    why = resource.annotations.get(CANCEL_REASON)
+    return (reasons.CANCELLED, why) if why else _CANCELLED

@@ -7,19 +7,30 @@ A body is a function of one `StepContext`, or a class with ``init``, ``do_step``
 from __future__ import annotations
 
 import inspect
-import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from wfsim.engine.ports import Clock, Draws, Effect, Journal, ResourceStore, StepFunction
-from wfsim.errors import Conflict, DefinitionError, Fenced, NotFound, StepFailed
+from wfsim.engine.storable import storable
+from wfsim.errors import (
+    Conflict,
+    DefinitionError,
+    Fenced,
+    NotFound,
+    StepFailed,
+    UsageError,
+)
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Step
-from wfsim.model.frozen import EMPTY, MAX_DEPTH, Frozen
+from wfsim.model.frozen import EMPTY
 from wfsim.model.machine import did_you_mean
 from wfsim.model.record import Kind
 from wfsim.model.resource import Resource
+
+if TYPE_CHECKING:
+    from wfsim.engine.children import ChildFlows
 
 T = TypeVar("T")
 B = TypeVar("B", bound=Callable[..., Any])
@@ -31,6 +42,7 @@ CONFLICTS = 100
 """How often a change is tried on a resource that others change at the same time."""
 
 _NAME = "__wfsim_step__"
+_POLL = "__wfsim_poll__"
 
 
 class StepContext:
@@ -39,11 +51,13 @@ class StepContext:
     ``clock``, ``world`` (the fake resources), ``resource`` (a snapshot taken when the
     attempt began), ``inputs`` (initial context and outputs of all earlier steps,
     immutable), ``attempt`` (from 1), ``run`` (key of the memento), ``flow``, ``step``,
-    ``is_open`` (the attempt is still under way and may write).
+    ``is_open`` (the attempt is still under way and may write), ``operation`` (what a
+    polling step has launched, while it is looked at).
     """
 
     __slots__ = (
         "_draws",
+        "_flows",
         "_journal",
         "_resources",
         "_token",
@@ -52,6 +66,7 @@ class StepContext:
         "flow",
         "inputs",
         "is_open",
+        "operation",
         "resource",
         "run",
         "spec",
@@ -72,6 +87,8 @@ class StepContext:
         journal: Journal,
         draws: Draws,
         token: int,
+        operation: str = "",
+        flows: Any = None,
     ) -> None:
         self.clock = clock
         self.resource = resource
@@ -85,6 +102,8 @@ class StepContext:
         self._journal = journal
         self._draws = draws
         self._token = token
+        self.operation = operation
+        self._flows = flows
         self.is_open = True
 
     def __repr__(self) -> str:
@@ -94,6 +113,17 @@ class StepContext:
     def step(self) -> str:
         """The name of the step."""
         return self.spec.name
+
+    @property
+    def flows(self) -> ChildFlows:
+        """The service that runs this flow, to start others from here and wait for them.
+
+        Raises `UsageError` in a flow that no service runs.
+        """
+        if self._flows is None:
+            raise UsageError(f"flow {self.flow!r} is not run by a service")
+        children: ChildFlows = self._flows.of(self)
+        return children
 
     @types.coroutine
     def sleep(self, seconds: float) -> Effect[None]:
@@ -199,16 +229,19 @@ def step(body: B) -> B: ...
 def step(body: B | str) -> Any:
     """Mark a function or class as a step: ``@step``, or ``@step("pkg.Name")``.
 
-    Without a name the step is called as its function or class.
+    Without a name the step is called as its function or class.  A function that
+    launches an operation may say how to look at it: ``@Launch.poll`` marks a function of
+    the context and the operation; a class has a method ``poll`` of the same.
     """
     if isinstance(body, str):
+        return partial(_marked, body)
+    return _marked(name_of(body), body)
 
-        def named(inner: B) -> B:
-            setattr(inner, _NAME, body)
-            return inner
 
-        return named
-    setattr(body, _NAME, name_of(body))
+def _marked(name: str, body: Any) -> Any:
+    setattr(body, _NAME, name)
+    if not inspect.isclass(body):
+        body.poll = partial(setattr, body, _POLL)
     return body
 
 
@@ -234,11 +267,20 @@ class StepRegistry(Mapping[str, StepFunction]):
 
     def __init__(self, bodies: Iterable[Callable[..., Any]] = ()) -> None:
         self._bodies: dict[str, StepFunction] = {}
+        self._polls: dict[str, StepFunction] = {}
         for body in bodies:
             name = name_of(body)
             if name in self._bodies:
                 raise DefinitionError(f"step {name!r} is registered twice")
             self._bodies[name] = as_effect(body)
+            if poll := _poll_effect(body):
+                self._polls[name] = poll
+
+    def polls(self, names: Iterable[str]) -> dict[str, StepFunction]:
+        """Return how to look at what is launched by those of *names* that say so."""
+        found = {name: self._polls.get(name.rpartition(".")[2]) for name in names}
+        found |= {name: self._polls[name] for name in found if name in self._polls}
+        return {name: poll for name, poll in found.items() if poll is not None}
 
     def __getitem__(self, name: str) -> StepFunction:
         found = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])
@@ -269,7 +311,7 @@ def as_effect(body: Callable[..., Any]) -> StepFunction:
         return body
 
     def effect(context: StepContext) -> Effect[Any]:
-        return (yield from _driven(body(context)))
+        return (yield from driven(body(context)))
 
     return effect
 
@@ -283,57 +325,34 @@ def _class_effect(cls: type) -> StepFunction:
         for name in ("init", "do_step"):
             method = getattr(instance, name, None)
             if method is not None:
-                returned = yield from _driven(method(context))
+                returned = yield from driven(method(context))
         output = getattr(instance, "output", None)
-        return returned if output is None else (yield from _driven(output(context)))
+        return returned if output is None else (yield from driven(output(context)))
 
     return effect
 
 
-def _driven(result: Any) -> Effect[Any]:
+def _poll_effect(body: Any) -> StepFunction | None:
+    """Return how to look at what *body* has launched, if it says so."""
+    made = inspect.isclass(body)
+    poll = getattr(body, "poll" if made else _POLL, None)
+    if poll is None:
+        return None
+
+    def effect(context: StepContext) -> Effect[Any]:
+        look = body().poll if made else poll
+        return (yield from driven(look(context, context.operation)))
+
+    return effect
+
+
+def driven(result: Any) -> Effect[Any]:
+    """Return what a body returned, once it is over if it takes time."""
     if inspect.isgenerator(result):
         return (yield from result)
     if inspect.iscoroutine(result):
         return (yield from result.__await__())
     return result
-
-
-def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """Return *value* frozen and as a restart would read it back.
-
-    Raises `TypeError` or `UnicodeError` for what JSON cannot hold.
-
-    >>> storable({"ready": True, "ports": [1, 2.0]})
-    {'ports': (1, 2.0), 'ready': True}
-    """
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    # A member of an enum, say, must not be another thing after a restart.
-    if isinstance(value, str):
-        value.isascii() or value.encode()
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise TypeError(f"{value!r} is no JSON number")
-        return float(value)
-    if not depth:
-        raise TypeError(f"it is nested more than {MAX_DEPTH} deep")
-    if kind is dict or isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise TypeError(f"the key {key!r} is not a string")
-            key.isascii() or key.encode()
-        keys = sorted(value)
-        return Frozen([(str.__str__(k), storable(value[k], depth - 1)) for k in keys])
-    if isinstance(value, (list, tuple)):
-        return tuple([storable(item, depth - 1) for item in value])
-    raise TypeError(f"{value!r} is a {kind.__name__}")
-
-
-_PLAIN = frozenset({int, bool, type(None)})
 
 
 def timed(context: StepContext) -> Effect[Mapping[str, Any]]:

@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.errors import DefinitionError
 from wfsim.model.duration import Duration
@@ -130,6 +130,17 @@ class Step:
         return [self.name, self.class_name, *([more] if more else [])]
 
 
+class Targets(NamedTuple):
+    """The indices of the steps that one leads to, by how it ended; None ends the run."""
+
+    success: int | None
+    failure: int | None = None
+    cancel: int | None = None
+
+
+Following: TypeAlias = tuple[Targets, ...]
+
+
 @dataclass(frozen=True)
 class Flow:
     """A named sequence, or with edges a graph, of steps, as specified.
@@ -178,6 +189,21 @@ class Flow:
     def is_linear(self) -> bool:
         """Whether it has no edges, so that each step is followed by the next one."""
         return not any(step.edges for step in self.steps)
+
+    @cached_property
+    def following(self) -> Following:
+        """What `after` says of each step, by index."""
+        if self.is_linear:
+            last = len(self.steps) - 1
+            return tuple(
+                Targets(index + 1 if index < last else None)
+                for index in range(len(self.steps))
+            )
+        at = {name: index for index, name in enumerate(self.names)}
+        return tuple(
+            Targets(*(at.get(step.edges.get(outcome, "")) for outcome in Outcome))
+            for step in self.steps
+        )
 
     @property
     def start(self) -> str | None:

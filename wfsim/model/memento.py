@@ -20,7 +20,7 @@ as it was, so a store may keep them by reference and a log may compare them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -50,10 +50,14 @@ class StepStatus(StrEnum):
     WAITING = "waiting"
     FAILED = "failed"
     COMPLETED = "completed"
+    CANCELLED = "cancelled"
 
 
 class RunStatus(StrEnum):
-    """Where a run stands; the values are those of the reference, and one of ours."""
+    """Where a run stands; the last three are ours, the others the reference's.
+
+    A run that is ``FAILED`` goes on; one that has left its main path ends in ``ERROR``.
+    """
 
     PREPARED = "prepared"
     RUNNING = "running"
@@ -62,9 +66,12 @@ class RunStatus(StrEnum):
     INTERRUPTED = "failedAndCompleted"
     COMPLETED = "completed"
     SUPERSEDED = "superseded"
+    ERROR = "error"
+    CANCELLED = "cancelled"
 
 
-FINAL = frozenset({RunStatus.INTERRUPTED, RunStatus.COMPLETED, RunStatus.SUPERSEDED})
+OURS = frozenset({RunStatus.SUPERSEDED, RunStatus.ERROR, RunStatus.CANCELLED})
+FINAL = OURS | {RunStatus.INTERRUPTED, RunStatus.COMPLETED}
 
 
 class StepMemento(NamedTuple):
@@ -72,7 +79,8 @@ class StepMemento(NamedTuple):
 
     *retries* and *restarts* are what has been used of the two budgets since the run
     began or was last recovered; *attempts* counts every start and is never reset.
-    Times are seconds of virtual time.
+    *operation* is what a polling step has launched, *error* why a step is over for good
+    that did not end well.  Times are seconds of virtual time.
     """
 
     name: str
@@ -83,6 +91,8 @@ class StepMemento(NamedTuple):
     started: float | None = None
     finished: float | None = None
     output: Mapping[str, Any] = EMPTY
+    operation: str = ""
+    error: str = ""
 
 
 class Memento(NamedTuple):
@@ -185,13 +195,13 @@ class Memento(NamedTuple):
 
     def start_step(self, index: int, now: float) -> Memento:
         """Begin step *index*, for the first time or again."""
-        name, status, retries, restarts, attempts, _, _, output = self.steps[index]
+        name, status, retries, restarts, attempts, _, _, output, _, _ = self.steps[index]
         if status is StepStatus.FAILED:
             retries += 1
         elif status is StepStatus.INITED:
             restarts += 1
         inited = StepStatus.INITED
-        step = (name, inited, retries, restarts, attempts + 1, now, None, output)
+        step = (name, inited, retries, restarts, attempts + 1, now, None, output, "", "")
         # As `_with` does, written out: a call less for every step.
         steps = (*self.steps[:index], _new(StepMemento, step), *self.steps[index + 1 :])
         rest = (None, "", "", *self[10:12], index, None, *self[14:])
@@ -199,12 +209,21 @@ class Memento(NamedTuple):
 
     def complete_step(self, index: int, now: float, output: Mapping[str, Any]) -> Memento:
         """End step *index* well."""
-        name, _, retries, restarts, attempts, started, _, _ = self.steps[index]
+        name, _, retries, restarts, attempts, started, _, _, at, _ = self.steps[index]
         done = StepStatus.COMPLETED
-        step = (name, done, retries, restarts, attempts, started, now, output)
+        step = (name, done, retries, restarts, attempts, started, now, output, at, "")
         steps = (*self.steps[:index], _new(StepMemento, step), *self.steps[index + 1 :])
         rest = (None, "", "", *self[10:12], index, None, *self[14:])
         return _new(Memento, (*self[:3], RunStatus.RUNNING, steps, *self[5:7], *rest))
+
+    def launch_step(
+        self, index: int, operation: str, output: Mapping[str, Any], wake: float
+    ) -> Memento:
+        """Let step *index* be polled from *wake* on, until its *operation* is over."""
+        launched = self.steps[index]._replace(
+            status=StepStatus.WAITING, operation=operation, output=output
+        )
+        return self._with(index, launched, RunStatus.WAITING, wake=wake)
 
     def wait_step(self, index: int, wake: float | None) -> Memento:
         """Park step *index* until its resource changes, or until *wake*."""
@@ -215,6 +234,13 @@ class Memento(NamedTuple):
         """End step *index* badly, to be tried again at *wake*."""
         step = self.steps[index]._replace(status=StepStatus.FAILED, finished=now)
         return self._with(index, step, RunStatus.FAILED, error=error, wake=wake)
+
+    def close_step(
+        self, index: int, now: float, status: StepStatus, error: str
+    ) -> Memento:
+        """End step *index* for good, failed or cancelled; the run goes on without it."""
+        step = self.steps[index]._replace(status=status, finished=now, error=error)
+        return self._with(index, step, RunStatus.RUNNING, error=error)
 
     def interrupt(self, index: int, now: float, reason: str, message: str) -> Memento:
         """End the run at step *index* until an operator recovers it."""
@@ -241,26 +267,47 @@ class Memento(NamedTuple):
             status=RunStatus.COMPLETED, finished=now, reason="", error="", wake=None
         )
 
+    def fail(self, now: float, error: str) -> Memento:
+        """End the run badly: a step has failed for good."""
+        return self._replace(
+            status=RunStatus.ERROR, finished=now, reason="", error=error, wake=None
+        )
+
+    def cancel(self, now: float, error: str) -> Memento:
+        """End the run because that was asked for."""
+        cancelled, reason = RunStatus.CANCELLED, CANCELLED
+        return self._replace(
+            status=cancelled, finished=now, reason=reason, error=error, wake=None
+        )
+
     def supersede(self, now: float) -> Memento:
         """End the run because another one has taken its place."""
         return self._replace(status=RunStatus.SUPERSEDED, finished=now, wake=None)
 
-    def recover(self, from_first_step: bool, deadline: float | None = None) -> Memento:
+    def recover(
+        self,
+        from_first_step: bool,
+        deadline: float | None = None,
+        afresh: Container[int] = (),
+    ) -> Memento:
         """Make an interrupted run runnable again, with budgets and time anew.
 
-        *from_first_step* runs every step again; else the completed ones stay so.
+        *from_first_step* runs every step again; else the completed ones stay so, but
+        for those in *afresh*.
         """
+        prepared = StepStatus.PREPARED
         steps = tuple(
             step._replace(
-                status=StepStatus.PREPARED if from_first_step else step.status,
+                status=prepared if from_first_step or index in afresh else step.status,
                 retries=0,
                 restarts=0,
             )
-            for step in self.steps
+            for index, step in enumerate(self.steps)
         )
         cursor = 0 if from_first_step else self.first_open()
         return self._replace(
             status=RunStatus.FAILED,
+            finished=None if self.status in OURS else self.finished,
             steps=steps,
             cursor=cursor,
             wake=None,
@@ -332,6 +379,7 @@ __all__ = [
     "FINAL",
     "MANY_RESTARTS",
     "MANY_RETRY",
+    "OURS",
     "UNKNOWN_FLOW",
     "UNKNOWN_TASK",
     "Frozen",

@@ -16,11 +16,22 @@ from typing import Any
 from wfsim.errors import MementoError
 from wfsim.model import json_text
 from wfsim.model.frozen import EMPTY, freeze
+from wfsim.model.memento import OURS as OUR_STATUSES
 from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
+from wfsim.model.memento_parts import (
+    EPOCH,
+    count,
+    date,
+    index_of,
+    is_int,
+    less,
+    listed,
+    shown,
+    status_of,
+    time,
+    typed,
+)
 from wfsim.model.resource import Key
-
-EPOCH = datetime(2026, 1, 1)
-"""What virtual second 0 is called in a memento's text."""
 
 OURS = "wfsim"
 VERSION = 1
@@ -30,10 +41,8 @@ MAX_BYTES = 1 << 20
 _MILLISECOND = timedelta(milliseconds=1)
 _EARLIEST = (datetime.min - EPOCH) // _MILLISECOND
 _LATEST = (datetime.max - EPOCH) // _MILLISECOND
-_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{3})?", re.ASCII)
 _KEY = re.compile(r"([0-9]{1,9})-(.*)", re.DOTALL)
 _INTERRUPT = re.compile(r"reson: (.*?), message: (.*)", re.DOTALL)  # sic
-_LARGEST = 2**63 - 1
 
 _RUN_KEYS = (
     "flowStatus",
@@ -70,9 +79,8 @@ def to_dict(run: Memento) -> dict[str, Any]:
 
 
 def _reference_part(run: Memento) -> dict[str, Any]:
-    superseded = run.status is RunStatus.SUPERSEDED
-    # To the reference a superseded run is over: it must never be taken up again.
-    status = RunStatus.INTERRUPTED if superseded else run.status
+    # To the reference such a run is over: it must never be taken up again.
+    status = RunStatus.INTERRUPTED if run.status in OUR_STATUSES else run.status
     error = run.error
     if run.reason:
         error = f"reson: {run.reason}, message: {run.error}"
@@ -98,9 +106,12 @@ def _step_to_dict(step: StepMemento) -> dict[str, Any]:
     last = step.finished
     if last is None and step.status is not StepStatus.PREPARED:
         last = step.started
+    status = step.status
+    if status is StepStatus.CANCELLED:
+        status = StepStatus.FAILED
     document = {
         "StepName": step.name,
-        "stepStatus": step.status.value,
+        "stepStatus": status.value,
         "stepStartTime": _stamp(step.started, "seconds"),
         "lastStepCompleteTime": _stamp(last, "seconds"),
         "contextOutput": _sorted(step.output),
@@ -123,7 +134,7 @@ def _ours(run: Memento, document: Mapping[str, Any]) -> dict[str, Any]:
         "cursor": run.cursor,
         "owner": run.owner or None,
         "deadline": run.deadline,
-        "status": "superseded" if run.status is RunStatus.SUPERSEDED else None,
+        "status": run.status.value if run.status in OUR_STATUSES else None,
         "wake": run.wake,
         "times": [run.started, run.finished],
         "steps": [
@@ -131,10 +142,23 @@ def _ours(run: Memento, document: Mapping[str, Any]) -> dict[str, Any]:
             for _, step in touched
         ],
         "of": [index for index, _ in touched],
+        "more": [more for index, step in touched if (more := _more(index, step))],
     }
     if _reason_and_error(document.get("errorMessage", "")) != (run.reason, run.error):
         ours |= {"reason": run.reason, "error": run.error}
     return {key: value for key, value in ours.items() if value not in (None, [])}
+
+
+def _more(index: int, step: StepMemento) -> dict[str, Any]:
+    """Return what else a step with edges or polls has, and where; mostly nothing."""
+    cancelled = step.status is StepStatus.CANCELLED
+    parts = {
+        "operation": step.operation,
+        "error": step.error,
+        "status": step.status.value if cancelled else "",
+    }
+    told = {name: part for name, part in parts.items() if part}
+    return {"of": index, **told} if told else told
 
 
 def _read_back(document: Mapping[str, Any], run: Memento) -> Memento | None:
@@ -171,13 +195,13 @@ def decode(key: str, text: str, kind: str = "") -> Memento:
         raise MementoError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise MementoError(f"a memento is an object, not {type(document).__name__}")
-    ours = _typed(document, OURS, dict, None)
+    ours = typed(document, OURS, dict, None)
     run = _decode(key, document, kind)
     if ours is None:
         return run
     version = ours.get("version")
     if version != VERSION:
-        newer = "a newer wfsim" if _is_int(version) and version > VERSION else "no wfsim"
+        newer = "a newer wfsim" if is_int(version) and version > VERSION else "no wfsim"
         raise MementoError(
             f"written by {newer}: version {version!r}, this reads {VERSION}"
         )
@@ -185,30 +209,30 @@ def decode(key: str, text: str, kind: str = "") -> Memento:
 
 
 def _decode(key: str, document: Mapping[str, Any], kind: str) -> Memento:
-    name = _typed(document, "flowName", str)
+    name = typed(document, "flowName", str)
     found = _KEY.fullmatch(key)
     if found is None or found[2] != name:
         raise MementoError(f"the key {key!r} is not <number>-{name}")
-    context = _typed(document, "initContext", dict, {})
-    items = _typed(document, "runningSteps", list, [])
+    context = typed(document, "initContext", dict, {})
+    items = typed(document, "runningSteps", list, [])
     steps = tuple(map(_step_from_dict, items))
-    reason, error = _reason_and_error(_typed(document, "errorMessage", str, ""))
+    reason, error = _reason_and_error(typed(document, "errorMessage", str, ""))
     return Memento(
         key,
         Key(
             kind,
-            _typed(context, "_resourceNameSpace", str, "default"),
-            _typed(context, "_resourceName", str, ""),
+            typed(context, "_resourceNameSpace", str, "default"),
+            typed(context, "_resourceName", str, ""),
         ),
         name,
-        _status(RunStatus, document, "flowStatus"),
+        status_of(RunStatus, document, "flowStatus"),
         steps,
         freeze(context),
-        started=_date(document, "startTime"),
-        finished=_date(document, "completeTime"),
+        started=date(document, "startTime"),
+        finished=date(document, "completeTime"),
         reason=reason,
         error=error,
-        retries=_count(document, "retryTimes"),
+        retries=count(document, "retryTimes"),
         cursor=_cursor(steps),
         extra=freeze(_unknown(document, items)),
     )
@@ -227,22 +251,22 @@ def _unknown(document: Mapping[str, Any], items: list[Any]) -> dict[str, Any]:
 
 def _step_from_dict(document: Any) -> StepMemento:
     if not isinstance(document, dict):
-        raise MementoError(f"a running step is an object, not {_shown(document)}")
-    status = _status(StepStatus, document, "stepStatus")
-    started = _date(document, "stepStartTime")
-    finished = _date(document, "lastStepCompleteTime")
+        raise MementoError(f"a running step is an object, not {shown(document)}")
+    status = status_of(StepStatus, document, "stepStatus")
+    started = date(document, "stepStartTime")
+    finished = date(document, "lastStepCompleteTime")
     if status in (StepStatus.INITED, StepStatus.WAITING) and finished == started:
         finished = None
-    retries = _count(document, "retryTimes")
+    retries = count(document, "retryTimes")
     return StepMemento(
-        _typed(document, "StepName", str),
+        typed(document, "StepName", str),
         status,
         retries,
         0,
         0 if started is None else retries + 1,
         started,
         finished,
-        freeze(_typed(document, "contextOutput", dict, {})),
+        freeze(typed(document, "contextOutput", dict, {})),
     )
 
 
@@ -252,41 +276,55 @@ def _decode_ours(run: Memento, ours: Mapping[str, Any]) -> Memento:
         steps[index] = steps[index]._replace(
             attempts=attempts,
             restarts=restarts,
-            retries=_less(steps[index].retries, restarts),
+            retries=less(steps[index].retries, restarts),
             started=started,
             finished=finished,
         )
-    started, finished = map(_time, _listed(ours.get("times"), 2))
-    restarts = _count(ours, "restarts")
-    superseded = ours.get("status") == "superseded"
+    for more in typed(ours, "more", list, []):
+        if not isinstance(more, dict):
+            raise MementoError(f"{shown(more)} is not an object")
+        index = index_of(more.get("of"), len(steps))
+        steps[index] = _told(steps[index], more)
+    started, finished = map(time, listed(ours.get("times"), 2))
+    restarts = count(ours, "restarts")
+    status = typed(ours, "status", str, "")
     return run._replace(
-        status=RunStatus.SUPERSEDED if superseded else run.status,
+        status=RunStatus(status) if status in OUR_STATUSES else run.status,
         steps=tuple(steps),
         started=started,
         finished=finished,
-        reason=_typed(ours, "reason", str, run.reason),
-        error=_typed(ours, "error", str, run.error),
-        retries=_less(run.retries, restarts),
+        reason=typed(ours, "reason", str, run.reason),
+        error=typed(ours, "error", str, run.error),
+        retries=less(run.retries, restarts),
         restarts=restarts,
-        cursor=_index(ours.get("cursor", 0), max(len(steps), 1)),
-        wake=_time(ours.get("wake")),
-        entered=_count(ours, "entered", least=-1),
-        digest=_typed(ours, "digest", str, ""),
-        owner=_typed(ours, "owner", str, ""),
-        deadline=_time(ours.get("deadline")),
+        cursor=index_of(ours.get("cursor", 0), max(len(steps), 1)),
+        wake=time(ours.get("wake")),
+        entered=count(ours, "entered", least=-1),
+        digest=typed(ours, "digest", str, ""),
+        owner=typed(ours, "owner", str, ""),
+        deadline=time(ours.get("deadline")),
+    )
+
+
+def _told(step: StepMemento, more: Mapping[str, Any]) -> StepMemento:
+    cancelled = more.get("status") == StepStatus.CANCELLED
+    return step._replace(
+        status=StepStatus.CANCELLED if cancelled else step.status,
+        operation=typed(more, "operation", str, ""),
+        error=typed(more, "error", str, ""),
     )
 
 
 def _rows(ours: Mapping[str, Any], steps: int) -> Iterator[tuple[int, list[Any]]]:
-    indices = _typed(ours, "of", list, [])
-    rows = _typed(ours, "steps", list, [])
+    indices = typed(ours, "of", list, [])
+    rows = typed(ours, "steps", list, [])
     if len(indices) != len(rows):
         raise MementoError(f"{len(rows)} rows of steps for {len(indices)} indices")
     for at, row in zip(indices, rows, strict=True):
-        attempts, restarts, started, finished = _listed(row, 4)
+        attempts, restarts, started, finished = listed(row, 4)
         counts = {"attempts": attempts, "restarts": restarts}
-        numbers = [_count(counts, name) for name in counts]
-        yield _index(at, steps), [*numbers, _time(started), _time(finished)]
+        numbers = [count(counts, name) for name in counts]
+        yield index_of(at, steps), [*numbers, time(started), time(finished)]
 
 
 def _cursor(steps: tuple[StepMemento, ...]) -> int:
@@ -299,93 +337,5 @@ def _reason_and_error(text: str) -> tuple[str, str]:
     found = _INTERRUPT.fullmatch(text)
     return (found[1], found[2]) if found else ("", text)
 
-
-# What the parts of a document may be; everything else raises `MementoError`.
-
-
-def _typed(document: Mapping[str, Any], key: str, kind: type, *default: Any) -> Any:
-    value = document.get(key)
-    if value is None and default:
-        return default[0]
-    if not isinstance(value, kind):
-        raise MementoError(f"{key} is {_shown(value)}, not {_NAMES[kind]}")
-    return value
-
-
-def _status(kind: Any, document: Mapping[str, Any], key: str) -> Any:
-    try:
-        status = kind(_typed(document, key, str))
-    except ValueError:
-        known = ", ".join(status for status in kind if status != "superseded")
-        raise MementoError(
-            f"{key} is {_shown(document[key])}, not one of {known}"
-        ) from None
-    if status is RunStatus.SUPERSEDED:
-        raise MementoError(f"{key} is 'superseded', which no memento says there")
-    return status
-
-
-def _count(document: Mapping[str, Any], key: str, least: int = 0) -> int:
-    value = document.get(key)
-    if value is None:
-        return least
-    if not _is_int(value) or not least <= value <= _LARGEST:
-        raise MementoError(
-            f"{key} is {_shown(value)}, not a whole number from {least} on"
-        )
-    return int(value)
-
-
-def _index(value: Any, size: int) -> int:
-    if not _is_int(value) or not 0 <= value < size:
-        raise MementoError(f"{_shown(value)} is not one of {size} steps")
-    return int(value)
-
-
-def _listed(value: Any, size: int) -> list[Any]:
-    if not isinstance(value, list) or len(value) != size:
-        raise MementoError(f"{_shown(value)} is not a list of {size}")
-    return value
-
-
-def _less(number: int, part: int) -> int:
-    if part > number:
-        raise MementoError(f"retryTimes is {number}, with {part} restarts in it")
-    return number - part
-
-
-def _time(value: Any) -> float | None:
-    if value is None or isinstance(value, float):
-        return value
-    if not _is_int(value) or abs(value) > _LARGEST:
-        raise MementoError(f"{_shown(value)} is not a time in seconds")
-    return int(value)
-
-
-def _date(document: Mapping[str, Any], key: str) -> float | None:
-    text = _typed(document, key, str, "")
-    if not text:
-        return None
-    try:
-        if not _DATE.fullmatch(text):
-            raise ValueError(text)
-        return (datetime.fromisoformat(text) - EPOCH) / timedelta(seconds=1)
-    except ValueError:
-        raise MementoError(
-            f"{key} is {_shown(text)}, not a time such as 2026-01-01 00:00:00"
-        ) from None
-
-
-def _is_int(value: Any) -> bool:
-    # To Python true is 1.
-    return type(value) is int
-
-
-def _shown(value: Any) -> str:
-    text = json_text.dump(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-_NAMES: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
 
 __all__ = ["EPOCH", "MAX_BYTES", "decode", "encode", "to_dict"]

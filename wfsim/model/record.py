@@ -20,6 +20,8 @@ class Kind(StrEnum):
     RUN_COMPLETED = "run.completed"
     RUN_INTERRUPTED = "run.interrupted"
     RUN_RECOVERED = "run.recovered"
+    RUN_FAILED = "run.failed"
+    RUN_CANCELLED = "run.cancelled"
     RUN_SUPERSEDED = "run.superseded"
     RUN_PRUNED = "run.pruned"
     RUN_QUARANTINED = "run.quarantined"
@@ -27,6 +29,7 @@ class Kind(StrEnum):
     STEP_COMPLETED = "step.completed"
     STEP_WAITING = "step.waiting"
     STEP_FAILED = "step.failed"
+    STEP_CANCELLED = "step.cancelled"
     STEP_LOG = "step.log"
     HOOK_FAILED = "hook.failed"
     PASS_FAILED = "pass.failed"
@@ -74,11 +77,14 @@ _STEP = {
     StepStatus.COMPLETED: Kind.STEP_COMPLETED,
     StepStatus.WAITING: Kind.STEP_WAITING,
     StepStatus.FAILED: Kind.STEP_FAILED,
+    StepStatus.CANCELLED: Kind.STEP_CANCELLED,
 }
 _RUN = {
     RunStatus.COMPLETED: Kind.RUN_COMPLETED,
     RunStatus.INTERRUPTED: Kind.RUN_INTERRUPTED,
     RunStatus.SUPERSEDED: Kind.RUN_SUPERSEDED,
+    RunStatus.ERROR: Kind.RUN_FAILED,
+    RunStatus.CANCELLED: Kind.RUN_CANCELLED,
 }
 
 

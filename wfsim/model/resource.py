@@ -23,6 +23,7 @@ MESSAGE = "interrupt.message"
 PREVIOUS = "interrupt.previous.status"
 RECOVER = "interrupt.recover"
 CANCEL = "cancelled"
+CANCEL_REASON = "cancelled.reason"
 
 
 class Key(NamedTuple):

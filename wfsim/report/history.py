@@ -168,10 +168,13 @@ class History:
         if kind is Kind.STEP_WAITING:
             self.attempts.status[self._at(run, record)] = run.status = "waiting"
             return
-        if kind is Kind.STEP_FAILED:
-            at = self._at(run, record)
-            self.attempts.close(at, "failed", record.time, record.text)
-            run.status, run.error = "failed", record.text
+        if kind is Kind.STEP_FAILED or kind is Kind.STEP_CANCELLED:
+            status = _TURNS[kind]
+            if record.attempt:
+                self.attempts.close(
+                    self._at(run, record), status, record.time, record.text
+                )
+            run.status, run.error = status, record.text
             return
         if run.last >= 0 and self.attempts.status[run.last] in _OPEN:
             self._stop(run, record)
@@ -240,6 +243,9 @@ _OPEN = ("running", "waiting")
 _TURNS = {
     Kind.STEP_WAITING: "waiting",
     Kind.STEP_FAILED: "failed",
+    Kind.STEP_CANCELLED: "cancelled",
+    Kind.RUN_FAILED: "error",
+    Kind.RUN_CANCELLED: "cancelled",
     Kind.RUN_CREATED: "prepared",
     Kind.RUN_COMPLETED: "completed",
     Kind.RUN_INTERRUPTED: "interrupted",

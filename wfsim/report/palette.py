@@ -34,6 +34,7 @@ STATUS_COLOURS = {
     "running": "#0072B2",
     "waiting": "#56B4E9",
     "failed": "#D55E00",
+    "error": "#A64900",
     "interrupted": "#CC79A7",
     "cancelled": "#E69F00",
     "crashed": "#4d4d4d",
@@ -45,6 +46,7 @@ STATUS_COLOURS = {
 
 _HATCHES = {
     "failed": "////",
+    "error": "////",
     "interrupted": "xxxx",
     "cancelled": "....",
     "crashed": "\\\\\\\\",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial, wraps
+from inspect import isgenerator
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -19,8 +20,10 @@ from typing import (
 
 from wfsim.engine.controller import Controller
 from wfsim.engine.reconciler import FlowReconciler
-from wfsim.engine.runner import Ports
+from wfsim.engine.service import WorkflowService, key_of
 from wfsim.engine.steps import rewrite
+from wfsim.engine.turn import Ports
+from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import DefinitionError, Killed, NotFound, StoreError, UsageError
 from wfsim.model.frozen import EMPTY, is_json
 from wfsim.model.log import EventLog
@@ -33,6 +36,7 @@ from wfsim.sim.faults import Fault
 from wfsim.sim.recording import Recorder
 from wfsim.sim.resumption import Entry, Found, found
 from wfsim.sim.scenario import Scenario
+from wfsim.sim.service import SimulatedService
 from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources
 from wfsim.sim.streams import KeyedDraws
 from wfsim.sim.world import World
@@ -106,6 +110,8 @@ class ControlPlane:
         self.stored.on_save += (self.recorder.memento,)
         self.stored.on_remove += (self.recorder.removed,)
         self.stored.on_quarantine += (self.recorder.quarantined,)
+        self.flows = dict(scenario.flows)
+        self._service = WorkflowService(clock, self.resources, self.stored, self.flows)
         self.names = tuple(f"controller-{number}" for number in range(controllers))
         self.controllers: dict[str, Controller] = {}
         self.plan = Plan(self, faults)
@@ -200,22 +206,53 @@ class ControlPlane:
 
     def _start(self, name: str) -> None:
         scenario = self.scenario
+        resources = self.plan.resources(self.resources, name)
+        mementos = self.plan.mementos(self.stored, name)
         ports = Ports(
             self.clock,
-            self.plan.resources(self.resources, name),
-            self.plan.mementos(self.stored, name),
+            resources,
+            mementos,
             self.plan.steps(scenario.bodies()),
             self.recorder,
             self.draws,
             scenario.policy,
             scenario.hooks,
             self.world,
+            scenario.polls(),
         )
-        reconciler = FlowReconciler(
-            ports, scenario.machines, scenario.flows, scenario.migrations
-        )
-        self.controllers[name] = Controller(name, ports, reconciler, self.leases)
-        self.controllers[name].start()
+        if scenario.is_service:
+            seen = WorkflowService(self.clock, resources, mementos, self.flows)
+            pick_up = PickUp(ports._replace(flows=seen), self.flows, scenario.migrations)
+            controller: Controller = WatchLoop(name, ports, pick_up, self.leases)
+        else:
+            reconciler = FlowReconciler(
+                ports, scenario.machines, scenario.flows, scenario.migrations
+            )
+            controller = Controller(name, ports, reconciler, self.leases)
+        self.controllers[name] = controller
+        controller.start()
+
+    # What may be asked of a service.
+
+    @property
+    def service(self) -> SimulatedService:
+        """The service, as whoever asks for flows sees it; `UsageError` without one."""
+        if not self.scenario.is_service:
+            raise UsageError(
+                "this scenario has resources and no service; a service has flows alone"
+            )
+        return SimulatedService(self)
+
+    @from_outside
+    def request(self, operation: str, *args: Any, **keywords: Any) -> Any:
+        """Ask the service for *operation*, in a way that `fork` repeats."""
+        return self.look(operation, *args, **keywords)
+
+    def look(self, operation: str, *args: Any, **keywords: Any) -> Any:
+        """Ask the service for *operation*, which changes nothing."""
+        self._begin()
+        answer = getattr(self._service, operation)(*args, **keywords)
+        return immediately(answer) if isgenerator(answer) else answer
 
     # What may be done to controllers.
 
@@ -340,6 +377,8 @@ class ControlPlane:
 
         None is the scenario's first resource, or the first there is without that.
         """
+        if name is None and self.scenario.is_service:
+            return self._first(gone, key_of(""))
         if name is None:
             first = self.scenario.resources[0].key
             return first if self._named(str(first)) else self._first(gone, first)
@@ -354,7 +393,7 @@ class ControlPlane:
 
     def _named(self, name: str) -> Key | None:
         namespace, slash, rest = name.rpartition("/")
-        for kind in self.scenario.machines:
+        for kind in self.scenario.kinds:
             key = Key(kind, namespace if slash else "default", rest)
             if self.resources.peek(key) is not None:
                 return key

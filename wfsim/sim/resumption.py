@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from wfsim.engine.attempt import describe
 from wfsim.engine.ports import Effect
-from wfsim.engine.runner import describe
 from wfsim.engine.steps import StepContext
 from wfsim.errors import UsageError, Waiting
 from wfsim.model.flow import Step

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wfsim.engine.fit import Migration
 from wfsim.engine.hooks import Hooks
 from wfsim.engine.ports import StepFunction
-from wfsim.engine.reconciler import Migration
+from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
 from wfsim.errors import DefinitionError
 from wfsim.model.duration import Duration
@@ -24,18 +25,19 @@ from wfsim.sim.world import World
 class Scenario:
     """Resources, their state machine, its flows, the steps' code and the fake world.
 
-    *flows* is a folder of flow files, or flows.  *world* makes the fake world anew for
-    each simulation.  A step that has neither code nor a duration is an error.
-    *horizon* is the virtual second at which a simulation stops whatever goes on, *lag*
-    the age in seconds of what controllers read from their cache.
+    Without resources and machines it is a service, whose flows are created and started
+    by whoever asks for them.  *flows* is a folder of flow files, or flows.  *world* makes
+    the fake world anew for each simulation.  A step that has neither code nor a duration
+    is an error.  *horizon* is the virtual second at which a simulation stops whatever
+    goes on, *lag* the age in seconds of what controllers read from their cache.
     Raises `DefinitionError` naming every problem.
     """
 
     def __init__(
         self,
-        resources: Iterable[Resource],
-        machine: StateMachine | Iterable[StateMachine],
-        flows: str | Path | Iterable[Flow],
+        resources: Iterable[Resource] = (),
+        machine: StateMachine | Iterable[StateMachine] = (),
+        flows: str | Path | Iterable[Flow] = (),
         steps: Iterable[Callable[..., Any]] = (),
         *,
         world: Callable[[], World] | None = None,
@@ -52,16 +54,15 @@ class Scenario:
         self.steps = StepRegistry(steps)
         self.flows = _flows(flows, self.steps)
         self.world = world
-        self.policy = policy or Policy()
+        self.is_service = not (machines or self.resources)
+        self.policy = policy or (Policy.service() if self.is_service else Policy())
         self.hooks = tuple(hooks)
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon = horizon
         self.lag = lag
         self.assumed: Mapping[str, Duration] = EMPTY
-        problems = _not_linear(self.flows.values()) or _unknown_steps(
-            self.flows.values(), self.steps
-        )
+        problems = _unknown_steps(self.flows.values(), self.steps)
         problems += [
             f"two state machines for the kind {item.kind!r}; make them one"
             for item in machines
@@ -73,7 +74,9 @@ class Scenario:
             except DefinitionError as error:
                 problems += error.problems
         problems += self._bad_resources(self.resources)
-        if not self.resources:
+        if self.is_service and not self.flows:
+            problems.append("a service needs at least one flow")
+        if not self.resources and not self.is_service:
             problems.append("a scenario needs at least one resource")
         if not 0.0 < horizon < float("inf"):
             problems.append(f"horizon is {horizon!r}; give seconds above 0")
@@ -118,7 +121,7 @@ class Scenario:
         flow = load_flow(file)
         registry = StepRegistry(steps)
         filled = tuple(
-            step if step.class_name in registry else _filled(step, drawn, failure)
+            step if _has_code(step, registry) else _filled(step, drawn, failure)
             for step in flow.steps
         )
         machine = (
@@ -137,9 +140,14 @@ class Scenario:
         made.assumed = {
             step.name: drawn
             for step in flow.steps
-            if step.class_name not in registry and step.duration is None
+            if not _has_code(step, registry) and step.duration is None
         }
         return made
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of resources that there may be."""
+        return (KIND,) if self.is_service else tuple(self.machines)
 
     def check(self, resources: Iterable[Resource]) -> None:
         """Raise `DefinitionError` if *resources* could not live in this scenario."""
@@ -172,9 +180,16 @@ class Scenario:
 
     def bodies(self) -> Mapping[str, StepFunction]:
         """Return the effect of every class name that a flow uses."""
-        names = {step.class_name for flow in self.flows.values() for step in flow.steps}
         steps = self.steps
-        return {name: steps.get(name, timed) for name in sorted(names)}
+        return {name: steps.get(name, timed) for name in self._class_names()}
+
+    def polls(self) -> Mapping[str, StepFunction]:
+        """Return how to look at what a class launches, for those that say how."""
+        return self.steps.polls(self._class_names())
+
+    def _class_names(self) -> list[str]:
+        steps = [step for flow in self.flows.values() for step in flow.steps]
+        return sorted({name for step in steps for name in _classes(step)})
 
     def meta(self) -> dict[str, Any]:
         """Return what a log says of where it comes from."""
@@ -188,6 +203,10 @@ class Scenario:
                 name: list(flow.names) for name, flow in sorted(self.flows.items())
             },
         }
+
+
+def _has_code(step: Step, steps: StepRegistry) -> bool:
+    return all(name in steps for name in _classes(step))
 
 
 def _filled(step: Step, duration: Duration, failure: float) -> Step:
@@ -211,25 +230,20 @@ def _flows(flows: str | Path | Iterable[Flow], steps: StepRegistry) -> dict[str,
     return found
 
 
-def _not_linear(flows: Iterable[Flow]) -> list[str]:
-    return [
-        f"{flow.source}: flow {flow.name!r} has edges, polling, several classes in a "
-        "step or an undo, which a scenario does not run yet; give a linear flow of plain "
-        "steps"
-        for flow in flows
-        if not (flow.is_linear and all(step.is_plain for step in flow.steps))
-    ]
-
-
 def _unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
     return [
         f"{step.source}: step {step.name!r} of flow {flow.name!r}: the class "
-        f"{step.class_name!r} has no code and no duration"
-        f"{did_you_mean(step.class_name, steps)}"
+        f"{name!r} has no code and no duration{did_you_mean(name, steps)}"
         for flow in flows
         for step in flow.steps
-        if step.class_name not in steps and step.duration is None and step.failure is None
+        if step.duration is None and step.failure is None
+        for name in _classes(step)
+        if name not in steps
     ]
+
+
+def _classes(step: Step) -> tuple[str, ...]:
+    return step.class_names if step.undo is None else (*step.class_names, step.undo)
 
 
 def _frozen(resource: Resource) -> Resource:

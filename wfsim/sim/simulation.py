@@ -342,8 +342,13 @@ class Simulation(ControlPlane):
         Second 0 is when the last thing happened that the mementos tell of; the
         scenario's other resources begin as the scenario has them.
 
-        Raises `UsageError` if a completed step cannot be applied again.
+        Raises `UsageError` if a completed step cannot be applied again, and for a
+        service, whose flows are more than their mementos.
         """
+        if scenario.is_service:
+            raise UsageError(
+                "a service goes on from its stores: crash() and restart() it"
+            )
         standing, there = found(scenario, mementos, seed, world, resources)
         simulation = cls(scenario, seed=seed, faults=faults, world=there)
         simulation._found = standing

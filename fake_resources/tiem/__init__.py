@@ -1,0 +1,26 @@
+"""TiUniManager: clusters, hosts, all 27 flows, and the callers that ask for them.
+
+A simulation of `scenario` begins with nothing to do; `begin` asks for something::
+
+    sim = wfsim.Simulation(tiem.scenario(), seed=1)
+    flow_id = tiem.begin(sim, "CreateCluster")
+    sim.run()
+"""
+
+from fake_resources.tiem.callers import CALLERS, begin, begin_hosts
+from fake_resources.tiem.setup import scenario, shipped, world
+from fake_resources.tiem.steps import STEPS
+from fake_resources.tiem.world import INSTANT, LATENCIES, TiemWorld
+
+__all__ = [
+    "CALLERS",
+    "INSTANT",
+    "LATENCIES",
+    "STEPS",
+    "TiemWorld",
+    "begin",
+    "begin_hosts",
+    "scenario",
+    "shipped",
+    "world",
+]

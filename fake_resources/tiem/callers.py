@@ -1,0 +1,290 @@
+"""What callers of the service do: take the lock, create a flow, fill its context, start.
+
+How that is done for each flow is in `CALLERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeAlias
+
+import wfsim
+from fake_resources.tiem import entries
+from fake_resources.tiem.entries import Asked
+from fake_resources.tiem.world import TiemWorld
+
+Locks: TypeAlias = Callable[[TiemWorld, str, Asked], Iterable[str]]
+
+LOOK, LOOKS = 5.0, 1000
+"""How often, in seconds, a batch of hosts looks at the flow under way, and how long."""
+ENDED = (wfsim.FlowStatus.FINISHED, wfsim.FlowStatus.ERROR, wfsim.FlowStatus.CANCELED)
+
+
+class Caller(NamedTuple):
+    """How a flow is asked for.
+
+    *subject* is what it is about if nobody says, *asked* what else is asked for then.
+    *status* is taken as the lock of all that *locked* tells of, unless *asked* says
+    ``lock=False``; then *enter* writes into the books and returns the context.
+    """
+
+    biz_type: str
+    subject: str
+    enter: Callable[[TiemWorld, str, Asked], Asked]
+    status: str = ""
+    locked: Locks = lambda world, name, asked: (name,)
+    asked: Mapping[str, Any] = {}
+
+
+def begin(
+    sim: wfsim.Simulation, flow: str, subject: str | None = None, **asked: Any
+) -> str:
+    """Ask for *flow* as its caller in the reference does; return the id of the flow.
+
+    That is: take the lock, enter what is new in the books, create the flow, fill its
+    context, start it.  *subject* is a cluster, a host or a report; None is one that
+    there is in every `scenario`.  *asked* replaces entries of ``CALLERS[flow].asked``.
+
+    Raises `ServiceError` 20114 (a cluster) or 9993 (a host) if somebody else has the
+    lock, `UsageError` for what nobody can ask for; nothing has happened then.
+    """
+    caller = _caller(flow, asked)
+    name = caller.subject if subject is None else subject
+    if caller.biz_type == "host":
+        return begin_hosts(sim, flow, [name], **asked)[0]
+    told = {**caller.asked, **asked}
+    return str(sim.act(lambda there: _begin(there, flow, name, told)))
+
+
+def begin_hosts(
+    sim: wfsim.Simulation, flow: str, hosts: Sequence[str], **asked: Any
+) -> list[str]:
+    """Ask for *flow* on each of *hosts*, one after the other; return the flows' ids.
+
+    One batch at a time: `ServiceError` 9993 while another one is under way.  The next
+    flow is started when a look, every 5 s, finds the one before at its end, or after
+    5000 s.
+    """
+    caller = _caller(flow, asked)
+    told = {**caller.asked, **asked}
+    if caller.biz_type != "host" or len({*hosts}) < max(len(hosts), 1):
+        raise wfsim.UsageError(f"{flow} on {hosts!r}: give a flow on hosts, each once")
+
+    def act(there: Any) -> list[str]:
+        for host in hosts:
+            entries.check(there.world, flow, host, told)
+        if there.world.host_batch:
+            raise wfsim.ServiceError(9993, f"{there.world.host_batch} is under way")
+        contexts = [caller.enter(there.world, host, told) for host in hosts]
+        there.world.host_batch = f"{flow} {', '.join(hosts)}"
+        flows = [
+            _create(there, flow, "host", host, context)
+            for host, context in zip(hosts, contexts, strict=True)
+        ]
+        there.clock.process(_batch(there, flows))
+        return flows
+
+    return list(sim.act(act))
+
+
+def _batch(sim: Any, flows: Sequence[str]) -> Any:
+    for flow_id in flows:
+        # Somebody may have cancelled it by now, so that it cannot be started.
+        with suppress(wfsim.ServiceError):
+            sim.service.start(flow_id)
+        for _ in range(LOOKS):
+            yield sim.clock.timeout(LOOK)
+            if sim.service.detail(flow_id).status in ENDED:
+                break
+    sim.world.host_batch = ""
+
+
+def _begin(sim: Any, flow: str, name: str, told: Asked) -> str:
+    caller = CALLERS[flow]
+    entries.check(sim.world, flow, name, told)
+    status = caller.status if told.get("lock", True) else ""
+    locked = tuple(caller.locked(sim.world, name, told)) if status else ()
+    sim.world.lock(status, *locked)
+    try:
+        context = caller.enter(sim.world, name, told | {"status": status})
+        flow_id = _create(sim, flow, caller.biz_type, name, context)
+        sim.service.start(flow_id)
+    except Exception:
+        sim.world.unlock(status, *locked)
+        if flow in entries.NEW:
+            sim.world.drop("clusters", name)
+        raise
+    return flow_id
+
+
+def _create(sim: Any, flow: str, biz_type: str, name: str, context: Asked) -> str:
+    flow_id: str = sim.service.create(name, biz_type, flow)
+    for key, value in context.items():
+        sim.service.init_context(flow_id, key, value)
+    return flow_id
+
+
+def _caller(flow: str, asked: Asked) -> Caller:
+    if flow not in CALLERS:
+        raise wfsim.UsageError(f"no flow {flow!r}; one of {', '.join(CALLERS)}")
+    known = CALLERS[flow].asked
+    for name in asked:
+        if name not in known:
+            one_of = ", ".join(known) or "nothing"
+            raise wfsim.UsageError(f"{flow}: no {name!r} can be asked for, but {one_of}")
+    return CALLERS[flow]
+
+
+def _nothing(world: TiemWorld, name: str, told: Asked) -> Iterable[str]:
+    """Lock nothing: what is new is locked when it is entered."""
+    return ()
+
+
+def _source(world: TiemWorld, name: str, told: Asked) -> Iterable[str]:
+    return (told["source"],)
+
+
+def _slaves(world: TiemWorld, name: str, told: Asked) -> Iterable[str]:
+    """Lock the old master and all its slaves."""
+    slaves = [each.name for each in world.clusters.values() if each.master == name]
+    return (name, *sorted(slaves))
+
+
+def _switched(world: TiemWorld, name: str, told: Asked) -> Iterable[str]:
+    """Lock all that the switchover that is to be taken back was about."""
+    return world.switchovers[told["failed"]].clusters
+
+
+def _managed(status: str, **asked: Any) -> Caller:
+    return Caller("cluster", "cluster-1", entries.meta, status, asked=asked)
+
+
+_UPGRADE = Caller(
+    "cluster",
+    "cluster-1",
+    entries.upgrade,
+    "Upgrading",
+    asked={"version": "v6.1.0", "configs": {"enable-new-charset": True}},
+)
+_SWITCH = Caller(
+    "cluster",
+    "cluster-1",
+    entries.switchover,
+    "Switching",
+    _slaves,
+    {"target": "cluster-2", "force": True},
+)
+
+CALLERS: Mapping[str, Caller] = {
+    "CreateCluster": Caller(
+        "cluster",
+        "cluster-new",
+        entries.create,
+        "Creating",
+        _nothing,
+        {
+            "instances": {"PD": 1, "TiDB": 1, "TiKV": 3},
+            "version": "v5.4.0",
+            "backup": None,
+        },
+    ),
+    "DeleteCluster": Caller(
+        "cluster",
+        "cluster-1",
+        entries.delete,
+        "Deleting",
+        asked={"autoBackup": False, "keepHistoryBackupRecords": False, "force": False},
+    ),
+    "RestartCluster": _managed("Restarting"),
+    "StopCluster": _managed("Stopping"),
+    "ScaleOutCluster": Caller(
+        "cluster",
+        "cluster-1",
+        entries.scale_out,
+        "ScaleOut",
+        asked={"instances": {"TiFlash": 1}},
+    ),
+    "ScaleInCluster": Caller(
+        "cluster",
+        "cluster-1",
+        entries.scale_in,
+        "ScaleIn",
+        asked={"instance": "cluster-1-tikv-3"},
+    ),
+    "CloneCluster": Caller(
+        "cluster",
+        "cluster-new",
+        entries.clone,
+        "BeingCloned",
+        _source,
+        {"source": "cluster-1", "strategy": "CDCSync"},
+    ),
+    "TakeoverCluster": Caller(
+        "cluster",
+        "cluster-new",
+        entries.take_over,
+        "Takeover",
+        _nothing,
+        {"stranger": "stranger-1"},
+    ),
+    "OnlineInPlaceUpgradeCluster": _UPGRADE,
+    "OfflineInPlaceUpgradeCluster": _UPGRADE,
+    "BackupCluster": Caller(
+        "cluster",
+        "cluster-1",
+        entries.backup,
+        "BackUp",
+        asked={"backup": "backup-1", "lock": True},
+    ),
+    "RestoreExistCluster": Caller(
+        "cluster",
+        "cluster-1",
+        entries.restore,
+        "Restore",
+        asked={"backup": "backup-0", "lock": False},
+    ),
+    "ExportData": Caller("cluster", "cluster-1", entries.transfer),
+    "ImportData": Caller("cluster", "cluster-1", entries.transfer),
+    "ModifyParameters": Caller(
+        "cluster",
+        "cluster-1",
+        entries.modify,
+        "ModifyParameterRestarting",
+        asked={
+            "tiup": {"log.level": "warn"},
+            "sql": {"tidb_mem_quota_query": 2**30},
+            "reboot": True,
+            "lock": True,
+        },
+    ),
+    "BuildLogConfig": Caller("cluster", "cluster-1", entries.meta),
+    "CheckPlatform": Caller("platform", "report-1", entries.check_platform),
+    "CheckCluster": Caller(
+        "cluster", "report-1", entries.check_cluster, asked={"cluster": "cluster-1"}
+    ),
+    "ImportHosts": Caller(
+        "host", "host-new", entries.import_host, asked={"ignoreWarns": False}
+    ),
+    "ImportHostsWithoutInit": Caller(
+        "host", "host-new", entries.import_host, asked={"ignoreWarns": False}
+    ),
+    "TakeOverHosts": Caller(
+        "host", "host-new", entries.import_host, asked={"ignoreWarns": False}
+    ),
+    "DeleteHosts": Caller("host", "host-spare", entries.delete_host),
+    "DeleteHostsByForce": Caller("host", "host-spare", entries.delete_host),
+    "SwitchoverNormal": _SWITCH._replace(asked={**_SWITCH.asked, "force": False}),
+    "SwitchoverForce": _SWITCH,
+    "SwitchoverForceWithMasterUnavailable": _SWITCH,
+    "SwitchoverRollback": Caller(
+        "cluster",
+        "cluster-1",
+        entries.rollback,
+        "SwitchoverRollback",
+        _switched,
+        {"failed": ""},
+    ),
+}
+
+__all__ = ["CALLERS", "Caller", "begin", "begin_hosts"]

@@ -1,0 +1,54 @@
+"""Every flow, its controller killed at every write: executors may all be run again."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+import wfsim
+from fake_resources import tiem
+from tests.tiem.begun import Begun, asked_for, simulation
+
+FULL = os.environ.get("WFSIM_FULL") == "1"
+# Killed before a write, an executor has done all its work and is run again.
+MOMENTS = ("before", "after") if FULL else ("before",)
+
+
+def outcome(run: Begun) -> tuple[Any, ...]:
+    """What is to be the same, however often somebody had to begin anew."""
+    essence = run.world.essence()
+    # How often something was launched, and how far behind a feed was, may well differ.
+    essence.pop("operations")
+    for feed in essence["feeds"].values():
+        feed.pop("lag")
+    return run.status, run.path, run.children, run.locks, essence
+
+
+@pytest.mark.parametrize("when", MOMENTS)
+@pytest.mark.parametrize("flow", tiem.CALLERS)
+def test_a_crash_at_any_write_ends_in_the_same_world(flow, when):
+    calm = asked_for(simulation(), flow).ended()
+    wanted = outcome(calm)
+    assert wanted[0] == "Finished"
+    write = 0
+    while True:
+        write += 1
+        crash = wfsim.CrashAt(write=write, when=when, restart_after=7)
+        run = asked_for(simulation(crash), flow).ended()
+        assert outcome(run) == wanted, f"crash {when} write {write}"
+        if not run.sim.log.filter(wfsim.Kind.FAULT_FIRED):
+            break
+    assert write > 2 * len(wanted[1])
+
+
+@pytest.mark.parametrize(("t", "restart_after"), [(40, 5), (40, 400), (16, 2)])
+def test_an_operation_that_was_launched_is_not_launched_again_by_a_restart(
+    t, restart_after
+):
+    crash = wfsim.CrashAt(t=t, restart_after=restart_after)
+    run = asked_for(simulation(crash), "CreateCluster").ended()
+    assert run.status == "Finished"
+    kinds = [operation.kind for operation in run.world.operations.values()]
+    assert kinds.count("Deploy") == kinds.count("Start") == 1

@@ -1,0 +1,99 @@
+"""Every flow, asked for as its caller does: when all goes well, and when a step fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import wfsim
+from fake_resources import tiem
+from tests.tiem.begun import begun
+
+KNOWN = yaml.safe_load(
+    (Path(__file__).parents[1] / "flows" / "tiem_main_paths.yaml").read_text()
+)
+CHILDREN = {
+    "CreateCluster": ["ModifyParameters", "ModifyParameters", "BuildLogConfig"],
+    "RestartCluster": ["BuildLogConfig"],
+    "ScaleOutCluster": ["ModifyParameters", "BuildLogConfig"],
+    "CloneCluster": [
+        *("BackupCluster", "ModifyParameters", "ModifyParameters", "ModifyParameters"),
+        *("RestoreExistCluster", "BuildLogConfig"),
+    ],
+    "TakeoverCluster": ["BuildLogConfig"],
+    "OnlineInPlaceUpgradeCluster": ["ModifyParameters", "ModifyParameters"],
+    "OfflineInPlaceUpgradeCluster": ["ModifyParameters", "ModifyParameters"],
+}
+MAIN_STEPS = [(flow, step) for flow, known in KNOWN.items() for step in known["mainPath"]]
+# The step that fails is the one that would have given the lock back.
+STAYS_LOCKED = {
+    **dict.fromkeys(
+        ("CreateCluster", "DeleteCluster", "ScaleOutCluster", "ScaleInCluster"), "end"
+    ),
+    **dict.fromkeys(("CloneCluster", "TakeoverCluster", "BackupCluster"), "end"),
+    **dict.fromkeys(
+        ("OnlineInPlaceUpgradeCluster", "OfflineInPlaceUpgradeCluster"), "end"
+    ),
+    **dict.fromkeys(("ModifyParameters", "SwitchoverNormal", "SwitchoverForce"), "end"),
+    "SwitchoverForceWithMasterUnavailable": "end",
+    "SwitchoverRollback": "rollback",
+}
+
+
+def handler_of(flow: str, step: str) -> list[str]:
+    """The handler that a failure of the step leads to, if there is one."""
+    failures = KNOWN[flow]["failures"]
+    return [handler for handler, steps in failures.items() if step in steps]
+
+
+def test_there_is_a_caller_for_every_flow():
+    assert tiem.CALLERS.keys() == KNOWN.keys() == tiem.shipped().keys()
+    for flow, caller in tiem.CALLERS.items():
+        assert caller.biz_type == KNOWN[flow]["bizType"]
+
+
+@pytest.mark.parametrize("flow", KNOWN)
+def test_a_flow_that_goes_well_takes_its_main_path_and_frees_its_locks(flow):
+    run = begun(flow).ended()
+    assert run.path == KNOWN[flow]["mainPath"]
+    assert run.status == "Finished"
+    assert run.locks == {}
+    assert run.children == [(name, "Finished") for name in CHILDREN.get(flow, [])]
+
+
+@pytest.mark.parametrize("flow", CHILDREN)
+def test_children_are_waited_for_but_for_those_that_distribute_log_configurations(flow):
+    run = begun(flow).ended()
+    ends = {
+        record.flow: record.time
+        for record in run.sim.log.filter(wfsim.Kind.RUN_COMPLETED)
+    }
+    assert set(ends) == {flow, *CHILDREN[flow]}
+    parent_end = ends[flow]
+    for child, end in ends.items():
+        if child != flow:
+            assert (end < parent_end) == (child != "BuildLogConfig")
+
+
+@pytest.mark.parametrize(("flow", "step"), MAIN_STEPS)
+def test_a_step_that_fails_leads_to_its_handler_and_the_flow_to_an_error(flow, step):
+    run = begun(flow)
+    before = run.locks
+    run = begun(flow, step).ended()
+    main = KNOWN[flow]["mainPath"]
+    assert run.path == main[: main.index(step) + 1] + handler_of(flow, step)
+    assert run.status == "Error"
+    assert run.locks == (before if STAYS_LOCKED.get(flow) == step else {})
+
+
+@pytest.mark.parametrize(
+    ("flow", "handler"),
+    [(flow, name) for flow, known in KNOWN.items() for name in known["failures"]],
+)
+def test_a_handler_that_fails_ends_in_an_error_too(flow, handler):
+    step = KNOWN[flow]["failures"][handler][0]
+    run = begun(flow, step, handler).ended()
+    assert run.path[-2:] == [step, handler]
+    assert run.status == "Error"

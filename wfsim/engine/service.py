@@ -1,0 +1,360 @@
+"""The API-driven front door: flows are created, started, stopped and cancelled.
+
+A flow is a resource of the kind ``workflow`` whose state is what its users see and
+whose namespace is its tenant; where its run stands is in a memento under the same id.
+A request compares and sets the state, and returns; the watch loop does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, NamedTuple
+
+from wfsim.engine.children import PARENT, ChildFlows
+from wfsim.engine.ports import Clock, Effect, MementoStore, ResourceStore
+from wfsim.engine.service_errors import (
+    DEFINE_NOT_FOUND,
+    FLOW_NOT_FOUND,
+    MARSHAL_ERROR,
+    PARAMETER_INVALID,
+    ServiceError,
+)
+from wfsim.engine.steps import StepContext, rewrite
+from wfsim.engine.storable import storable
+from wfsim.engine.transitions import NODE_STATUS, FlowStatus, Request, after
+from wfsim.errors import AlreadyExists, NotFound
+from wfsim.model.flow import Flow
+from wfsim.model.frozen import EMPTY
+from wfsim.model.machine import did_you_mean
+from wfsim.model.memento import Memento, StepMemento
+from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
+
+KIND = "workflow"
+TENANT = "default"
+PAGE_SIZE, MAX_PAGE_SIZE = 10, 100
+
+
+class FlowInfo(NamedTuple):
+    """One flow; times are seconds of virtual time, *reason* is why it was cancelled."""
+
+    id: str
+    name: str
+    biz_id: str
+    biz_type: str
+    status: FlowStatus
+    created: float
+    updated: float
+    tenant: str
+    reason: str = ""
+    error: str = ""
+
+
+class NodeInfo(NamedTuple):
+    """One node that was begun; times are seconds of virtual time."""
+
+    id: str
+    name: str
+    status: FlowStatus
+    result: str
+    started: float | None
+    finished: float | None
+    attempts: int
+    operation: str = ""
+    parameters: str = ""
+
+
+class FlowDetail(NamedTuple):
+    """One flow, its nodes in the order in which they were begun, its main path."""
+
+    info: FlowInfo
+    nodes: tuple[NodeInfo, ...]
+    node_names: tuple[str, ...]
+
+    @property
+    def status(self) -> FlowStatus:
+        """Where the flow stands."""
+        return self.info.status
+
+
+class Page(NamedTuple):
+    """Some of the flows that were asked for, and how many there are."""
+
+    flows: tuple[FlowInfo, ...]
+    page: int
+    page_size: int
+    total: int
+
+
+class WorkflowService:
+    """What may be asked of flows; every answer that is no result is a `ServiceError`.
+
+    It keeps nothing but the definitions: two services over the same stores are one.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        resources: ResourceStore,
+        mementos: MementoStore,
+        flows: MutableMapping[str, Flow],
+    ) -> None:
+        self.clock = clock
+        self.resources = resources
+        self.mementos = mementos
+        self.flows = flows
+        self._last = 0
+
+    def of(self, context: StepContext) -> ChildFlows:
+        """Return the service as a step of one of its flows sees it."""
+        return ChildFlows(self, context)
+
+    def register(self, flow: Flow) -> None:
+        """Take up a definition; 10001 if there is another one of that name."""
+        there = self.flows.get(flow.name)
+        if there is not None and there.digest != flow.digest:
+            text = f"another flow is registered as {flow.name!r}; give it a new name"
+            raise ServiceError(PARAMETER_INVALID, text)
+        if not flow.steps:
+            raise ServiceError(PARAMETER_INVALID, f"flow {flow.name!r} has no steps")
+        self.flows[flow.name] = flow
+
+    def define(self, flow_name: str) -> Flow:
+        """Return the definition of that name; 40104 if there is none."""
+        if flow_name not in self.flows:
+            near = did_you_mean(flow_name, self.flows)
+            raise ServiceError(DEFINE_NOT_FOUND, f"no flow {flow_name!r}{near}")
+        return self.flows[flow_name]
+
+    def create(
+        self,
+        biz_id: str,
+        biz_type: str,
+        flow_name: str,
+        *,
+        tenant: str = TENANT,
+        user: str = "",
+        trace: str = "",
+    ) -> Effect[str]:
+        """Create a flow about the business object and return its id.
+
+        40104 if there is no such definition, 10001 if it is about something else.
+        """
+        headers = {"User": user, "Tenant": tenant, "Trace": trace}
+        context = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
+        return (yield from self.add(tenant, biz_id, biz_type, flow_name, context))
+
+    def add(
+        self,
+        tenant: str,
+        biz_id: str,
+        biz_type: str,
+        flow_name: str,
+        context: Mapping[str, Any],
+        status: FlowStatus = FlowStatus.INITIALIZING,
+        parent: str = "",
+    ) -> Effect[str]:
+        """Create a flow with all that its first entry in the store is to say."""
+        flow = self.define(flow_name)
+        if flow.biz_type not in (None, biz_type):
+            text = f"{flow_name} is about a {flow.biz_type}, not a {biz_type}"
+            raise ServiceError(PARAMETER_INVALID, text)
+        if not tenant or "/" in tenant:
+            raise ServiceError(PARAMETER_INVALID, f"{tenant!r} is no tenant")
+        now = self.clock.now
+        spec = {"flow": flow_name, "bizId": biz_id, "bizType": biz_type}
+        born = Resource(
+            KIND,
+            "",
+            tenant,
+            state=status.value,
+            spec={**spec, "context": _encoded(context)},
+            status={"created": now, "updated": now},
+            annotations={PARENT: parent} if parent else EMPTY,
+        )
+        if not self._last:
+            self._last = max(map(number_of, self.resources.keys()), default=0)
+        while True:
+            self._last += 1
+            named = born._replace(name=f"{self._last}-{flow_name}")
+            try:
+                yield from self.resources.create(named)
+                return named.name
+            except AlreadyExists:
+                continue
+
+    def list(
+        self,
+        biz_id: str = "",
+        biz_type: str = "",
+        flow_name: str = "",
+        status: str = "",
+        page: int = 1,
+        page_size: int = PAGE_SIZE,
+        *,
+        tenant: str = TENANT,
+    ) -> Effect[Page]:
+        """Return a page of the tenant's flows that fit, newest first.
+
+        *flow_name* is any part of the name, taken as it is; what is empty fits all.
+        Pages count from 1 and have 100 flows at most.
+        """
+        wanted = {"biz_id": biz_id, "biz_type": biz_type, "status": status}
+        found = [
+            info
+            for info in self._infos(tenant)
+            if flow_name in info.name
+            and all(not value or getattr(info, k) == value for k, value in wanted.items())
+        ]
+        found.sort(key=lambda info: (-info.created, -_number(info.id)))
+        page = max(page, 1)
+        size = min(page_size, MAX_PAGE_SIZE) if page_size > 0 else PAGE_SIZE
+        part = tuple(found[(page - 1) * size : page * size])
+        return Page(part, page, size, len(found))
+        yield
+
+    def _infos(self, tenant: str) -> Iterator[FlowInfo]:
+        keys = self.resources.keys()
+        for key in keys:
+            mine = (key.kind, key.namespace) == (KIND, tenant)
+            resource = self.resources.peek(key) if mine else None
+            if resource is not None:
+                yield info_of(resource)
+
+    def detail(self, flow_id: str, *, tenant: str = TENANT) -> Effect[FlowDetail]:
+        """Return the flow and every node that was begun; 9996 if there is none.
+
+        A definition that is no longer registered is told of from the run.
+        """
+        resource = yield from self._get(flow_id, tenant)
+        entries = yield from self.mementos.entries(resource.key)
+        steps: tuple[StepMemento, ...] = ()
+        if entries and isinstance(entries[-1], Memento):
+            steps = entries[-1].steps
+        begun = [step for step in steps if step.attempts or step.finished is not None]
+        # What began at the same time stays as it is listed.
+        begun.sort(key=_began)
+        info = info_of(resource)
+        flow = self.flows.get(info.name)
+        names = flow.main_path() if flow else tuple(step.name for step in steps)
+        nodes = tuple(_node(flow_id, step) for step in begun)
+        return FlowDetail(info, nodes, names)
+
+    def init_context(
+        self, flow_id: str, key: str, value: Any, *, tenant: str = TENANT
+    ) -> Effect[None]:
+        """Set one key of the context; steps that are begun later see it.
+
+        9996 if there is no such flow, 10004 if JSON cannot hold *value*.
+        """
+        told = _encoded({key: value})
+
+        def change(live: Resource) -> Resource:
+            context = {**live.spec.get("context", EMPTY), **told}
+            return live.edit(spec={"context": context}, status=self._now())
+
+        yield from self._rewrite(flow_id, tenant, change)
+
+    def start(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
+        """Let the flow go on from where it is; 40103 if it is Canceling or has ended."""
+        return self._ask(flow_id, tenant, Request.START)
+
+    def stop(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
+        """Let the flow begin no more nodes; 40106 if it is Canceling or has ended."""
+        return self._ask(flow_id, tenant, Request.STOP)
+
+    def cancel(
+        self, flow_id: str, reason: str = "", *, tenant: str = TENANT
+    ) -> Effect[None]:
+        """End the flow for *reason*; 40107 if it has ended."""
+        return self._ask(flow_id, tenant, Request.CANCEL, reason)
+
+    def _ask(
+        self, flow_id: str, tenant: str, request: Request, reason: str = ""
+    ) -> Effect[None]:
+        def change(live: Resource) -> Resource:
+            target = after(FlowStatus(live.state), request)
+            if target == live.state:
+                return live
+            moved = live.edit(status=self._now()).move(target.value, request.value)
+            if request is not Request.CANCEL:
+                return moved
+            why = {CANCEL_REASON: str(reason)} if reason else {}
+            return moved.annotate(**{CANCEL: "true"}, **why)
+
+        yield from self._rewrite(flow_id, tenant, change)
+
+    def _rewrite(self, flow_id: str, tenant: str, change: Any) -> Effect[None]:
+        try:
+            yield from rewrite(self.resources, key_of(flow_id, tenant), change, None)
+        except NotFound:
+            raise ServiceError(FLOW_NOT_FOUND, f"no flow {flow_id!r}") from None
+
+    def _get(self, flow_id: str, tenant: str) -> Effect[Resource]:
+        try:
+            return (yield from self.resources.get(key_of(flow_id, tenant)))
+        except NotFound:
+            raise ServiceError(FLOW_NOT_FOUND, f"no flow {flow_id!r}") from None
+
+    def _now(self) -> Mapping[str, float]:
+        return {"updated": self.clock.now}
+
+
+def key_of(flow_id: str, tenant: str = TENANT) -> Key:
+    """Return what identifies the flow in the stores."""
+    return Key(KIND, tenant, flow_id)
+
+
+def number_of(key: Key) -> int:
+    """Return the number in the flow's id; they grow in the order of creation."""
+    return _number(key.name)
+
+
+def _number(flow_id: str) -> int:
+    number = flow_id.partition("-")[0]
+    return int(number) if number.isascii() and number.isdigit() else 0
+
+
+def info_of(resource: Resource) -> FlowInfo:
+    """Return what its users see of a flow."""
+    spec, status = resource.spec, resource.status
+    return FlowInfo(
+        resource.name,
+        spec["flow"],
+        spec["bizId"],
+        spec["bizType"],
+        FlowStatus(resource.state),
+        status["created"],
+        status["updated"],
+        resource.namespace,
+        resource.annotations.get(CANCEL_REASON, ""),
+        status.get("error", ""),
+    )
+
+
+def _began(step: StepMemento) -> float:
+    """Return when *step* was begun, or cancelled before it was."""
+    return (step.finished or 0.0) if step.started is None else step.started
+
+
+def _node(flow_id: str, step: StepMemento) -> NodeInfo:
+    status = NODE_STATUS[step.status]
+    result = step.error
+    if status is FlowStatus.FINISHED:
+        result = str(step.output.get("result") or "Completed.")
+    return NodeInfo(
+        f"{flow_id}/{step.name}",
+        step.name,
+        status,
+        result,
+        step.started,
+        step.finished,
+        step.attempts,
+        step.operation,
+    )
+
+
+def _encoded(context: Mapping[str, Any]) -> Any:
+    try:
+        return storable(context)
+    except (TypeError, UnicodeEncodeError) as error:
+        raise ServiceError(MARSHAL_ERROR, str(error)) from None

@@ -1,0 +1,244 @@
+"""The watch loop of a service: which flow is taken up when, and what for.
+
+Nothing is polled: the tick at which the reference's loop would find something to do is
+computed when there is something to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from wfsim.engine.controller import Controller, next_tick
+from wfsim.engine.fit import Migration, fitted
+from wfsim.engine.place import to_run_again
+from wfsim.engine.ports import Effect
+from wfsim.engine.reconciler import Result
+from wfsim.engine.runner import FlowRunner
+from wfsim.engine.service import number_of
+from wfsim.engine.steps import rewrite
+from wfsim.engine.transitions import WATCHED, FlowStatus, status_of
+from wfsim.engine.turn import Ports, Turn
+from wfsim.errors import NotFound
+from wfsim.model.flow import Flow
+from wfsim.model.frozen import EMPTY, Frozen
+from wfsim.model.machine import did_you_mean
+from wfsim.model.memento import Memento, RunStatus, StepStatus
+from wfsim.model.resource import Key, Resource
+
+_DONE = Result()
+_TO_DO = (FlowStatus.PROCESSING, FlowStatus.CANCELING)
+
+
+class PickUp:
+    """One pick-up of one flow, as this table; the first row that applies is done.
+
+    ====================================== =========================================
+    it is neither Processing nor Canceling nothing
+    it is Canceling, and was never begun   Canceled
+    its definition or its run is broken    Error
+    its run is over                        write the state that the run led to
+    its run was paused, and started again  run the step again that asked for it
+    otherwise                              carry the run on by ``nodes_per_tick``
+    ====================================== =========================================
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        flows: Mapping[str, Flow],
+        migrations: Mapping[str, Migration] = EMPTY,
+    ) -> None:
+        self._ports = ports
+        self._clock = ports.clock
+        self._flows = flows
+        self._migrations = migrations
+        self._runner = FlowRunner(ports, interrupts=False)
+
+    def reconcile(self, key: Key, turn: Turn) -> Effect[Result]:
+        """Take the flow up once, holding the lease of *turn*."""
+        try:
+            resource = yield from self._ports.resources.get(key)
+        except NotFound:
+            return _DONE
+        if resource.state not in _TO_DO:
+            return _DONE
+        turn.left = self._ports.policy.nodes_per_tick or math.inf
+        run = yield from self._take_up(resource, turn)
+        if isinstance(run, str):
+            canceled = resource.state == FlowStatus.CANCELING
+            status = FlowStatus.CANCELED if canceled else FlowStatus.ERROR
+            return (yield from self._settle(key, status, run, turn))
+        early = run.wake is not None and run.wake > self._clock.now
+        if early and not resource.cancelled and not (run.step and run.step.operation):
+            return Result((run.wake or 0.0) - self._clock.now)
+        if not run.is_final:
+            run = yield from self._runner.run(run, self._flows[run.flow], turn)
+        if run.is_final:
+            text = "" if run.status is RunStatus.COMPLETED else run.error
+            return (yield from self._settle(key, status_of(run), text, turn))
+        live = self._ports.resources.peek(key)
+        if live is None or live.state not in _TO_DO:
+            return _DONE
+        return Result(max((run.wake or 0.0) - self._clock.now, 0.0))
+
+    def _take_up(self, resource: Resource, turn: Turn) -> Effect[Memento | str]:
+        """Return the run to be carried on, or why there is none."""
+        key = resource.key
+        entries = yield from self._ports.mementos.entries(key)
+        context = resource.spec.get("context", EMPTY)
+        if not entries:
+            if resource.cancelled:
+                return "canceled before it began"
+            return (yield from self._begin(resource, context, turn))
+        run = entries[-1]
+        if not isinstance(run, Memento):
+            return f"its memento cannot be read: {run.reason}"
+        paused = run.status is RunStatus.INTERRUPTED and run.entered != resource.entered
+        if run.is_final and not paused:
+            return run
+        fit = fitted(run, self._flows, self._migrations)
+        if not isinstance(fit, Memento):
+            if run.is_final:
+                return fit[1]
+            index = run.first_open()
+            return (yield from self._runner.interrupt(run, index, turn, *fit))
+        known = {k: fit.context.get(k) for k in context}
+        if known != context:
+            fit = fit._replace(context=Frozen({**fit.context, **context}))
+        if paused:
+            flow = self._flows[run.flow]
+            fit = fit.recover(False, fit.deadline, to_run_again(fit, flow))
+            fit = fit._replace(entered=resource.entered)
+            yield from self._runner.commit(fit, turn)
+        elif fit.step is not None and fit.step.status is StepStatus.INITED:
+            fit = fit.resume(resource.entered, fit.digest, fit.owner)
+        return fit._replace(entered=resource.entered)
+
+    def _begin(
+        self, resource: Resource, context: Mapping[str, Any], turn: Turn
+    ) -> Effect[Memento | str]:
+        name = resource.spec["flow"]
+        flow = self._flows.get(name)
+        if flow is None:
+            return f"no flow {name!r}{did_you_mean(name, self._flows)}"
+        limit = flow.deadline or self._ports.policy.deadline
+        now = self._clock.now
+        run = Memento.new(
+            number_of(resource.key),
+            flow,
+            resource.key,
+            now=now,
+            params=context,
+            entered=resource.entered,
+            owner=resource.uid,
+            deadline=None if limit is None else now + limit,
+        )
+        yield from self._runner.commit(run, turn)
+        self._runner.tell("on_run_init", run)
+        return run
+
+    def _settle(
+        self, key: Key, status: FlowStatus, text: str, turn: Turn
+    ) -> Effect[Result]:
+        """Write what the run led to; a cancel wins over any other end, a stop stays."""
+
+        def change(live: Resource) -> Resource:
+            if live.state not in _TO_DO:
+                return live
+            canceling = live.state == FlowStatus.CANCELING
+            end = FlowStatus.CANCELED if canceling else status
+            told = {"updated": self._clock.now, **({"error": text} if text else {})}
+            return live.edit(status=told).move(end.value, "watch")
+
+        yield from rewrite(self._ports.resources, key, change, turn.token)
+        return _DONE
+
+
+class WatchLoop(Controller):
+    """Takes up, at each tick, the flows that there is something to do for.
+
+    Ticks are ``policy.watch_tick`` seconds apart from its start; a flow is taken up at
+    the first one after it was last touched.  Canceling flows go first, then Stopped, then
+    Processing ones, of each the newest first.
+    """
+
+    def start(self) -> None:
+        """Begin to tick, and take up what is there at the first tick."""
+        self._began = self._clock.now
+        self._ticks: dict[float, dict[Key, None]] = {}
+        self._ended: dict[Key, float] = {}
+        self._missed: dict[Key, None] = {}
+        super().start()
+        self._stops.append(self._ports.resources.subscribe(self._hold_back))
+
+    def crash(self) -> list[Any]:
+        """Die: lose the ticks that were computed, too."""
+        self._ticks.clear()
+        return super().crash()
+
+    def enqueue(self, key: Key) -> None:
+        """Take the flow up at the next tick, if there is something to do."""
+        self._look_again(key, 0.0)
+
+    def _look_again(self, key: Key, after: float) -> None:
+        live = self._ports.resources.peek(key)
+        if not self.alive or live is None or live.state not in _TO_DO:
+            return
+        now, every = self._clock.now, self._policy.watch_tick
+        tick = next_tick(now + after, self._began, every)
+        if tick <= now:
+            tick += every
+        if tick not in self._ticks:
+            self._ticks[tick] = {}
+            self._clock.call(tick - now, partial(self._sweep, tick))
+        self._ticks[tick][key] = None
+
+    def _pass(self, turn: Turn) -> Effect[Result]:
+        """Make one pass, and remember when it ended while there is more to do."""
+        key = turn.key
+        result = yield from super()._pass(turn)
+        self._ended.pop(key, None)
+        if result.after is not None:
+            self._ended[key] = self._clock.now
+        if key in self._missed:
+            del self._missed[key]
+            self.enqueue(key)
+        return result
+
+    def _sweep(self, tick: float) -> None:
+        for key in sorted(self._ticks.pop(tick, ()), key=self._rank):
+            if self._is_early(key):
+                self.enqueue(key)
+            elif key in self._active:
+                self._missed[key] = None
+            else:
+                self._queue[key] = None
+        self._dispatch()
+
+    def _is_early(self, key: Key) -> bool:
+        """Whether the node before has ended at this very tick; the next one is its."""
+        if not self._policy.watch_tick or self._ended.get(key) != self._clock.now:
+            return False
+        live = self._ports.resources.peek(key)
+        return live is not None and live.state == FlowStatus.PROCESSING
+
+    def _rank(self, key: Key) -> tuple[int, int]:
+        live = self._ports.resources.peek(key)
+        watched = live is not None and live.state in WATCHED
+        order = (
+            WATCHED.index(FlowStatus(live.state)) if live and watched else len(WATCHED)
+        )
+        return order, -number_of(key)
+
+    def _hold_back(self, before: Resource | None, after: Resource | None) -> None:
+        """Let a flow at work begin no more steps once it is stopped."""
+        turn = None if after is None else self._active.get(after.key)
+        if turn is None or before is None or after is None:
+            return
+        if after.state == FlowStatus.STOPPED:
+            turn.left = 0
+        elif before.state == FlowStatus.STOPPED and turn.stepping:
+            turn.left = self._policy.nodes_per_tick or math.inf
