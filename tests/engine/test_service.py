@@ -9,7 +9,7 @@ from wfsim import Flow, FlowStatus, Policy, ServiceError, Simulation, Step
 from wfsim.engine import service_errors
 from wfsim.engine.service import MAX_PAGE_SIZE, WorkflowService
 from wfsim.engine.transitions import Request, after, status_of
-from wfsim.sim.control_plane import immediately
+from wfsim.sim.storage import immediately
 
 STOP = Flow(
     "StopCluster",

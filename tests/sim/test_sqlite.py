@@ -29,9 +29,9 @@ from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock, WallClock
-from wfsim.sim.control_plane import immediately as now
 from wfsim.sim.database import Database
 from wfsim.sim.sqlite import SqliteLeases, SqliteMementos, SqliteResources
+from wfsim.sim.storage import immediately as now
 from wfsim.sim.streams import KeyedDraws
 
 ROOT = Path(__file__).parents[2]

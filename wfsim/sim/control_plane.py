@@ -8,12 +8,10 @@ from functools import partial, wraps
 from inspect import isgenerator
 from pathlib import Path
 from typing import (
-    TYPE_CHECKING,
     Any,
     Concatenate,
     NamedTuple,
     ParamSpec,
-    TypeAlias,
     TypeVar,
     cast,
 )
@@ -24,27 +22,19 @@ from wfsim.engine.service import WorkflowService, key_of
 from wfsim.engine.steps import rewrite
 from wfsim.engine.turn import Ports
 from wfsim.engine.watch import PickUp, WatchLoop
-from wfsim.errors import DefinitionError, Killed, NotFound, StoreError, UsageError
+from wfsim.errors import Killed, NotFound, StoreError, UsageError
 from wfsim.model.frozen import EMPTY, is_json
-from wfsim.model.log import EventLog
 from wfsim.model.machine import did_you_mean
-from wfsim.model.memento import Quarantined
 from wfsim.model.resource import CANCEL, RECOVER, Key, Resource
 from wfsim.sim.arming import Plan
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.faults import Fault
-from wfsim.sim.recording import Recorder
-from wfsim.sim.resumption import Entry, Found, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.service import SimulatedService
-from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources
+from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.streams import KeyedDraws
 from wfsim.sim.world import World
 
-if TYPE_CHECKING:
-    from wfsim.sim.database import Database
-
-Stores: TypeAlias = tuple[InMemoryLeases, InMemoryResources, InMemoryMementos]
 P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S", bound="ControlPlane")
@@ -82,7 +72,7 @@ def from_outside(
     return cast("Callable[Concatenate[S, P], T]", call)
 
 
-class ControlPlane:
+class ControlPlane(Storage):
     """The controllers of one scenario, their stores, and the faults around them."""
 
     def __init__(
@@ -95,21 +85,10 @@ class ControlPlane:
         world: World | None,
         db: str | Path | None = None,
     ) -> None:
-        self.scenario = scenario
-        self.seed = seed
+        super().__init__(scenario, seed, clock, db)
         self.faults = faults
-        self.clock = clock
-        self.log = EventLog(meta=scenario.meta() | {"seed": seed})
-        self.recorder = Recorder(self.log, clock)
         self.draws = KeyedDraws(seed)
         self.world = world
-        self.database: Database | None = None
-        self.leases, self.resources, self.stored = self._stores(db)
-        self._reopened = self.database is not None and self.database.begun
-        self.resources.subscribe(self.recorder.resource)
-        self.stored.on_save += (self.recorder.memento,)
-        self.stored.on_remove += (self.recorder.removed,)
-        self.stored.on_quarantine += (self.recorder.quarantined,)
         self.flows = dict(scenario.flows)
         self._service = WorkflowService(clock, self.resources, self.stored, self.flows)
         self.names = tuple(f"controller-{number}" for number in range(controllers))
@@ -120,80 +99,9 @@ class ControlPlane:
         self._calls: list[Call] = []
         self._unrecorded = False
 
-    def _stores(self, db: str | Path | None) -> Stores:
-        scenario, clock = self.scenario, self.clock
-        policy = scenario.policy
-        terms = {"length": policy.lease, "renew": policy.renew}
-        if db is None:
-            leases = InMemoryLeases(clock, **terms)
-            tokens = leases.tokens
-            resources = InMemoryResources(clock, tokens, lag=scenario.lag)
-            return leases, resources, InMemoryMementos(tokens)
-        from wfsim.sim import database, sqlite
-
-        file = self.database = database.Database(db)
-        clock.go_on_from(file.time)
-        durable = sqlite.SqliteLeases(file, clock, **terms)
-        tokens = durable.tokens
-        kept = sqlite.SqliteResources(file, clock, tokens, lag=scenario.lag)
-        try:
-            scenario.check(filter(None, map(kept.peek, kept.keys())))
-        except DefinitionError as error:
-            file.close()
-            raise DefinitionError(*(f"{db}: {it}" for it in error.problems)) from None
-        return durable, kept, sqlite.SqliteMementos(file, clock, tokens)
-
-    @property
-    def now(self) -> float:
-        """The virtual time, in seconds."""
-        return float(self.clock.now)
-
     def _begin(self) -> None:
         """Start the controllers, if that has not been done."""
         raise NotImplementedError
-
-    def _populate(self, standing: Iterable[Found]) -> None:
-        """Create what is *standing*; a file that has had it goes on with what it has."""
-        file = self.database
-        if file is not None:
-            self._recall(file)
-        for resource, entries in standing:
-            if file and (file.begun or self.resources.peek(resource.key)):
-                continue
-            immediately(self.resources.create(resource))
-            for entry in entries:
-                self.stored.put(entry)
-        if file and not file.begun:
-            file.begin(self.now)
-
-    def _recall(self, file: Database) -> None:
-        """Record what the file holds as if it had been written now."""
-        for bad in file.unreadable.values():
-            self.recorder.quarantined(bad)
-        for resource, entries in self._kept():
-            if resource is not None:
-                self.recorder.resource(None, resource)
-            for entry in entries:
-                if isinstance(entry, Quarantined):
-                    self.recorder.quarantined(entry)
-                else:
-                    self.recorder.memento(None, entry)
-
-    def _world_as_left(self) -> World | None:
-        """Return the world with the effects of all steps that the file has completed."""
-        kept = [(resource, runs) for resource, runs in self._kept() if resource]
-        runs = [run for _, entries in kept for run in entries]
-        resources = [resource for resource, _ in kept]
-        world = found(self.scenario, runs, self.seed, None, resources)[1]
-        if world is not None:
-            now = self.now
-            world.pending = [item._replace(due=item.due + now) for item in world.pending]
-        return world
-
-    def _kept(self) -> Iterator[tuple[Resource | None, list[Entry]]]:
-        """Yield each resource in the stores, None if it is gone, and its entries."""
-        for key in sorted({*self.resources.keys(), *self.stored.keys()}):
-            yield self.resources.peek(key), immediately(self.stored.entries(key))
 
     @contextmanager
     def unrecorded(self) -> Iterator[None]:
@@ -412,12 +320,3 @@ def _refuse_odd(**parts: Any) -> None:
             raise UsageError(
                 f"{name} is {part!r}; give a mapping of keys to what JSON can hold"
             )
-
-
-def immediately(effect: Any) -> Any:
-    """Run an effect that takes no time from outside the clock and return its result."""
-    try:
-        event = next(effect)
-    except StopIteration as stop:
-        return stop.value
-    raise UsageError(f"an in-memory store waited for {event!r}")
