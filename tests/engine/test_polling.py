@@ -223,3 +223,18 @@ def test_a_crash_at_any_write_ends_with_the_same_outputs(scenario, when):
     for write in range(1, writes + 1):
         crash = CrashAt(write=write, when=when, restart_after=2.0)
         assert end(wfsim.simulate(polled(scenario), [crash])) == end(whole)
+
+
+@pytest.mark.parametrize("operation", ["", None, 7])
+def test_an_operation_without_a_name_fails_the_step(scenario, operation):
+    def Nameless(ctx):
+        return {"operation": operation}
+
+    step = Step("Nameless", polling=Polling(), on_failure="Fail")
+    flow = Flow("Build", (step, Step("Fail")))
+    made = scenario(Nameless, Fail, flow=flow, world=Cloud)
+    log = Simulation(made).run()
+    (failed,) = log.filter(wfsim.Kind.STEP_FAILED)
+    assert failed.text.endswith(
+        f"launched {operation!r}; an operation's id is a text that is not empty"
+    )

@@ -768,3 +768,47 @@ def test_whatever_befalls_a_write_the_end_is_the_same(write, fault):
     assert outcome(simulation) == outcome(eventful())
     statuses = simulation.log.fold().mementos
     assert set(statuses) == {("orders", "1-Build")}
+
+
+def test_an_older_run_of_another_state_is_not_recovered_for_one_that_is_unreadable():
+    def body(name, *deeds):
+        left = list(deeds)
+
+        def step(ctx):
+            yield from ctx.sleep(1.0)
+            if left:
+                raise left.pop(0)
+
+        step.__name__ = name
+        return step
+
+    def redo(resource):
+        return "redo" in resource.annotations
+
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine.unstable("Creating", run="Build")
+    machine.transition("Interrupt", "Rebuild", when=redo, run="Redo")
+    simulation = wfsim.Simulation(
+        wfsim.Scenario(
+            [wfsim.Resource("db", "orders")],
+            machine,
+            [
+                wfsim.Flow("Build", (wfsim.Step("A"),)),
+                wfsim.Flow("Redo", (wfsim.Step("R"),)),
+            ],
+            [body("A", wfsim.Interrupted("ONE")), body("R", wfsim.Interrupted("TWO"))],
+        )
+    )
+    simulation.run()
+    simulation.edit("orders", annotations={"redo": "now"})
+    simulation.run(for_=0.5)
+    simulation.edit("orders", annotations={"redo": None})
+    simulation.run()
+    assert [run.key for run in simulation.mementos("orders")[-1:]] == ["2-Redo"]
+    key = simulation.resource("orders").key
+    simulation.act(lambda sim: sim.stored.load(key, "2-Redo", '{"flowStatus"'))
+    simulation.edit("orders", annotations={"redo": "now", "interrupt.recover": "T"})
+    log = simulation.run()
+    assert simulation.resource("orders").state == "Running"
+    assert log.filter(wfsim.Kind.RUN_RECOVERED) == []
+    assert [r.run for r in log.filter(wfsim.Kind.RUN_COMPLETED)] == ["3-Redo"]

@@ -151,6 +151,13 @@ def checked_output(spec: Step, output: Any) -> Mapping[str, Any]:
             f"step {spec.name!r} returned {output!r}; a step returns a mapping with "
             "string keys, or None"
         )
+    if spec.polling is not None and OPERATION in output:
+        operation = output[OPERATION]
+        if not isinstance(operation, str) or not operation:
+            raise TypeError(
+                f"step {spec.name!r} launched {operation!r}; an operation's id is a "
+                "text that is not empty"
+            )
     try:
         return storable(output)  # type: ignore[no-any-return]
     except (TypeError, UnicodeEncodeError) as error:

@@ -110,12 +110,26 @@ class FlowReconciler:
         unfinished = None if newest is None or newest.is_final else newest
         if resource.state == INTERRUPT:
             if _may_recover(resource, newest):
-                return (yield from self._recover(resource, newest, turn))
+                served = self._served(resource, newest, entries)
+                return (yield from self._recover(resource, served, turn))
         elif unfinished and not machine.ignores(resource.state, unfinished.flow):
             return (yield from self._carry_on(resource, unfinished, turn))
         if machine.is_stable(resource.state):
             return (yield from self._translate(resource, turn))
         return (yield from self._enter(resource, entries, unfinished, turn))
+
+    def _served(
+        self, resource: Resource, run: Memento | None, entries: Entries
+    ) -> Memento | None:
+        """Return *run* if it is what was interrupted, which may be unreadable by now.
+
+        An older run that serves another state than the one to go back to is history.
+        """
+        if run is None or run.number == max(map(_number, entries)):
+            return run
+        previous = resource.annotations.get(PREVIOUS)
+        action = self._machines[resource.kind].action(previous) if previous else None
+        return run if action is None or action.flow == run.flow else None
 
     def _own_runs(
         self, resource: Resource, entries: Entries, turn: Turn
