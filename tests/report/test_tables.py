@@ -225,7 +225,7 @@ def test_a_memento_that_cannot_be_read_is_a_quarantined_run():
 def test_a_summary_counts_runs_and_measures_the_completed_ones(interrupted):
     table = tables.summary(interrupted)
     assert rows(table) == [
-        ("NightlyBackup", 2, 1, 1, 0, 0, 0.5, 55.0, 55.0, 55.0, 1, 0)
+        ("NightlyBackup", 2, 1, 1, 0, 0, 0, 0, 0.5, 55.0, 55.0, 55.0, 1, 0)
     ]  # fmt: skip
 
 

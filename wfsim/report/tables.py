@@ -31,7 +31,7 @@ _FLOATS = {
 }
 _COUNTS = {
     *("attempt", "attempts", "runs", "retries", "restarts", "times"),
-    *("completed", "interrupted", "superseded", "unfinished"),
+    *("completed", "interrupted", "errors", "cancelled", "superseded", "unfinished"),
 }
 _UNFINISHED = ("prepared", "running", "waiting", "failed", "quarantined")
 
@@ -172,6 +172,8 @@ def summary(log: EventLog) -> pd.DataFrame:
     ``runs``        int64
     ``completed``   int64
     ``interrupted`` int64   still so at the end of the log
+    ``errors``      int64   ended after a failure, in a handler or without one
+    ``cancelled``   int64
     ``superseded``  int64
     ``unfinished``  int64   all others
     ``success``     float64 share of the runs that completed, from 0 to 1
@@ -193,6 +195,8 @@ def summary(log: EventLog) -> pd.DataFrame:
                 len(group),
                 completed.sum(),
                 (status == "interrupted").sum(),
+                (status == "error").sum(),
+                (status == "cancelled").sum(),
                 (status == "superseded").sum(),
                 status.isin(_UNFINISHED).sum(),
                 completed.mean(),
@@ -202,8 +206,17 @@ def summary(log: EventLog) -> pd.DataFrame:
             )
         )
     columns = (
-        *("flow", "runs", "completed", "interrupted", "superseded", "unfinished"),
-        *("success", "mean", "p50", "p95", "retries", "restarts"),
+        *("flow", "runs", "completed", "interrupted", "errors", "cancelled"),
+        *(
+            "superseded",
+            "unfinished",
+            "success",
+            "mean",
+            "p50",
+            "p95",
+            "retries",
+            "restarts",
+        ),
     )
     return table(columns, rows)
 
