@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -72,7 +73,7 @@ def from_outside(
     return cast("Callable[Concatenate[S, P], T]", call)
 
 
-class ControlPlane(Storage):
+class ControlPlane(Storage, ABC):
     """The controllers of one scenario, their stores, and the faults around them."""
 
     def __init__(
@@ -99,9 +100,9 @@ class ControlPlane(Storage):
         self._calls: list[Call] = []
         self._unrecorded = False
 
+    @abstractmethod
     def _begin(self) -> None:
         """Start the controllers, if that has not been done."""
-        raise NotImplementedError
 
     @contextmanager
     def unrecorded(self) -> Iterator[None]:
