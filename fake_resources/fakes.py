@@ -21,6 +21,30 @@ def counter() -> Any:
     return field(default=0, metadata={"counter": True})
 
 
+def durations(
+    known: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, wfsim.Duration]:
+    """Return all latencies *known*, those *given* replaced, as distributions.
+
+    Raises `wfsim.DefinitionError` naming every operation that is unknown or whose
+    latency is no duration.
+    """
+    found = {}
+    problems = [
+        f"latencies: no operation {name!r}; one of {', '.join(known)}"
+        for name in given
+        if name not in known
+    ]
+    for name, value in {**known, **given}.items():
+        try:
+            found[name] = wfsim.Duration.parse(value)
+        except ValueError as error:
+            problems.append(f"latencies: {name}: {error}")
+    if problems:
+        raise wfsim.DefinitionError(*problems)
+    return found
+
+
 class Fake:
     """One thing of a world; subclasses are dataclasses of plain values.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import wfsim
-from fake_resources.fakes import Fake, counter
+from fake_resources.fakes import Fake, counter, durations
 from fake_resources.pods import Pod, PodWorld
 from fake_resources.storage import Storage
 
@@ -140,7 +140,7 @@ class PolarWorld(PodWorld):
         pod_failure: float = 0.0,
         latencies: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(durations(latencies or {}), nodes, pod_failure)
+        super().__init__(durations(LATENCIES, latencies or {}), nodes, pod_failure)
         self.storage = Storage(storage)
         self.managers: dict[str, ClusterManager] = {}
 
@@ -193,24 +193,6 @@ class PolarWorld(PodWorld):
 def volume_name(cluster: str) -> str:
     """Return the name of the volume that all instances of *cluster* share."""
     return f"pv-{cluster}"
-
-
-def durations(latencies: Mapping[str, Any]) -> dict[str, wfsim.Duration]:
-    """Return all of `LATENCIES`, those in *latencies* replaced, as distributions."""
-    found = {}
-    problems = [
-        f"latencies: no operation {name!r}; one of {', '.join(LATENCIES)}"
-        for name in latencies
-        if name not in LATENCIES
-    ]
-    for name, value in {**LATENCIES, **latencies}.items():
-        try:
-            found[name] = wfsim.Duration.parse(value)
-        except ValueError as error:
-            problems.append(f"latencies: {name}: {error}")
-    if problems:
-        raise wfsim.DefinitionError(*problems)
-    return found
 
 
 def problems(world: PolarWorld, resource: wfsim.Resource) -> list[str]:

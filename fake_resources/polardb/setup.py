@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import wfsim
-from fake_resources.polardb.cluster import PolarWorld, durations
+from fake_resources.fakes import durations
+from fake_resources.polardb.cluster import LATENCIES, PolarWorld
 from fake_resources.polardb.machine import KIND, LOCAL_KIND, local_machine, machine
 from fake_resources.polardb.steps import STEPS
 
@@ -41,7 +42,7 @@ def scenario(
     Raises `DefinitionError` naming every problem.
     """
     _check(replicas=replicas, clusters=clusters, nodes=nodes, pod_failure=pod_failure)
-    durations(latencies or {})
+    durations(LATENCIES, latencies or {})
     pods = clusters * (replicas + 1)
     room = max(pods, 8) if pods_per_node is None else pods_per_node
     make_world = partial(

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import wfsim
+from fake_resources.fakes import durations
 from fake_resources.tiem.cluster import Backup, ChangeFeed, Cluster, Instance
 from fake_resources.tiem.entries import instances
 from fake_resources.tiem.steps import STEPS
-from fake_resources.tiem.world import Host, Stranger, TiemWorld, durations
+from fake_resources.tiem.world import LATENCIES, Host, Stranger, TiemWorld
 
 STANDING = {"PD": 1, "TiDB": 1, "TiKV": 3}
 """How many instances of each type a cluster of `scenario` has."""
@@ -34,7 +35,7 @@ def scenario(
     Raises `DefinitionError` naming every problem.
     """
     _check(slaves, operation_failure)
-    durations(latencies or {})
+    durations(LATENCIES, latencies or {})
     return wfsim.Scenario(
         flows=shipped().values(),
         steps=STEPS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import wfsim
-from fake_resources.fakes import Fake
+from fake_resources.fakes import Fake, durations
 from fake_resources.operations import Operation, OperationWorld
 from fake_resources.tiem.cluster import (
     Backup,
@@ -129,7 +129,7 @@ class TiemWorld(OperationWorld):
         operation_failure: float = 0.0,
         latencies: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(durations(latencies or {}), operation_failure)
+        super().__init__(durations(LATENCIES, latencies or {}), operation_failure)
         self.hosts = {host.name: host for host in hosts}
         self.clusters = {cluster.name: cluster for cluster in clusters}
         self.feeds = {feed.name: feed for feed in feeds}
@@ -236,24 +236,6 @@ class TiemWorld(OperationWorld):
             cluster.instances[name].host = host
 
 
-def durations(latencies: Mapping[str, Any]) -> dict[str, wfsim.Duration]:
-    """Return all of `LATENCIES`, those in *latencies* replaced, as distributions."""
-    found = {}
-    problems = [
-        f"latencies: no operation {name!r}; one of {', '.join(LATENCIES)}"
-        for name in latencies
-        if name not in LATENCIES
-    ]
-    for name, value in {**LATENCIES, **latencies}.items():
-        try:
-            found[name] = wfsim.Duration.parse(value)
-        except ValueError as error:
-            problems.append(f"latencies: {name}: {error}")
-    if problems:
-        raise wfsim.DefinitionError(*problems)
-    return found
-
-
 __all__ = [
     "INSTANT",
     "LATENCIES",
@@ -261,5 +243,4 @@ __all__ = [
     "Report",
     "Stranger",
     "TiemWorld",
-    "durations",
 ]
