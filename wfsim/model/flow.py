@@ -113,12 +113,6 @@ class Step:
         pairs = zip(Outcome, targets, strict=True)
         return {outcome: target for outcome, target in pairs if target is not None}
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is one class that is called once and is done when it returns."""
-        alone = "+" not in self.class_name
-        return alone and self.polling is None and self.undo is None
-
     def shape(self) -> list[Any]:
         """Return, as JSON, what a run would execute; numbers are left out."""
         more: dict[str, Any] = {}

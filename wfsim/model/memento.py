@@ -26,7 +26,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from wfsim.model.flow import Flow
-from wfsim.model.frozen import EMPTY, Frozen, freeze
+from wfsim.model.frozen import EMPTY, freeze
 from wfsim.model.resource import Key
 
 CANCELLED = "CANCELLED"
@@ -375,14 +375,12 @@ __all__ = [
     "CANCELLED",
     "DEADLINE",
     "DEFINITION_CHANGED",
-    "EMPTY",
     "FINAL",
     "MANY_RESTARTS",
     "MANY_RETRY",
     "OURS",
     "UNKNOWN_FLOW",
     "UNKNOWN_TASK",
-    "Frozen",
     "Memento",
     "Quarantined",
     "RunStatus",
