@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from importlib.metadata import entry_points
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +38,9 @@ def _root() -> None:
 
 @app.command()
 def run(
-    target: Annotated[str, typer.Argument(help="A scenario's name, or a flow file.")],
+    target: Annotated[
+        str, typer.Argument(help="A scenario's name, or the file of one or of a flow.")
+    ],
     replicas: Annotated[
         int | None, typer.Option(min=0, max=1000, help="Read-only replicas.")
     ] = None,
@@ -65,7 +67,10 @@ def run(
     failure: Annotated[
         float | None, typer.Option(help="The probability that such a step fails.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of every random draw.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="The seed of every random draw; else the scenario's, or 0."),
+    ] = None,
     until: Annotated[
         float | None, typer.Option(help="Stop at this second of virtual time.")
     ] = None,
@@ -97,35 +102,52 @@ def run(
         raise typer.Exit(1)
 
 
-@app.command()
-def schema() -> None:
-    """Print the JSON Schema of flow files, for editors."""
-    from wfsim.model.loading import flow_schema
+class Format(StrEnum):
+    """Of what kind of file there is a schema."""
 
-    typer.echo(json.dumps(flow_schema(), indent=2, ensure_ascii=False))
+    FLOW = "flow"
+    SCENARIO = "scenario"
+
+
+@app.command()
+def schema(
+    of: Annotated[Format, typer.Option(help="The kind of file.")] = Format.FLOW,
+) -> None:
+    """Print the JSON Schema of flow or scenario files, for editors."""
+    if of is Format.FLOW:
+        from wfsim.model.loading import flow_schema as make
+    else:
+        from wfsim.sim.scenario_file import scenario_schema as make
+
+    typer.echo(json.dumps(make(), indent=2, ensure_ascii=False))
 
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="A folder of flow files, or one file.")],
+    target: Annotated[
+        Path, typer.Argument(help="A flow, scenario or plan, or a folder of them.")
+    ],
 ) -> None:
-    """Load flow files and say what is wrong where."""
-    from wfsim.model.loading import load_flow, load_flows
+    """Load flows, scenarios and plans of faults, and say what is wrong where."""
+    from wfsim.sim.checking import checked
 
-    if folder.is_dir():
-        flows = load_flows(folder)
-    else:
-        flow = load_flow(folder)
-        flows = {flow.name: flow}
-    for flow in flows.values():
-        steps = f"{len(flow.steps)} steps, {flow.digest}"
-        typer.echo(f"{flow.source.path}: {flow.name}, {steps}")
+    for line in checked(target):
+        typer.echo(line)
 
 
 def _scenario(
     target: str, *, replicas: int | None, duration: str | None, failure: float | None
 ) -> Scenario:
     if target.endswith((".yaml", ".yml")) or Path(target).is_file():
+        from wfsim.sim.checking import FileKind, kind_of
+
+        if kind_of(Path(target)) is FileKind.SCENARIO:
+            options = {"replicas": replicas, "duration": duration, "failure": failure}
+            for name, option in options.items():
+                if option is not None:
+                    text = f"--{name}: write it into the scenario file {target}"
+                    raise DefinitionError(text)
+            return Scenario.load(target)
         if replicas is not None:
             raise DefinitionError(f"--replicas: the flow file {target} has no replicas")
         return Scenario.of_flow(
@@ -134,7 +156,9 @@ def _scenario(
     for name, value in (("--duration", duration), ("--failure", failure)):
         if value is not None:
             raise DefinitionError(f"{name}: only a flow file has steps without code")
-    found = {entry.name: entry for entry in entry_points(group="wfsim.scenarios")}
+    from wfsim.sim.scenario_loading import installed
+
+    found = installed()
     if target not in found:
         raise DefinitionError(
             f"no scenario {target!r}{did_you_mean(target, found)} (or give a flow file)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from wfsim.sim.demand import Arrivals, Trigger, wrong_demand
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.rates import Rate, expanded, wrong_rates
-from wfsim.sim.settings import SetSteps, StepSettings, settings_of, wrong_settings
+from wfsim.sim.settings import SetSteps, StepSettings, set_flows, wrong_settings
 from wfsim.sim.world import World
 
 
@@ -84,7 +84,9 @@ class Scenario:
         self._code = tuple(steps)
         self.steps = StepRegistry(self._code)
         self._written = _flows(flows, self.steps, bool(self.settings))
-        self.flows = {name: self._set(flow) for name, flow in self._written.items()}
+        self.flows, self._wrapped = set_flows(
+            self._written, self.settings, partial(_has_code, steps=self.steps)
+        )
         self.world = world
         self.is_service = not (machines or self.resources)
         self.policy = policy or (Policy.service() if self.is_service else Policy())
@@ -215,21 +217,22 @@ class Scenario:
     def set_steps(self, pools: Mapping[str, Pool]) -> Steps:
         """Return `bodies` as its settings want them; they hold places of *pools*."""
         return (
-            SetSteps(self.bodies(), self._wanted, pools)
-            if self._wanted
+            SetSteps(self.bodies(), self._wrapped, pools)
+            if self._wrapped
             else (self.bodies())
         )
 
-    def _set(self, flow: Flow) -> Flow:
-        """Return *flow* with its steps without code as the settings say."""
-        if not self.settings:
-            return flow
-        pairs = [(step, settings_of(step, self.settings)) for step in flow.steps]
-        steps = tuple(
-            step if wanted is None or _has_code(step, self.steps) else wanted.of(step)
-            for step, wanted in pairs
-        )
-        return replace(flow, steps=steps)
+    @classmethod
+    def load(cls, file: str | Path, overrides: Mapping[str, Any] = EMPTY) -> Scenario:
+        """Return the scenario in the YAML *file*; `wfsim schema --of scenario` says more.
+
+        *overrides* are values in place of those in the file, by dotted paths such as
+        ``"steps.CopyAway.failure"``; what the file does not have is added.  Raises
+        `DefinitionError` with one line, file and line number first, for each problem.
+        """
+        from wfsim.sim.scenario_loading import load_scenario
+
+        return load_scenario(file, overrides)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -282,21 +285,6 @@ class Scenario:
         if type(self.seed) is not int:
             problems.append(f"seed is {self.seed!r}; give a whole number")
         return problems
-
-    @cached_property
-    def _wanted(self) -> Mapping[tuple[str, str], StepSettings]:
-        """What the settings say, by step and first class, of what is to be wrapped."""
-        found = {}
-        for flow in self._written.values():
-            for step in flow.steps:
-                wanted = settings_of(step, self.settings)
-                if wanted is None:
-                    continue
-                if not _has_code(step, self.steps):
-                    wanted = StepSettings(uses=wanted.uses)
-                if wanted != StepSettings():
-                    found[step.name, step.class_names[0]] = wanted
-        return found
 
     def bodies(self) -> Mapping[str, StepFunction]:
         """Return the effect of every class name that a flow uses."""
