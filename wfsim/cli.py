@@ -39,7 +39,7 @@ def _root() -> None:
 @app.command()
 def run(
     target: Annotated[
-        str, typer.Argument(help="A scenario's name, or the file of one or of a flow.")
+        str, typer.Argument(help="A scenario, or a file of one or a flow.")
     ],
     replicas: Annotated[
         int | None, typer.Option(min=0, max=1000, help="Read-only replicas.")
@@ -67,10 +67,7 @@ def run(
     failure: Annotated[
         float | None, typer.Option(help="The probability that such a step fails.")
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="The seed of every random draw; else the scenario's, or 0."),
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="In place of the scenario's.")] = None,
     until: Annotated[
         float | None, typer.Option(help="Stop at this second of virtual time.")
     ] = None,

@@ -203,6 +203,8 @@ def test_a_name_that_comes_twice_is_refused():
         Arrivals(Resource("db", "late"), Times(every=3))
     with pytest.raises(DefinitionError, match="give annotations, spec or status"):
         Trigger(Times(every=3))
+    with pytest.raises(DefinitionError, match="give texts, None to remove one"):
+        Trigger(Times(every=3), annotations={"backup": 1})
 
 
 BUSY = {

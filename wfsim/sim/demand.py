@@ -222,6 +222,11 @@ class Trigger:
             if not isinstance(value, Mapping) or not is_json(value):
                 raise DefinitionError(f"Trigger: {name} is {value!r}; give a mapping")
             object.__setattr__(self, name, freeze(value))
+        if any(type(note) not in (str, type(None)) for note in self.annotations.values()):
+            raise DefinitionError(
+                f"Trigger: annotations are {self.annotations!r}; give texts, None to "
+                "remove one"
+            )
         if not (self.annotations or self.spec or self.status):
             raise DefinitionError("Trigger: give annotations, spec or status to set")
 

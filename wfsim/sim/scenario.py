@@ -25,7 +25,13 @@ from wfsim.sim.demand import Arrivals, Trigger, wrong_demand
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.rates import Rate, expanded, wrong_rates
-from wfsim.sim.settings import SetSteps, StepSettings, set_flows, wrong_settings
+from wfsim.sim.settings import (
+    SetSteps,
+    StepSettings,
+    set_flows,
+    settings_by_name,
+    wrong_settings,
+)
 from wfsim.sim.world import World
 
 
@@ -75,7 +81,7 @@ class Scenario:
         self.resources = tuple(map(_frozen, resources))
         self.arrivals, self.triggers = tuple(arrivals), tuple(triggers)
         self.faults, self.rates = tuple(faults), dict(rates)
-        self.settings = {name: _settings(each) for name, each in settings.items()}
+        self.settings = settings_by_name(settings)
         self.pools = dict(pools)
         self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up = seed, warm_up
@@ -331,10 +337,6 @@ def _filled(step: Step, duration: Duration, failure: float) -> Step:
         duration=step.duration or duration,
         failure=failure if step.failure is None else step.failure,
     )
-
-
-def _settings(given: StepSettings | Mapping[str, Any]) -> StepSettings:
-    return given if isinstance(given, StepSettings) else StepSettings(**given)
 
 
 def _api_rate(given: ApiRate | float | None) -> ApiRate | None:

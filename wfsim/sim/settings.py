@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 from wfsim.engine.ports import Effect, StepFunction, Steps
@@ -64,6 +64,24 @@ class StepSettings:
             duration=self.duration or step.duration,
             failure=step.failure if self.failure is None else self.failure,
         )
+
+
+def settings_by_name(given: Mapping[str, Any]) -> dict[str, StepSettings]:
+    """Return *given* with every mapping in it as settings; raises `DefinitionError`."""
+    known = [item.name for item in fields(StepSettings)]
+    made = {}
+    for name, each in given.items():
+        if isinstance(each, StepSettings):
+            made[name] = each
+            continue
+        if not isinstance(each, Mapping):
+            raise DefinitionError(f"settings of {name!r}: {each!r}; give StepSettings()")
+        for key in each:
+            if key not in known:
+                near = did_you_mean(key, known)
+                raise DefinitionError(f"settings of {name!r}: no {key!r}{near}")
+        made[name] = StepSettings(**each)
+    return made
 
 
 Wrapped: TypeAlias = Mapping[tuple[str, str], StepSettings]
