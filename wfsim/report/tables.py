@@ -25,6 +25,10 @@ from wfsim.model.resource import CREATING, Resource
 from wfsim.report.history import NAN, History
 
 TEXT: Any = pd.Series(["text"]).dtype
+if isinstance(TEXT, pd.StringDtype):
+    # Where pyarrow is installed pandas keeps text there, which refuses half characters:
+    # a table must not depend on what else is installed.
+    TEXT = pd.StringDtype("python", na_value=math.nan)
 _FLOATS = {
     *("start", "end", "duration", "time", "armed", "fired"),
     *("share", "success", "mean", "p50", "p95", "max"),
