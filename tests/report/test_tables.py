@@ -248,6 +248,9 @@ def test_latency_is_that_of_completed_attempts(crashed):
         tables.faults,
         tables.summary,
         tables.latency,
+        tables.breakdown,
+        tables.critical,
+        tables.utilisation,
     ],
 )
 def test_columns_and_dtypes_are_those_documented_for_any_log(table, crashed, empty):
