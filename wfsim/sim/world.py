@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 from wfsim.engine.controller import next_tick
 from wfsim.engine.ports import Clock, Draws, Effect
 from wfsim.errors import UsageError
+from wfsim.model.resource import Resource
 
 
 class Completion(NamedTuple):
@@ -49,6 +50,14 @@ class World:
         self._clock, self._draws = clock, draws.within("world")
         for completion in self.pending:
             self._schedule(completion)
+
+    def heard(self, before: Resource | None, after: Resource | None) -> None:
+        """Take note of a write that a store of resources has applied.
+
+        Nothing follows from it here.  A subclass does what is up to neither steps nor
+        controllers, such as to free what belonged to a flow that has ended.  It must be
+        the same if it is told twice.
+        """
 
     @property
     def clock(self) -> Clock:
