@@ -167,7 +167,7 @@ class Scenario:
             seen.add(name)
             if not resource.name:
                 problems.append("a resource has no name; give it one")
-            if resource.kind not in self.machines:
+            if resource.kind not in self.kinds:
                 near = did_you_mean(resource.kind, self.machines)
                 problems.append(
                     f"{name}: no state machine for the kind {resource.kind!r}{near}"
