@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytest
 
 import wfsim
 from fake_resources import polardb
 from wfsim import Kind, Record, tables
 from wfsim.report.history import History
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAN = math.nan
 ROOT = Path(__file__).parent.parent.parent

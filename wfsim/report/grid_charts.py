@@ -86,8 +86,8 @@ def heatmap(
     _cells(axes, grid, value)
     axes.set_xticks(range(len(xs)), [plain(label(each), 14) for each in xs], fontsize=8)
     axes.set_yticks(range(len(ys)), [plain(label(each), 24) for each in ys], fontsize=8)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    axes.set_xlabel(plain(x))
+    axes.set_ylabel(plain(y))
     said = [f"Heat map of {value} over {x} and {y}", *cut]
     said.append(f"{count(len(known), 'cell')} of {_each(known['replications'])}")
     order = known.sort_values(value, kind="stable")

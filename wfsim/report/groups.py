@@ -17,7 +17,7 @@ from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.model.machine import did_you_mean
 from wfsim.report import tables
-from wfsim.report.chart import count, seconds
+from wfsim.report.chart import count, plain, seconds
 
 MOST = 12
 """Beyond so many groups a chart shows the first ones only, and says so."""
@@ -165,7 +165,7 @@ def amount(measure: str, value: float) -> str:
 
 def unit(measure: str) -> str:
     """Return the label of an axis of *measure*."""
-    name = measure.replace("_", " ")
+    name = plain(measure.replace("_", " "))
     return f"{name} [virtual s]" if measure in SECONDS else name
 
 

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.report import tables
-from wfsim.report.chart import Chart, canvas, legend, say_nothing, seconds
+from wfsim.report.chart import Chart, canvas, legend, plain, say_nothing, seconds
 from wfsim.report.groups import MOST
 from wfsim.report.load import WORKERS, average
 from wfsim.report.palette import INK, SHADE, series
@@ -95,7 +95,7 @@ def _draw(axes: Axes, lines: dict[str, pd.DataFrame], what: str) -> None:
         edges = [float(part["start"].iloc[0]), *map(float, part["end"])]
         level = part["level"].tolist()
         handles.append(
-            axes.stairs(level, edges, color=colour, ls=line, lw=1.4, label=name)
+            axes.stairs(level, edges, color=colour, ls=line, lw=1.4, label=plain(name))
         )
         if len(lines) == 1:
             axes.stairs(level, edges, color=colour, alpha=0.18, fill=True, linewidth=0)

@@ -15,6 +15,7 @@ from wfsim.report.chart import (
     count,
     inside,
     legend,
+    plain,
     row_axis,
     say_nothing,
     seconds,
@@ -64,7 +65,7 @@ def outcomes(
     axes = canvas(ax, 10.0, 1.5 + 0.36 * max(len(groups.of), 1))
     if frame.empty:
         say_nothing(axes, "No flow has run")
-        return Chart(axes, frame, "Outcomes of a log in which no flow has run.")
+        return Chart(axes, frame, "Outcomes without a run.")
     bars = [
         (name, status_style(status), share, f"{times:,}")
         for name, status, times, share in rows
@@ -123,7 +124,7 @@ def breakdown(
     _stacked(axes, list(groups.of), bars, least=0.035 * longest)
     row_axis(axes, list(groups.of), "mean time of a run [virtual s]")
     axes.set_xlim(0.0, longest * 1.02 or 1.0)
-    axes.set_ylabel(groups.heading, fontsize=8)
+    axes.set_ylabel(plain(groups.heading), fontsize=8)
     total = frame.groupby("part", sort=False)["mean"].sum()
     present = [part for part in PARTS if total[part] > 0.0]
     legend(axes, [swatch(part, PART_STYLES[part]) for part in present])

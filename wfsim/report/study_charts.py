@@ -19,6 +19,7 @@ from wfsim.report.chart import (
     canvas,
     count,
     legend,
+    plain,
     row_axis,
     say_nothing,
     seconds,
@@ -91,14 +92,14 @@ def ecdf(
         )
         handles += axes.step(
             [x[0], *x], [0.0, *share], where="post", color=colour, ls=line, lw=1.6,
-            label=str(name),
+            label=plain(str(name)),
         )  # fmt: skip
     _measured(axes, is_log, "duration of completed runs [virtual s]")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of runs")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     if groups.by:
-        legend(axes, handles, title=groups.heading)
+        legend(axes, handles, title=plain(groups.heading))
     number = sum(map(len, groups.of.values()))
     return Chart(
         axes,
@@ -140,7 +141,7 @@ def latencies(
         axes.set_xscale("log")
     else:
         axes.set_xlim(left=0.0)
-    axes.set_ylabel(groups.heading, fontsize=8)
+    axes.set_ylabel(plain(groups.heading), fontsize=8)
     what = "Box plot" if kind == "box" else "Violin plot"
     number = sum(map(len, groups.of.values()))
     return Chart(
@@ -192,7 +193,7 @@ def convergence(
         of, low, high = (curve[each] for each in ("replications", "low", "high"))
         axes.fill_between(of, low, high, color=colour, alpha=alpha, linewidth=0)
         handles += axes.plot(
-            of, curve["mean"], color=colour, ls=line, lw=1.6, label=str(name)
+            of, curve["mean"], color=colour, ls=line, lw=1.6, label=plain(str(name))
         )
     _window(axes, frame)
     axes.set_xlabel("replications")
@@ -202,7 +203,7 @@ def convergence(
     axes.grid(color=SHADE, linewidth=0.8)
     axes.set_axisbelow(True)
     if groups.by:
-        legend(axes, handles, title=groups.heading)
+        legend(axes, handles, title=plain(groups.heading))
     last = frame.groupby(groups.name, sort=False).last()
     half: pd.Series[float] = (last["high"] - last["low"]) / 2
     widest = str(half.idxmax())
