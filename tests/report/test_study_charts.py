@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -401,3 +402,33 @@ def test_what_cannot_be_drawn_is_refused_by_name(draw, words):
 def test_the_same_study_gives_the_same_picture():
     for draw in OF_A_STUDY.values():
         assert draw(study()).svg() == draw(study()).svg()
+
+
+def test_a_page_about_a_study_stands_alone(tmp_path):
+    of = study(("<one>", "two"))
+    of.summary = lambda: of.replications.groupby("workers", as_index=False)["p95"].mean()
+    path = wfsim.export.study_page(of, tmp_path / "new" / "study.html")
+    text = path.read_text(encoding="utf-8")
+    headings = re.findall("<h2>(.*?)</h2>", text)
+    assert headings == [
+        *("Summary", "Durations", "Outcomes", "Where the time goes"),
+        *("Convergence of the mean", "Replications"),
+    ]
+    assert "18 runs in 6 replications of 2 points" in text
+    assert "&lt;one&gt;" in text
+    assert "<one>" not in text
+    assert re.findall(r'(?:src|href)="(?!data:)', text) == []
+    of.over = ("workers", "load")
+    of.runs["load"] = of.replications["load"] = 1
+    again = wfsim.export.study_page(of, path).read_text(encoding="utf-8")
+    assert "Heat map of p95 over workers and load, 2 cells of 3 replications" in again
+
+
+def test_a_page_about_nothing_says_so(tmp_path):
+    full = study()
+    bare = SimpleNamespace(
+        over=full.over, runs=full.runs.head(0), replications=full.replications.head(0),
+        summary=lambda: full.replications.head(0),
+    )  # fmt: skip
+    text = wfsim.export.study_page(bare, tmp_path / "study.html").read_text()
+    assert "0 runs in 0 replications of 0 points" in text
