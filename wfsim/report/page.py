@@ -135,8 +135,11 @@ def _section(heading: str, content: str) -> str:
 def _picture(chart: Chart) -> str:
     source = base64.b64encode(chart.svg().encode()).decode()
     said = html.escape(chart.sentence)
+    # A picture that is narrower than others is not blown up.
+    width = min(1160, round(116 * float(chart.figure.get_figwidth())))
+    sized = f"max-width:{width}px;min-width:{min(640, width)}px"
     return (
-        f'<figure><div class="wide"><img alt="{said}" '
+        f'<figure><div class="wide"><img alt="{said}" style="{sized}" '
         f'src="data:image/svg+xml;base64,{source}"></div>'
         f"<figcaption>{said}</figcaption></figure>"
     )
