@@ -219,7 +219,7 @@ class Simulation(ControlPlane):
         if self._reopened and self.world is not None and self._given_world is None:
             self.world = self._world_as_left()
         if self.world is not None:
-            self.world.attach(self.clock, self.draws)
+            self.world.attach(self.clock, self.draws, self.recorder)
             if type(self.world).heard is not World.heard:
                 self.resources.subscribe(self.world.heard)
         self.plan.start()
