@@ -26,7 +26,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from wfsim.model.flow import Flow
-from wfsim.model.frozen import EMPTY, freeze
+from wfsim.model.frozen import EMPTY, Frozen, freeze, replacing
 from wfsim.model.resource import Key
 
 CANCELLED = "CANCELLED"
@@ -144,21 +144,23 @@ class Memento(NamedTuple):
     ) -> Memento:
         """Return the *number*-th run of *resource*, not begun."""
         key = f"{number}-{flow.name}"
-        context = {
-            "_flowSaveNumberKey": key,
-            "_flowSaveResourceNameKey": f"{resource.name}-workflow",
-            "_flowSaveResourceNameSpaceKey": resource.namespace,
-            "_resourceName": resource.name,
-            "_resourceNameSpace": resource.namespace,
-            **params,
-        }
+        context: Mapping[str, Any] = Frozen(
+            {
+                "_flowSaveNumberKey": key,
+                "_flowSaveResourceNameKey": f"{resource.name}-workflow",
+                "_flowSaveResourceNameSpaceKey": resource.namespace,
+                "_resourceName": resource.name,
+                "_resourceNameSpace": resource.namespace,
+                **(freeze(params) if params else EMPTY),
+            }
+        )
         return cls(
             key,
             resource,
             flow.name,
             RunStatus.PREPARED,
             _prepared(flow.names),
-            freeze(context),
+            context,
             started=now,
             entered=entered,
             digest=flow.digest,
@@ -373,6 +375,10 @@ class Memento(NamedTuple):
         from wfsim.model.memento_json import decode
 
         return decode(key, text, kind)
+
+
+StepMemento._replace = replacing(StepMemento)  # type: ignore[method-assign]
+Memento._replace = replacing(Memento)  # type: ignore[method-assign]
 
 
 @lru_cache(maxsize=256)

@@ -215,7 +215,10 @@ class InMemoryMementos:
 
     def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
         """Return what is kept for the resource, oldest run first."""
-        return sorted(self._entries.get(key, {}).values(), key=_order)
+        found = list(self._entries.get(key, {}).values())
+        if len(found) > 1:
+            found.sort(key=_order)
+        return found
         yield
 
     def keys(self) -> list[Key]:
