@@ -374,7 +374,7 @@ def _only_run(resource: Resource, entries: Entries) -> list[Memento] | None:
     if len(entries) > 1:
         return None
     runs = [run for run in entries if isinstance(run, Memento)]
-    own = all([run.owner in ("", resource.uid) for run in runs])
+    own = all(run.owner in ("", resource.uid) for run in runs)
     return runs if own else None
 
 
