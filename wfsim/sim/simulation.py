@@ -112,11 +112,10 @@ class Simulation(ControlPlane):
         return self.log
 
     def _run_on(self, limit: float) -> None:
-        clock, progress = self.clock, Progress()
+        advance, progress = self.clock.advance, Progress()
         try:
             # `_advance`, written out: a call less for every event.
-            while not self._stopped and clock.peek() <= limit:
-                clock.step()
+            while not self._stopped and advance(limit):
                 self._events += 1
                 if not self._events % EVENTS:
                     progress.show(len(self.log), self.now)
@@ -199,9 +198,8 @@ class Simulation(ControlPlane):
 
     def _advance(self, limit: float) -> bool:
         """Let one event of the clock happen, unless none is left before *limit*."""
-        if self._stopped or self.clock.peek() > limit:
+        if self._stopped or not self.clock.advance(limit):
             return False
-        self.clock.step()
         self._events += 1
         return True
 
