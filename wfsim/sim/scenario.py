@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.fit import Migration
 from wfsim.engine.hooks import Hooks
@@ -21,6 +21,9 @@ from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
 from wfsim.sim.world import World
 
+if TYPE_CHECKING:
+    from wfsim.sim.simulation import Simulation
+
 
 class Scenario:
     """Resources, their state machine, its flows, the steps' code and the fake world.
@@ -30,6 +33,9 @@ class Scenario:
     the fake world anew for each simulation.  A step that has neither code nor a duration
     is an error.  *horizon* is the virtual second at which a simulation stops whatever
     goes on, *lag* the age in seconds of what controllers read from their cache.
+    Of a service, *begin* asks for a flow about a business object (None: one that there
+    is) as its caller does, and *recall* does to a world what such a caller had done to
+    it; without them a flow is created and started, and a world knows of no callers.
     Raises `DefinitionError` naming every problem.
     """
 
@@ -47,6 +53,8 @@ class Scenario:
         title: str = "",
         horizon: float = 7 * 86400.0,
         lag: float = 0.0,
+        begin: Callable[[Simulation, str, str | None], str] | None = None,
+        recall: Callable[[Any, Resource], None] | None = None,
     ) -> None:
         self.resources = tuple(map(_frozen, resources))
         machines = [machine] if isinstance(machine, StateMachine) else list(machine)
@@ -61,6 +69,8 @@ class Scenario:
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon = horizon
         self.lag = lag
+        self.begin = begin
+        self.recall = recall
         self.assumed: Mapping[str, Duration] = EMPTY
         problems = _unknown_steps(self.flows.values(), self.steps)
         problems += [
@@ -166,8 +176,8 @@ class Scenario:
             seen.add(name)
             if not resource.name:
                 problems.append("a resource has no name; give it one")
-            if resource.kind not in self.machines:
-                near = did_you_mean(resource.kind, self.machines)
+            if resource.kind not in self.kinds:
+                near = did_you_mean(resource.kind, self.kinds)
                 problems.append(
                     f"{name}: no state machine for the kind {resource.kind!r}{near}"
                 )

@@ -20,8 +20,9 @@ from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Condition
 from wfsim.sim.control_plane import ControlPlane, from_outside
 from wfsim.sim.faults import Fault
+from wfsim.sim.past import Found
 from wfsim.sim.progress import EVENTS, Progress
-from wfsim.sim.resumption import Found, detached, found
+from wfsim.sim.resumption import detached, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.world import World
 
@@ -344,13 +345,13 @@ class Simulation(ControlPlane):
         Second 0 is when the last thing happened that the mementos tell of; the
         scenario's other resources begin as the scenario has them.
 
-        Raises `UsageError` if a completed step cannot be applied again, and for a
-        service, whose flows are more than their mementos.
+        A flow of a service stands in the status that its run says, its operations are
+        launched once more, and the world is told first what its caller had done, by
+        the scenario's *recall*; children of which no memento is given have finished.
+
+        Raises `UsageError` if a completed step cannot be applied again, or what had
+        been launched cannot be launched again.
         """
-        if scenario.is_service:
-            raise UsageError(
-                "a service goes on from its stores: crash() and restart() it"
-            )
         standing, there = found(scenario, mementos, seed, world, resources)
         simulation = cls(scenario, seed=seed, faults=faults, world=there)
         simulation._found = standing

@@ -11,8 +11,9 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Quarantined
 from wfsim.model.resource import Resource
 from wfsim.sim.clock import VirtualClock, WallClock
+from wfsim.sim.past import Entry, Found
 from wfsim.sim.recording import Recorder
-from wfsim.sim.resumption import Entry, Found, found
+from wfsim.sim.resumption import found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources
 from wfsim.sim.world import World
