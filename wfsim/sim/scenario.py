@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wfsim.engine.fit import Migration
 from wfsim.engine.hooks import Hooks
@@ -21,9 +21,6 @@ from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
 from wfsim.sim.world import World
 
-if TYPE_CHECKING:
-    from wfsim.sim.simulation import Simulation
-
 
 class Scenario:
     """Resources, their state machine, its flows, the steps' code and the fake world.
@@ -33,9 +30,10 @@ class Scenario:
     the fake world anew for each simulation.  A step that has neither code nor a duration
     is an error.  *horizon* is the virtual second at which a simulation stops whatever
     goes on, *lag* the age in seconds of what controllers read from their cache.
-    Of a service, *begin* asks for a flow about a business object (None: one that there
-    is) as its caller does, and *recall* does to a world what such a caller had done to
-    it; without them a flow is created and started, and a world knows of no callers.
+    Of a service, *begin* asks a simulation for a flow about a business object (None: one
+    that there is) as its caller does and returns its id, and *recall* does to a world
+    what such a caller had done to it; without them a flow is created and started, and a
+    world knows of no callers.
     Raises `DefinitionError` naming every problem.
     """
 
@@ -53,7 +51,7 @@ class Scenario:
         title: str = "",
         horizon: float = 7 * 86400.0,
         lag: float = 0.0,
-        begin: Callable[[Simulation, str, str | None], str] | None = None,
+        begin: Callable[[Any, str, str | None], str] | None = None,
         recall: Callable[[Any, Resource], None] | None = None,
     ) -> None:
         self.resources = tuple(map(_frozen, resources))

@@ -221,12 +221,20 @@ class Simulation(ControlPlane):
             self.world = self._world_as_left()
         if self.world is not None:
             self.world.attach(self.clock, self.draws)
-            if type(self.world).heard is not World.heard:
-                self.resources.subscribe(self.world.heard)
+            self._tell(self.world)
         self.plan.start()
         self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:
             self._start(name)
+
+    def _tell(self, world: World) -> None:
+        """Have *world* hear of every write, and first of what a file has."""
+        if type(world).heard is World.heard:
+            return
+        keys = self.resources.keys()
+        for key in keys:
+            world.heard(None, self.resources.peek(key))
+        self.resources.subscribe(world.heard)
 
     # Acting from outside: see also `ControlPlane`.
 
