@@ -151,7 +151,8 @@ class Past:
         """Return what an attempt is told here; its draws are those it had."""
         return StepContext(
             self.clock, resource, inputs, attempt, run, flow, spec, self.world,
-            self.store, self.recorder, self.draws, 0, "", self.ports.flows,
+            self.store, self.recorder, self.draws.within(*resource.key, run), 0, "",
+            self.ports.flows,
         )  # fmt: skip
 
     def begin(self, context: StepContext) -> Effect[Mapping[str, Any]]:

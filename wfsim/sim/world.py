@@ -47,7 +47,7 @@ class World:
         """
         if self._clock is not None:
             raise UsageError("this world lives on a clock already; give a copy() of it")
-        self._clock, self._draws = clock, draws
+        self._clock, self._draws = clock, draws.within("world")
         for completion in self.pending:
             self._schedule(completion)
 
@@ -88,7 +88,7 @@ class World:
         """Return a number in [0, 1) that depends on the seed and *purpose* alone."""
         if self._draws is None:
             raise UsageError("this world has no seed yet; give it to a Simulation")
-        return self._draws.uniform("world", *purpose)
+        return self._draws.uniform(*purpose)
 
     def later(self, delay: float, action: str, *args: Any) -> None:
         """Call the method *action* with *args* after *delay* seconds, come what may."""
