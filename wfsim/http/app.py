@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -41,6 +40,9 @@ from wfsim.http.messages import (
     refusal,
 )
 from wfsim.sim.live import LiveService
+
+if TYPE_CHECKING:
+    from fastapi.responses import JSONResponse
 
 BASE = "/api/v1"
 NO_ANSWER = 9999

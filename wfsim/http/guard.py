@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from hmac import compare_digest
-from typing import Any
-
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing import TYPE_CHECKING
 
 from wfsim.engine.service_errors import PARAMETER_INVALID, ServiceError
 from wfsim.http.messages import refusal
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UNAUTHORIZED = 70600
 LARGEST = 64 * 1024
@@ -64,7 +64,7 @@ class _Again:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-async def _body(scope: MutableMapping[str, Any], receive: Receive) -> bytes | None:
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
     """Return the whole body, None if it is too large; no more than that is kept."""
     told = _header(scope, b"content-length")
     if told.isdigit() and int(told[:20]) > LARGEST:
@@ -74,14 +74,15 @@ async def _body(scope: MutableMapping[str, Any], receive: Receive) -> bytes | No
         message = await receive()
         if message["type"] == "http.disconnect":
             return body
-        body += message.get("body", b"")
+        part: bytes = message.get("body", b"")
+        body += part
         if len(body) > LARGEST:
             return None
         if not message.get("more_body", False):
             return body
 
 
-def _header(scope: MutableMapping[str, Any], wanted: bytes) -> bytes:
+def _header(scope: Scope, wanted: bytes) -> bytes:
     for name, value in scope["headers"]:
         if name == wanted:
             return bytes(value)

@@ -95,7 +95,7 @@ class Server:
         self.close()
 
     def run(self) -> None:
-        """Serve in this thread, until SIGTERM or SIGINT; then stop and let go of the file.
+        """Serve in the main thread until SIGTERM or SIGINT; then let go of the file.
 
         Raises what the service failed with, if it did.
         """
