@@ -5,6 +5,8 @@ from __future__ import annotations
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
+
 from wfsim.engine.service_errors import PARAMETER_INVALID, ServiceError
 from wfsim.http.messages import refusal
 
@@ -41,7 +43,11 @@ class Guard:
                 answer = refusal(error, headers={"WWW-Authenticate": "Bearer"})
                 await answer(scope, receive, send)
                 return
-        body = await _body(scope, receive)
+        try:
+            body = await _body(scope, receive)
+        except ClientDisconnect:
+            # Half a request is none, even if it looks like a whole one.
+            return
         if body is None:
             text = f"the body has more than {LARGEST} bytes"
             answer = refusal(ServiceError(PARAMETER_INVALID, text), 413)
@@ -73,7 +79,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | None:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return body
+            raise ClientDisconnect
         part: bytes = message.get("body", b"")
         body += part
         if len(body) > LARGEST:

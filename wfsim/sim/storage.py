@@ -107,9 +107,10 @@ class Storage:
         from wfsim.sim import world_text
 
         file = self.database
-        kept = file.world_as_left() if file else ""
+        if file is None or not (kept := file.world_as_left()):
+            return world
         try:
-            return world_text.load(kept, world) if kept else world
+            return world_text.load(kept, world)
         except DefinitionError as error:
             raise DefinitionError(
                 *(f"{file.path}: {it}" for it in error.problems)

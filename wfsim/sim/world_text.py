@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -40,7 +40,7 @@ _SERIES: dict[str, Callable[[Any], Any]] = {
 def dump(world: World) -> str:
     """Return the public attributes of *world* as text, as far as they are plain values.
 
-    Those are JSON values, tuples, sets, counters, and dataclasses and enums of any module.
+    Those are JSON values, tuples, sets, counters, dataclasses and enums of a module.
     An attribute that holds anything else is left out.  Raises `UsageError` if something
     else is among the arguments of what is pending.
     """
@@ -120,9 +120,9 @@ def _encoded(value: Any) -> Any:
 
 
 @cache
-def _is_known(kind: type) -> bool:
+def _is_known(kind: Hashable) -> bool:
     """Whether another process would find *kind* where this one has it."""
-    plain = issubclass(kind, Enum) or is_dataclass(kind)
+    plain = isinstance(kind, type) and (issubclass(kind, Enum) or is_dataclass(kind))
     return plain and _found(kind.__module__, kind.__qualname__) is kind
 
 
