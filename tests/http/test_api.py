@@ -281,6 +281,8 @@ def test_a_path_or_method_that_there_is_not_is_refused_in_the_envelope(idle):
         405,
         refused(10001, text.format(put, "Method Not Allowed")),
     )
+    for path, methods in (("/", "GET, POST"), ("/start", "POST"), ("/1-Check", "GET")):
+        assert idle.request("PUT", path).headers["allow"] == methods
 
 
 # Lists.

@@ -67,6 +67,7 @@ class Server:
             lifespan="off",
             ws="none",
             log_config=None,
+            log_level="error",
             access_log=False,
             timeout_graceful_shutdown=GRACE,
         )

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache
 from typing import Any, TypeVar
 
 from wfsim.errors import DefinitionError, UsageError
@@ -119,10 +118,9 @@ def _encoded(value: Any) -> Any:
     return {_TAG: place, _OF: told}
 
 
-@cache
-def _is_known(kind: Hashable) -> bool:
+def _is_known(kind: type) -> bool:
     """Whether another process would find *kind* where this one has it."""
-    plain = isinstance(kind, type) and (issubclass(kind, Enum) or is_dataclass(kind))
+    plain = issubclass(kind, Enum) or is_dataclass(kind)
     return plain and _found(kind.__module__, kind.__qualname__) is kind
 
 
