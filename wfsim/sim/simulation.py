@@ -36,8 +36,8 @@ class Simulation(ControlPlane):
     everything that follows is a function of scenario, seed, faults and those calls.
     With *db*, the name of an SQLite file, its stores outlive the process: another
     simulation over the same file goes on where this one was dropped, at the time of
-    the last write, and this one can write no more.  The world is not in the file: it
-    is made anew, and given the effects of completed steps as by `resume`.
+    the last write, and this one can write no more.  The world is in the file too, as of
+    that write; what in it is no plain value begins anew.
     """
 
     def __init__(
@@ -218,23 +218,15 @@ class Simulation(ControlPlane):
             return
         self._begun = True
         if self._reopened and self.world is not None and self._given_world is None:
-            self.world = self._world_as_left()
+            self.world = self._world_as_left(self.world)
         if self.world is not None:
             self.world.attach(self.clock, self.draws)
+            self._keep_world(self.world)
             self._tell(self.world)
         self.plan.start()
         self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:
             self._start(name)
-
-    def _tell(self, world: World) -> None:
-        """Have *world* hear of every write, and first of what a file has."""
-        if type(world).heard is World.heard:
-            return
-        keys = self.resources.keys()
-        for key in keys:
-            world.heard(None, self.resources.peek(key))
-        self.resources.subscribe(world.heard)
 
     # Acting from outside: see also `ControlPlane`.
 
