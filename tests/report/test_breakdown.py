@@ -184,6 +184,55 @@ def test_the_average_load_is_that_of_the_pieces(scenario):
     assert average(load, "workers", "queue") == pytest.approx((2 + 1 + 0) / 3)
 
 
+class Uplink(wfsim.World):
+    def __init__(self):
+        super().__init__()
+        self.uplink = wfsim.Pool(2)
+        self.workers = wfsim.Pool(5)
+
+
+def test_a_pool_is_told_of_beside_the_workers():
+    """Three copies of 10 s by two uplinks, started at once."""
+
+    @wfsim.step
+    def Copy(ctx):
+        yield from ctx.world.uplink.hold(ctx, 10.0)
+        yield from ctx.world.workers.hold(ctx, 5.0)
+
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine.unstable("Creating", run="Backup")
+    log = wfsim.simulate(
+        wfsim.Scenario(
+            [wfsim.Resource("db", name) for name in "abc"],
+            machine,
+            [wfsim.Flow("Backup", (wfsim.Step("Copy"),))],
+            [Copy],
+            world=Uplink,
+        )
+    )
+    assert rows(tables.utilisation(log).fillna(-1.0)) == [
+        ("workers", 0.0, 15.0, 15.0, 3, 0, -1.0),
+        ("workers", 15.0, 25.0, 10.0, 1, 0, -1.0),
+        ("uplink", 0.0, 10.0, 10.0, 2, 1, 2.0),
+        ("uplink", 10.0, 20.0, 10.0, 1, 0, 2.0),
+        ("uplink", 20.0, 25.0, 5.0, 0, 0, 2.0),
+        ("pool workers", 0.0, 10.0, 10.0, 0, 0, 5.0),
+        ("pool workers", 10.0, 15.0, 5.0, 2, 0, 5.0),
+        ("pool workers", 15.0, 20.0, 5.0, 0, 0, 5.0),
+        ("pool workers", 20.0, 25.0, 5.0, 1, 0, 5.0),
+    ]
+    assert wfsim.charts.utilisation(log).sentence == (
+        "Utilisation over 25.0 s: workers 2.2 on average, at most 3; uplink 1.2 of 2 on "
+        "average (60.0%), at most 2, 40.0% of the time all; pool workers 0.6 of 5 on "
+        "average (12.0%), at most 2, 0.0% of the time all."
+    )
+    assert wfsim.charts.queue(log).sentence == (
+        "Queue over 25.0 s: for workers 0.0 on average, at most 0, 0.0% of the time "
+        "somebody; for uplink 0.4 on average, at most 1, 40.0% of the time somebody; for "
+        "pool workers 0.0 on average, at most 0, 0.0% of the time somebody."
+    )
+
+
 def test_a_log_without_records_has_the_same_columns_and_dtypes(empty, crashed):
     for table in (tables.breakdown, tables.critical, tables.utilisation):
         assert table(empty).empty

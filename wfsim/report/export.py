@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from wfsim.report.page import SummedStudy
+
 EPOCH = datetime(2026, 1, 1)
 """The date of second 0 where a format demands dates."""
 
@@ -116,6 +118,16 @@ def to_html(log: EventLog, path: str | Path) -> Path:
     from wfsim.report.page import page
 
     return write(path, page(log))
+
+
+def study_page(study: SummedStudy, path: str | Path) -> Path:
+    """Write a page about *study* to *path*: summary, charts; no other file needed.
+
+    Raises `UsageError` if scipy (the extra ``study``) is not installed.
+    """
+    from wfsim.report import page
+
+    return write(path, page.study_page(study))
 
 
 def to_chrome_trace(log: EventLog, path: str | Path) -> Path:
@@ -253,6 +265,7 @@ __all__ = [
     "outcome",
     "print_report",
     "print_timeline",
+    "study_page",
     "text_report",
     "to_chrome_trace",
     "to_html",

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wfsim.model.log import EventLog
+from wfsim.model.record import Kind
 from wfsim.report.frames import table
 from wfsim.report.stretches import CRASHED, OTHER, QUEUED, RESTART, RETRY, STEP, courses
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WORKERS = "workers"
-POOL_CHANGED = "pool.changed"
 
 _POOL = re.compile(
     r"(?P<name>.+) (?P<held>\d+)/(?P<capacity>\d+), queue (?P<queue>\d+)\Z"
@@ -84,13 +84,12 @@ def _pools(log: EventLog) -> dict[str, tuple[list[tuple[float, int, int]], float
     """Return the levels of each pool that the log tells of, and what it holds at most."""
     levels: dict[str, dict[float, tuple[int, int]]] = {}
     capacity: dict[str, float] = {}
-    for record in log.records:
-        if record.kind.value != POOL_CHANGED:
-            continue
+    for record in log.filter(Kind.POOL_CHANGED):
         if (said := _POOL.match(record.text)) is not None:
             held, queue = int(said["held"]), int(said["queue"])
-            levels.setdefault(said["name"], {})[record.time] = held, queue
-            capacity[said["name"]] = float(said["capacity"])
+            name = said["name"] if said["name"] != WORKERS else f"pool {WORKERS}"
+            levels.setdefault(name, {})[record.time] = held, queue
+            capacity[name] = float(said["capacity"])
     return {
         name: ([(time, *level) for time, level in of.items()], capacity[name])
         for name, of in levels.items()
