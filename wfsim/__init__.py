@@ -8,6 +8,7 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
+* ``http``      the service over HTTP: Server
 * ``cli``       the command ``wfsim``
 
 This is the only door: users, fakes included, write ``import wfsim`` and nothing else.
@@ -53,6 +54,7 @@ _HOMES = {
     "wfsim.sim.scenario": ("Scenario",),
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),
+    "wfsim.http.server": ("Server",),
     "wfsim.notebook.player": ("Player",),
     "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip

@@ -22,6 +22,7 @@ from wfsim.errors import Unavailable as Unavailable
 from wfsim.errors import UsageError as UsageError
 from wfsim.errors import Waiting as Waiting
 from wfsim.errors import WfsimError as WfsimError
+from wfsim.http.server import Server as Server
 from wfsim.model.configmap import load_mementos as load_mementos
 from wfsim.model.duration import Duration as Duration
 from wfsim.model.flow import Flow as Flow
