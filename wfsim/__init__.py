@@ -7,6 +7,7 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
+* ``study``     many runs in one frame: ``read_history``, ``calibrate``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
 * ``cli``       the command ``wfsim``
 
@@ -52,6 +53,10 @@ _HOMES = {
     "wfsim.sim.scenario": ("Scenario",),
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),
+    "wfsim.study.calibrate": ("calibrate",),
+    "wfsim.study.calibration": ("Calibration",),
+    "wfsim.study.histories": ("read_history",),
+    "wfsim.study.past_runs": ("PastRuns",),
     "wfsim.notebook.player": ("Player",),
     "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip

@@ -25,6 +25,7 @@ from wfsim.report.chart import (
     seconds,
     swatch,
 )
+from wfsim.report.fit_charts import qq
 from wfsim.report.gantt import gantt
 from wfsim.report.palette import (
     INK,
@@ -245,4 +246,4 @@ def _rows(axes: Axes, labels: list[str], under: str) -> None:
     axes.set_axisbelow(True)
 
 
-__all__ = ["gantt", "latency", "outcomes", "state_graph", "states"]
+__all__ = ["gantt", "latency", "outcomes", "qq", "state_graph", "states"]

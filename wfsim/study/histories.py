@@ -104,7 +104,8 @@ def _rows(log: EventLog, prefix: str) -> list[tuple[Any, ...]]:
     for record in log.filter(Kind.STEP_WAITING):
         key = (record.resource, record.run, record.step, record.attempt)
         parked.setdefault(key, record.time)
-    rows, times = [], dict[tuple[str, str], int]()
+    rows: list[tuple[Any, ...]] = []
+    times: dict[tuple[str, str], int] = {}
     for item in tables.steps(log).itertuples(index=False):
         row: Any = item
         case = f"{prefix}{row.resource} {row.run}"
@@ -118,7 +119,8 @@ def _rows(log: EventLog, prefix: str) -> list[tuple[Any, ...]]:
         waited = max(end - since, 0.0)
         name = (case, row.flow, row.resource, row.step, number, status)
         censored = status not in ("completed", "failed")
-        duration = max(end - row.start - waited, 0.0) if end >= row.start else math.nan
+        # To nanoseconds, so that what took equally long is equal.
+        duration = round(max(end - row.start - waited, 0.0), 9)
         rows.append((*name, row.start, end, duration, waited, censored))
     return rows
 

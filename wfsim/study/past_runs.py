@@ -84,8 +84,10 @@ class Attempt:
     def row(self, zero: int) -> tuple[Any, ...]:
         """Return it in the order of `COLUMNS`, in seconds since *zero*."""
         start, end = _seconds(self.start, zero), _seconds(self.end, zero)
-        waited = self.waited / SECOND
-        duration = max(end - start - waited, 0.0) if end >= start else math.nan
+        waited, duration = self.waited / SECOND, math.nan
+        if self.start is not None and self.end is not None:
+            # In whole nanoseconds, so that what took equally long is equal.
+            duration = max(self.end - self.start - self.waited, 0) / SECOND
         censored = self.status not in SEEN
         name = (self.case, self.flow, self.resource, self.step, self.attempt)
         return (*name, self.status, start, end, duration, waited, censored)
