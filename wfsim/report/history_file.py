@@ -35,7 +35,10 @@ def to_history(log: EventLog, path: str | Path) -> Path:
     again after a failure or a crash is started once more, and the crash itself has no
     line.
     """
-    return write(path, "".join(f"{json.dumps(row)}\n" for row in _Recorder().rows(log)))
+    return write(path, "".join(f"{_encode(row)}\n" for row in _Recorder().rows(log)))
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class _Recorder:

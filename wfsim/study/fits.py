@@ -12,8 +12,7 @@ import math
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.model.distributions import MOST_VALUES, stats
 from wfsim.model.duration import Duration
@@ -25,7 +24,8 @@ DIGITS = 5
 _LEAST = {"lognormal": 3, "gamma": 3, "weibull": 3, "exponential": 1}
 _STEP = 1e-4
 
-Matrix = tuple[tuple[float, ...], ...]
+Matrix: TypeAlias = tuple[tuple[float, ...], ...]
+Loss: TypeAlias = Callable[[Sequence[float]], float]
 
 
 class Sample(NamedTuple):
@@ -173,8 +173,8 @@ def _fit(sample: Sample, name: str) -> Fit | None:
     scale = sum(sample.timed) / len(sample.timed)
     loss = _loss(sample, name)
     try:
-        duration = _likeliest(sample, name, scale)
-        spread = _inverse(_curvature(loss, free(duration)))
+        best, curvature = _polished(loss, _likeliest(sample, name, scale))
+        duration, spread = _kept(bound(name, best)), _inverse(curvature)
     except (ArithmeticError, ValueError):
         return None
     if spread is None:
@@ -185,17 +185,18 @@ def _fit(sample: Sample, name: str) -> Fit | None:
     return Fit(duration, aic, distance(sample, duration), spread)
 
 
-def _likeliest(sample: Sample, name: str, scale: float) -> Duration:
-    from scipy.optimize import fmin
-
-    # Tighter than scipy's own, so that machines agree on the digits that are kept.
-    search = partial(fmin, xtol=1e-9, ftol=1e-9, maxiter=2000, maxfun=2000)
-    found = _families()[name].fit(sample.data(scale), floc=0.0, optimizer=search)
-    shape, wide = found[:-2], float(found[-1]) * scale
-    values = [float(value) for value in (*shape, wide)]
+def _likeliest(sample: Sample, name: str, scale: float) -> list[float]:
+    """Return the free parameters that scipy's optimiser finds."""
+    found = _families()[name].fit(sample.data(scale), floc=0.0)
+    values = [float(found[-1]) * scale]
     if name == "lognormal":
-        values = [math.log(wide), values[0]]
-    return Duration.parse({name: [_rounded(value, DIGITS) for value in values]})
+        return [math.log(values[0]), math.log(float(found[0]))]
+    return [math.log(value) for value in (*map(float, found[:-2]), *values)]
+
+
+def _kept(duration: Duration) -> Duration:
+    values = [_rounded(value, DIGITS) for value in duration.params]
+    return Duration.parse({duration.name: values})
 
 
 def _families() -> dict[str, Any]:
@@ -208,27 +209,55 @@ def _families() -> dict[str, Any]:
     }
 
 
-def _loss(sample: Sample, name: str) -> Callable[[Sequence[float]], float]:
+def _loss(sample: Sample, name: str) -> Loss:
     """Return minus the log-likelihood of *sample* as a function of free parameters."""
     import numpy as np
 
     timed, cut = np.array(sample.timed), np.array(sample.cut)
     short = len(sample.seen) - len(timed)
 
+    family = _families()[name]
+
     def loss(values: Sequence[float]) -> float:
-        dist = bound(name, values).dist()
-        left = short * dist.logcdf(timed[0])
-        return -float(dist.logpdf(timed).sum() + left + dist.logsf(cut).sum())
+        shape, scale = [math.exp(value) for value in values[:-1]], math.exp(values[-1])
+        if name == "lognormal":
+            shape, scale = [scale], math.exp(values[0])
+        told = family.logpdf(timed, *shape, scale=scale).sum()
+        if len(cut):
+            told += family.logsf(cut, *shape, scale=scale).sum()
+        if short:
+            told += short * family.logcdf(timed[0], *shape, scale=scale)
+        return -float(told)
 
     return loss
 
 
-def _curvature(loss: Callable[[Sequence[float]], float], at: list[float]) -> Any:
-    """Return the second derivatives of *loss*, by central differences."""
+def _polished(loss: Loss, at: list[float]) -> tuple[list[float], Any]:
+    """Return where *loss* is least, near *at*, and its second derivatives there.
+
+    By Newton's method: scipy's simplex stops at four digits, and where it stops may
+    differ between machines.
+    """
     import numpy as np
 
-    size = len(at)
-    found = np.empty((size, size))
+    slope, curvature = _derivatives(loss, at)
+    for _ in range(5):
+        step = np.linalg.solve(curvature, slope)
+        if not np.isfinite(step).all() or np.abs(step).max() > 1.0:
+            break
+        at = [float(value) for value in np.array(at) - step]
+        slope, curvature = _derivatives(loss, at)
+        if np.abs(step).max() < 1e-7:
+            break
+    return at, curvature
+
+
+def _derivatives(loss: Loss, at: list[float]) -> tuple[Any, Any]:
+    """Return the first and second derivatives of *loss*, by central differences."""
+    import numpy as np
+
+    size, h = len(at), _STEP
+    middle = loss(at)
 
     def moved(*steps: tuple[int, float]) -> float:
         values = list(at)
@@ -236,13 +265,16 @@ def _curvature(loss: Callable[[Sequence[float]], float], at: list[float]) -> Any
             values[place] += step
         return loss(values)
 
-    h = _STEP
+    slope, curvature = np.empty(size), np.empty((size, size))
     for i in range(size):
-        for j in range(size):
+        more, less = moved((i, h)), moved((i, -h))
+        slope[i] = (more - less) / (2.0 * h)
+        curvature[i, i] = (more - 2.0 * middle + less) / (h * h)
+        for j in range(i):
             corners = moved((i, h), (j, h)) - moved((i, h), (j, -h))
             corners += moved((i, -h), (j, -h)) - moved((i, -h), (j, h))
-            found[i, j] = corners / (4.0 * h * h)
-    return (found + found.T) / 2.0
+            curvature[i, j] = curvature[j, i] = corners / (4.0 * h * h)
+    return slope, curvature
 
 
 def _inverse(curvature: Any) -> Matrix | None:
