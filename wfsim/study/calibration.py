@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NORMAL = NormalDist()
-_DOUBTFUL = 1.36
-"""Kolmogorov's 5 % point: a KS distance above this over the root of n is no chance."""
+_DOUBTFUL = {"lognormal": 0.9, "weibull": 0.9, "gamma": 0.93, "exponential": 1.1}
+"""What a KS distance times the root of n exceeds by chance one time in twenty.
+
+It is less for a distribution that was fitted to the same sample than Kolmogorov's 1.36.
+Measured on 300 samples of 60; Lilliefors (1967, 1969) has 0.886 for the normal and 1.06
+for the exponential distribution.
+"""
 
 
 class Estimate(NamedTuple):
@@ -293,7 +298,8 @@ class Calibration:
         row["p95"] = fit.duration.quantile(0.95) if fit else math.nan
         row["aic"], row["ks"] = (fit.aic, fit.ks) if fit else (math.nan, math.nan)
         size = len(item.sample.seen)
-        row["doubtful"] = bool(fit) and row["ks"] * math.sqrt(size) > _DOUBTFUL
+        most = _DOUBTFUL.get(fit.name, 1.36) if fit else math.inf
+        row["doubtful"] = row["ks"] * math.sqrt(size) > most
         return row
 
 
