@@ -77,3 +77,7 @@ from wfsim.sim.scenario import Scenario as Scenario
 from wfsim.sim.simulation import Simulation as Simulation
 from wfsim.sim.simulation import simulate as simulate
 from wfsim.sim.world import World as World
+from wfsim.study.calibrate import calibrate as calibrate
+from wfsim.study.calibration import Calibration as Calibration
+from wfsim.study.histories import read_history as read_history
+from wfsim.study.past_runs import PastRuns as PastRuns

@@ -101,7 +101,7 @@ class Scenario:
     @classmethod
     def of_flow(
         cls,
-        file: str | Path,
+        file: str | Path | Flow,
         *,
         steps: Iterable[Callable[..., Any]] = (),
         duration: float | Mapping[str, Any] | Duration = DEFAULT_DURATION,
@@ -109,7 +109,7 @@ class Scenario:
         resource: str = "resource-0",
         policy: Policy | None = None,
     ) -> Scenario:
-        """Return a scenario that runs the flow of *file* once, on one resource.
+        """Return a scenario that runs the flow of *file*, or a flow, on one resource.
 
         A step without code takes the duration and failure probability of its file, or
         *duration* (seconds, or what `Duration.parse` reads) and *failure*; those of
@@ -127,7 +127,7 @@ class Scenario:
             drawn = Duration.parse(duration)
         except ValueError as error:
             raise DefinitionError(f"duration: {error}") from error
-        flow = load_flow(file)
+        flow = file if isinstance(file, Flow) else load_flow(file)
         registry = StepRegistry(steps)
         filled = tuple(
             step if _has_code(step, registry) else _filled(step, drawn, failure)
