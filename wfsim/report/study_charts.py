@@ -106,7 +106,7 @@ def ecdf(
     return Chart(
         axes,
         frame,
-        f"ECDF of the {value} of {runs_said(number)}{groups.said}, with a "
+        f"ECDF of {_named(value)} of {runs_said(number)}{groups.said}, with a "
         f"{level:.0%} band{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
@@ -150,7 +150,7 @@ def latencies(
     return Chart(
         axes,
         frame,
-        f"{what} of the {value} of {runs_said(number)}{groups.said}"
+        f"{what} of {_named(value)} of {runs_said(number)}{groups.said}"
         f"{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
@@ -227,6 +227,11 @@ def _completed(source: Source, by: str | Iterable[str] | None, value: str) -> Gr
     runs = runs_of(source)
     done = runs[column(runs, "status") == "completed"]
     return grouped(done[column(done, value).notna()], keys(source, by))
+
+
+def _named(value: str) -> str:
+    """Return the column *value* as a sentence calls it."""
+    return "the duration" if value == "duration" else f"the seconds {plain(value)!r}"
 
 
 def _nothing(axes: Axes, frame: pd.DataFrame, what: str) -> Chart:
