@@ -53,13 +53,17 @@ def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
     st.lists(FAULTS, max_size=5),
     st.integers(1, 3),
     st.integers(1, 2),
+    st.integers(1, 2),
     st.integers(0, 120),
 )
-def test_the_parts_of_a_run_sum_to_all_of_its_time(faults, resources, workers, cut):
+def test_the_parts_of_a_run_sum_to_all_of_its_time(
+    faults, resources, workers, controllers, cut
+):
     names = tuple(f"db-{number}" for number in range(resources))
     faults = [f for f in faults if getattr(f, "resource", None) in (None, *names)]
     policy = Policy(workers=workers, retry=Retry(limit=2, delay=3.0))
-    whole = wfsim.simulate(backups(names, policy=policy), faults=faults)
+    fleet = backups(names, policy=policy)
+    whole = wfsim.simulate(fleet, faults=faults, controllers=controllers)
     for log in (whole, whole[:cut], whole[cut:]):
         runs, parts = tables.runs(log), tables.breakdown(log)
         assert list(parts["run"]) == list(runs["run"])
