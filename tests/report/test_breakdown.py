@@ -132,6 +132,15 @@ def test_the_time_without_a_controller_is_recovery_wherever_a_run_stands(scenari
     ) == [("a", 0.0, 55.0, 35.0, 90.0), ("b", 120.0 - 55.0, 55.0, 25.0, 145.0)]
 
 
+def test_until_another_controller_has_the_lease_a_run_is_recovering(scenario):
+    """The lease that was renewed at 40 s lapses 15 s later."""
+    crash = wfsim.CrashAt(t=40.0, controller="controller-1")
+    log = wfsim.simulate(scenario(), faults=[crash], controllers=2)
+    assert rows(tables.breakdown(log), "steps", "recovery", "duration") == [
+        (55.0, 25.0, 80.0)
+    ]
+
+
 def test_a_step_that_is_polled_waits_and_a_service_is_queued_until_its_tick():
     run = asked_for(simulation(), "StopCluster").ended()
     table = tables.breakdown(run.sim.log)
