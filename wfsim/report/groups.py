@@ -179,7 +179,7 @@ SECONDS = frozenset(
 
 
 def in_seconds(measure: str) -> bool:
-    """Whether *measure* is a time: one of `SECONDS`, or called after one, as p95_asked."""
+    """Whether *measure* is a time: one of `SECONDS`, or named after one."""
     return measure in SECONDS or measure.partition("_")[0] in SECONDS
 
 
