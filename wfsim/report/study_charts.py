@@ -333,7 +333,7 @@ def _curves(
     *,
     rising: bool = False,
 ) -> None:
-    """Draw *y* over *x* with its band, a curve per group; *rising* ones step up from 0."""
+    """Draw *y* over *x* with its band, one per group; *rising* ones step up from 0."""
     handles: list[Any] = []
     # Many bands on each other hide the curves.
     alpha = 0.15 if len(groups.of) <= FEW else 0.05
