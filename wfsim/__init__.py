@@ -49,6 +49,7 @@ _HOMES = {
     ),
     "wfsim.sim.conditions": ("state_entered", "step_completed", "step_started"),
     "wfsim.sim.plan_file": ("dump_plan", "load_plan"),
+    "wfsim.sim.pool": ("Pool",),
     "wfsim.sim.scenario": ("Scenario",),
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),

@@ -71,6 +71,7 @@ from wfsim.sim.faults import PauseController as PauseController
 from wfsim.sim.faults import StaleRead as StaleRead
 from wfsim.sim.plan_file import dump_plan as dump_plan
 from wfsim.sim.plan_file import load_plan as load_plan
+from wfsim.sim.pool import Pool as Pool
 from wfsim.sim.scenario import Scenario as Scenario
 from wfsim.sim.simulation import Simulation as Simulation
 from wfsim.sim.simulation import simulate as simulate

@@ -219,7 +219,7 @@ class Simulation(ControlPlane):
         if self._reopened and self.world is not None and self._given_world is None:
             self.world = self._world_as_left()
         if self.world is not None:
-            self.world.attach(self.clock, self.draws)
+            self.world.attach(self.clock, self.draws, self.recorder)
         self.plan.start()
         self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:

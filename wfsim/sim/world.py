@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.controller import next_tick
-from wfsim.engine.ports import Clock, Draws, Effect
+from wfsim.engine.ports import Clock, Draws, Effect, Journal
 from wfsim.errors import UsageError
+from wfsim.sim.pool import pools
 
 
 class Completion(NamedTuple):
@@ -39,14 +40,17 @@ class World:
         self._draws: Draws | None = None
         self._waiting: list[Any] = []
 
-    def attach(self, clock: Clock, draws: Draws) -> None:
+    def attach(self, clock: Clock, draws: Draws, journal: Journal | None = None) -> None:
         """Live on *clock* from now on; what is pending is due as it was.
 
-        Raises `UsageError` if it lives on a clock already.
+        Its pools tell *journal* of their changes.  Raises `UsageError` if it lives on
+        a clock already.
         """
         if self._clock is not None:
             raise UsageError("this world lives on a clock already; give a copy() of it")
         self._clock, self._draws = clock, draws
+        for name, pool in pools(vars(self)):
+            pool.attach(clock, journal, name)
         for completion in self.pending:
             self._schedule(completion)
 
