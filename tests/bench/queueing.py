@@ -121,18 +121,21 @@ def simulation(instances, seed, servers=None):
     """Return the simulation at second 0, its instances still to arrive."""
     if servers is None:
         return workload.simulation(instances, seed)
-    plain = workload.scenario()
-    made = wfsim.Simulation(
-        wfsim.Scenario(
-            plain.resources,
-            plain.machine,
-            plain.flows.values(),
-            map(queued, STEPS),
-            policy=plain.policy,
-            world=partial(Site, servers),
-        ),
-        seed=seed,
+    flow = wfsim.Flow(
+        "W",
+        tuple(map(wfsim.Step, STEPS)),
+        retry=wfsim.Retry(limit=RETRIES, delay=DELAY),
     )
+    machine = wfsim.StateMachine("w").stable("Running", "Interrupt")
+    scenario = wfsim.Scenario(
+        [wfsim.Resource("w", "first")],
+        machine.unstable("Creating", run="W"),
+        [flow],
+        map(queued, STEPS),
+        policy=wfsim.Policy(workers=10**9),
+        world=partial(Site, servers),
+    )
+    made = wfsim.Simulation(scenario, seed=seed)
     made.step()
     for index, arrival in enumerate(workload.arrivals(instances - 1, seed)):
         resource = wfsim.Resource("w", f"r{index}")
