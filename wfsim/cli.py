@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ import typer
 
 from wfsim.errors import DefinitionError, WfsimError
 from wfsim.model.duration import Duration
+from wfsim.model.flow import Flow, Step
 from wfsim.model.machine import did_you_mean
 from wfsim.model.policy import Policy
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
@@ -110,16 +112,70 @@ def check(
     folder: Annotated[Path, typer.Argument(help="A folder of flow files, or one file.")],
 ) -> None:
     """Load flow files and say what is wrong where."""
-    from wfsim.model.loading import load_flow, load_flows
-
-    if folder.is_dir():
-        flows = load_flows(folder)
-    else:
-        flow = load_flow(folder)
-        flows = {flow.name: flow}
-    for flow in flows.values():
+    for flow in _loaded(folder):
         steps = f"{len(flow.steps)} steps, {flow.digest}"
         typer.echo(f"{flow.source.path}: {flow.name}, {steps}")
+
+
+@app.command()
+def serve(
+    target: Annotated[
+        str, typer.Argument(help="A scenario's name, or flow files.")
+    ] = "tiem",
+    db: Annotated[
+        Path | None, typer.Option(help="An SQLite file that outlives the process.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where to listen; 0: any that is free.")
+    ] = 8000,
+    token: Annotated[
+        str, typer.Option(help="The bearer token to ask for.", envvar="WFSIM_TOKEN")
+    ] = "",
+    factor: Annotated[
+        float, typer.Option(help="Real seconds for each second of virtual time.")
+    ] = 1.0,
+    duration: Annotated[
+        str | None, typer.Option(help="What a step without code takes.")
+    ] = None,
+    failure: Annotated[
+        float | None, typer.Option(help="The probability that such a step fails.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The seed of every random draw.")] = 0,
+) -> None:
+    """Serve the flows of TARGET over HTTP, until SIGTERM or Ctrl-C."""
+    from wfsim.http.server import Server
+
+    scenario = _service(target, duration=duration, failure=failure)
+    where: dict[str, Any] = {"db": db, "host": host, "port": port}
+    server = Server(scenario, **where, token=token, factor=factor, seed=seed)
+    if not (token or host in ("127.0.0.1", "::1", "localhost")):
+        typer.echo(f"wfsim: whoever reaches {host} may ask; set a --token", err=True)
+    typer.echo(f"Listening on {server.url} (what can be asked: {server.url}/docs)")
+    sys.stdout.flush()
+    server.run()
+
+
+def _loaded(path: Path) -> list[Flow]:
+    from wfsim.model.loading import load_flow, load_flows
+
+    return list(load_flows(path).values()) if path.is_dir() else [load_flow(path)]
+
+
+def _service(target: str, *, duration: str | None, failure: float | None) -> Scenario:
+    if not Path(target).exists():
+        return _scenario(target, replicas=None, duration=duration, failure=failure)
+    takes, fails = _duration(duration), failure or 0.0
+    if not 0.0 <= fails <= 1.0:
+        raise DefinitionError(f"--failure: {fails!r} is not a probability from 0 to 1")
+
+    def filled(step: Step) -> Step:
+        chance = fails if step.failure is None else step.failure
+        return replace(step, duration=step.duration or takes, failure=chance)
+
+    flows = _loaded(Path(target))
+    timed = [replace(flow, steps=tuple(map(filled, flow.steps))) for flow in flows]
+    return Scenario(flows=timed, title=target)
 
 
 def _scenario(

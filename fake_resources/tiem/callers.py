@@ -12,13 +12,12 @@ from typing import Any, NamedTuple, TypeAlias
 import wfsim
 from fake_resources.tiem import entries
 from fake_resources.tiem.entries import Asked
-from fake_resources.tiem.world import TiemWorld
+from fake_resources.tiem.world import ENDED, TiemWorld
 
 Locks: TypeAlias = Callable[[TiemWorld, str, Asked], Iterable[str]]
 
 LOOK, LOOKS = 5.0, 1000
 """How often, in seconds, a batch of hosts looks at the flow under way, and how long."""
-ENDED = (wfsim.FlowStatus.FINISHED, wfsim.FlowStatus.ERROR, wfsim.FlowStatus.CANCELED)
 
 
 class Caller(NamedTuple):
@@ -109,6 +108,8 @@ def _begin(sim: Any, flow: str, name: str, told: Asked) -> str:
     try:
         context = caller.enter(sim.world, name, told | {"status": status})
         flow_id = _create(sim, flow, caller.biz_type, name, context)
+        if status:
+            sim.world.claim(flow_id, name, *locked)
         sim.service.start(flow_id)
     except Exception:
         sim.world.unlock(status, *locked)

@@ -460,6 +460,15 @@ def test_a_stopped_flow_can_be_cancelled():
     ]
 
 
+def test_a_flow_that_is_cancelled_before_it_is_taken_up_is_canceled():
+    sim = service(faults=[wfsim.CancelAt(t=2.0)])
+    begun(sim)
+    assert told(sim.run()) == [
+        (0.0, "resource.state", "Initializing -> Processing"),
+        (5.0, "resource.state", "Processing -> Canceled"),
+    ]
+
+
 def test_a_cancel_wins_over_the_end_that_it_races_with():
     sim = service(named("B", takes=4.0))
     flow = begun(sim)

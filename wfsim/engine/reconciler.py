@@ -299,6 +299,7 @@ class FlowReconciler:
         if run is not None and not run.is_final:
             yield from self._stop(run, turn, reasons.CANCELLED, _GONE)
         ports = self._ports
+        draws = ports.draws.within(*resource.key, "")
         live = yield from self._resources.get(resource.key)
         for name in live.finalizers:
             release = self._machines[resource.kind].finalizers.get(name)
@@ -306,7 +307,7 @@ class FlowReconciler:
                 continue
             told = StepContext(
                 self._clock, live, EMPTY, 1, "", "", Step(name), ports.world,
-                self._resources, ports.journal, ports.draws, turn.token,
+                self._resources, ports.journal, draws, turn.token,
             )  # fmt: skip
             try:
                 yield from as_effect(release)(told)

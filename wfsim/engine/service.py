@@ -134,14 +134,18 @@ class WorkflowService:
         tenant: str = TENANT,
         user: str = "",
         trace: str = "",
+        context: Mapping[str, Any] = EMPTY,
     ) -> Effect[str]:
         """Create a flow about the business object and return its id.
 
-        40104 if there is no such definition, 10001 if it is about something else.
+        Its first entry in the store has all of *context*, as if set by `init_context`.
+        40104 if there is no such definition, 10001 if it is about something else, 10004
+        if JSON cannot hold *context*.
         """
         headers = {"User": user, "Tenant": tenant, "Trace": trace}
-        context = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
-        return (yield from self.add(tenant, biz_id, biz_type, flow_name, context))
+        asked = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
+        told = {**context, **asked}
+        return (yield from self.add(tenant, biz_id, biz_type, flow_name, told))
 
     def add(
         self,

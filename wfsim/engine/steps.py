@@ -52,13 +52,14 @@ class StepContext:
     attempt began), ``inputs`` (initial context and outputs of all earlier steps,
     immutable), ``attempt`` (from 1), ``run`` (key of the memento), ``flow``, ``step``,
     ``is_open`` (the attempt is still under way and may write), ``operation`` (what a
-    polling step has launched, while it is looked at).
+    polling step has launched, while it is looked at).  *draws* are those of the run.
     """
 
     __slots__ = (
         "_draws",
         "_flows",
         "_journal",
+        "_own",
         "_resources",
         "_token",
         "attempt",
@@ -101,6 +102,7 @@ class StepContext:
         self._resources = resources
         self._journal = journal
         self._draws = draws
+        self._own: Draws | None = None
         self._token = token
         self.operation = operation
         self._flows = flows
@@ -188,10 +190,10 @@ class StepContext:
         It depends on seed, resource, run, step, attempt and purpose, and on nothing
         that happened before: changing one policy leaves every other draw as it was.
         """
-        key = self.resource.key
-        return self._draws.uniform(
-            key.kind, key.namespace, key.name, self.run, self.step, self.attempt, purpose
-        )
+        own = self._own
+        if own is None:
+            own = self._own = self._draws.within(self.spec.name, self.attempt)
+        return own.uniform(purpose)
 
     def close(self) -> None:
         """Refuse whatever the attempt still tries to write."""

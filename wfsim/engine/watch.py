@@ -37,7 +37,7 @@ class PickUp:
 
     ====================================== =========================================
     it is neither Processing nor Canceling nothing
-    it is Canceling, and was never begun   Canceled
+    it is cancelled, and was never begun   Canceled
     its definition or its run is broken    Error
     its run is over                        write the state that the run led to
     its run was paused, and started again  run the step again that asked for it
@@ -68,8 +68,7 @@ class PickUp:
         turn.left = self._ports.policy.nodes_per_tick or math.inf
         run = yield from self._take_up(resource, turn)
         if isinstance(run, str):
-            canceled = resource.state == FlowStatus.CANCELING
-            status = FlowStatus.CANCELED if canceled else FlowStatus.ERROR
+            status = FlowStatus.CANCELED if resource.cancelled else FlowStatus.ERROR
             return (yield from self._settle(key, status, run, turn))
         early = run.wake is not None and run.wake > self._clock.now
         if early and not resource.cancelled and not (run.step and run.step.operation):

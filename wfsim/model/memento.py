@@ -73,6 +73,10 @@ class RunStatus(StrEnum):
 OURS = frozenset({RunStatus.SUPERSEDED, RunStatus.ERROR, RunStatus.CANCELLED})
 FINAL = OURS | {RunStatus.INTERRUPTED, RunStatus.COMPLETED}
 
+# Python 3.11 makes a call of each look at the member of an enum.
+_RUNNING = RunStatus.RUNNING
+_INITED, _FAILED, _COMPLETED = StepStatus.INITED, StepStatus.FAILED, StepStatus.COMPLETED
+
 
 class StepMemento(NamedTuple):
     """One step's part of a memento.
@@ -193,28 +197,42 @@ class Memento(NamedTuple):
             owner=owner,
         )
 
+    # The two transitions that every step makes are written out, whole tuple to whole
+    # tuple: 0.7 us each; with slices it was 1.4, with `_replace` more still.
+
     def start_step(self, index: int, now: float) -> Memento:
         """Begin step *index*, for the first time or again."""
-        name, status, retries, restarts, attempts, _, _, output, _, _ = self.steps[index]
-        if status is StepStatus.FAILED:
-            retries += 1
-        elif status is StepStatus.INITED:
-            restarts += 1
-        inited = StepStatus.INITED
-        step = (name, inited, retries, restarts, attempts + 1, now, None, output, "", "")
-        # As `_with` does, written out: a call less for every step.
-        steps = (*self.steps[:index], _new(StepMemento, step), *self.steps[index + 1 :])
-        rest = (None, "", "", *self[10:12], index, None, *self[14:])
-        return _new(Memento, (*self[:3], RunStatus.RUNNING, steps, *self[5:7], *rest))
+        (
+            key, resource, flow, _, old, context, started, _, _, _, retries, restarts,
+            _, _, entered, digest, owner, deadline, extra,
+        ) = self  # fmt: skip
+        steps = list(old)
+        name, status, failed, cut, attempts, _, _, output, _, _ = steps[index]
+        if status is _FAILED:
+            failed += 1
+        elif status is _INITED:
+            cut += 1
+        step = (name, _INITED, failed, cut, attempts + 1, now, None, output, "", "")
+        steps[index] = _new(StepMemento, step)
+        return _new(Memento, (
+            key, resource, flow, _RUNNING, tuple(steps), context, started, None, "", "",
+            retries, restarts, index, None, entered, digest, owner, deadline, extra,
+        ))  # fmt: skip
 
     def complete_step(self, index: int, now: float, output: Mapping[str, Any]) -> Memento:
         """End step *index* well."""
-        name, _, retries, restarts, attempts, started, _, _, at, _ = self.steps[index]
-        done = StepStatus.COMPLETED
-        step = (name, done, retries, restarts, attempts, started, now, output, at, "")
-        steps = (*self.steps[:index], _new(StepMemento, step), *self.steps[index + 1 :])
-        rest = (None, "", "", *self[10:12], index, None, *self[14:])
-        return _new(Memento, (*self[:3], RunStatus.RUNNING, steps, *self[5:7], *rest))
+        (
+            key, resource, flow, _, old, context, started, _, _, _, retries, restarts,
+            _, _, entered, digest, owner, deadline, extra,
+        ) = self  # fmt: skip
+        steps = list(old)
+        name, _, failed, cut, attempts, began, _, _, at, _ = steps[index]
+        step = (name, _COMPLETED, failed, cut, attempts, began, now, output, at, "")
+        steps[index] = _new(StepMemento, step)
+        return _new(Memento, (
+            key, resource, flow, _RUNNING, tuple(steps), context, started, None, "", "",
+            retries, restarts, index, None, entered, digest, owner, deadline, extra,
+        ))  # fmt: skip
 
     def launch_step(
         self, index: int, operation: str, output: Mapping[str, Any], wake: float

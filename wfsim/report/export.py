@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from wfsim.report.page import SummedStudy
+
 EPOCH = datetime(2026, 1, 1)
 """The date of second 0 where a format demands dates."""
 
@@ -76,6 +78,16 @@ def to_html(log: EventLog, path: str | Path) -> Path:
     from wfsim.report.page import page
 
     return write(path, page(log))
+
+
+def study_page(study: SummedStudy, path: str | Path) -> Path:
+    """Write a page about *study* to *path*: summary, charts; no other file needed.
+
+    Raises `UsageError` if scipy (the extra ``study``) is not installed.
+    """
+    from wfsim.report import page
+
+    return write(path, page.study_page(study))
 
 
 def to_chrome_trace(log: EventLog, path: str | Path) -> Path:
@@ -212,6 +224,7 @@ def _table(title: str, frame: pd.DataFrame) -> Any:
 __all__ = [
     "outcome",
     "print_report",
+    "study_page",
     "text_report",
     "to_chrome_trace",
     "to_html",

@@ -23,12 +23,14 @@ class Run:
 
     *last* is the place of its newest attempt, -1 if it has none.  While that is under
     way, *crew* are the controllers that may be carrying it out, and *struck* is when
-    the last one of them died.
+    the last one of them died.  *count* is how many attempts it has had, *turns* what
+    else there is to tell of it, and *entered* the revision at which its resource entered
+    the state that it serves (-1: not known).
     """
 
     __slots__ = (
-        "crew", "end", "error", "flow", "last", "resource", "restarts", "retries", "run",
-        "start", "status", "struck",
+        "count", "crew", "end", "entered", "error", "flow", "last", "resource",
+        "restarts", "retries", "run", "start", "status", "struck", "turns",
     )  # fmt: skip
 
     def __init__(self, resource: str, run: str, flow: str, start: float) -> None:
@@ -44,6 +46,22 @@ class Run:
         self.last = -1
         self.crew: frozenset[str] = frozenset()
         self.struck: float | None = None
+        self.count = 0
+        self.turns: list[Turn] = []
+        self.entered = -1
+
+
+class Turn(NamedTuple):
+    """A step of a run began to wait or failed, or the run was interrupted or recovered.
+
+    *after* is how many attempts the run had had, *wake* when a failed step may be tried
+    again.
+    """
+
+    after: int
+    time: float
+    kind: Kind
+    wake: float | None = None
 
 
 class Attempt(NamedTuple):
@@ -80,6 +98,7 @@ class Attempts:
 
     def begin(self, run: Run, step: str, attempt: int, start: float) -> None:
         run.last = len(self.of)
+        run.count += 1
         self.of.append(run)
         self.step.append(step)
         self.attempt.append(attempt)
@@ -137,6 +156,8 @@ class History:
             # The log begins in the middle of the run.
             began = value.started
             run.start = began if began is not None and began <= start else start
+        if isinstance(value, Memento):
+            run.entered = value.entered
         self.runs.append(run)
         self._known[record.resource, record.run] = run
         return run
@@ -167,6 +188,7 @@ class History:
         kind, value = record.kind, record.value
         if kind is Kind.STEP_WAITING:
             self.attempts.status[self._at(run, record)] = run.status = "waiting"
+            run.turns.append(Turn(run.count, record.time, kind))
             return
         if kind is Kind.STEP_FAILED or kind is Kind.STEP_CANCELLED:
             status = _TURNS[kind]
@@ -175,6 +197,8 @@ class History:
                     self._at(run, record), status, record.time, record.text
                 )
             run.status, run.error = status, record.text
+            wake = value.wake if isinstance(value, Memento) else None
+            run.turns.append(Turn(run.count, record.time, kind, wake))
             return
         if run.last >= 0 and self.attempts.status[run.last] in _OPEN:
             self._stop(run, record)
@@ -183,6 +207,7 @@ class History:
             del self._known[record.resource, record.run]
             return
         run.status, run.error = _TURNS[kind], record.text
+        run.turns.append(Turn(run.count, record.time, kind))
         if kind is Kind.RUN_RECOVERED:
             run.last = -1
             run.end = NAN

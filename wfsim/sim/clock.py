@@ -160,6 +160,16 @@ class WallClock(_More, RealtimeEnvironment):
         """
         self.real_start = monotonic() - (self.now - self.env_start) * self.factor
 
+    def ahead(self) -> float:
+        """Return in how many real seconds the next event is due; infinity without one."""
+        due = self.real_start + (self.peek() - self.env_start) * self.factor
+        return max(due - monotonic(), 0.0)
+
+    def catch_up(self) -> None:
+        """Let it be as late as time has passed, but no later than the next event."""
+        passed = self.env_start + (monotonic() - self.real_start) / self.factor
+        self._now = max(self._now, min(passed, self.peek()))
+
 
 def _nothing() -> None:
     return None

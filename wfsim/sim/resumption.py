@@ -201,13 +201,14 @@ class _Past:
         self, run: Memento, step: StepMemento, spec: Step, inputs: Any, key: Key
     ) -> Effect[None]:
         first = max(step.attempts, 1)
+        draws = self.draws.within(*key, run.key)
         why = ""
         # The attempt that succeeded comes first: with the same seed it does again.
         for attempt in range(first, first + ATTEMPTS):
             live = yield from self.store.get(key)
             context = StepContext(
                 self.clock, live, inputs, attempt, run.key, run.flow, spec, self.world,
-                self.store, self.recorder, self.draws, 0,
+                self.store, self.recorder, draws, 0,
             )  # fmt: skip
             try:
                 yield from self.bodies[spec.class_name](context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ class Scenario:
             seen.add(name)
             if not resource.name:
                 problems.append("a resource has no name; give it one")
-            if resource.kind not in self.machines:
+            if resource.kind not in self.kinds:
                 near = did_you_mean(resource.kind, self.machines)
                 problems.append(
                     f"{name}: no state machine for the kind {resource.kind!r}{near}"
@@ -180,29 +181,43 @@ class Scenario:
 
     def bodies(self) -> Mapping[str, StepFunction]:
         """Return the effect of every class name that a flow uses."""
-        steps = self.steps
-        return {name: steps.get(name, timed) for name in self._class_names()}
+        return self._bodies
 
     def polls(self) -> Mapping[str, StepFunction]:
         """Return how to look at what a class launches, for those that say how."""
-        return self.steps.polls(self._class_names())
+        return self._polls
 
+    def meta(self) -> Mapping[str, Any]:
+        """Return what a log says of where it comes from."""
+        return self._meta
+
+    # Worked out once: it was half of what a fresh world cost, and a study has thousands.
+
+    @cached_property
     def _class_names(self) -> list[str]:
         steps = [step for flow in self.flows.values() for step in flow.steps]
         return sorted({name for step in steps for name in _classes(step)})
 
-    def meta(self) -> dict[str, Any]:
-        """Return what a log says of where it comes from."""
-        return {
-            "title": self.title,
-            "edges": {
-                kind: [list(edge) for edge in machine.edges()]
-                for kind, machine in sorted(self.machines.items())
-            },
-            "flows": {
-                name: list(flow.names) for name, flow in sorted(self.flows.items())
-            },
-        }
+    @cached_property
+    def _bodies(self) -> Mapping[str, StepFunction]:
+        steps = self.steps
+        return {name: steps.get(name, timed) for name in self._class_names}
+
+    @cached_property
+    def _polls(self) -> Mapping[str, StepFunction]:
+        return self.steps.polls(self._class_names)
+
+    @cached_property
+    def _meta(self) -> Mapping[str, Any]:
+        machines, flows = sorted(self.machines.items()), sorted(self.flows.items())
+        meta: Mapping[str, Any] = freeze(
+            {
+                "title": self.title,
+                "edges": {kind: machine.edges() for kind, machine in machines},
+                "flows": {name: flow.names for name, flow in flows},
+            }
+        )
+        return meta
 
 
 def _has_code(step: Step, steps: StepRegistry) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.service import PAGE_SIZE, TENANT, FlowDetail, Page
 from wfsim.model.flow import Flow
+from wfsim.model.frozen import EMPTY
 
 if TYPE_CHECKING:
     from wfsim.sim.control_plane import ControlPlane
@@ -29,9 +31,18 @@ class SimulatedService:
         flow: Flow = self._plane.look("define", flow_name)
         return flow
 
-    def create(self, biz_id: str, biz_type: str, flow_name: str, **who: str) -> str:
+    def create(
+        self,
+        biz_id: str,
+        biz_type: str,
+        flow_name: str,
+        *,
+        context: Mapping[str, Any] = EMPTY,
+        **who: str,
+    ) -> str:
         """Create a flow and return its id; *who* may be tenant, user and trace."""
-        return str(self._plane.request("create", biz_id, biz_type, flow_name, **who))
+        asked = (biz_id, biz_type, flow_name)
+        return str(self._plane.request("create", *asked, context=context, **who))
 
     def list(
         self,

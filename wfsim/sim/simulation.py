@@ -220,6 +220,8 @@ class Simulation(ControlPlane):
             self.world = self._world_as_left()
         if self.world is not None:
             self.world.attach(self.clock, self.draws, self.recorder)
+            if type(self.world).heard is not World.heard:
+                self.resources.subscribe(self.world.heard)
         self.plan.start()
         self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wfsim.errors import DefinitionError, UsageError
+from wfsim.model.frozen import Frozen
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Quarantined
 from wfsim.model.resource import Resource
@@ -36,7 +37,7 @@ class Storage:
         self.scenario = scenario
         self.seed = seed
         self.clock = clock
-        self.log = EventLog(meta=scenario.meta() | {"seed": seed})
+        self.log = EventLog(meta=Frozen({**scenario.meta(), "seed": seed}))
         self.recorder = Recorder(self.log, clock)
         self.database: Database | None = None
         self.leases, self.resources, self.stored = self._stores(db)
