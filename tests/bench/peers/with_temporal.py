@@ -13,11 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from temporalio import activity, workflow
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 NAMES = tuple(f"S{index}" for index in range(10))
 SERVER = Path(sys.executable).with_name("temporal-test-server")
+QUIET = LoggingConfig(TelemetryFilter(core_level="ERROR", other_level="ERROR"))
 
 
 @activity.defn
@@ -43,7 +45,8 @@ def program():
     """Give a function of no arguments that runs one flow and returns its outputs."""
     with asyncio.Runner() as runner:
         start = WorkflowEnvironment.start_time_skipping(
-            test_server_existing_path=str(SERVER)
+            test_server_existing_path=str(SERVER),
+            runtime=Runtime(telemetry=TelemetryConfig(logging=QUIET)),
         )
         environment = runner.run(start)
         worker = Worker(
