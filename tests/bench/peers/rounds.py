@@ -51,6 +51,6 @@ def table(title, timings, base, unit, scale):
     ]
     for name, (least, median) in timings.items():
         ratio, middle = least / timings[base].least, median / timings[base].median
-        spent = f"{least * scale:14.1f}{median * scale:16.1f}"
+        spent = f"{least * scale:14.2f}{median * scale:16.2f}"
         lines.append(f"{name:44}{spent}{ratio:9.2f}{middle:9.2f}")
     return "\n".join(lines)
