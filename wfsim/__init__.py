@@ -65,6 +65,8 @@ _HOMES = {
     "wfsim.study.calibration": ("Calibration",),
     "wfsim.study.histories": ("read_history",),
     "wfsim.study.past_runs": ("PastRuns",),
+    "wfsim.study.study": ("Study",),
+    "wfsim.study.sweep": ("sweep",),
     "wfsim.notebook.player": ("Player",),
     "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip
