@@ -132,20 +132,25 @@ def test_a_service_is_asked_for_flows(write):
     path = write(
         "scenario: tiem\n"
         "arrivals:\n"
-        "- {flow: BackupCluster, biz_id: cluster-1, biz_type: cluster, at: [10, 500],\n"
-        "   context: {note: 'backup {n}'}}\n"
+        "- {flow: BackupCluster, biz_id: 'cluster-{n}', at: [10, 500]}\n"
+        "- {flow: StopCluster, at: [800]}\n"
         "policy: {nodes_per_tick: 2}\n"
     )
     scenario = Scenario.load(path)
     assert scenario.policy == wfsim.Policy.service(nodes_per_tick=2)
-    log = wfsim.simulate(scenario, until=400)
-    (run,) = {record.run for record in log if record.run}
-    assert (
-        log.fold()
-        .mementos[(log.filter(Kind.RUN_CREATED)[0].resource, run)]
-        .context["note"]
-        == "backup 0"
-    )
+    log = wfsim.simulate(scenario)
+    begun = [
+        (r.time, r.value.spec["flow"], r.value.spec["bizId"])
+        for r in log.filter(Kind.RESOURCE_CREATED)
+    ]
+    # There is no cluster-0, and a flow that says of nothing is about the first cluster.
+    assert begun == [
+        (500.0, "BackupCluster", "cluster-1"),
+        (800.0, "StopCluster", "cluster-1"),
+    ]
+    (refused,) = log.filter(Kind.PASS_FAILED)
+    assert refused.time == 10.0
+    assert refused.text.startswith("BackupCluster of cluster-0: ")
 
 
 def test_faults_and_rates_are_those_of_the_calls(write):

@@ -253,6 +253,8 @@ class ControlPlane(Storage, ABC):
     @from_outside
     def create(self, resource: Resource) -> Resource:
         """Create one more resource; its kind must have a state machine."""
+        if self.scenario.is_service:
+            raise UsageError("flows are what a service has: call service.create()")
         self.scenario.check([resource])
         if self._named(str(resource.key)):
             raise UsageError(

@@ -130,13 +130,15 @@ def _is_time(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class FlowRequest:
-    """A flow that somebody asks a service for, with what its context is to hold.
+    """A flow that somebody asks a service for.
 
-    `PLACE` in a text stands for the number of the arrival.
+    Without *biz_type* and *context* it is asked for as its caller does, with None as
+    *biz_id* about what the scenario has: see `service.begin`.  With them it is created
+    and started with that context.  ``{n}`` in a text is the number of the arrival.
     """
 
     flow: str
-    biz_id: str = "biz-{n}"
+    biz_id: str | None = None
     biz_type: str = ""
     context: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 

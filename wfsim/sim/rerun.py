@@ -6,7 +6,7 @@ number of the write it follows; the simulation is run once more to learn that nu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from wfsim.engine.ports import Effect
@@ -78,7 +78,7 @@ def _said(call: Call) -> str:
 class _Numbered(Writes):
     """Writes that remember which record came of which of them."""
 
-    def __init__(self, inner: Writes, records: list[Record]) -> None:
+    def __init__(self, inner: Writes, records: Sequence[Record]) -> None:
         super().__init__(inner._faults, inner._fired, inner._crash)
         self._records = records
         self.numbers: dict[int, int] = {}

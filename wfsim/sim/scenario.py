@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from wfsim.sim.settings import (
     settings_by_name,
     wrong_settings,
 )
+from wfsim.sim.step_classes import classes_of, has_code, unknown_steps
 from wfsim.sim.world import World
 
 
@@ -43,6 +44,10 @@ class Scenario:
     the fake world anew for each simulation.  A step that has neither code nor a duration
     is an error.  *horizon* is the virtual second at which a simulation stops whatever
     goes on, *lag* the age in seconds of what controllers read from their cache.
+    Of a service, *begin* asks a simulation for a flow about a business object (None: one
+    that there is) as its caller does and returns its id, and *recall* does to a world
+    what such a caller had done to it; without them a flow is created and started, and a
+    world knows of no callers.
 
     *arrivals* come and *triggers* change resources as time goes by.  *settings* say of
     steps, by name or class, how long they take, how often they fail and which places of
@@ -68,6 +73,8 @@ class Scenario:
         title: str = "",
         horizon: float = 7 * 86400.0,
         lag: float = 0.0,
+        begin: Callable[[Any, str, str | None], str] | None = None,
+        recall: Callable[[Any, Resource], None] | None = None,
         arrivals: Iterable[Arrivals] = (),
         triggers: Iterable[Trigger] = (),
         settings: Mapping[str, StepSettings | Mapping[str, Any]] = EMPTY,
@@ -91,7 +98,7 @@ class Scenario:
         self.steps = StepRegistry(self._code)
         self._written = _flows(flows, self.steps, bool(self.settings))
         self.flows, self._wrapped = set_flows(
-            self._written, self.settings, partial(_has_code, steps=self.steps)
+            self._written, self.settings, partial(has_code, steps=self.steps)
         )
         self.world = world
         self.is_service = not (machines or self.resources)
@@ -101,6 +108,8 @@ class Scenario:
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon = horizon
         self.lag = lag
+        self.begin = begin
+        self.recall = recall
         self.assumed: Mapping[str, Duration] = EMPTY
         problems = [
             f"two state machines for the kind {item.kind!r}; make them one"
@@ -112,7 +121,7 @@ class Scenario:
             raise DefinitionError(*problems)
 
     def _problems(self) -> list[str]:
-        problems = _unknown_steps(self.flows.values(), self.steps)
+        problems = unknown_steps(self.flows.values(), self.steps)
         for item in self.machines.values():
             try:
                 item.validate(self.flows)
@@ -137,7 +146,7 @@ class Scenario:
     @classmethod
     def of_flow(
         cls,
-        file: str | Path,
+        file: str | Path | Flow,
         *,
         steps: Iterable[Callable[..., Any]] = (),
         duration: float | Mapping[str, Any] | Duration = DEFAULT_DURATION,
@@ -145,7 +154,7 @@ class Scenario:
         resource: str = "resource-0",
         policy: Policy | None = None,
     ) -> Scenario:
-        """Return a scenario that runs the flow of *file* once, on one resource.
+        """Return a scenario that runs the flow of *file*, or a flow, on one resource.
 
         A step without code takes the duration and failure probability of its file, or
         *duration* (seconds, or what `Duration.parse` reads) and *failure*; those of
@@ -163,10 +172,10 @@ class Scenario:
             drawn = Duration.parse(duration)
         except ValueError as error:
             raise DefinitionError(f"duration: {error}") from error
-        flow = load_flow(file)
+        flow = file if isinstance(file, Flow) else load_flow(file)
         registry = StepRegistry(steps)
         filled = tuple(
-            step if _has_code(step, registry) else _filled(step, drawn, failure)
+            step if has_code(step, registry) else _filled(step, drawn, failure)
             for step in flow.steps
         )
         machine = (
@@ -185,7 +194,7 @@ class Scenario:
         made.assumed = {
             step.name: drawn
             for step in flow.steps
-            if not _has_code(step, registry) and step.duration is None
+            if not has_code(step, registry) and step.duration is None
         }
         return made
 
@@ -262,8 +271,8 @@ class Scenario:
             seen.add(name)
             if not resource.name:
                 problems.append("a resource has no name; give it one")
-            if resource.kind not in self.machines:
-                near = did_you_mean(resource.kind, self.machines)
+            if resource.kind not in self.kinds:
+                near = did_you_mean(resource.kind, self.kinds)
                 problems.append(
                     f"{name}: no state machine for the kind {resource.kind!r}{near}"
                 )
@@ -294,41 +303,51 @@ class Scenario:
 
     def bodies(self) -> Mapping[str, StepFunction]:
         """Return the effect of every class name that a flow uses."""
-        steps = self.steps
-        return {name: steps.get(name, timed) for name in self._class_names()}
+        return self._bodies
 
     def polls(self) -> Mapping[str, StepFunction]:
         """Return how to look at what a class launches, for those that say how."""
-        return self.steps.polls(self._class_names())
+        return self._polls
 
+    def meta(self) -> Mapping[str, Any]:
+        """Return what a log says of where it comes from."""
+        return self._meta
+
+    # Worked out once: it was half of what a fresh world cost, and a study has thousands.
+
+    @cached_property
     def _class_names(self) -> list[str]:
         steps = [step for flow in self.flows.values() for step in flow.steps]
-        return sorted({name for step in steps for name in _classes(step)})
+        return sorted({name for step in steps for name in classes_of(step)})
 
-    def meta(self) -> dict[str, Any]:
-        """Return what a log says of where it comes from."""
-        return {
-            "title": self.title,
-            "edges": {
-                kind: [list(edge) for edge in machine.edges()]
-                for kind, machine in sorted(self.machines.items())
-            },
-            "flows": {
-                name: list(flow.names) for name, flow in sorted(self.flows.items())
-            },
-        }
+    @cached_property
+    def _bodies(self) -> Mapping[str, StepFunction]:
+        steps = self.steps
+        return {name: steps.get(name, timed) for name in self._class_names}
+
+    @cached_property
+    def _polls(self) -> Mapping[str, StepFunction]:
+        return self.steps.polls(self._class_names)
+
+    @cached_property
+    def _meta(self) -> Mapping[str, Any]:
+        machines, flows = sorted(self.machines.items()), sorted(self.flows.items())
+        meta: Mapping[str, Any] = freeze(
+            {
+                "title": self.title,
+                "edges": {kind: machine.edges() for kind, machine in machines},
+                "flows": {name: flow.names for name, flow in flows},
+            }
+        )
+        return meta
 
 
 _SAME = (
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
-    *("warm_up", "seed"),
+    *("warm_up", "seed", "begin", "recall"),
 )
 """The keywords of a scenario that are kept under their own names."""
-
-
-def _has_code(step: Step, steps: StepRegistry) -> bool:
-    return all(name in steps for name in _classes(step))
 
 
 def _filled(step: Step, duration: Duration, failure: float) -> Step:
@@ -357,22 +376,6 @@ def _flows(
             raise DefinitionError(f"two flows are called {flow.name!r}")
         found[flow.name] = flow
     return found
-
-
-def _unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
-    return [
-        f"{step.source}: step {step.name!r} of flow {flow.name!r}: the class "
-        f"{name!r} has no code and no duration{did_you_mean(name, steps)}"
-        for flow in flows
-        for step in flow.steps
-        if step.duration is None and step.failure is None
-        for name in _classes(step)
-        if name not in steps
-    ]
-
-
-def _classes(step: Step) -> tuple[str, ...]:
-    return step.class_names if step.undo is None else (*step.class_names, step.undo)
 
 
 def _frozen(resource: Resource) -> Resource:

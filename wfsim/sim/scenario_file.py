@@ -101,7 +101,9 @@ class ArrivalItem(TimesItem, _Like):
         None, description="For a service: the flow that is created and started."
     )
     biz_id: Omissible[Text] = Field(
-        None, description="What the flow is about; {n} is its number, from 0."
+        None,
+        description="What the flow is about; {n} is its number, from 0. Left out, it is "
+        "something that the scenario has.",
     )
     biz_type: str = Field("", description="The kind of business object.")
     context: Json = Field({}, description="What the context of the flow holds.")

@@ -259,8 +259,7 @@ class _Loading:
         odd = sorted(given - {"biz_id", "biz_type", "context"})
         if odd:
             raise DefinitionError(f"{odd[0]} goes with name; remove it")
-        biz_id = "biz-{n}" if item.biz_id is None else item.biz_id
-        return FlowRequest(item.flow, biz_id, item.biz_type, item.context)
+        return FlowRequest(item.flow, item.biz_id, item.biz_type, item.context)
 
     def trigger(self, scenario: Scenario, index: int) -> Any:
         item = self.said.triggers[index]

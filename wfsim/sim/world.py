@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 from wfsim.engine.controller import next_tick
 from wfsim.engine.ports import Clock, Draws, Effect, Journal
 from wfsim.errors import UsageError
+from wfsim.model.resource import Resource
 from wfsim.sim.pool import pools
 
 
@@ -48,11 +49,19 @@ class World:
         """
         if self._clock is not None:
             raise UsageError("this world lives on a clock already; give a copy() of it")
-        self._clock, self._draws = clock, draws
+        self._clock, self._draws = clock, draws.within("world")
         for name, pool in pools(vars(self)):
             pool.attach(clock, journal, name)
         for completion in self.pending:
             self._schedule(completion)
+
+    def heard(self, before: Resource | None, after: Resource | None) -> None:
+        """Take note of a write that a store of resources has applied.
+
+        Nothing follows from it here.  A subclass does what is up to neither steps nor
+        controllers, such as to free what belonged to a flow that has ended.  It must be
+        the same if it is told twice.
+        """
 
     @property
     def clock(self) -> Clock:
@@ -83,7 +92,7 @@ class World:
         """Return a number in [0, 1) that depends on the seed and *purpose* alone."""
         if self._draws is None:
             raise UsageError("this world has no seed yet; give it to a Simulation")
-        return self._draws.uniform("world", *purpose)
+        return self._draws.uniform(*purpose)
 
     def later(self, delay: float, action: str, *args: Any) -> None:
         """Call the method *action* with *args* after *delay* seconds, come what may."""
