@@ -21,7 +21,16 @@ from wfsim.model.frozen import EMPTY
 from wfsim.model.resource import Key, Resource
 from wfsim.model.validation import validated
 from wfsim.sim.arguments import made_by
-from wfsim.sim.demand import ANY, EACH, Arrivals, FlowRequest, Times, Trigger, numbered
+from wfsim.sim.demand import (
+    ANY,
+    EACH,
+    Arrivals,
+    FlowRequest,
+    Times,
+    Trigger,
+    numbered,
+    wrong_demand,
+)
 from wfsim.sim.overrides import overridden
 from wfsim.sim.plan_file import plan_in
 from wfsim.sim.rates import Rate
@@ -88,8 +97,9 @@ class _Loading:
         self.demand_none_is_left()
         parts["arrivals"] = arrivals
         whole = self.whole(base, parts)
+        known = {name for it in whole.resources for name in (it.name, str(it.key))}
         parts["triggers"] = [
-            self.trigger(whole, index) for index in range(len(self.said.triggers))
+            self.trigger(whole, index, known) for index in range(len(self.said.triggers))
         ]
         parts["faults"] = self.faults(base)
         parts["rates"] = self.rates()
@@ -261,10 +271,8 @@ class _Loading:
             raise DefinitionError(f"{odd[0]} goes with name; remove it")
         return FlowRequest(item.flow, item.biz_id, item.biz_type, item.context)
 
-    def trigger(self, scenario: Scenario, index: int) -> Any:
+    def trigger(self, scenario: Scenario, index: int, known: set[str]) -> Any:
         item = self.said.triggers[index]
-        known = {resource.name for resource in scenario.resources}
-        known |= {str(resource.key) for resource in scenario.resources}
         wanted = item.resource
         arrives = any(
             scenario.arrived(Key(kind, "default", wanted or ""))
@@ -281,9 +289,10 @@ class _Loading:
             with self.at("triggers", index, strip="Trigger: "):
                 parts = {name: getattr(item, name) for name in _PARTS}
                 found = Trigger(times, wanted, **parts)
-                with self.at("triggers", index, strip="Trigger 0: "):
-                    scenario.but(triggers=[found])
-                    return found
+                flows = scenario.flows if scenario.is_service else None
+                for text in wrong_demand([found], flows, scenario.horizon):
+                    raise DefinitionError(text.removeprefix("Trigger 0: "))
+                return found
         return None
 
     def faults(self, base: Scenario) -> tuple[Any, ...]:
