@@ -93,40 +93,25 @@ def ticks(chart: Chart) -> list[list[Text]]:
     return found
 
 
-def cut_off(chart: Chart) -> list[str]:
-    """The texts of which a part lies outside of the picture."""
-    figure = chart.figure
+def flaws(chart: Chart) -> list[str]:
+    """The texts that lie partly outside of the picture, or on their neighbour."""
+    figure, axes = chart.figure, chart.axes
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    renderer = canvas.get_renderer()
-    inside = figure.bbox.padded(2.0)
-    texts = [*chart.axes.texts, *ticks(chart)[0], *ticks(chart)[1]]
-    texts += [chart.axes.xaxis.label, chart.axes.yaxis.label]
-    if (legend := chart.axes.get_legend()) is not None:
-        texts += legend.get_texts()
-    out = []
-    for text in texts:
-        box = text.get_window_extent(renderer)
-        low, high = (box.x0, box.y0), (box.x1, box.y1)
-        if text.get_text() and not (inside.contains(*low) and inside.contains(*high)):
-            out.append(text.get_text())
-    return out
-
-
-def overlapping(chart: Chart) -> list[tuple[str, str]]:
-    """Neighbouring labels of an axis that lie on each other."""
-    canvas = FigureCanvasAgg(chart.figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    found = []
-    for labels in ticks(chart):
-        boxes = [(label, label.get_window_extent(renderer)) for label in labels]
-        boxes = [(label, box) for label, box in boxes if label.get_text()]
-        found += [
-            (one.get_text(), other.get_text())
-            for (one, box), (other, next_) in itertools.pairwise(boxes)
-            if box.overlaps(next_)
-        ]
+    renderer, inside = canvas.get_renderer(), figure.bbox.padded(2.0)
+    across, down = ticks(chart)
+    legend = axes.get_legend()
+    texts = [*axes.texts, *across, *down, axes.xaxis.label, axes.yaxis.label]
+    texts += [] if legend is None else legend.get_texts()
+    boxes = {text: text.get_window_extent(renderer) for text in texts if text.get_text()}
+    found = [
+        f"{text.get_text()} is cut off"
+        for text, box in boxes.items()
+        if not (inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1))
+    ]
+    for one, other in [*itertools.pairwise(across), *itertools.pairwise(down)]:
+        if one in boxes and other in boxes and boxes[one].overlaps(boxes[other]):
+            found.append(f"{one.get_text()} lies on {other.get_text()}")
     return found
 
 
@@ -153,10 +138,10 @@ def test_an_ecdf_has_a_step_per_duration_and_its_band():
 
 
 def test_the_band_of_an_ecdf_holds_the_true_curve_as_often_as_it_says():
-    """Of 400 samples of 50 from a uniform distribution; Massart's bound is a safe one."""
+    """Of 200 samples of 50 from a uniform distribution; Massart's bound is a safe one."""
     import numpy as np
 
-    draws = np.random.default_rng(1).uniform(0.0, 1.0, (400, 50))
+    draws = np.random.default_rng(1).uniform(0.0, 1.0, (200, 50))
     held = 0
     for sample in draws:
         runs = pd.DataFrame({"status": "completed", "duration": sample})
@@ -165,7 +150,7 @@ def test_the_band_of_an_ecdf_holds_the_true_curve_as_often_as_it_says():
         before = frame["high"].shift().fillna(frame["high"].iloc[0] - 1 / 50)
         x = frame["seconds"]
         held += bool(((frame["low"] <= x) & (x <= before)).all())
-    assert held / 400 == pytest.approx(0.9, abs=0.06)
+    assert held / 200 == pytest.approx(0.9, abs=0.06)
 
 
 def test_an_axis_is_logarithmic_where_durations_span_decades():
@@ -197,6 +182,18 @@ def test_latencies_are_boxes_of_quantiles():
     violin = charts.latencies(study(), kind="violin")
     assert violin.sentence == chart.sentence.replace("Box", "Violin")
     assert violin.digest == chart.digest
+
+
+def test_another_time_than_the_duration_may_be_drawn():
+    chart = charts.ecdf(study(), value="queued")
+    assert chart.sentence == (
+        "ECDF of the seconds 'queued' of 12 completed runs by workers, with a 95% band: "
+        "workers 1: p50 55.0 s, p95 60.0 s; workers 2: p50 30.0 s, p95 35.0 s."
+    )
+    assert rows(charts.latencies(study(), value="queued").frame, "p50", "max") == [
+        (55.0, 60.0),
+        (30.0, 35.0),
+    ]
 
 
 def test_outcomes_of_a_study_are_by_what_it_was_varied_over():
@@ -318,11 +315,10 @@ def test_utilisation_and_queue_are_means_over_time(scenario):
 
 
 @pytest.mark.parametrize("name", OF_A_STUDY)
-@pytest.mark.parametrize("number", [1, 3, 12])
+@pytest.mark.parametrize("number", [1, 12])
 def test_no_label_is_cut_off_or_lies_on_another(name, number):
     chart = OF_A_STUDY[name](study(tuple(range(number))))
-    assert cut_off(chart) == []
-    assert overlapping(chart) == []
+    assert flaws(chart) == []
     assert len(set(chart.figure.canvas.buffer_rgba().cast("B").tobytes())) > 20
     assert len(chart.frame.iloc[:, 0].drop_duplicates()) == number
 
@@ -330,10 +326,10 @@ def test_no_label_is_cut_off_or_lies_on_another(name, number):
 @pytest.mark.parametrize("name", OF_A_STUDY)
 def test_names_that_are_long_are_cut_in_their_middle_not_at_the_edge(name):
     chart = OF_A_STUDY[name](study(tuple(f"{n} {'$long$' * 20}" for n in range(12))))
-    assert cut_off(chart) == []
+    assert flaws(chart) == []
 
 
-@pytest.mark.parametrize("number", [1, 12, 20])
+@pytest.mark.parametrize("number", [1, 20])
 def test_no_label_of_parameters_is_cut_off(number):
     copies = pd.concat([TORNADO.head(1)] * number).reset_index(drop=True)
     pairs = pd.concat([PAIRS.head(1)] * number).reset_index(drop=True)
@@ -345,8 +341,7 @@ def test_no_label_of_parameters_is_cut_off(number):
         charts.comparison(pairs),
         charts.heatmap(cells, "workers", "load"),
     ):
-        assert cut_off(chart) == []
-        assert overlapping(chart) == []
+        assert flaws(chart) == []
 
 
 @pytest.mark.parametrize("name", OF_A_STUDY)
@@ -399,9 +394,9 @@ def test_what_cannot_be_drawn_is_refused_by_name(draw, words):
         draw()
 
 
-def test_the_same_study_gives_the_same_picture():
-    for draw in OF_A_STUDY.values():
-        assert draw(study()).svg() == draw(study()).svg()
+@pytest.mark.parametrize("name", OF_A_STUDY)
+def test_the_same_study_gives_the_same_picture(name):
+    assert OF_A_STUDY[name](study()).svg() == OF_A_STUDY[name](study()).svg()
 
 
 def test_a_page_about_a_study_stands_alone(tmp_path):

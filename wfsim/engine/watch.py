@@ -196,17 +196,14 @@ class WatchLoop(Controller):
             self._clock.call(tick - now, partial(self._sweep, tick))
         self._ticks[tick][key] = None
 
-    def _pass(self, turn: Turn) -> Effect[Result]:
-        """Make one pass, and remember when it ended while there is more to do."""
-        key = turn.key
-        result = yield from super()._pass(turn)
+    def _passed(self, key: Key, result: Result) -> None:
+        """Remember when a pass ended while there is more to do."""
         self._ended.pop(key, None)
         if result.after is not None:
             self._ended[key] = self._clock.now
         if key in self._missed:
             del self._missed[key]
             self.enqueue(key)
-        return result
 
     def _sweep(self, tick: float) -> None:
         for key in sorted(self._ticks.pop(tick, ()), key=self._rank):

@@ -63,13 +63,13 @@ def breakdown(log: EventLog) -> pd.DataFrame:
     there, when the resource last changed before; until it ended, or the log.
     """
     found = courses(log)
-    spent = [_spent(course) for course in found]
+    parts = [spent(course) for course in found]
     columns: dict[str, list[Any]] = {
         "run": [course.run.run for course in found],
         "flow": [course.run.flow for course in found],
         "resource": [course.run.resource for course in found],
     }
-    columns |= {part: [row[part] for row in spent] for part in PARTS}
+    columns |= {part: [row[part] for row in parts] for part in PARTS}
     columns["duration"] = [course.end - course.begin for course in found]
     return frame(columns, dict.fromkeys(PARTS, "float64"))
 
@@ -109,11 +109,12 @@ def critical(log: EventLog) -> pd.DataFrame:
     return table(columns, rows, {"tail": "float64", "bottleneck": "bool"})
 
 
-def _spent(course: Course) -> dict[str, float]:
-    spent = dict.fromkeys(PARTS, 0.0)
+def spent(course: Course) -> dict[str, float]:
+    """Return the seconds of *course* by part, in the order of `PARTS`."""
+    parts = dict.fromkeys(PARTS, 0.0)
     for what, _, start, end in course.stretches:
-        spent[_PART[what]] += end - start
-    return spent
+        parts[_PART[what]] += end - start
+    return parts
 
 
 def _by_flow(found: Iterable[Course]) -> dict[str, list[Course]]:

@@ -15,6 +15,7 @@ from wfsim.model.log import EventLog
 from wfsim.model.record import Kind
 from wfsim.report import tables
 from wfsim.report.files import cells, write
+from wfsim.report.history_file import to_history
 from wfsim.report.outcome import outcome
 
 if TYPE_CHECKING:
@@ -268,6 +269,7 @@ __all__ = [
     "study_page",
     "text_report",
     "to_chrome_trace",
+    "to_history",
     "to_html",
     "to_xes",
 ]

@@ -31,6 +31,9 @@ class SummedStudy(Study, Protocol):
         ...
 
 
+MOST_BYTES = 500_000
+"""A drawing of more lines than that is put into the page as pixels."""
+
 _CSS = """
 :root { color-scheme: light; }
 body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff;
@@ -133,14 +136,17 @@ def _section(heading: str, content: str) -> str:
 
 
 def _picture(chart: Chart) -> str:
-    source = base64.b64encode(chart.svg().encode()).decode()
+    kind, picture = "svg+xml", chart.svg().encode()
+    if len(picture) > MOST_BYTES:
+        kind, picture = "png", chart.png()
+    source = base64.b64encode(picture).decode()
     said = html.escape(chart.sentence)
     # A picture that is narrower than others is not blown up.
     width = min(1160, round(116 * float(chart.figure.get_figwidth())))
     sized = f"max-width:{width}px;min-width:{min(640, width)}px"
     return (
         f'<figure><div class="wide"><img alt="{said}" style="{sized}" '
-        f'src="data:image/svg+xml;base64,{source}"></div>'
+        f'src="data:image/{kind};base64,{source}"></div>'
         f"<figcaption>{said}</figcaption></figure>"
     )
 

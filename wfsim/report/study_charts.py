@@ -52,11 +52,13 @@ def ecdf(
     source: Source,
     by: str | Iterable[str] | None = None,
     *,
+    value: str = "duration",
     level: float = 0.95,
     ax: Axes | None = None,
 ) -> Chart:
     """Draw which share of completed runs took at most so long, with a confidence band.
 
+    *value* is the column of what they took, in seconds of virtual time.
     The band holds the whole true curve with probability *level* (Dvoretzky, Kiefer and
     Wolfowitz, with the constant of Massart, Ann. Probab. 18, 1990): it is the curve
     +- sqrt(ln(2 / (1 - level)) / (2 n)), if the n runs are independent of each other.
@@ -65,12 +67,12 @@ def ecdf(
     """
     if not 0.0 < level < 1.0:
         raise UsageError(f"level is {level!r}; give a probability between 0 and 1")
-    groups = _completed(source, by)
+    groups = _completed(source, by, value)
     axes = canvas(ax, 9.0, 4.6)
     rows = [
         (name, *step)
         for name, group in groups.of.items()
-        for step in _steps(group["duration"], level)
+        for step in _steps(group[value], level)
     ]
     frame = tables.table(
         (groups.name, "seconds", "share", "low", "high"),
@@ -80,32 +82,17 @@ def ecdf(
     if frame.empty:
         return _nothing(axes, frame, "ECDF")
     is_log = spans_decades(frame["seconds"])
-    handles = []
-    alpha = 0.15 if len(groups.of) <= FEW else 0.05
-    for number, (name, curve) in enumerate(frame.groupby(groups.name, sort=False)):
-        colour, line = series(number)
-        # A curve lies at 0 until the first duration; the axis begins where all do.
-        steps = curve[["seconds", "share", "low", "high"]].astype(float)
-        x, share, low, high = (steps[each].to_list() for each in steps.columns)
-        axes.fill_between(
-            x, low, high, step="post", color=colour, alpha=alpha, linewidth=0
-        )
-        handles += axes.step(
-            [x[0], *x], [0.0, *share], where="post", color=colour, ls=line, lw=1.6,
-            label=plain(str(name)),
-        )  # fmt: skip
-    _measured(axes, is_log, "duration of completed runs [virtual s]")
+    _curves(axes, frame, groups, "seconds", "share", rising=True)
+    _measured(axes, is_log, f"{plain(value)} of completed runs [virtual s]")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of runs")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    if groups.by:
-        legend(axes, handles, title=plain(groups.heading))
     number = sum(map(len, groups.of.values()))
     return Chart(
         axes,
         frame,
-        f"ECDF of the duration of {runs_said(number)}{groups.said}, with a "
-        f"{level:.0%} band{on_axis(is_log)}: {_quantiles(groups)}.",
+        f"ECDF of {_named(value)} of {runs_said(number)}{groups.said}, with a "
+        f"{level:.0%} band{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
 
@@ -113,30 +100,31 @@ def latencies(
     source: Source,
     by: str | Iterable[str] | None = None,
     *,
+    value: str = "duration",
     kind: Literal["box", "violin"] = "box",
     ax: Axes | None = None,
 ) -> Chart:
     """Draw how long completed runs took, a box or a violin per group.
 
-    A box reaches from the lower to the upper quartile, its line is the median, its
-    whiskers end at p5 and p95, the dot is the mean.  The frame has a row per group: its
-    name, ``runs``, ``mean``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95``, ``max``.
-    Raises `UsageError`.
+    *value* is the column of what they took, in seconds of virtual time.  A box reaches
+    from the lower to the upper quartile, its line is the median, its whiskers end at p5
+    and p95, the dot is the mean.  The frame has a row per group: its name, ``runs``,
+    ``mean``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95``, ``max``.  Raises `UsageError`.
     """
     if kind not in ("box", "violin"):
         raise UsageError(f"kind is {kind!r}; give 'box' or 'violin'")
-    groups = _completed(source, by)
+    groups = _completed(source, by, value)
     axes = canvas(ax, 9.0, 1.5 + 0.42 * max(len(groups.of), 2))
-    frame = _spreads(groups)
+    frame = _spreads(groups, value)
     if frame.empty:
         return _nothing(axes, frame, "Latencies")
-    durations = [group["duration"] for group in groups.of.values()]
+    durations = [group[value] for group in groups.of.values()]
     is_log = spans_decades(pd.concat(durations))
     if kind == "box":
         _boxes(axes, frame)
     else:
         _violins(axes, [each.to_list() for each in durations], frame)
-    row_axis(axes, list(groups.of), "duration of completed runs [virtual s]")
+    row_axis(axes, list(groups.of), f"{plain(value)} of completed runs [virtual s]")
     if is_log:
         axes.set_xscale("log")
     else:
@@ -147,8 +135,8 @@ def latencies(
     return Chart(
         axes,
         frame,
-        f"{what} of the duration of {runs_said(number)}{groups.said}"
-        f"{on_axis(is_log)}: {_quantiles(groups)}.",
+        f"{what} of {_named(value)} of {runs_said(number)}{groups.said}"
+        f"{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
 
@@ -186,44 +174,30 @@ def convergence(
     if frame.empty:
         say_nothing(axes, "Fewer than two replications")
         return Chart(axes, frame, f"Convergence of {measure}: fewer than 2 replications.")
-    handles: list[Any] = []
-    alpha = 0.15 if len(groups.of) <= FEW else 0.05
-    for number, (name, curve) in enumerate(frame.groupby(groups.name, sort=False)):
-        colour, line = series(number)
-        of, low, high = (curve[each] for each in ("replications", "low", "high"))
-        axes.fill_between(of, low, high, color=colour, alpha=alpha, linewidth=0)
-        handles += axes.plot(
-            of, curve["mean"], color=colour, ls=line, lw=1.6, label=plain(str(name))
-        )
+    _curves(axes, frame, groups, "replications", "mean")
     _window(axes, frame)
-    axes.set_xlabel("replications")
+    _measured(axes, False, "replications")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(f"mean of {unit(measure)}")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=SHADE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    if groups.by:
-        legend(axes, handles, title=plain(groups.heading))
-    last = frame.groupby(groups.name, sort=False).last()
-    half: pd.Series[float] = (last["high"] - last["low"]) / 2
-    widest = str(half.idxmax())
     most = int(frame["replications"].max())
-    said = f"Convergence of {measure} over {count(most, 'replication')}{groups.said}"
-    mean = float(last["mean"][widest])
-    where = f" at its widest, {groups.title(widest)}" if groups.by else ""
     return Chart(
         axes,
         frame,
-        f"{said}: the {level:.0%} interval ends as {amount(measure, mean)} +- "
-        f"{amount(measure, float(half[widest]))}{where}.",
+        f"Convergence of {measure} over {count(most, 'replication')}{groups.said}: the "
+        f"{level:.0%} interval ends as {_widest(frame, groups, measure)}.",
     )
 
 
-def _completed(source: Source, by: str | Iterable[str] | None) -> Groups:
-    """Return the completed runs of *source* by group."""
+def _completed(source: Source, by: str | Iterable[str] | None, value: str) -> Groups:
+    """Return the completed runs of *source* by group, those whose *value* is known."""
     runs = runs_of(source)
     done = runs[column(runs, "status") == "completed"]
-    return grouped(done[column(done, "duration").notna()], keys(source, by))
+    return grouped(done[column(done, value).notna()], keys(source, by))
+
+
+def _named(value: str) -> str:
+    """Return the column *value* as a sentence calls it."""
+    return "the duration" if value == "duration" else f"the seconds {plain(value)!r}"
 
 
 def _nothing(axes: Axes, frame: pd.DataFrame, what: str) -> Chart:
@@ -245,11 +219,11 @@ def _steps(
     ]
 
 
-def _quantiles(groups: Groups) -> str:
+def _quantiles(groups: Groups, value: str) -> str:
     """Say how long the runs of each group took, or of the quickest and the slowest."""
     said = {}
     for name, group in groups.of.items():
-        p50, p95 = group["duration"].quantile([0.5, 0.95])
+        p50, p95 = group[value].quantile([0.5, 0.95])
         said[groups.title(name)] = (float(p95), f"p50 {seconds(p50)}, p95 {seconds(p95)}")
     if not groups.by:
         return next(text for _, text in said.values())
@@ -260,11 +234,11 @@ def _quantiles(groups: Groups) -> str:
     return f"quickest {quick}: {said[quick][1]}; slowest {slow}: {said[slow][1]}"
 
 
-def _spreads(groups: Groups) -> pd.DataFrame:
+def _spreads(groups: Groups, value: str) -> pd.DataFrame:
     points = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
     rows = []
     for name, group in groups.of.items():
-        durations = group["duration"]
+        durations = group[value]
         quantiles = durations.quantile(list(points.values())).tolist()
         rows.append((name, len(group), float(durations.mean()), *quantiles))
     columns = (groups.name, "runs", "mean", *points)
@@ -338,6 +312,46 @@ def _window(axes: Axes, frame: pd.DataFrame) -> None:
     low, high = float(settled["low"].min()), float(settled["high"].max())
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set_ylim(low - margin, high + margin)
+
+
+def _widest(frame: pd.DataFrame, groups: Groups, measure: str) -> str:
+    """Say how the curve ends that is the least certain."""
+    last = frame.groupby(groups.name, sort=False).last()
+    half: pd.Series[float] = (last["high"] - last["low"]) / 2
+    name = str(half.idxmax())
+    mean, width = float(last["mean"][name]), float(half[name])
+    where = f" at its widest, {groups.title(name)}" if groups.by else ""
+    return f"{amount(measure, mean)} +- {amount(measure, width)}{where}"
+
+
+def _curves(
+    axes: Axes,
+    frame: pd.DataFrame,
+    groups: Groups,
+    x: str,
+    y: str,
+    *,
+    rising: bool = False,
+) -> None:
+    """Draw *y* over *x* with its band, one per group; *rising* ones step up from 0."""
+    handles: list[Any] = []
+    # Many bands on each other hide the curves.
+    alpha = 0.15 if len(groups.of) <= FEW else 0.05
+    for number, (name, curve) in enumerate(frame.groupby(groups.name, sort=False)):
+        colour, line = series(number)
+        across, up, low, high = (curve[each].to_list() for each in (x, y, "low", "high"))
+        axes.fill_between(
+            across, low, high, step="post" if rising else None, color=colour,
+            alpha=alpha, linewidth=0,
+        )  # fmt: skip
+        if rising:
+            across, up = [across[0], *across], [0.0, *up]
+        handles += axes.plot(
+            across, up, color=colour, ls=line, lw=1.6, label=plain(str(name)),
+            drawstyle="steps-post" if rising else "default",
+        )  # fmt: skip
+    if groups.by:
+        legend(axes, handles, title=plain(groups.heading))
 
 
 def _measured(axes: Axes, is_log: bool, under: str) -> None:

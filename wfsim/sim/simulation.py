@@ -16,6 +16,7 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.record import Record
 from wfsim.model.resource import Resource
+from wfsim.sim.asking import Asking
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Condition
 from wfsim.sim.control_plane import ControlPlane, from_outside
@@ -44,7 +45,7 @@ class Simulation(ControlPlane):
         self,
         scenario: Scenario,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         faults: Iterable[Fault] = (),
         controllers: int = 1,
         clock: VirtualClock | WallClock | None = None,
@@ -113,11 +114,10 @@ class Simulation(ControlPlane):
         return self.log
 
     def _run_on(self, limit: float) -> None:
-        clock, progress = self.clock, Progress()
+        advance, progress = self.clock.advance, Progress()
         try:
             # `_advance`, written out: a call less for every event.
-            while not self._stopped and clock.peek() <= limit:
-                clock.step()
+            while not self._stopped and advance(limit):
                 self._events += 1
                 if not self._events % EVENTS:
                     progress.show(len(self.log), self.now)
@@ -200,9 +200,8 @@ class Simulation(ControlPlane):
 
     def _advance(self, limit: float) -> bool:
         """Let one event of the clock happen, unless none is left before *limit*."""
-        if self._stopped or self.clock.peek() > limit:
+        if self._stopped or not self.clock.advance(limit):
             return False
-        self.clock.step()
         self._events += 1
         return True
 
@@ -227,6 +226,7 @@ class Simulation(ControlPlane):
         self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:
             self._start(name)
+        Asking(self).start(over=self.now if self._reopened else -1.0)
 
     # Acting from outside: see also `ControlPlane`.
 
@@ -279,7 +279,7 @@ class Simulation(ControlPlane):
         twin = type(self)(
             self.scenario,
             seed=self.seed,
-            faults=self.faults,
+            faults=self.given_faults,
             controllers=self._count,
             world=None if given is None else given.copy(),
         )
@@ -330,7 +330,7 @@ class Simulation(ControlPlane):
         scenario: Scenario,
         mementos: Iterable[Memento | Quarantined],
         *,
-        seed: int = 0,
+        seed: int | None = None,
         faults: Iterable[Fault] = (),
         world: World | None = None,
         resources: Iterable[Resource] = (),
@@ -352,6 +352,7 @@ class Simulation(ControlPlane):
         Raises `UsageError` if a completed step cannot be applied again, or what had
         been launched cannot be launched again.
         """
+        seed = scenario.seed if seed is None else seed
         standing, there = found(scenario, mementos, seed, world, resources)
         simulation = cls(scenario, seed=seed, faults=faults, world=there)
         simulation._found = standing
@@ -381,11 +382,15 @@ def _nothing() -> None:
 def simulate(
     scenario: Scenario,
     faults: Iterable[Fault] = (),
-    seed: int = 0,
+    seed: int | None = None,
     *,
     until: float | None = None,
     controllers: int = 1,
 ) -> EventLog:
-    """Run *scenario* with *faults* to its end, or to *until* seconds; return the log."""
+    """Run *scenario* with *faults* to its end, or to *until* seconds; return the log.
+
+    *faults* come on top of those that the scenario has; with None as *seed* it is the
+    scenario's own.
+    """
     simulation = Simulation(scenario, seed=seed, faults=faults, controllers=controllers)
     return simulation.run(until)
