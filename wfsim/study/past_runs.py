@@ -272,7 +272,7 @@ class Problems:
         if self.more:
             self.listed.append(f"{self.name}:1: {self.more} more problems")
         if not found:
-            problems = self.listed or [f"{self.name}:1: the file is empty"]
+            problems = self.listed[:3] or [f"{self.name}:1: the file is empty"]
             raise DefinitionError(*problems, f"{self.name}:1: no line is {what}")
         return tuple(self.listed)
 
