@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 import wfsim
@@ -322,3 +324,18 @@ def test_a_qq_plot_of_nothing_says_so():
     assert chart.sentence == "Q-Q plot of step A, which never completed."
     zero = wfsim.calibrate(past_of(("A", "completed", 0.0)))
     assert wfsim.charts.qq(zero, "A").axes.get_xlim() == (0.0, 1.0)
+
+
+lengths = st.one_of(st.floats(0.0, 1e6), st.sampled_from([0.0, 1.0, 5.0, 1e-9]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(lengths, max_size=30), st.lists(lengths, max_size=10))
+def test_whatever_the_sample_what_is_fitted_is_a_duration(seen, cut):
+    fits = fitted(Sample(tuple(sorted(seen)), tuple(sorted(x for x in cut if x > 0.0))))
+    assert bool(fits) == bool(seen)
+    for fit in fits:
+        assert wfsim.Duration.parse(fit.duration.spec()) == fit.duration
+        assert 0.0 <= fit.ks <= 1.0
+        for value, low, high in fit.interval(0.95):
+            assert low <= value <= high

@@ -177,7 +177,7 @@ def _fit(sample: Sample, name: str) -> Fit | None:
     try:
         best, curvature = _polished(loss, _likeliest(sample, name, scale))
         duration, spread = _kept(bound(name, best)), _inverse(curvature)
-    except (ArithmeticError, ValueError):
+    except (ArithmeticError, ValueError, stats().FitError):
         return None
     if spread is None:
         return None
