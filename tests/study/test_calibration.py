@@ -90,6 +90,11 @@ def test_what_took_no_time_took_less_than_the_shortest_that_did():
     assert fit.duration.params == pytest.approx((shape, scale), rel=1e-3)
 
 
+def test_what_never_varies_is_a_constant_at_no_distance():
+    (fit,) = fitted(Sample((0.123456789,) * 3))
+    assert (fit.duration, fit.ks) == (wfsim.Duration.parse(0.12346), 0.0)
+
+
 def test_too_little_is_fitted_with_less():
     assert fitted(Sample(())) == ()
     assert str(fitted(Sample((3.0, 3.0), (2.0,)))[0].duration) == "3 s"
@@ -221,6 +226,10 @@ def test_a_step_of_two_flows_needs_the_name_of_its_flow():
         wfsim.UsageError, match=r"in the flows 'F1', 'F2'; give \(flow, s"
     ):
         both.estimate("A")
+    assert [line.split()[:2] for line in both.text().splitlines()[1:]] == [
+        ["F1:", "A"],
+        ["F2:", "A"],
+    ]
     assert both.of("F2").durations["A"] == both.estimate(("F2", "A")).chosen.duration
 
 

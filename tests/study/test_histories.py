@@ -163,7 +163,7 @@ def test_lines_that_cannot_be_read_are_passed_over_and_told_of(tmp_path):
         "8: not a line of a history: 'resource_name' is missing",
     ]
     assert repr(past) == (
-        "<PastRuns: 1 attempts of 1 steps in 1 runs: 1 completed; 7 problems>"
+        "<PastRuns: 1 attempt of 1 step in 1 run: 1 completed; 7 problems>"
     )
 
 

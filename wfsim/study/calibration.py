@@ -103,13 +103,15 @@ class Calibration:
     def text(self) -> str:
         """Return the frame in short, as lines for a console."""
         rows = [("step", "failure", "duration", "p95", "KS", "")]
+        several = len({item.flow for item in self.estimates}) > 1
         for row in self.frame.itertuples(index=False):
             item: Any = row
             fit = self.estimate((item.flow, item.step)).chosen
             told = str(fit.duration) if fit else "never completed"
             p95, ks = (f"{item.p95:.1f} s", f"{item.ks:.3f}") if fit else ("", "")
             doubt = "doubtful" if item.doubtful else ""
-            rows.append((item.step, f"{item.failure:.1%}", told, p95, ks, doubt))
+            name = f"{item.flow}: {item.step}" if several else item.step
+            rows.append((name, f"{item.failure:.1%}", told, p95, ks, doubt))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = (
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

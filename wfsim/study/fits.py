@@ -135,7 +135,7 @@ def fitted(sample: Sample, candidates: Sequence[str] = CANDIDATES) -> tuple[Fit,
     alike = longest - min(sample.seen) <= 1e-9 * longest
     # What was cut short after it shows that it does vary.
     if alike and all(value <= longest for value in sample.cut):
-        return (given(sample, Duration.parse(_rounded(longest, DIGITS))),)
+        return (Fit(Duration.parse(_rounded(longest, DIGITS)), math.nan, 0.0),)
     with warnings.catch_warnings():
         # On its way the optimiser looks at parameters that overflow.
         warnings.simplefilter("ignore")
