@@ -22,6 +22,7 @@ from wfsim.errors import Unavailable as Unavailable
 from wfsim.errors import UsageError as UsageError
 from wfsim.errors import Waiting as Waiting
 from wfsim.errors import WfsimError as WfsimError
+from wfsim.http.server import Server as Server
 from wfsim.model.configmap import load_mementos as load_mementos
 from wfsim.model.duration import Duration as Duration
 from wfsim.model.flow import Flow as Flow
@@ -51,11 +52,18 @@ from wfsim.report import charts as charts
 from wfsim.report import export as export
 from wfsim.report import replay as replay
 from wfsim.report import tables as tables
+from wfsim.sim.api import ApiRate as ApiRate
 from wfsim.sim.clock import VirtualClock as VirtualClock
 from wfsim.sim.clock import WallClock as WallClock
 from wfsim.sim.conditions import state_entered as state_entered
 from wfsim.sim.conditions import step_completed as step_completed
 from wfsim.sim.conditions import step_started as step_started
+from wfsim.sim.demand import Arrivals as Arrivals
+from wfsim.sim.demand import FlowRequest as FlowRequest
+from wfsim.sim.demand import Times as Times
+from wfsim.sim.demand import Trigger as Trigger
+from wfsim.sim.faults import ApiDown as ApiDown
+from wfsim.sim.faults import BreakOne as BreakOne
 from wfsim.sim.faults import CancelAt as CancelAt
 from wfsim.sim.faults import Conflict as Conflict
 from wfsim.sim.faults import CrashAt as CrashAt
@@ -71,7 +79,10 @@ from wfsim.sim.faults import PauseController as PauseController
 from wfsim.sim.faults import StaleRead as StaleRead
 from wfsim.sim.plan_file import dump_plan as dump_plan
 from wfsim.sim.plan_file import load_plan as load_plan
+from wfsim.sim.pool import Pool as Pool
+from wfsim.sim.rates import Rate as Rate
 from wfsim.sim.scenario import Scenario as Scenario
+from wfsim.sim.settings import StepSettings as StepSettings
 from wfsim.sim.simulation import Simulation as Simulation
 from wfsim.sim.simulation import simulate as simulate
 from wfsim.sim.world import World as World
@@ -79,3 +90,5 @@ from wfsim.study.calibrate import calibrate as calibrate
 from wfsim.study.calibration import Calibration as Calibration
 from wfsim.study.histories import read_history as read_history
 from wfsim.study.past_runs import PastRuns as PastRuns
+from wfsim.study.study import Study as Study
+from wfsim.study.sweep import sweep as sweep

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,11 +18,12 @@ import typer
 
 from wfsim.errors import DefinitionError, WfsimError
 from wfsim.model.duration import Duration
+from wfsim.model.flow import Flow, Step
 from wfsim.model.machine import did_you_mean
 from wfsim.model.policy import Policy
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.simulation import simulate
+from wfsim.sim.simulation import Simulation
 
 app = typer.Typer(
     add_completion=False,
@@ -29,6 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help=__doc__.partition("\n")[0],
 )
+
+
+app.command()(calibrate)
 
 
 @app.callback()
@@ -58,6 +63,12 @@ def run(
     faults: Annotated[
         Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
     ] = None,
+    flow: Annotated[
+        str | None, typer.Option(help="The flow to ask a service for.", metavar="NAME")
+    ] = None,
+    biz_id: Annotated[
+        str | None, typer.Option(help="What that flow is to be about.", metavar="NAME")
+    ] = None,
     duration: Annotated[
         str | None,
         typer.Option(help="What a step without code takes: 30, '{uniform: [20, 40]}'."),
@@ -75,26 +86,40 @@ def run(
     out: Annotated[Path, typer.Option(help="Where log and report go.")] = Path("out"),
 ) -> None:
     """Run TARGET; print states, steps and outcome; write log.jsonl and report.html."""
+    scenario = _scenario(target, replicas=replicas, duration=duration, failure=failure)
+    _check_flow(scenario, target, flow, biz_id)
+    # Flows that it starts have steps of the same names; the first id is known.
+    of = None if flow is None else f"1-{flow}"
+    plan = _plan(crash_at, restart_after, cancel_at, fail or [], faults, of)
+    _check_steps(scenario, plan)
+    if until is not None and not 0 <= until < float("inf"):
+        raise DefinitionError(f"--until: {until:g} is not a second from 0 on")
+    sim = Simulation(scenario, seed=seed, faults=plan)
+    flow_id = None if flow is None else sim.service.begin(flow, biz_id)
+    sim.run(until)
+    ended = _show(sim, flow_id, out)
+    if expect is not None and any(state != expect for state in ended.values()):
+        typer.echo(f"Expected {expect}; ended in {ended}")
+        raise typer.Exit(1)
+
+
+def _show(sim: Simulation, flow_id: str | None, out: Path) -> dict[str, str]:
+    """Print and write what has happened; return the state of every resource."""
     from rich.console import Console
 
     from wfsim.report import export
 
-    scenario = _scenario(target, replicas=replicas, duration=duration, failure=failure)
-    plan = _plan(crash_at, restart_after, cancel_at, fail or [], faults)
-    _check_steps(scenario, plan)
-    if until is not None and not 0 <= until < float("inf"):
-        raise DefinitionError(f"--until: {until:g} is not a second from 0 on")
-    log = simulate(scenario, plan, seed, until=until)
     console = Console(width=max(Console().width, 100), highlight=False)
-    for line in _told(scenario):
+    for line in _told(sim.scenario):
         console.print(line, markup=False)
+    log = sim.log
     export.print_report(log, console)
+    if flow_id is not None:
+        nodes = sim.service.detail(flow_id).nodes
+        export.print_timeline(nodes, flow_id, sim.now, console)
     written = [log.to_jsonl(out / "log.jsonl"), export.to_html(log, out / "report.html")]
     console.print(f"Written: {', '.join(map(str, written))}", markup=False)
-    ended = {name: item.state for name, item in log.fold().resources.items()}
-    if expect is not None and any(state != expect for state in ended.values()):
-        console.print(f"Expected {expect}; ended in {ended}", markup=False)
-        raise typer.Exit(1)
+    return {name: item.state for name, item in log.fold().resources.items()}
 
 
 @app.command()
@@ -110,51 +135,70 @@ def check(
     folder: Annotated[Path, typer.Argument(help="A folder of flow files, or one file.")],
 ) -> None:
     """Load flow files and say what is wrong where."""
-    from wfsim.model.loading import load_flow, load_flows
-
-    if folder.is_dir():
-        flows = load_flows(folder)
-    else:
-        flow = load_flow(folder)
-        flows = {flow.name: flow}
-    for flow in flows.values():
+    for flow in _loaded(folder):
         steps = f"{len(flow.steps)} steps, {flow.digest}"
         typer.echo(f"{flow.source.path}: {flow.name}, {steps}")
 
 
 @app.command()
-def calibrate(
-    history: Annotated[
-        Path, typer.Argument(help="mpd_workflow.txt, log.jsonl, .xes, .csv or SQLite.")
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="Where the numbers go, as YAML.", metavar="FILE")
+def serve(
+    target: Annotated[
+        str, typer.Argument(help="A scenario's name, or flow files.")
+    ] = "tiem",
+    db: Annotated[
+        Path | None, typer.Option(help="An SQLite file that outlives the process.")
     ] = None,
-    flow: Annotated[
-        Path | None, typer.Option(help="A flow file that is written with them.")
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where to listen; 0: any that is free.")
+    ] = 8000,
+    token: Annotated[
+        str, typer.Option(help="The bearer token to ask for.", envvar="WFSIM_TOKEN")
+    ] = "",
+    factor: Annotated[
+        float, typer.Option(help="Real seconds for each second of virtual time.")
+    ] = 1.0,
+    duration: Annotated[
+        str | None, typer.Option(help="What a step without code takes.")
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="What a CSV has where: step=activity.", metavar="KEY=COLUMN"),
+    failure: Annotated[
+        float | None, typer.Option(help="The probability that such a step fails.")
     ] = None,
-    waiting: Annotated[str, typer.Option(help="apart or included")] = "apart",
-    resumed: Annotated[str, typer.Option(help="observed or left out")] = "observed",
+    seed: Annotated[int, typer.Option(help="The seed of every random draw.")] = 0,
 ) -> None:
-    """Fit durations and failures to what HISTORY tells; print them, write YAML."""
-    import wfsim
+    """Serve the flows of TARGET over HTTP, until SIGTERM or Ctrl-C."""
+    from wfsim.http.server import Server
 
-    wrong = [item for item in column or () if "=" not in item]
-    if wrong:
-        raise DefinitionError(f"--column: {wrong[0]!r} is not KEY=COLUMN")
-    columns = dict(item.split("=", 1) for item in column or ()) or None
-    past = wfsim.read_history(history, columns=columns)
-    for problem in past.problems:
-        typer.echo(f"wfsim: {problem}", err=True)
-    choices: Any = {"waiting": waiting, "resumed": resumed}
-    found = wfsim.calibrate(past, **choices)
-    typer.echo(f"{past!r}\n{found.text()}")
-    if out is not None:
-        typer.echo(f"Written: {found.to_yaml(out, flow)}")
+    scenario = _service(target, duration=duration, failure=failure)
+    where: dict[str, Any] = {"db": db, "host": host, "port": port}
+    server = Server(scenario, **where, token=token, factor=factor, seed=seed)
+    if not (token or host in ("127.0.0.1", "::1", "localhost")):
+        typer.echo(f"wfsim: whoever reaches {host} may ask; set a --token", err=True)
+    typer.echo(f"Listening on {server.url} (what can be asked: {server.url}/docs)")
+    sys.stdout.flush()
+    server.run()
+
+
+def _loaded(path: Path) -> list[Flow]:
+    from wfsim.model.loading import load_flow, load_flows
+
+    return list(load_flows(path).values()) if path.is_dir() else [load_flow(path)]
+
+
+def _service(target: str, *, duration: str | None, failure: float | None) -> Scenario:
+    if not Path(target).exists():
+        return _scenario(target, replicas=None, duration=duration, failure=failure)
+    takes, fails = _duration(duration), failure or 0.0
+    if not 0.0 <= fails <= 1.0:
+        raise DefinitionError(f"--failure: {fails!r} is not a probability from 0 to 1")
+
+    def filled(step: Step) -> Step:
+        chance = fails if step.failure is None else step.failure
+        return replace(step, duration=step.duration or takes, failure=chance)
+
+    flows = _loaded(Path(target))
+    timed = [replace(flow, steps=tuple(map(filled, flow.steps))) for flow in flows]
+    return Scenario(flows=timed, title=target)
 
 
 def _scenario(
@@ -183,6 +227,25 @@ def _scenario(
     return scenario
 
 
+def _check_flow(
+    scenario: Scenario, target: str, flow: str | None, biz_id: str | None
+) -> None:
+    """Refuse a flow that there is nobody to ask for, and a service not asked for any."""
+    if flow is None and biz_id is not None:
+        raise DefinitionError("--biz-id: it says what a --flow is about; give one")
+    if flow is not None and not scenario.is_service:
+        raise DefinitionError(f"--flow: {target!r} is no service; it runs what it has")
+    if flow is None and scenario.is_service:
+        one_of = ", ".join(sorted(scenario.flows))
+        raise DefinitionError(
+            f"{target!r} is a service, which does what it is asked for: give --flow, "
+            f"one of {one_of}"
+        )
+    if flow is not None and flow not in scenario.flows:
+        near = did_you_mean(flow, scenario.flows)
+        raise DefinitionError(f"--flow: no flow {flow!r}{near}")
+
+
 def _duration(text: str | None) -> Duration:
     from wfsim.engine.steps import DEFAULT_DURATION
     from wfsim.model.document import parse_document
@@ -201,6 +264,7 @@ def _plan(
     cancel_at: float | None,
     fail: list[str],
     faults: Path | None,
+    resource: str | None = None,
 ) -> list[Fault]:
     plan: list[Fault] = []
     if crash_at is not None:
@@ -211,7 +275,7 @@ def _plan(
         step, _, times = item.partition(":")
         if times and not (times.isascii() and times.isdigit()):
             raise DefinitionError(f"--fail: {item!r} is not NAME or NAME:TIMES")
-        plan.append(FailStep(step, times=int(times or 1)))
+        plan.append(FailStep(step, times=int(times or 1), resource=resource))
     if faults is not None:
         from wfsim.sim.plan_file import load_plan
 
@@ -238,7 +302,7 @@ def _told(scenario: Scenario) -> list[str]:
         f"probability {step.failure or 0:g}."
         for flow in scenario.flows.values()
         for step in flow.steps
-        if step.class_name not in scenario.steps
+        if not all(name in scenario.steps for name in step.class_names)
     ]
 
 

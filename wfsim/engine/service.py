@@ -30,6 +30,7 @@ from wfsim.model.memento import Memento, StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 
 KIND = "workflow"
+BIZ_ID, BIZ_TYPE = "_bizId", "_bizType"
 TENANT = "default"
 PAGE_SIZE, MAX_PAGE_SIZE = 10, 100
 
@@ -134,14 +135,18 @@ class WorkflowService:
         tenant: str = TENANT,
         user: str = "",
         trace: str = "",
+        context: Mapping[str, Any] = EMPTY,
     ) -> Effect[str]:
         """Create a flow about the business object and return its id.
 
-        40104 if there is no such definition, 10001 if it is about something else.
+        Its first entry in the store has all of *context*, as if set by `init_context`.
+        40104 if there is no such definition, 10001 if it is about something else, 10004
+        if JSON cannot hold *context*.
         """
         headers = {"User": user, "Tenant": tenant, "Trace": trace}
-        context = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
-        return (yield from self.add(tenant, biz_id, biz_type, flow_name, context))
+        asked = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
+        told = {**context, **asked}
+        return (yield from self.add(tenant, biz_id, biz_type, flow_name, told))
 
     def add(
         self,
@@ -329,6 +334,12 @@ def info_of(resource: Resource) -> FlowInfo:
         resource.annotations.get(CANCEL_REASON, ""),
         status.get("error", ""),
     )
+
+
+def context_of(flow: Resource) -> Mapping[str, Any]:
+    """Return what a run of *flow* begins with: its context, and what it is about."""
+    about = {BIZ_ID: flow.spec["bizId"], BIZ_TYPE: flow.spec["bizType"]}
+    return {**about, **flow.spec.get("context", EMPTY)}
 
 
 def _began(step: StepMemento) -> float:

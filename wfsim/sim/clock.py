@@ -63,6 +63,16 @@ class _More(simpy.Environment):
             void.remove(heappop(queue)[3])
         return queue[0][0] if queue else Infinity
 
+    def advance(self, limit: float) -> bool:
+        """Let the next event happen, unless there is none until *limit*."""
+        queue = self._queue
+        if self._void:
+            self.peek()
+        if not queue or queue[0][0] > limit:
+            return False
+        self.step()
+        return True
+
     def go_on_from(self, time: float) -> None:
         """Let it be *time* or later, as if a clock that has stopped went on."""
         if self._queue:
@@ -159,6 +169,16 @@ class WallClock(_More, RealtimeEnvironment):
         SimPy's own version takes it for granted that nothing has happened yet.
         """
         self.real_start = monotonic() - (self.now - self.env_start) * self.factor
+
+    def ahead(self) -> float:
+        """Return in how many real seconds the next event is due; infinity without one."""
+        due = self.real_start + (self.peek() - self.env_start) * self.factor
+        return max(due - monotonic(), 0.0)
+
+    def catch_up(self) -> None:
+        """Let it be as late as time has passed, but no later than the next event."""
+        passed = self.env_start + (monotonic() - self.real_start) / self.factor
+        self._now = max(self._now, min(passed, self.peek()))
 
 
 def _nothing() -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.service import PAGE_SIZE, TENANT, FlowDetail, Page
 from wfsim.model.flow import Flow
+from wfsim.model.frozen import EMPTY
 
 if TYPE_CHECKING:
     from wfsim.sim.control_plane import ControlPlane
+
+
+BIZ_TYPE = "cluster"
+"""What a flow is about whose file does not say so."""
 
 
 class SimulatedService:
@@ -29,9 +35,34 @@ class SimulatedService:
         flow: Flow = self._plane.look("define", flow_name)
         return flow
 
-    def create(self, biz_id: str, biz_type: str, flow_name: str, **who: str) -> str:
+    def create(
+        self,
+        biz_id: str,
+        biz_type: str,
+        flow_name: str,
+        *,
+        context: Mapping[str, Any] = EMPTY,
+        **who: str,
+    ) -> str:
         """Create a flow and return its id; *who* may be tenant, user and trace."""
-        return str(self._plane.request("create", biz_id, biz_type, flow_name, **who))
+        asked = (biz_id, biz_type, flow_name)
+        return str(self._plane.request("create", *asked, context=context, **who))
+
+    def begin(self, flow_name: str, biz_id: str | None = None) -> str:
+        """Ask for a flow as its caller does, and return its id.
+
+        That is by the scenario's *begin*, or else to create and start it.  None is a
+        business object that the scenario has.  Raises as whoever is asked does.
+        """
+        self.define(flow_name)
+        asked = self._plane.scenario.begin
+        if asked is not None:
+            return asked(self._plane, flow_name, biz_id)
+        flow = self.define(flow_name)
+        kind = flow.biz_type or BIZ_TYPE
+        flow_id = self.create(biz_id or f"{kind}-0", kind, flow_name)
+        self.start(flow_id)
+        return flow_id
 
     def list(
         self,

@@ -1,0 +1,156 @@
+"""The server: a socket, the service behind it, and how both come to an end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from threading import Thread
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from wfsim.errors import UsageError
+from wfsim.sim.scenario import Scenario
+
+if TYPE_CHECKING:
+    import uvicorn
+
+GRACE = 5
+"""Real seconds that requests under way are given when the server stops."""
+
+
+class Server:
+    """The service of *scenario* at `url`, from now until it is closed.
+
+    One second of virtual time takes *factor* real seconds.  With *db*, the name of an
+    SQLite file, whatever was answered outlives the process.  With a *token*, only those
+    who show it are let in.  *port* 0 is any that is free.  A context manager::
+
+        with wfsim.Server(scenario) as server:
+            urllib.request.urlopen(f"{server.url}/api/v1/workflow/")
+
+    Raises `UsageError` if it cannot listen there, for a scenario without a service, and
+    if FastAPI or uvicorn is not installed; `DefinitionError` for a bad file.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        db: str | Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str = "",
+        factor: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        try:
+            import uvicorn
+
+            from wfsim.http.app import application
+        except ImportError as error:
+            raise UsageError(
+                f"serving over HTTP needs {error.name}: pip install 'wfsim-lab[http]'"
+            ) from None
+        from wfsim.sim.live import LiveService
+
+        self._socket = _listening(host, port)
+        try:
+            self._service = LiveService(
+                scenario, factor=factor, seed=seed, db=db, on_end=self._stop
+            )
+        except BaseException:
+            self._socket.close()
+            raise
+        config = uvicorn.Config(
+            application(self._service, token=token, title=scenario.title),
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            timeout_graceful_shutdown=GRACE,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread: Thread | None = None
+        self.url = f"http://{_netloc(self._socket)}"
+
+    _server: uvicorn.Server | None = None
+
+    def __repr__(self) -> str:
+        return f"<Server {self.url}>"
+
+    def __enter__(self) -> Self:
+        """Serve in a thread of its own."""
+        self._thread = Thread(target=self._run, name="wfsim http", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop, and let go of the file."""
+        self.close()
+
+    def run(self) -> None:
+        """Serve in the main thread until SIGTERM or SIGINT; then let go of the file.
+
+        Raises what the service failed with, if it did.
+        """
+        before = {
+            number: signal.signal(number, self._signalled)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            self._run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.close()
+        if self._service.failure is not None:
+            raise self._service.failure
+
+    def close(self) -> None:
+        """Answer what is under way, stop, and let go of the file."""
+        self._stop()
+        if self._thread is not None:
+            self._thread.join()
+        self._socket.close()
+        self._service.close()
+
+    def _run(self) -> None:
+        assert self._server is not None
+        self._server.run(sockets=[self._socket])
+
+    def _stop(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self._stop()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that has begun to listen: nobody who comes from now on is lost."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named, since asyncio sends small answers at once for what it knows to be TCP only.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"{host}, port {port}: {error.strerror or error}; give another one"
+        ) from None
+    return listener
+
+
+def _netloc(listener: socket.socket) -> str:
+    address: Any = listener.getsockname()
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
