@@ -24,6 +24,7 @@ from wfsim.model.policy import Policy
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.study.calibrate_command import calibrate
 
 app = typer.Typer(
     add_completion=False,
@@ -31,6 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help=__doc__.partition("\n")[0],
 )
+
+
+app.command()(calibrate)
 
 
 @app.callback()
