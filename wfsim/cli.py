@@ -123,6 +123,9 @@ def _show(sim: Simulation, flow_id: str | None, out: Path) -> dict[str, str]:
     return {name: item.state for name, item in log.fold().resources.items()}
 
 
+app.command()(sweep)
+
+
 class Format(StrEnum):
     """Of what kind of file there is a schema."""
 
