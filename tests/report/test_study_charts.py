@@ -246,19 +246,19 @@ def test_a_mean_converges_within_the_interval_of_student():
 
 def test_a_heat_map_writes_its_values_into_its_cells():
     points = study().replications
-    of = pd.concat([points.assign(load=1), points.assign(load=2, p95=points["p95"] * 10)])
+    of = pd.concat([points.assign(load=1), points.assign(load=2, p95=points["p95"] * 4)])
     chart = charts.heatmap(of, "workers", "load")
     assert rows(chart.frame) == [
         (1, 1, 110.95, 3),
         (2, 1, 60.95, 3),
-        (1, 2, 1109.5, 3),
-        (2, 2, 609.5, 3),
+        (1, 2, 443.8, 3),
+        (2, 2, 243.8, 3),
     ]
     texts = [text.get_text() for text in chart.axes.texts]
-    assert texts == ["111", "60.95", "1,110", "609.5"]
+    assert texts == ["111", "60.95", "443.8", "243.8"]
     assert chart.sentence == (
         "Heat map of p95 over workers and load, 4 cells of 3 replications: smallest "
-        "61.0 s at workers 2, load 1; largest 1,109.5 s at workers 1, load 2."
+        "61.0 s at workers 2, load 1; largest 443.8 s at workers 1, load 2."
     )
     assert charts.heatmap(of, "workers", "load", "success").sentence.endswith(
         "smallest 66.7% at workers 1, load 1; largest 66.7% at workers 2, load 2."
@@ -271,7 +271,7 @@ def test_a_heat_map_shows_the_first_values_only_and_says_so():
     assert len(chart.frame) == 20
     assert chart.sentence.startswith(
         "Heat map of p95 over workers and load, the first 20 of 25 values of workers, "
-        "20 cells of 1 replication: "
+        "20 cells of 1 replication, in colours on a logarithmic scale: "
     )
 
 

@@ -54,38 +54,15 @@ def heatmap(
     Other parameters are averaged over.  The frame has a row per cell: *x*, *y*, *value*
     and ``replications``.  Raises `UsageError` for a column that there is not.
     """
-    rows = replications_of(study)
-    if len({x, y, value}) < 3:
-        raise UsageError(
-            f"x, y and value are {x!r}, {y!r}, {value!r}; give three columns"
-        )
-    for name in (x, y, value):
-        column(rows, name)
-    xs, ys = (list(dict.fromkeys(rows[name])) for name in (x, y))
-    few = rows[rows[x].isin(xs[:MOST_VALUES]) & rows[y].isin(ys[:MOST_VALUES])]
-    cut = [
-        f"the first {MOST_VALUES} of {len(values)} values of {name}"
-        for name, values in ((x, xs), (y, ys))
-        if len(values) > MOST_VALUES
-    ]
-    xs, ys = xs[:MOST_VALUES], ys[:MOST_VALUES]
-    groups = few.groupby([y, x], sort=False)[value]
-    cells = {key: (float(cell.mean()), int(cell.count())) for key, cell in groups}
-    frame = pd.DataFrame(
-        [
-            (across, down, *cells[down, across])
-            for down in ys
-            for across in xs
-            if (down, across) in cells
-        ],
-        columns=[x, y, value, "replications"],
-    )
+    frame, cut = _by_two(replications_of(study), x, y, value)
+    xs, ys = (list(dict.fromkeys(frame[name])) for name in (x, y))
     axes = canvas(ax, 2.4 + 0.75 * max(len(xs), 3), 1.6 + 0.5 * max(len(ys), 2))
     known = frame[frame[value].notna()]
     if known.empty:
         say_nothing(axes, f"Nothing has a {value}")
         return Chart(axes, frame, f"Heat map of {value} without a value.")
-    grid = [[cells.get((down, across), (math.nan, 0))[0] for across in xs] for down in ys]
+    cells = dict(zip(zip(frame[y], frame[x], strict=True), frame[value], strict=True))
+    grid = [[cells.get((down, across), math.nan) for across in xs] for down in ys]
     # Half of a map in one colour says nothing.
     order = known.sort_values(value, kind="stable")
     smallest, largest = order.iloc[0], order.iloc[-1]
@@ -198,6 +175,32 @@ _LOW = Style("#56B4E9")
 _HIGH = Style("#D55E00")
 
 
+def _by_two(
+    rows: pd.DataFrame, x: str, y: str, value: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the frame of a heat map, and what it leaves out of *rows*."""
+    if len({x, y, value}) < 3:
+        raise UsageError(
+            f"x, y and value are {x!r}, {y!r}, {value!r}; give three columns"
+        )
+    for name in (x, y, value):
+        column(rows, name)
+    xs, ys = (list(dict.fromkeys(rows[name])) for name in (x, y))
+    cut = [
+        f"the first {MOST_VALUES} of {len(values)} values of {name}"
+        for name, values in ((x, xs), (y, ys))
+        if len(values) > MOST_VALUES
+    ]
+    groups = dict(list(rows.groupby([y, x], sort=False)[value]))
+    found = [
+        (across, down, float(group.mean()), int(group.count()))
+        for down in ys[:MOST_VALUES]
+        for across in xs[:MOST_VALUES]
+        if (group := groups.get((down, across))) is not None
+    ]
+    return pd.DataFrame(found, columns=[x, y, value, "replications"]), cut
+
+
 def _each(numbers: pd.Series[int]) -> str:
     """Say how many replications a cell is the mean of."""
     least, most = int(numbers.min()), int(numbers.max())
@@ -216,7 +219,7 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
         for across, number in enumerate(row):
             if math.isnan(number):
                 continue
-            red, green, blue, _ = picture.to_rgba(number)
+            red, green, blue, _ = picture.to_rgba([number])[0]
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
             text = f"{number:.0%}" if value in SHARES else f"{number:,.4g}"
             axes.text(
