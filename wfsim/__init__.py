@@ -58,6 +58,8 @@ _HOMES = {
     "wfsim.sim.settings": ("StepSettings",),
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),
+    "wfsim.study.study": ("Study",),
+    "wfsim.study.sweep": ("sweep",),
     "wfsim.notebook.player": ("Player",),
     "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip

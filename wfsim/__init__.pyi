@@ -85,3 +85,5 @@ from wfsim.sim.settings import StepSettings as StepSettings
 from wfsim.sim.simulation import Simulation as Simulation
 from wfsim.sim.simulation import simulate as simulate
 from wfsim.sim.world import World as World
+from wfsim.study.study import Study as Study
+from wfsim.study.sweep import sweep as sweep
