@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from wfsim.errors import UsageError
 from wfsim.report.chart import (
@@ -237,6 +238,9 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
             format="{x:.0%}" if value in SHARES else None,
         )  # fmt: skip
         bar.outline.set_visible(False)
+        if in_logarithms:
+            bar.ax.yaxis.set_major_formatter(LogFormatter())
+            bar.ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
 def _beside(axes: Axes, place: int, at: float, base: float, text: str) -> None:
