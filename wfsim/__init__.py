@@ -7,7 +7,9 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
+* ``study``     many runs in one frame: ``read_history``, ``calibrate``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
+* ``http``      the service over HTTP: Server
 * ``cli``       the command ``wfsim``
 
 This is the only door: users, fakes included, write ``import wfsim`` and nothing else.
@@ -58,6 +60,11 @@ _HOMES = {
     "wfsim.sim.settings": ("StepSettings",),
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),
+    "wfsim.http.server": ("Server",),
+    "wfsim.study.calibrate": ("calibrate",),
+    "wfsim.study.calibration": ("Calibration",),
+    "wfsim.study.histories": ("read_history",),
+    "wfsim.study.past_runs": ("PastRuns",),
     "wfsim.study.study": ("Study",),
     "wfsim.study.sweep": ("sweep",),
     "wfsim.notebook.player": ("Player",),
