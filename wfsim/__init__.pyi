@@ -92,3 +92,4 @@ from wfsim.study.histories import read_history as read_history
 from wfsim.study.past_runs import PastRuns as PastRuns
 from wfsim.study.study import Study as Study
 from wfsim.study.sweep import sweep as sweep
+from wfsim.study import design as design
