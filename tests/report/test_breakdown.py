@@ -79,6 +79,13 @@ def test_the_parts_of_a_run_sum_to_all_of_its_time(
         assert (load[["busy", "queue"]] >= 0).all(axis=None)
         assert (load["duration"] > 0.0).all()
         assert list(load["start"])[1:] == list(load["end"])[:-1]
+        # What waits, summed over time, is what each waited, summed over runs.
+        waited = float((load["queue"] * load["duration"]).sum())
+        crashed = any(isinstance(fault, wfsim.CrashAt) for fault in faults)
+        if not crashed:
+            assert waited == pytest.approx(float(parts["queued"].sum()))
+        else:
+            assert waited >= float(parts["queued"].sum()) - 1e-6
 
 
 def test_a_crash_is_recovery_and_a_pause_belongs_to_the_retry(crashed):
