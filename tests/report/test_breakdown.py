@@ -32,6 +32,7 @@ FAULTS = st.one_of(
     st.builds(wfsim.CancelAt, t=TIMES, resource=NAME),
     st.builds(wfsim.PauseController, t=TIMES, for_=st.floats(0.5, 60.0)),
     st.builds(wfsim.StaleRead, t=TIMES, for_=st.floats(0.5, 60.0)),
+    st.builds(wfsim.ApiDown, t=TIMES, for_=st.floats(0.5, 60.0)),
     st.builds(wfsim.FailSave, write=st.integers(1, 30), applied=st.booleans()),
     st.builds(
         wfsim.EditAt, t=TIMES, resource=st.sampled_from(["db-0", "db-1"]),
@@ -137,6 +138,16 @@ def test_the_time_without_a_controller_is_recovery_wherever_a_run_stands(scenari
     assert rows(
         tables.breakdown(log), "resource", "queued", "steps", "recovery", "duration"
     ) == [("a", 0.0, 55.0, 35.0, 90.0), ("b", 120.0 - 55.0, 55.0, 25.0, 145.0)]
+
+
+def test_a_run_that_the_api_holds_up_is_recovering_not_queued(scenario):
+    """At 65 s `a` gives up to write, and `b` is taken up, in vain; it begins at 77 s."""
+    faults = [wfsim.ApiDown(t=52.0, for_=20.0)]
+    log = wfsim.simulate(scenario(("a", "b"), policy=Policy(workers=1)), faults=faults)
+    assert rows(tables.breakdown(log), "resource", "queued", "steps", "recovery") == [
+        ("a", 0.0, 55.0, 22.0),
+        ("b", 65.0, 55.0, 12.0),
+    ]
 
 
 def test_until_another_controller_has_the_lease_a_run_is_recovering(scenario):
