@@ -284,6 +284,16 @@ def test_a_tornado_has_the_strongest_parameter_at_the_top():
     )
 
 
+def test_bars_of_a_tornado_on_one_side_do_not_hide_each_other():
+    chart = charts.tornado(TORNADO.assign(at_low=[130.0, 300.0], at_high=[130.0, 150.0]))
+    bars = [(bar.get_y(), bar.get_height()) for bar in chart.axes.patches]
+    (low, height), (high, _) = bars[:2]
+    assert low + height < high
+    (low, height), (high, _) = bars[2:]
+    assert low + height < high
+    assert flaws(chart) == []
+
+
 def test_a_comparison_says_which_intervals_leave_zero_out():
     chart = charts.comparison(PAIRS, "p95")
     assert chart.sentence == (

@@ -105,12 +105,15 @@ def tornado(frame: pd.DataFrame, measure: str = "p95", ax: Axes | None = None) -
     rows: list[Any] = list(shown.itertuples(index=False))
     base = float(rows[0].base)
     for place, row in enumerate(rows):
-        for value, at, style in (
-            (row.low, row.at_low, _LOW),
-            (row.high, row.at_high, _HIGH),
+        # Two bars on one side would hide each other.
+        aside = (row.at_low - base) * (row.at_high - base) >= 0.0
+        shift, height = (0.14, 0.26) if aside else (0.0, 0.55)
+        for value, at, style, where in (
+            (row.low, row.at_low, _LOW, place - shift),
+            (row.high, row.at_high, _HIGH, place + shift),
         ):
-            axes.barh(place, at - base, left=base, height=0.55, color=style.colour)
-            _beside(axes, place, at, base, label(value))
+            axes.barh(where, at - base, left=base, height=height, color=style.colour)
+            _beside(axes, where, at, base, label(value))
     axes.axvline(base, color=INK, lw=1)
     row_axis(axes, [str(row.parameter) for row in rows], unit(measure))
     axes.margins(x=0.14)
@@ -243,7 +246,7 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
             bar.ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
-def _beside(axes: Axes, place: int, at: float, base: float, text: str) -> None:
+def _beside(axes: Axes, place: float, at: float, base: float, text: str) -> None:
     """Write *text* at the outer end of a bar from *base* to *at*."""
     right = at >= base
     axes.annotate(
