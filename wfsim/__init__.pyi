@@ -93,3 +93,4 @@ from wfsim.study.past_runs import PastRuns as PastRuns
 from wfsim.study.study import Study as Study
 from wfsim.study.sweep import sweep as sweep
 from wfsim.study import design as design
+from wfsim.study.precision import Precision as Precision

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import compress
 from statistics import fmean
 from typing import Any, NamedTuple, TypeAlias
 
@@ -67,6 +68,17 @@ class Rows(NamedTuple):
     def stop(self) -> int:
         """The number after that of the last one."""
         return self.first + self.size
+
+    def part(self, first: int, stop: int) -> Rows:
+        """Return those of its replications that are from *first* to before *stop*."""
+        if first <= self.first and stop >= self.stop:
+            return self
+        first, stop = max(first, self.first), min(stop, self.stop)
+        kept = [first <= number < stop for number in self.runs["replication"]]
+        runs = {name: list(compress(each, kept)) for name, each in self.runs.items()}
+        begin, end = first - self.first, stop - self.first
+        tallies = {name: each[begin:end] for name, each in self.tallies.items()}
+        return Rows(self.point, first, runs, tallies)
 
 
 def seed_of(seed: int, replication: int, point: str = "") -> int:

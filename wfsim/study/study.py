@@ -45,7 +45,8 @@ class Study:
     =============== ======= ======================================================
 
     and a float64 column for each measure of one's own.  Times are seconds of virtual
-    time.  ``interrupted`` tells of a study that Ctrl-C has cut short.
+    time.  ``interrupted`` tells of a study that Ctrl-C has cut short, and ``settled``
+    (a bool for each row of ``points``, None without a precision) where it was reached.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Study:
         design: Design | None = None,
         seed: int = 0,
         interrupted: bool = False,
+        settled: Mapping[int, bool] | None = None,
     ) -> None:
         self.over = tuple(over)
         self.points = points
@@ -69,6 +71,9 @@ class Study:
         self.design = design
         self.seed = seed
         self.interrupted = interrupted
+        self.settled: tuple[bool, ...] | None = None
+        if settled is not None:
+            self.settled = tuple(settled.get(row, False) for row in range(len(points)))
 
     @classmethod
     def of(
