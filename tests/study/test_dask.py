@@ -23,7 +23,8 @@ def test_a_sweep_on_two_workers_survives_the_death_of_one(tmp_path):
     [(victim, begun)] = found["killed"]
     assert victim in found["workers"]
     assert on_dask.MANY <= begun < total
-    assert found["here"] not in found["at work"]  # it was the workers that worked
+    assert found["here"] <= 1  # the first one shows how many make a task
+    assert found["at work"] > total  # what was under way was done again
     assert found["replications"] == total
     on_cluster, serially = found["digests"]
     assert on_cluster == serially
