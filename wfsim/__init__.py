@@ -7,7 +7,9 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
+* ``study``     many runs in one frame: ``read_history``, ``calibrate``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
+* ``http``      the service over HTTP: Server
 * ``cli``       the command ``wfsim``
 
 This is the only door: users, fakes included, write ``import wfsim`` and nothing else.
@@ -53,18 +55,26 @@ _HOMES = {
     "wfsim.sim.scenario": ("Scenario",),
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),
+    "wfsim.http.server": ("Server",),
+    "wfsim.study.calibrate": ("calibrate",),
+    "wfsim.study.calibration": ("Calibration",),
+    "wfsim.study.histories": ("read_history",),
+    "wfsim.study.past_runs": ("PastRuns",),
     "wfsim.study.study": ("Study",),
     "wfsim.study.sweep": ("sweep",),
     "wfsim.notebook.player": ("Player",),
     "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip
-_MODULES = ("charts", "export", "replay", "tables")
+_MODULES = {
+    **dict.fromkeys(("charts", "export", "replay", "tables"), "report"),
+    "design": "study",
+}
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        value: Any = import_module(f"wfsim.report.{name}")
+        value: Any = import_module(f"wfsim.{_MODULES[name]}.{name}")
     elif name in _WHERE:
         value = getattr(import_module(_WHERE[name]), name)
     else:

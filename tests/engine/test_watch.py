@@ -676,14 +676,6 @@ def test_a_deaf_watch_does_no_more_than_delay():
     assert sim.service.detail(flow).info.updated > 22.0
 
 
-def test_a_service_is_restarted_and_not_resumed():
-    sim = service()
-    begun(sim)
-    sim.run(until=7)
-    with pytest.raises(wfsim.UsageError, match="restart"):
-        Simulation.resume(sim.scenario, sim.mementos())
-
-
 def test_a_service_without_flows_is_refused():
     with pytest.raises(wfsim.DefinitionError, match="a service needs at least one flow"):
         wfsim.Scenario()

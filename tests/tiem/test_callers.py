@@ -104,6 +104,17 @@ def test_a_flow_that_is_cancelled_frees_its_lock_though_no_handler_does():
     assert not run.world.clusters["cluster-1"].is_up
 
 
+def test_a_lock_is_free_though_all_died_when_its_flow_had_just_ended(tmp_path):
+    file = tmp_path / "flows.db"
+    faults = [wfsim.FailStep("end")]
+    sim = wfsim.Simulation(tiem.scenario(), seed=1, faults=faults, db=file)
+    tiem.begin(sim, "ScaleInCluster")
+    sim.run(until=wfsim.state_entered("Error"))
+    again = wfsim.Simulation(tiem.scenario(), seed=1, db=file)
+    assert again.service.detail("1-ScaleInCluster").status == "Error"
+    assert Begun(again, "1-ScaleInCluster").locks == {}
+
+
 def test_a_flow_that_ends_leaves_the_lock_of_another_flow_alone():
     run = begun("StopCluster", "setClusterOffline")
     run.until(6.0)

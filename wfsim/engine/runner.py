@@ -18,10 +18,11 @@ from wfsim.engine.attempt import (
     describe,
     signal_of,
     unknown_class,
+    watch,
 )
 from wfsim.engine.committing import Committer
-from wfsim.engine.place import Place, advance
-from wfsim.engine.ports import Effect
+from wfsim.engine.place import advance
+from wfsim.engine.ports import Draws, Effect, StepFunction
 from wfsim.engine.steps import StepContext
 from wfsim.engine.turn import Ports, Turn
 from wfsim.engine.way import Way, Ways
@@ -64,17 +65,16 @@ class FlowRunner:
 
     def run(self, run: Memento, flow: Flow, turn: Turn) -> Effect[Memento]:
         """Carry *run* on until it ends, waits, fails, or the turn may begin no more."""
-        ports, clock, ways = self._ports, self._clock, self._ways.through(flow)
-        draws = ports.draws.within(*run.resource, run.key)
+        clock, ways = self._clock, self._ways.through(flow)
+        draws = self._ports.draws.within(*run.resource, run.key)
         graph = not (self._interrupts and flow.is_linear)
-        place: Place = (0 if flow.steps else None, run.context, None)
-        index, inputs, astray = place
-        seen = None
+        index: int | None = 0 if flow.steps else None
+        inputs, astray, seen = run.context, None, None
         while turn.left > 0:
             if index is not None and run.steps[index].status is not _PREPARED:
                 index, inputs, astray = advance(run, flow, index, inputs, astray, graph)
             if index is None:
-                break
+                return (yield from self._finish(run, turn, astray))
             way, step, stop = ways[index], run.steps[index], None
             try:
                 resource = yield from self._resources.get(turn.key)
@@ -82,11 +82,11 @@ class FlowRunner:
                 return (yield from self.interrupt(run, index, turn, *_GONE))
             if turn.left <= 0:
                 return run  # it was stopped while a slow store answered
-            if resource is not seen or way.body is None or step.status is not _PREPARED:
+            # A snapshot that has been looked at is as fine for the next step.
+            usual = resource is seen and step.status is _PREPARED
+            if not usual or way.body is None or run.deadline is not None:
                 stop = self._reason_to_stop(run, step, way, resource, astray)
-            elif run.deadline is not None:
-                stop = self._too_late(run, astray)
-            seen = resource  # a snapshot that was fine is so for the next step
+            seen = resource
             if stop is None and step.status is not _WAITING:
                 run = run.start_step(index, clock.now)
                 yield from self.commit(run, turn)
@@ -97,29 +97,56 @@ class FlowRunner:
             if stop is not None:
                 run, seen = (yield from self._end(run, index, turn, graph, *stop)), None
                 continue
-            attempt = StepContext(
-                clock, resource, inputs, run.steps[index].attempts, run.key, run.flow,
-                way.spec, ports.world, self._resources, ports.journal, draws, turn.token,
-                run.steps[index].operation, ports.flows,
-            )  # fmt: skip
+            attempt, body, call_off = self._open(
+                run, index, way, resource, inputs, draws, turn, astray
+            )
             try:
-                output = yield from self._execute(attempt, way, run, turn, astray)
+                end: Any = yield from body(attempt)
+                end = EMPTY if end is None else checked_output(way.spec, end)
             except (Cancelled, TimedOut, Exception) as error:
-                run = yield from self._stop(run, index, turn, way.retry, error, graph)
-                continue
-            if OPERATION in output and way.spec.polling and not attempt.operation:
-                run = yield from self._launch(run, index, way.spec.polling, output, turn)
-                continue
-            run = run.complete_step(index, clock.now, output)
+                end = error
+            finally:
+                turn.attempt, attempt.is_open = None, False
+                if call_off is not None:
+                    call_off()
+            if type(end) is not Frozen or way.spec.polling is not None:
+                run, end = yield from self._judge(
+                    run, index, turn, way, attempt, end, graph
+                )
+                if end is None:
+                    continue
+            run = run.complete_step(index, clock.now, end)
             yield from self.commit(run, turn)
             if self._hooks:
                 self.tell("on_step_completed", run, run.steps[index])
-            inputs = Frozen({**inputs, **output}) if output else inputs
+            inputs = Frozen({**inputs, **end}) if end else inputs
             index = flow.following[index].success
             turn.left -= 1
-        else:
-            return run
-        return (yield from self._finish(run, turn, astray))
+        return run
+
+    def _judge(
+        self,
+        run: Memento,
+        index: int,
+        turn: Turn,
+        way: Way,
+        attempt: StepContext,
+        end: Any,
+        graph: bool,
+    ) -> Effect[tuple[Memento, Any]]:
+        """Return the run and the output that complete the step; None if nothing does.
+
+        *end* is what an attempt has failed with, or what one that polls has returned.
+        """
+        if isinstance(end, BaseException):
+            return (yield from self._stop(run, index, turn, way.retry, end, graph)), None
+        if attempt.operation:
+            return run, Frozen({**run.steps[run.cursor].output, **end})
+        if OPERATION in end and way.spec.polling is not None:
+            return (
+                yield from self._launch(run, index, way.spec.polling, end, turn)
+            ), None
+        return run, end
 
     def _finish(
         self, run: Memento, turn: Turn, astray: StepMemento | None
@@ -234,8 +261,9 @@ class FlowRunner:
         if step.status is StepStatus.INITED and step.restarts >= retry.restarts:
             times = step.restarts + 1
             return reasons.MANY_RESTARTS, f"{step.name} was cut short {times} times"
-        if late := self._too_late(run, astray):
-            return late
+        late = run.deadline is not None and self._clock.now >= run.deadline
+        if late and astray is None:
+            return reasons.DEADLINE, f"not complete by {run.deadline:g} s"
         if (
             body is None
             and spec.class_name not in self._steps
@@ -245,61 +273,33 @@ class FlowRunner:
             return reasons.UNKNOWN_TASK, f"no code for {name!r}{near}"
         return None
 
-    def _too_late(
-        self, run: Memento, astray: StepMemento | None
-    ) -> tuple[str, str] | None:
-        late = run.deadline is not None and self._clock.now >= run.deadline
-        if late and astray is None:
-            return reasons.DEADLINE, f"not complete by {run.deadline:g} s"
-        return None
-
-    def _execute(
+    def _open(
         self,
-        attempt: StepContext,
-        way: Way,
         run: Memento,
+        index: int,
+        way: Way,
+        resource: Resource,
+        inputs: Mapping[str, Any],
+        draws: Draws,
         turn: Turn,
         astray: StepMemento | None,
-    ) -> Effect[Mapping[str, Any]]:
-        spec, _, limit, body = way
+    ) -> tuple[StepContext, StepFunction, Callable[[], None] | None]:
+        """Return the next attempt, what it is to do, and how to call off its time-out."""
+        ports, step = self._ports, run.steps[index]
+        attempt = turn.attempt = StepContext(
+            self._clock, resource, inputs, step.attempts, run.key, run.flow, way.spec,
+            ports.world, self._resources, ports.journal, draws, turn.token,
+            step.operation, ports.flows,
+        )  # fmt: skip
         turn.sheltered = astray is not None
+        limit, body, call_off = way.limit, way.body, None
         deadline = None if turn.sheltered else run.deadline
-        call_off = None
         if limit is not None or deadline is not None:
-            call_off = self._watch(attempt, limit, deadline, turn)
-        if body is None or attempt.operation:
+            call_off = watch(self._clock, attempt, limit, deadline, turn)
+        if body is None or step.operation:
             first = self._clock.now if run.wake is None else run.wake
-            body = body_of(self._ports, attempt, first, turn)
-        turn.attempt = attempt
-        try:
-            output = yield from body(attempt)
-        finally:
-            turn.attempt = None
-            attempt.is_open = False
-            if call_off is not None:
-                call_off()
-        output = EMPTY if output is None else checked_output(spec, output)
-        if not attempt.operation:
-            return output
-        return Frozen({**run.steps[run.cursor].output, **output})
-
-    def _watch(
-        self,
-        attempt: StepContext,
-        limit: float | None,
-        deadline: float | None,
-        turn: Turn,
-    ) -> Callable[[], None]:
-        """Throw `TimedOut` into the attempt when its time is up; return how not to."""
-        left = math.inf if deadline is None else deadline - self._clock.now
-        limit = math.inf if limit is None else limit
-        signal = TimedOut(min(left, limit), left <= limit)
-
-        def bite() -> None:
-            if turn.attempt is attempt:
-                self._clock.throw(turn.process, signal)
-
-        return self._clock.call(signal.limit, bite)
+            body = body_of(ports, attempt, first, turn)
+        return attempt, body, call_off
 
     def _stop(
         self,

@@ -59,7 +59,6 @@ class StepContext:
         "_draws",
         "_flows",
         "_journal",
-        "_own",
         "_resources",
         "_token",
         "attempt",
@@ -102,7 +101,6 @@ class StepContext:
         self._resources = resources
         self._journal = journal
         self._draws = draws
-        self._own: Draws | None = None
         self._token = token
         self.operation = operation
         self._flows = flows
@@ -190,10 +188,7 @@ class StepContext:
         It depends on seed, resource, run, step, attempt and purpose, and on nothing
         that happened before: changing one policy leaves every other draw as it was.
         """
-        own = self._own
-        if own is None:
-            own = self._own = self._draws.within(self.spec.name, self.attempt)
-        return own.uniform(purpose)
+        return self._draws.uniform(self.spec.name, self.attempt, purpose)
 
     def close(self) -> None:
         """Refuse whatever the attempt still tries to write."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -42,6 +41,9 @@ from wfsim.http.messages import (
 )
 from wfsim.sim.live import LiveService
 
+if TYPE_CHECKING:
+    from fastapi.responses import JSONResponse
+
 BASE = "/api/v1"
 NO_ANSWER = 9999
 PATIENCE = 30.0
@@ -63,6 +65,14 @@ _REFUSALS = {
     404: "9996: no such flow. 40104: no such definition.",
     413: "10001: the body is too large.",
     500: "40100 to 40107: it could not be done. 9999: the service does not answer.",
+}
+_ID = "$response.body#/data/workFlowId"
+_LINKS: dict[str, Any] = {
+    "show": {"operationId": "detail", "parameters": {"workFlowId": _ID}},
+    **{
+        verb: {"operationId": verb, "requestBody": {"workFlowId": _ID}}
+        for verb in ("start", "stop", "cancel")
+    },
 }
 _UNAUTHORIZED = {401: "70600: no token, or not the one."}
 # What cannot be read at all, in the words of pydantic; all else is read, but refused.
@@ -122,7 +132,12 @@ async def detail(service: Asking, flow_id: FlowId) -> Envelope[Detail]:
     return Envelope(data=Detail.of(found))
 
 
-@router.post("/", response_model=Envelope[Created], summary="Create a flow")
+@router.post(
+    "/",
+    response_model=Envelope[Created],
+    summary="Create a flow",
+    responses={200: {"links": _LINKS}},
+)
 async def create(
     service: Asking, wanted: CreateRequest, user: User = "", trace: Trace = ""
 ) -> Envelope[Created]:
@@ -176,6 +191,7 @@ def application(service: LiveService, *, token: str = "", title: str = "") -> Fa
     refusals = _REFUSALS | (_UNAUTHORIZED if token else {})
     app = Application(
         title=title or "Workflow service",
+        generate_unique_id_function=lambda route: route.name,
         version="v1",
         description=f"Pages have {PAGE_SIZE} flows, or up to {MAX_PAGE_SIZE} if asked.",
     )
@@ -214,5 +230,12 @@ async def _invalid(_: Request, error: Any) -> JSONResponse:
 async def _impossible(request: Request, error: Any) -> JSONResponse:
     """Tell of a path or method that there is not, or of a body that is no JSON."""
     code = MARSHAL_ERROR if error.status_code == 400 else PARAMETER_INVALID
-    text = f"{request.method} {request.url.path}: {error.detail}"[: 2 * LONGEST]
-    return refusal(ServiceError(code, text), error.status_code, error.headers)
+    path = request.url.path
+    text = f"{request.method} {path}: {error.detail}"[: 2 * LONGEST]
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        # FastAPI names the methods of one of the routes of that path only.
+        paths = request.app.openapi()["paths"]
+        methods = paths.get(path) or paths[f"{BASE}/workflow/{{workFlowId}}"]
+        headers["Allow"] = ", ".join(sorted(map(str.upper, methods)))
+    return refusal(ServiceError(code, text), error.status_code, headers)

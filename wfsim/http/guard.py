@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from hmac import compare_digest
-from typing import Any
+from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import ClientDisconnect
 
 from wfsim.engine.service_errors import PARAMETER_INVALID, ServiceError
 from wfsim.http.messages import refusal
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UNAUTHORIZED = 70600
 LARGEST = 64 * 1024
@@ -41,7 +43,11 @@ class Guard:
                 answer = refusal(error, headers={"WWW-Authenticate": "Bearer"})
                 await answer(scope, receive, send)
                 return
-        body = await _body(scope, receive)
+        try:
+            body = await _body(scope, receive)
+        except ClientDisconnect:
+            # Half a request is none, even if it looks like a whole one.
+            return
         if body is None:
             text = f"the body has more than {LARGEST} bytes"
             answer = refusal(ServiceError(PARAMETER_INVALID, text), 413)
@@ -64,7 +70,7 @@ class _Again:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-async def _body(scope: MutableMapping[str, Any], receive: Receive) -> bytes | None:
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
     """Return the whole body, None if it is too large; no more than that is kept."""
     told = _header(scope, b"content-length")
     if told.isdigit() and int(told[:20]) > LARGEST:
@@ -73,15 +79,16 @@ async def _body(scope: MutableMapping[str, Any], receive: Receive) -> bytes | No
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return body
-        body += message.get("body", b"")
+            raise ClientDisconnect
+        part: bytes = message.get("body", b"")
+        body += part
         if len(body) > LARGEST:
             return None
         if not message.get("more_body", False):
             return body
 
 
-def _header(scope: MutableMapping[str, Any], wanted: bytes) -> bytes:
+def _header(scope: Scope, wanted: bytes) -> bytes:
     for name, value in scope["headers"]:
         if name == wanted:
             return bytes(value)

@@ -191,7 +191,7 @@ class Paged(Envelope[Flows]):
 class Refusal(Envelope[Nothing]):
     """The envelope of everything that went wrong; *code* says what."""
 
-    code: int = Field(json_schema_extra={"enum": sorted(ANSWERS)})
+    code: int = Field(json_schema_extra={"enum": [*sorted(ANSWERS)]})
     message: str
 
 

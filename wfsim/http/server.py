@@ -67,6 +67,7 @@ class Server:
             lifespan="off",
             ws="none",
             log_config=None,
+            log_level="error",
             access_log=False,
             timeout_graceful_shutdown=GRACE,
         )
@@ -95,7 +96,7 @@ class Server:
         self.close()
 
     def run(self) -> None:
-        """Serve in this thread, until SIGTERM or SIGINT; then stop and let go of the file.
+        """Serve in the main thread until SIGTERM or SIGINT; then let go of the file.
 
         Raises what the service failed with, if it did.
         """

@@ -26,6 +26,7 @@ from wfsim.report.chart import (
     seconds,
     swatch,
 )
+from wfsim.report.fit_charts import qq
 from wfsim.report.gantt import gantt
 from wfsim.report.grid_charts import comparison, heatmap, tornado
 from wfsim.report.load_charts import queue, utilisation
@@ -188,6 +189,7 @@ __all__ = [
     "latencies",
     "latency",
     "outcomes",
+    "qq",
     "queue",
     "state_graph",
     "states",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 from weakref import finalize
@@ -24,6 +24,7 @@ _SCHEMA = (
     "PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID",
     f"CREATE TABLE IF NOT EXISTS mementos ({_KEY}, run TEXT NOT NULL, "
     "text TEXT NOT NULL, PRIMARY KEY (kind, namespace, name, run)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS world (one INTEGER PRIMARY KEY, text TEXT NOT NULL)",
     f"CREATE TABLE IF NOT EXISTS tokens ({_KEY}, token INTEGER NOT NULL, "
     "PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID",
 )
@@ -34,6 +35,8 @@ _MINE = (
     "uids = max(uids, ?) WHERE generation = ?"
 )
 _BEGUN = "UPDATE wfsim SET begun = 1"
+_WORLD = "SELECT text FROM world"
+_PUT_WORLD = "INSERT OR REPLACE INTO world VALUES (1, ?)"
 
 _CURES = {
     sqlite3.SQLITE_BUSY: "stop the process that writes to it, or give another file",
@@ -46,7 +49,7 @@ _CURES = {
 
 
 class Database:
-    """A file that holds resources, mementos and the newest tokens of leases.
+    """A file that holds resources, mementos, the world and the newest tokens of leases.
 
     Opening it takes it over: it gets a new generation, and whoever had it open before
     can write no more.  Leases live in the process, so its generation is the token that
@@ -56,7 +59,8 @@ class Database:
 
     ``begun`` says whether the first resources have all been created, ``time`` when the
     last write was made, in seconds of virtual time, and ``unreadable`` has the resources
-    whose rows cannot be read: they and their runs are let alone.
+    whose rows cannot be read: they and their runs are let alone.  ``world`` returns the
+    text of the world, which is kept with every write: so a file is never of two moments.
 
     Raises `DefinitionError` naming the file and what to do about it.
     """
@@ -70,6 +74,8 @@ class Database:
     ) -> None:
         self.path = Path(path).absolute()
         self.unreadable: dict[Key, Quarantined] = {}
+        self.world: Callable[[], str] | None = None
+        self._kept_world = ""
         if not self.path.parent.is_dir():
             raise DefinitionError(
                 f"{self.path}: there is no folder {self.path.parent}; make it, or give "
@@ -131,11 +137,12 @@ class Database:
         revision: int = 0,
         uids: int = 0,
     ) -> None:
-        """Commit one change, with the time and the counters as of then.
+        """Commit one change, with the time, the counters and the world as of then.
 
         Raises `Unavailable` if the file did not take it.  Raises `UsageError` if
         somebody has opened the file since: that is final, so nobody is to try again.
         """
+        world = self._kept_world if self.world is None else self.world()
         try:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -146,8 +153,15 @@ class Database:
                         "can be written from here any more"
                     )
                 self._connection.execute(sql, values)
+                if world != self._kept_world:
+                    self._connection.execute(_PUT_WORLD, (world,))
         except sqlite3.Error as error:
             raise Unavailable(f"{self.path}: {error}") from error
+        self._kept_world = world
+
+    def world_as_left(self) -> str:
+        """Return the text of the world at the last write, "" if there was none."""
+        return "".join(text(raw) for (raw,) in self._rows(_WORLD))
 
     def begin(self, now: float) -> None:
         """Remember that the first resources have all been created."""

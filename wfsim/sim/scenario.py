@@ -31,6 +31,10 @@ class Scenario:
     the fake world anew for each simulation.  A step that has neither code nor a duration
     is an error.  *horizon* is the virtual second at which a simulation stops whatever
     goes on, *lag* the age in seconds of what controllers read from their cache.
+    Of a service, *begin* asks a simulation for a flow about a business object (None: one
+    that there is) as its caller does and returns its id, and *recall* does to a world
+    what such a caller had done to it; without them a flow is created and started, and a
+    world knows of no callers.
     Raises `DefinitionError` naming every problem.
     """
 
@@ -48,6 +52,8 @@ class Scenario:
         title: str = "",
         horizon: float = 7 * 86400.0,
         lag: float = 0.0,
+        begin: Callable[[Any, str, str | None], str] | None = None,
+        recall: Callable[[Any, Resource], None] | None = None,
     ) -> None:
         self.resources = tuple(map(_frozen, resources))
         machines = [machine] if isinstance(machine, StateMachine) else list(machine)
@@ -62,6 +68,8 @@ class Scenario:
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon = horizon
         self.lag = lag
+        self.begin = begin
+        self.recall = recall
         self.assumed: Mapping[str, Duration] = EMPTY
         problems = _unknown_steps(self.flows.values(), self.steps)
         problems += [
@@ -93,7 +101,7 @@ class Scenario:
     @classmethod
     def of_flow(
         cls,
-        file: str | Path,
+        file: str | Path | Flow,
         *,
         steps: Iterable[Callable[..., Any]] = (),
         duration: float | Mapping[str, Any] | Duration = DEFAULT_DURATION,
@@ -101,7 +109,7 @@ class Scenario:
         resource: str = "resource-0",
         policy: Policy | None = None,
     ) -> Scenario:
-        """Return a scenario that runs the flow of *file* once, on one resource.
+        """Return a scenario that runs the flow of *file*, or a flow, on one resource.
 
         A step without code takes the duration and failure probability of its file, or
         *duration* (seconds, or what `Duration.parse` reads) and *failure*; those of
@@ -119,7 +127,7 @@ class Scenario:
             drawn = Duration.parse(duration)
         except ValueError as error:
             raise DefinitionError(f"duration: {error}") from error
-        flow = load_flow(file)
+        flow = file if isinstance(file, Flow) else load_flow(file)
         registry = StepRegistry(steps)
         filled = tuple(
             step if _has_code(step, registry) else _filled(step, drawn, failure)
@@ -168,7 +176,7 @@ class Scenario:
             if not resource.name:
                 problems.append("a resource has no name; give it one")
             if resource.kind not in self.kinds:
-                near = did_you_mean(resource.kind, self.machines)
+                near = did_you_mean(resource.kind, self.kinds)
                 problems.append(
                     f"{name}: no state machine for the kind {resource.kind!r}{near}"
                 )

@@ -20,8 +20,9 @@ from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Condition
 from wfsim.sim.control_plane import ControlPlane, from_outside
 from wfsim.sim.faults import Fault
+from wfsim.sim.past import Found
 from wfsim.sim.progress import EVENTS, Progress
-from wfsim.sim.resumption import Found, detached, found
+from wfsim.sim.resumption import detached, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.world import World
 
@@ -35,8 +36,8 @@ class Simulation(ControlPlane):
     everything that follows is a function of scenario, seed, faults and those calls.
     With *db*, the name of an SQLite file, its stores outlive the process: another
     simulation over the same file goes on where this one was dropped, at the time of
-    the last write, and this one can write no more.  The world is not in the file: it
-    is made anew, and given the effects of completed steps as by `resume`.
+    the last write, and this one can write no more.  The world is in the file too, as of
+    that write; what in it is no plain value begins anew.
     """
 
     def __init__(
@@ -112,11 +113,10 @@ class Simulation(ControlPlane):
         return self.log
 
     def _run_on(self, limit: float) -> None:
-        clock, progress = self.clock, Progress()
+        advance, progress = self.clock.advance, Progress()
         try:
             # `_advance`, written out: a call less for every event.
-            while not self._stopped and clock.peek() <= limit:
-                clock.step()
+            while not self._stopped and advance(limit):
                 self._events += 1
                 if not self._events % EVENTS:
                     progress.show(len(self.log), self.now)
@@ -199,9 +199,8 @@ class Simulation(ControlPlane):
 
     def _advance(self, limit: float) -> bool:
         """Let one event of the clock happen, unless none is left before *limit*."""
-        if self._stopped or self.clock.peek() > limit:
+        if self._stopped or not self.clock.advance(limit):
             return False
-        self.clock.step()
         self._events += 1
         return True
 
@@ -217,11 +216,11 @@ class Simulation(ControlPlane):
             return
         self._begun = True
         if self._reopened and self.world is not None and self._given_world is None:
-            self.world = self._world_as_left()
+            self.world = self._world_as_left(self.world)
         if self.world is not None:
             self.world.attach(self.clock, self.draws, self.recorder)
-            if type(self.world).heard is not World.heard:
-                self.resources.subscribe(self.world.heard)
+            self._keep_world(self.world)
+            self._tell(self.world)
         self.plan.start()
         self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:
@@ -344,13 +343,13 @@ class Simulation(ControlPlane):
         Second 0 is when the last thing happened that the mementos tell of; the
         scenario's other resources begin as the scenario has them.
 
-        Raises `UsageError` if a completed step cannot be applied again, and for a
-        service, whose flows are more than their mementos.
+        A flow of a service stands in the status that its run says, its operations are
+        launched once more, and the world is told first what its caller had done, by
+        the scenario's *recall*; children of which no memento is given have finished.
+
+        Raises `UsageError` if a completed step cannot be applied again, or what had
+        been launched cannot be launched again.
         """
-        if scenario.is_service:
-            raise UsageError(
-                "a service goes on from its stores: crash() and restart() it"
-            )
         standing, there = found(scenario, mementos, seed, world, resources)
         simulation = cls(scenario, seed=seed, faults=faults, world=there)
         simulation._found = standing

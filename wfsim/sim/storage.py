@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,8 +13,8 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Quarantined
 from wfsim.model.resource import Resource
 from wfsim.sim.clock import VirtualClock, WallClock
+from wfsim.sim.past import Entry, Found
 from wfsim.sim.recording import Recorder
-from wfsim.sim.resumption import Entry, Found, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources
 from wfsim.sim.world import World
@@ -102,16 +103,35 @@ class Storage:
                 else:
                     self.recorder.memento(None, entry)
 
-    def _world_as_left(self) -> World | None:
-        """Return the world with the effects of all steps that the file has completed."""
-        kept = [(resource, runs) for resource, runs in self._kept() if resource]
-        runs = [run for _, entries in kept for run in entries]
-        resources = [resource for resource, _ in kept]
-        world = found(self.scenario, runs, self.seed, None, resources)[1]
-        if world is not None:
-            now = self.now
-            world.pending = [item._replace(due=item.due + now) for item in world.pending]
-        return world
+    def _world_as_left(self, world: World) -> World:
+        """Return *world*, which is new, as it was when the file was last written to."""
+        from wfsim.sim import world_text
+
+        file = self.database
+        if file is None or not (kept := file.world_as_left()):
+            return world
+        try:
+            return world_text.load(kept, world)
+        except DefinitionError as error:
+            raise DefinitionError(
+                *(f"{file.path}: {it}" for it in error.problems)
+            ) from None
+
+    def _keep_world(self, world: World) -> None:
+        """Have the file keep *world* from now on, if there is one."""
+        from wfsim.sim import world_text
+
+        if self.database is not None:
+            self.database.world = partial(world_text.dump, world)
+
+    def _tell(self, world: World) -> None:
+        """Have *world* hear of every write, and first of what a file has."""
+        if type(world).heard is World.heard:
+            return
+        keys = self.resources.keys()
+        for key in keys:
+            world.heard(None, self.resources.peek(key))
+        self.resources.subscribe(world.heard)
 
     def _kept(self) -> Iterator[tuple[Resource | None, list[Entry]]]:
         """Yield each resource in the stores, None if it is gone, and its entries."""

@@ -14,10 +14,14 @@ True
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import blake2b
+from struct import Struct
 from typing import Any
 
 from wfsim.engine.ports import Draws
+
+_number = Struct(">Q").unpack
 
 
 class KeyedDraws:
@@ -37,16 +41,16 @@ class KeyedDraws:
     def uniform(self, *purpose: str | int) -> float:
         """Return a number in [0, 1) that depends on the seed and *purpose* alone."""
         hashed = self._begun.copy()
-        # ascii(), since what repr() escapes depends on the version of Python.
-        hashed.update(ascii(purpose).encode())
-        return (int.from_bytes(hashed.digest(), "big") >> 11) * 2.0**-53
+        hashed.update(_whole(len(purpose)) % purpose)
+        number: int = _number(hashed.digest())[0]
+        return (number >> 11) * 2.0**-53
 
     def within(self, *purpose: str | int) -> Draws:
         """Return the draws of which each purpose begins with *purpose*.
 
-        Measured: one takes 0.8 us, where `uniform` with all seven parts takes 1.4.
+        Measured: with three parts left of seven, one takes 0.8 us instead of 1.1.
         """
-        return _Within(self._begun, f"({_listed(purpose)}, ")
+        return _Within(self._begun, b"(", purpose)
 
 
 class _Within:
@@ -54,20 +58,29 @@ class _Within:
 
     __slots__ = ("_begun",)
 
-    def __init__(self, begun: Any, more: str) -> None:
+    def __init__(self, begun: Any, before: bytes, purpose: tuple[str | int, ...]) -> None:
         self._begun = begun.copy()
-        self._begun.update(more.encode())
+        self._begun.update(before + _rest(len(purpose))[:-1] % purpose + b", ")
 
     def uniform(self, *purpose: str | int) -> float:
         hashed = self._begun.copy()
-        # Nearly always there is one part.
-        rest = ascii(*purpose) if len(purpose) == 1 else _listed(purpose)
-        hashed.update(f"{rest})".encode())
-        return (int.from_bytes(hashed.digest(), "big") >> 11) * 2.0**-53
+        hashed.update(_rest(len(purpose)) % purpose)
+        number: int = _number(hashed.digest())[0]
+        return (number >> 11) * 2.0**-53
 
     def within(self, *purpose: str | int) -> Draws:
-        return _Within(self._begun, f"{_listed(purpose)}, ")
+        return _Within(self._begun, b"", purpose)
 
 
-def _listed(purpose: tuple[str | int, ...]) -> str:
-    return ", ".join(map(ascii, purpose))
+# A purpose is hashed as the text of a tuple.  What repr() escapes depends on the version
+# of Python, so it is ascii(); as a format of bytes it takes half the time.
+
+
+@cache
+def _rest(parts: int) -> bytes:
+    return b", ".join([b"%a"] * parts) + b")"
+
+
+@cache
+def _whole(parts: int) -> bytes:
+    return b"(%a,)" if parts == 1 else b"(" + _rest(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, TALLY_DTYPES, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from wfsim.study.design import Design
 
 
 class Study:
@@ -52,6 +55,9 @@ class Study:
         runs: pd.DataFrame,
         replications: pd.DataFrame,
         *,
+        of_runs: Sequence[int],
+        of_replications: Sequence[int],
+        design: Design | None = None,
         seed: int = 0,
         interrupted: bool = False,
     ) -> None:
@@ -59,6 +65,8 @@ class Study:
         self.points = points
         self.runs = runs
         self.replications = replications
+        self._of = {"runs": of_runs, "replications": of_replications}
+        self.design = design
         self.seed = seed
         self.interrupted = interrupted
 
@@ -67,9 +75,7 @@ class Study:
         cls,
         grid: Grid,
         done: Mapping[int, Sequence[Rows]],
-        *,
-        seed: int = 0,
-        interrupted: bool = False,
+        **more: Any,
     ) -> Study:
         """Return the study of what was *done* at each point, in whatever order."""
         ordered = [
@@ -78,13 +84,44 @@ class Study:
             for rows in sorted(done.get(point, ()), key=lambda rows: rows.first)
         ]
         points = frame(grid.columns(range(len(grid.points))), grid.dtypes)
-        runs, tallies = _runs(grid, ordered), _tallies(grid, ordered)
-        return cls(grid.names, points, runs, tallies, seed=seed, interrupted=interrupted)
+        of_runs = [rows.point for rows in ordered for _ in rows.runs["replication"]]
+        of_tallies = [rows.point for rows in ordered for _ in range(rows.size)]
+        return cls(
+            grid.names,
+            points,
+            _runs(grid, ordered, of_runs),
+            _tallies(grid, ordered, of_tallies),
+            of_runs=of_runs,
+            of_replications=of_tallies,
+            **more,
+        )
 
     @property
     def digest(self) -> str:
         """Eight hex digits that a change of any number in ``replications`` changes."""
         return frame_digest(self.replications)
+
+    def numbered(self, name: str) -> pd.DataFrame:
+        """Return the frame ``runs`` or ``replications`` with a column ``point``.
+
+        It holds the number of the point's row in ``points``, int64.
+        """
+        of: pd.DataFrame = getattr(self, name)
+        return of.assign(point=self._of[name])
+
+    def summary(self, confidence: float = 0.95) -> pd.DataFrame:
+        """Return one row per point: what was measured there, with its intervals.
+
+        After the parameters come ``replications`` and ``runs`` (int64), then ``mean``,
+        ``p50``, ``p95``, ``success`` and measures of one's own (float64), each followed
+        by the ends of its interval of that *confidence*, as in ``mean_low`` and
+        ``mean_high``.  ``mean`` is that of the means of replications; quantiles are those
+        of all completed runs.  `wfsim.study.interval` says how intervals are made.
+        Raises `UsageError` if scipy (the extra ``study``) is not installed.
+        """
+        from wfsim.study.summary import summary
+
+        return summary(self, confidence)
 
     def __repr__(self) -> str:
         said = f" over {', '.join(self.over)}" if self.over else ""
@@ -95,17 +132,18 @@ class Study:
             f"{count(len(self.runs), 'run')}{cut} [{self.digest}]>"
         )
 
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.summary().to_html(index=False)}"
 
-def _runs(grid: Grid, ordered: Sequence[Rows]) -> pd.DataFrame:
-    of = [rows.point for rows in ordered for _ in rows.runs["replication"]]
+
+def _runs(grid: Grid, ordered: Sequence[Rows], of: Sequence[int]) -> pd.DataFrame:
     columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
     for name in ("replication", *RUN_COLUMNS):
         columns[name] = [value for rows in ordered for value in rows.runs[name]]
     return frame(columns, {**grid.dtypes, **RUN_DTYPES, "replication": "int64"})
 
 
-def _tallies(grid: Grid, ordered: Sequence[Rows]) -> pd.DataFrame:
-    of = [rows.point for rows in ordered for _ in range(rows.size)]
+def _tallies(grid: Grid, ordered: Sequence[Rows], of: Sequence[int]) -> pd.DataFrame:
     columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
     columns["replication"] = [
         number for rows in ordered for number in range(rows.first, rows.stop)

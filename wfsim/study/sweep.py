@@ -11,6 +11,7 @@ from wfsim.errors import UsageError
 from wfsim.model.machine import did_you_mean
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
+from wfsim.study.design import Design
 from wfsim.study.execution import Job, Span, in_parallel, made, serially, tasks
 from wfsim.study.grid import Grid, Over, Point, grid_of
 from wfsim.study.replication import RESERVED, Measure, Rows, replicate, seed_of
@@ -62,7 +63,8 @@ def sweep(
         interrupted = True
     finally:
         bar.close()
-    return Study.of(plan.grid, done, seed=seed, interrupted=interrupted)
+    design = over if isinstance(over, Design) else None
+    return Study.of(plan.grid, done, design=design, seed=seed, interrupted=interrupted)
 
 
 class Plan(NamedTuple):
