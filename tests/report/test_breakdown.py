@@ -53,13 +53,17 @@ def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
     st.lists(FAULTS, max_size=5),
     st.integers(1, 3),
     st.integers(1, 2),
+    st.integers(1, 2),
     st.integers(0, 120),
 )
-def test_the_parts_of_a_run_sum_to_all_of_its_time(faults, resources, workers, cut):
+def test_the_parts_of_a_run_sum_to_all_of_its_time(
+    faults, resources, workers, controllers, cut
+):
     names = tuple(f"db-{number}" for number in range(resources))
     faults = [f for f in faults if getattr(f, "resource", None) in (None, *names)]
     policy = Policy(workers=workers, retry=Retry(limit=2, delay=3.0))
-    whole = wfsim.simulate(backups(names, policy=policy), faults=faults)
+    fleet = backups(names, policy=policy)
+    whole = wfsim.simulate(fleet, faults=faults, controllers=controllers)
     for log in (whole, whole[:cut], whole[cut:]):
         runs, parts = tables.runs(log), tables.breakdown(log)
         assert list(parts["run"]) == list(runs["run"])
@@ -126,6 +130,15 @@ def test_the_time_without_a_controller_is_recovery_wherever_a_run_stands(scenari
     assert rows(
         tables.breakdown(log), "resource", "queued", "steps", "recovery", "duration"
     ) == [("a", 0.0, 55.0, 35.0, 90.0), ("b", 120.0 - 55.0, 55.0, 25.0, 145.0)]
+
+
+def test_until_another_controller_has_the_lease_a_run_is_recovering(scenario):
+    """The lease that was renewed at 40 s lapses 15 s later."""
+    crash = wfsim.CrashAt(t=40.0, controller="controller-1")
+    log = wfsim.simulate(scenario(), faults=[crash], controllers=2)
+    assert rows(tables.breakdown(log), "steps", "recovery", "duration") == [
+        (55.0, 25.0, 80.0)
+    ]
 
 
 def test_a_step_that_is_polled_waits_and_a_service_is_queued_until_its_tick():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import wfsim
-from fake_resources import polardb
+from fake_resources import polardb, tiem
 from tests.sim import flows_to_kill
 from wfsim.errors import (
     AlreadyExists,
@@ -189,10 +189,13 @@ def test_faults_and_restarts_leave_in_the_file_what_is_in_memory(db, applied):
     )
 
 
-def test_the_world_is_made_anew_with_the_effects_of_completed_steps(db):
+def test_the_world_is_as_it_was_at_the_last_write(db):
     first = wfsim.Simulation(polardb.scenario(replicas=2), seed=1, db=db)
     first.run(until=wfsim.step_started("CreateRoPods"))
     second = wfsim.Simulation(polardb.scenario(replicas=2), seed=1, db=db)
+    assert second.resource() == first.resource()
+    engines = [pod.engine for pod in second.world.pods.values()]
+    assert engines == ["running"]
     log = second.run()
     assert second.resource().state == "Running"
     started = [row.step for row in log if row.kind is wfsim.Kind.STEP_STARTED]
@@ -200,6 +203,83 @@ def test_the_world_is_made_anew_with_the_effects_of_completed_steps(db):
     whole = wfsim.Simulation(polardb.scenario(replicas=2), seed=1)
     whole.run()
     assert second.resource().status == whole.resource().status
+    third = wfsim.Simulation(polardb.scenario(replicas=2), seed=1, db=db)
+    third.resource()
+    assert third.world.state() == second.world.state()
+
+
+def test_what_the_file_did_not_take_has_no_part_in_the_world_it_keeps(db):
+    @wfsim.step
+    def Order(ctx):
+        ctx.world.arrived = True
+        ctx.world.changed()
+        yield from ctx.sleep(3.0)
+
+    def ordering():
+        machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+        return wfsim.Scenario(
+            [Resource("db", "orders")],
+            machine.unstable("Creating", run="Fill"),
+            [Flow("Fill", (Step("Order"),))],
+            [Order],
+            world=Depot,
+        )
+
+    first = wfsim.Simulation(ordering(), db=db)
+    first.run(until=2.0)
+    assert first.world.arrived
+    # The step is run again, in the world in which it was begun.
+    second = wfsim.Simulation(ordering(), db=db)
+    second.resource()
+    assert not second.world.arrived
+    assert second.run().fold().resources["orders"].state == "Running"
+    third = wfsim.Simulation(ordering(), db=db)
+    third.resource()
+    assert third.world.arrived
+
+
+def test_the_world_of_another_scenario_is_refused_and_the_file_named(db):
+    wfsim.Simulation(scenario(world=Depot), db=db).run(until=1.5)
+    run_sql(db, "UPDATE world SET text = '{}'")
+    with pytest.raises(DefinitionError, match=r"stores.db: what is kept is no Depot"):
+        wfsim.Simulation(scenario(world=Depot), db=db).run()
+
+
+def test_a_world_that_is_given_is_taken_as_it_is(db):
+    wfsim.Simulation(scenario(world=Depot), db=db).run(until=1.5)
+    given = Depot()
+    given.arrived = True
+    second = wfsim.Simulation(scenario(world=Depot), db=db, world=given)
+    second.run()
+    third = wfsim.Simulation(scenario(world=Depot), db=db)
+    third.resource()
+    assert third.world.arrived
+
+
+def test_a_service_goes_on_with_all_that_was_under_way_in_its_world(db):
+    first = wfsim.Simulation(tiem.scenario(), seed=1, db=db)
+    flow = tiem.begin(first, "CreateCluster", "orders")
+    first.run(until=40)
+    assert first.service.detail(flow).nodes[-1].operation == "deploy-orders-1"
+    second = wfsim.Simulation(tiem.scenario(), seed=1, db=db)
+    second.run()
+    found = second.service.detail(flow)
+    assert found.status == "Finished"
+    assert tuple(node.name for node in found.nodes) == found.node_names
+    kinds = [operation.kind for operation in second.world.operations.values()]
+    assert kinds.count("Deploy") == kinds.count("Start") == 1
+    assert second.world.clusters["orders"].is_up
+    assert second.world.clusters["orders"].maintenance == ""
+
+
+def test_a_file_of_resources_is_not_opened_as_one_of_flows_nor_the_other_way_round(db):
+    wfsim.Simulation(scenario(), db=db).run(until=1.0)
+    with pytest.raises(DefinitionError, match="no state machine for the kind 'db'"):
+        wfsim.Simulation(tiem.scenario(), db=db)
+    other = db.with_name("flows.db")
+    tiem.begin(wfsim.Simulation(tiem.scenario(), db=other), "RestartCluster")
+    with pytest.raises(DefinitionError, match="no state machine for the kind 'workflow'"):
+        wfsim.Simulation(scenario(), db=other)
 
 
 class Depot(wfsim.World):

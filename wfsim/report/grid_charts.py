@@ -34,6 +34,9 @@ from wfsim.report.palette import FAINT, INK, Style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+TENFOLD = 10.0
+"""Colours are logarithmic if the largest value is at least so many times the smallest."""
+
 MOST_VALUES = 20
 """Of a parameter with more values a heat map shows the first ones only, and says so."""
 
@@ -83,15 +86,19 @@ def heatmap(
         say_nothing(axes, f"Nothing has a {value}")
         return Chart(axes, frame, f"Heat map of {value} without a value.")
     grid = [[cells.get((down, across), (math.nan, 0))[0] for across in xs] for down in ys]
-    _cells(axes, grid, value)
+    # Half of a map in one colour says nothing.
+    order = known.sort_values(value, kind="stable")
+    smallest, largest = order.iloc[0], order.iloc[-1]
+    in_logarithms = float(largest[value]) >= TENFOLD * float(smallest[value]) > 0.0
+    _cells(axes, grid, value, in_logarithms)
     axes.set_xticks(range(len(xs)), [plain(label(each), 14) for each in xs], fontsize=8)
     axes.set_yticks(range(len(ys)), [plain(label(each), 24) for each in ys], fontsize=8)
     axes.set_xlabel(plain(x))
     axes.set_ylabel(plain(y))
     said = [f"Heat map of {value} over {x} and {y}", *cut]
     said.append(f"{count(len(known), 'cell')} of {_each(known['replications'])}")
-    order = known.sort_values(value, kind="stable")
-    smallest, largest = order.iloc[0], order.iloc[-1]
+    if in_logarithms:
+        said.append("in colours on a logarithmic scale")
     extremes = "; ".join(
         f"{name} {amount(value, float(row[value]))} at {x} {label(row[x])}, "
         f"{y} {label(row[y])}"
@@ -199,11 +206,12 @@ def _each(numbers: pd.Series[int]) -> str:
     return f"{least:,} to {most:,} replications"
 
 
-def _cells(axes: Axes, grid: list[list[float]], value: str) -> None:
+def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool) -> None:
     """Fill *axes* with the cells of *grid*, the number in each."""
     from matplotlib import colormaps
 
-    picture: Any = axes.imshow(grid, cmap=colormaps["cividis"], aspect="auto")
+    scale = "log" if in_logarithms else "linear"
+    picture: Any = axes.imshow(grid, cmap=colormaps["cividis"], norm=scale, aspect="auto")
     for down, row in enumerate(grid):
         for across, number in enumerate(row):
             if math.isnan(number):

@@ -153,20 +153,20 @@ def label(value: Any) -> str:
 def amount(measure: str, value: float) -> str:
     """Return *value* of a measure in words: a share, or seconds, or a number.
 
-    >>> amount("success", 0.985), amount("p95", 12.04), amount("retries", 3.0)
+    >>> amount("success", 0.985), amount("p95_of_all", 12.04), amount("retries", 3.0)
     ('98.5%', '12.0 s', '3')
     """
     if math.isnan(value):
         return "unknown"
     if measure in SHARES:
         return f"{value:.1%}"
-    return seconds(value) if measure in SECONDS else f"{value:,.4g}"
+    return seconds(value) if in_seconds(measure) else f"{value:,.4g}"
 
 
 def unit(measure: str) -> str:
     """Return the label of an axis of *measure*."""
     name = plain(measure.replace("_", " "))
-    return f"{name} [virtual s]" if measure in SECONDS else name
+    return f"{name} [virtual s]" if in_seconds(measure) else name
 
 
 SHARES = frozenset({"success", "share"})
@@ -176,6 +176,11 @@ SECONDS = frozenset(
         *("queued", "steps", "recovery", "waiting", "other"),
     }
 )
+
+
+def in_seconds(measure: str) -> bool:
+    """Whether *measure* is a time: one of `SECONDS`, or named after one."""
+    return measure in SECONDS or measure.partition("_")[0] in SECONDS
 
 
 def spans_decades(values: pd.Series[float]) -> bool:

@@ -82,31 +82,16 @@ def ecdf(
     if frame.empty:
         return _nothing(axes, frame, "ECDF")
     is_log = spans_decades(frame["seconds"])
-    handles = []
-    alpha = 0.15 if len(groups.of) <= FEW else 0.05
-    for number, (name, curve) in enumerate(frame.groupby(groups.name, sort=False)):
-        colour, line = series(number)
-        # A curve lies at 0 until the first duration; the axis begins where all do.
-        steps = curve[["seconds", "share", "low", "high"]].astype(float)
-        x, share, low, high = (steps[each].to_list() for each in steps.columns)
-        axes.fill_between(
-            x, low, high, step="post", color=colour, alpha=alpha, linewidth=0
-        )
-        handles += axes.step(
-            [x[0], *x], [0.0, *share], where="post", color=colour, ls=line, lw=1.6,
-            label=plain(str(name)),
-        )  # fmt: skip
+    _curves(axes, frame, groups, "seconds", "share", rising=True)
     _measured(axes, is_log, f"{plain(value)} of completed runs [virtual s]")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of runs")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    if groups.by:
-        legend(axes, handles, title=plain(groups.heading))
     number = sum(map(len, groups.of.values()))
     return Chart(
         axes,
         frame,
-        f"ECDF of the {value} of {runs_said(number)}{groups.said}, with a "
+        f"ECDF of {_named(value)} of {runs_said(number)}{groups.said}, with a "
         f"{level:.0%} band{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
@@ -150,7 +135,7 @@ def latencies(
     return Chart(
         axes,
         frame,
-        f"{what} of the {value} of {runs_said(number)}{groups.said}"
+        f"{what} of {_named(value)} of {runs_said(number)}{groups.said}"
         f"{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
@@ -189,36 +174,17 @@ def convergence(
     if frame.empty:
         say_nothing(axes, "Fewer than two replications")
         return Chart(axes, frame, f"Convergence of {measure}: fewer than 2 replications.")
-    handles: list[Any] = []
-    alpha = 0.15 if len(groups.of) <= FEW else 0.05
-    for number, (name, curve) in enumerate(frame.groupby(groups.name, sort=False)):
-        colour, line = series(number)
-        of, low, high = (curve[each] for each in ("replications", "low", "high"))
-        axes.fill_between(of, low, high, color=colour, alpha=alpha, linewidth=0)
-        handles += axes.plot(
-            of, curve["mean"], color=colour, ls=line, lw=1.6, label=plain(str(name))
-        )
+    _curves(axes, frame, groups, "replications", "mean")
     _window(axes, frame)
-    axes.set_xlabel("replications")
+    _measured(axes, False, "replications")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(f"mean of {unit(measure)}")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=SHADE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    if groups.by:
-        legend(axes, handles, title=plain(groups.heading))
-    last = frame.groupby(groups.name, sort=False).last()
-    half: pd.Series[float] = (last["high"] - last["low"]) / 2
-    widest = str(half.idxmax())
     most = int(frame["replications"].max())
-    said = f"Convergence of {measure} over {count(most, 'replication')}{groups.said}"
-    mean = float(last["mean"][widest])
-    where = f" at its widest, {groups.title(widest)}" if groups.by else ""
     return Chart(
         axes,
         frame,
-        f"{said}: the {level:.0%} interval ends as {amount(measure, mean)} +- "
-        f"{amount(measure, float(half[widest]))}{where}.",
+        f"Convergence of {measure} over {count(most, 'replication')}{groups.said}: the "
+        f"{level:.0%} interval ends as {_widest(frame, groups, measure)}.",
     )
 
 
@@ -227,6 +193,11 @@ def _completed(source: Source, by: str | Iterable[str] | None, value: str) -> Gr
     runs = runs_of(source)
     done = runs[column(runs, "status") == "completed"]
     return grouped(done[column(done, value).notna()], keys(source, by))
+
+
+def _named(value: str) -> str:
+    """Return the column *value* as a sentence calls it."""
+    return "the duration" if value == "duration" else f"the seconds {plain(value)!r}"
 
 
 def _nothing(axes: Axes, frame: pd.DataFrame, what: str) -> Chart:
@@ -341,6 +312,46 @@ def _window(axes: Axes, frame: pd.DataFrame) -> None:
     low, high = float(settled["low"].min()), float(settled["high"].max())
     margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set_ylim(low - margin, high + margin)
+
+
+def _widest(frame: pd.DataFrame, groups: Groups, measure: str) -> str:
+    """Say how the curve ends that is the least certain."""
+    last = frame.groupby(groups.name, sort=False).last()
+    half: pd.Series[float] = (last["high"] - last["low"]) / 2
+    name = str(half.idxmax())
+    mean, width = float(last["mean"][name]), float(half[name])
+    where = f" at its widest, {groups.title(name)}" if groups.by else ""
+    return f"{amount(measure, mean)} +- {amount(measure, width)}{where}"
+
+
+def _curves(
+    axes: Axes,
+    frame: pd.DataFrame,
+    groups: Groups,
+    x: str,
+    y: str,
+    *,
+    rising: bool = False,
+) -> None:
+    """Draw *y* over *x* with its band, one per group; *rising* ones step up from 0."""
+    handles: list[Any] = []
+    # Many bands on each other hide the curves.
+    alpha = 0.15 if len(groups.of) <= FEW else 0.05
+    for number, (name, curve) in enumerate(frame.groupby(groups.name, sort=False)):
+        colour, line = series(number)
+        across, up, low, high = (curve[each].to_list() for each in (x, y, "low", "high"))
+        axes.fill_between(
+            across, low, high, step="post" if rising else None, color=colour,
+            alpha=alpha, linewidth=0,
+        )  # fmt: skip
+        if rising:
+            across, up = [across[0], *across], [0.0, *up]
+        handles += axes.plot(
+            across, up, color=colour, ls=line, lw=1.6, label=plain(str(name)),
+            drawstyle="steps-post" if rising else "default",
+        )  # fmt: skip
+    if groups.by:
+        legend(axes, handles, title=plain(groups.heading))
 
 
 def _measured(axes: Axes, is_log: bool, under: str) -> None:

@@ -74,25 +74,29 @@ def _standing(
     scenario.check(given)
     resources = {each.key: each for each in (*scenario.resources, *given)}
     of: dict[Key, list[Entry]] = {key: [] for key in resources}
+    unlike = False
     known = list(resources.values())
+    if not (known or scenario.is_service):
+        known = [scenario.first]
     for entry in entries:
         key = _key_among(known, entry, KIND if scenario.is_service else "")
         if key not in of and scenario.is_service:
             resources[key] = flow_of(entry)._replace(kind=KIND)
             of[key] = []
         elif key not in of:
+            of[key] = []
+            arrived = scenario.arrived(key)
+            unlike = unlike or arrived is None
             # Somebody else's: it is taken for one like the scenario's first.
-            resources[key] = scenario.resources[0]._replace(
+            resources[key] = arrived or scenario.first._replace(
                 name=key.name, namespace=key.namespace
             )
-            of[key] = []
         of[key].append(_moved(entry, key))
-    unlike = len(of) > len(known) and not scenario.is_service
     return [
         Found(resource, tuple(of[key]))
         for key, resource in resources.items()
         # What it is taken for is not there a second time.
-        if not (unlike and key == scenario.resources[0].key and not of[key])
+        if not (unlike and key == scenario.first.key and not of[key])
     ]
 
 

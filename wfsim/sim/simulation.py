@@ -16,6 +16,7 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.record import Record
 from wfsim.model.resource import Resource
+from wfsim.sim.asking import Asking
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Condition
 from wfsim.sim.control_plane import ControlPlane, from_outside
@@ -44,7 +45,7 @@ class Simulation(ControlPlane):
         self,
         scenario: Scenario,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         faults: Iterable[Fault] = (),
         controllers: int = 1,
         clock: VirtualClock | WallClock | None = None,
@@ -225,6 +226,7 @@ class Simulation(ControlPlane):
         self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:
             self._start(name)
+        Asking(self).start(over=self.now if self._reopened else -1.0)
 
     # Acting from outside: see also `ControlPlane`.
 
@@ -277,7 +279,7 @@ class Simulation(ControlPlane):
         twin = type(self)(
             self.scenario,
             seed=self.seed,
-            faults=self.faults,
+            faults=self.given_faults,
             controllers=self._count,
             world=None if given is None else given.copy(),
         )
@@ -328,7 +330,7 @@ class Simulation(ControlPlane):
         scenario: Scenario,
         mementos: Iterable[Memento | Quarantined],
         *,
-        seed: int = 0,
+        seed: int | None = None,
         faults: Iterable[Fault] = (),
         world: World | None = None,
         resources: Iterable[Resource] = (),
@@ -350,6 +352,7 @@ class Simulation(ControlPlane):
         Raises `UsageError` if a completed step cannot be applied again, or what had
         been launched cannot be launched again.
         """
+        seed = scenario.seed if seed is None else seed
         standing, there = found(scenario, mementos, seed, world, resources)
         simulation = cls(scenario, seed=seed, faults=faults, world=there)
         simulation._found = standing
@@ -379,11 +382,15 @@ def _nothing() -> None:
 def simulate(
     scenario: Scenario,
     faults: Iterable[Fault] = (),
-    seed: int = 0,
+    seed: int | None = None,
     *,
     until: float | None = None,
     controllers: int = 1,
 ) -> EventLog:
-    """Run *scenario* with *faults* to its end, or to *until* seconds; return the log."""
+    """Run *scenario* with *faults* to its end, or to *until* seconds; return the log.
+
+    *faults* come on top of those that the scenario has; with None as *seed* it is the
+    scenario's own.
+    """
     simulation = Simulation(scenario, seed=seed, faults=faults, controllers=controllers)
     return simulation.run(until)

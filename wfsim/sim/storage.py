@@ -31,14 +31,14 @@ class Storage:
     def __init__(
         self,
         scenario: Scenario,
-        seed: int,
+        seed: int | None,
         clock: VirtualClock | WallClock,
         db: str | Path | None,
     ) -> None:
         self.scenario = scenario
-        self.seed = seed
+        self.seed = scenario.seed if seed is None else seed
         self.clock = clock
-        self.log = EventLog(meta=Frozen({**scenario.meta(), "seed": seed}))
+        self.log = EventLog(meta=Frozen({**scenario.meta(), "seed": self.seed}))
         self.recorder = Recorder(self.log, clock)
         self.database: Database | None = None
         self.leases, self.resources, self.stored = self._stores(db)

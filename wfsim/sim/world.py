@@ -103,6 +103,17 @@ class World:
         self.pending.append(completion)
         self._schedule(completion)
 
+    def break_one(self, draw: float) -> str:
+        """Break one of the things that can break just now and return its name.
+
+        *draw* (0 <= draw < 1) says which.  "" says that there is none, as here; a
+        subclass may know better.
+        """
+        return ""
+
+    def mend(self, name: str) -> None:
+        """Mend what `break_one` has broken, if it is still there and broken."""
+
     def changed(self) -> None:
         """Wake whoever waits in `until`; every method that changes something ends so."""
         waiting, self._waiting = self._waiting, []
