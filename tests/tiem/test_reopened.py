@@ -31,4 +31,4 @@ def test_a_flow_ends_in_the_same_world_however_often_its_process_is_dropped(
         run = Begun(wfsim.Simulation(tiem.scenario(), seed=1, db=db), run.flow_id)
         lives += 1
     assert lives > 1
-    assert outcome(run) == wanted
+    assert outcome(run.ended()) == wanted
