@@ -169,6 +169,16 @@ def test_it_goes_on_beyond_the_horizon_of_its_scenario(live):
     assert asked(service, "detail", flow).info.updated > 1.0
 
 
+def test_what_nobody_reads_is_not_kept_for_ever(live, monkeypatch):
+    monkeypatch.setattr("wfsim.sim.live.RECORDS", 20)
+    service = live(factor=1e-6)
+    for _ in range(10):
+        asked(service, "start", asked(service, "create", "c1", "", "Check"))
+    while asked(service, "list", status="Finished").total < 10:
+        pass
+    assert len(service._simulation.log) < 30
+
+
 def test_what_was_answered_is_in_the_file_and_goes_on_with_the_next_one(live, tmp_path):
     db = tmp_path / "flows.db"
     first = live(factor=SLOW, db=db)
