@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV   := .venv
+PEERS  := .venv-bench
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip install -qq --disable-pip-version-check
@@ -13,7 +14,7 @@ NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://mat
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint types unit notebooks-test smoke notebooks format bench sweep clean
+.PHONY: help run test lint types unit notebooks-test smoke notebooks format bench bench-peers sweep clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
@@ -51,11 +52,15 @@ format: $(VENV)/.test  ## what ruff can mend by itself
 bench: $(VENV)/.test  ## calls (a gate) and seconds (for show)
 	$(PY) -m pytest --quiet --capture=no tests/bench
 
+bench-peers: $(PEERS)/.bench  ## ratios to other simulators and workflow engines, in an environment of their own
+	$(PEERS)/bin/python -m tests.bench.peers.queueing
+	$(PEERS)/bin/python -m tests.bench.peers.waiting
+
 sweep: $(VENV)/.test  ## the tests in full size: WFSIM_FULL=1 means every crash point, every fault, many seeds
 	WFSIM_FULL=1 $(PY) -m pytest --quiet
 
 clean:  ## all that was made
-	rm -rf $(VENV) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -63,6 +68,11 @@ $(PY):
 	  echo "wfsim needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
 	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(PEERS)/.bench: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[bench]'
+	@touch $@
 
 $(VENV)/.run: pyproject.toml | $(PY)
 	$(PIP) --editable .

@@ -88,11 +88,11 @@ class FakeWorld(wfsim.World):
         self.counts: Counter[tuple[str, str]] = Counter()
         self._latencies = latencies
 
-    def attach(self, clock: Any, draws: Any) -> None:
+    def attach(self, clock: Any, draws: Any, journal: Any = None) -> None:
         """Live on *clock* from now on, with everything in it."""
         for place, fake in _fakes(vars(self), ()):
             self.settle(fake, *place)
-        super().attach(clock, draws)
+        super().attach(clock, draws, journal)
 
     def settle(self, fake: F, *place: str) -> F:
         """Return *fake* as part of this world; *place* is the way to it from here."""

@@ -156,6 +156,15 @@ class OperationWorld(FakeWorld):
             case _:
                 return None
 
+    def break_one(self, draw: float) -> str:
+        """Let one of the processes under way end badly and return its name."""
+        names = sorted(name for name, each in self.operations.items() if not each.is_over)
+        if not names:
+            return ""
+        name = names[int(draw * len(names))]
+        self.operations[name].fail()
+        return name
+
     def operation_fails(self, operation: Operation) -> bool:
         """Whether the seed says that *operation* ends badly."""
         drawn = self.draw("operation failure", operation.name)

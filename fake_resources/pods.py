@@ -268,6 +268,22 @@ class PodWorld(FakeWorld):
         if self.pods.pop(name, None) is not None:
             self.changed()
 
+    def break_one(self, draw: float) -> str:
+        """Let the containers of one running pod die and return its name."""
+        names = sorted(
+            name for name, pod in self.pods.items() if pod.phase is Phase.RUNNING
+        )
+        if not names:
+            return ""
+        name = names[int(draw * len(names))]
+        self.pods[name].fail()
+        return name
+
+    def mend(self, name: str) -> None:
+        """Start the pod again in place, if it is there and dead."""
+        if name in self.pods:
+            self.pods[name].recover()
+
     def lost(self, pod: Pod) -> None:
         """Take note that *pod* is out of order all of a sudden; nobody does here."""
 

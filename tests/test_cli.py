@@ -119,3 +119,79 @@ def test_wrong_input_is_told_in_a_line_and_nothing_is_written(run, words, said):
     assert said in err
     assert "Traceback" not in err
     assert not Path("out").exists()
+
+
+# A flow of a service.
+
+
+def test_a_flow_of_a_service_runs_and_its_nodes_are_drawn_in_time(run):
+    status, out, err = run("run", "tiem", "--flow", "CreateCluster", "--biz-id", "c-1")
+    assert (status, err) == (0, "")
+    assert "4 runs: 4 completed." in out
+    assert "Nodes of 1-CreateCluster" in out
+    lines = [line.split() for line in out[out.index("Nodes of") :].splitlines()]
+    assert ["deployCluster", "Finished", "15", "60.169", "..======="] in lines
+    log = wfsim.EventLog.from_jsonl("out/log.jsonl")
+    assert log.fold().resources["1-CreateCluster"].spec["bizId"] == "c-1"
+
+
+def test_what_a_flow_is_about_may_be_left_to_the_scenario(run):
+    job = "run tiem --flow StopCluster --expect Finished"
+    status, _, err = run(*shlex.split(job))
+    assert (status, err) == (0, "")
+    log = wfsim.EventLog.from_jsonl("out/log.jsonl")
+    assert log.fold().resources["1-StopCluster"].spec["bizId"] == "cluster-1"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--cancel-at 7", "1-StopCluster is Canceled."),
+        ("--fail setClusterOffline --crash-at 6", "1-StopCluster is Error."),
+        ("--until 12", "1-StopCluster is Processing."),
+    ],
+)
+def test_a_flow_of_a_service_can_be_broken_and_cut_off(run, words, said):
+    job = f"run tiem --flow StopCluster {words}"
+    status, out, err = run(*shlex.split(job))
+    assert (status, err) == (0, "")
+    assert said in out
+    assert "never fired" not in out
+
+
+def test_a_node_that_goes_on_is_drawn_up_to_now(run):
+    _, out, _ = run(*shlex.split("run tiem --flow StopCluster --until 10"))
+    lines = [line.split() for line in out[out.index("Nodes of") :].splitlines()]
+    assert lines[4] == ["clusterStop", "Processing", "5", "." * 20 + "=" * 19 + ">"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run tiem", "'tiem' is a service, which does what it is asked for: give --flow"),
+        (
+            "run tiem --flow CreateClutser",
+            "--flow: no flow 'CreateClutser'; did you mean 'CreateCluster'?",
+        ),
+        (
+            "run tiem --flow StopCluster --biz-id c-1",
+            "there is no cluster c-1; one of cluster-1, cluster-2, cluster-3",
+        ),
+        ("run tiem --biz-id c-1", "--biz-id: it says what a --flow is about; give one"),
+        (
+            "run polardb --flow StopCluster",
+            "--flow: 'polardb' is no service; it runs what it has",
+        ),
+        ("run tiem --flow StopCluster --replicas 2", "--replicas: the scenario 'tiem'"),
+        (
+            "run tiem --flow StopCluster --fail clusterStpo",
+            "no step 'clusterStpo'; did you mean 'clusterStop'?",
+        ),
+    ],
+)
+def test_what_a_service_cannot_be_asked_for_is_said_in_a_line(run, words, said):
+    status, out, err = run(*shlex.split(words))
+    assert (status, out) == (2, "")
+    assert said in err
+    assert err.startswith("wfsim: ")
+    assert not Path("out").exists()

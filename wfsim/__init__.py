@@ -7,6 +7,7 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
+* ``study``     many runs in one frame: ``read_history``, ``calibrate``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
 * ``http``      the service over HTTP: Server
 * ``cli``       the command ``wfsim``
@@ -43,17 +44,29 @@ _HOMES = {
     "wfsim.engine.service_errors": ("ServiceError",),
     "wfsim.engine.steps": ("StepContext", "step"),
     "wfsim.engine.transitions": ("FlowStatus",),
+    "wfsim.sim.api": ("ApiRate",),
     "wfsim.sim.clock": ("VirtualClock", "WallClock"),
+    "wfsim.sim.demand": ("Arrivals", "FlowRequest", "Times", "Trigger"),
     "wfsim.sim.faults": (
-        "CancelAt", "Conflict", "CrashAt", "DelayStep", "DropWatch", "EditAt", "FailSave",
-        "FailStep", "Fault", "HangStep", "InterruptStep", "PauseController", "StaleRead",
+        "ApiDown", "BreakOne", "CancelAt", "Conflict", "CrashAt", "DelayStep",
+        "DropWatch", "EditAt", "FailSave", "FailStep", "Fault", "HangStep",
+        "InterruptStep", "PauseController", "StaleRead",
     ),
     "wfsim.sim.conditions": ("state_entered", "step_completed", "step_started"),
     "wfsim.sim.plan_file": ("dump_plan", "load_plan"),
+    "wfsim.sim.pool": ("Pool",),
+    "wfsim.sim.rates": ("Rate",),
     "wfsim.sim.scenario": ("Scenario",),
+    "wfsim.sim.settings": ("StepSettings",),
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),
     "wfsim.http.server": ("Server",),
+    "wfsim.study.calibrate": ("calibrate",),
+    "wfsim.study.calibration": ("Calibration",),
+    "wfsim.study.histories": ("read_history",),
+    "wfsim.study.past_runs": ("PastRuns",),
+    "wfsim.study.study": ("Study",),
+    "wfsim.study.sweep": ("sweep",),
     "wfsim.notebook.player": ("Player",),
     "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip

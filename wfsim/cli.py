@@ -23,7 +23,7 @@ from wfsim.model.machine import did_you_mean
 from wfsim.model.policy import Policy
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.simulation import simulate
+from wfsim.sim.simulation import Simulation
 
 app = typer.Typer(
     add_completion=False,
@@ -60,6 +60,12 @@ def run(
     faults: Annotated[
         Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
     ] = None,
+    flow: Annotated[
+        str | None, typer.Option(help="The flow to ask a service for.", metavar="NAME")
+    ] = None,
+    biz_id: Annotated[
+        str | None, typer.Option(help="What that flow is to be about.", metavar="NAME")
+    ] = None,
     duration: Annotated[
         str | None,
         typer.Option(help="What a step without code takes: 30, '{uniform: [20, 40]}'."),
@@ -77,26 +83,40 @@ def run(
     out: Annotated[Path, typer.Option(help="Where log and report go.")] = Path("out"),
 ) -> None:
     """Run TARGET; print states, steps and outcome; write log.jsonl and report.html."""
+    scenario = _scenario(target, replicas=replicas, duration=duration, failure=failure)
+    _check_flow(scenario, target, flow, biz_id)
+    # Flows that it starts have steps of the same names; the first id is known.
+    of = None if flow is None else f"1-{flow}"
+    plan = _plan(crash_at, restart_after, cancel_at, fail or [], faults, of)
+    _check_steps(scenario, plan)
+    if until is not None and not 0 <= until < float("inf"):
+        raise DefinitionError(f"--until: {until:g} is not a second from 0 on")
+    sim = Simulation(scenario, seed=seed, faults=plan)
+    flow_id = None if flow is None else sim.service.begin(flow, biz_id)
+    sim.run(until)
+    ended = _show(sim, flow_id, out)
+    if expect is not None and any(state != expect for state in ended.values()):
+        typer.echo(f"Expected {expect}; ended in {ended}")
+        raise typer.Exit(1)
+
+
+def _show(sim: Simulation, flow_id: str | None, out: Path) -> dict[str, str]:
+    """Print and write what has happened; return the state of every resource."""
     from rich.console import Console
 
     from wfsim.report import export
 
-    scenario = _scenario(target, replicas=replicas, duration=duration, failure=failure)
-    plan = _plan(crash_at, restart_after, cancel_at, fail or [], faults)
-    _check_steps(scenario, plan)
-    if until is not None and not 0 <= until < float("inf"):
-        raise DefinitionError(f"--until: {until:g} is not a second from 0 on")
-    log = simulate(scenario, plan, seed, until=until)
     console = Console(width=max(Console().width, 100), highlight=False)
-    for line in _told(scenario):
+    for line in _told(sim.scenario):
         console.print(line, markup=False)
+    log = sim.log
     export.print_report(log, console)
+    if flow_id is not None:
+        nodes = sim.service.detail(flow_id).nodes
+        export.print_timeline(nodes, flow_id, sim.now, console)
     written = [log.to_jsonl(out / "log.jsonl"), export.to_html(log, out / "report.html")]
     console.print(f"Written: {', '.join(map(str, written))}", markup=False)
-    ended = {name: item.state for name, item in log.fold().resources.items()}
-    if expect is not None and any(state != expect for state in ended.values()):
-        console.print(f"Expected {expect}; ended in {ended}", markup=False)
-        raise typer.Exit(1)
+    return {name: item.state for name, item in log.fold().resources.items()}
 
 
 @app.command()
@@ -204,6 +224,25 @@ def _scenario(
     return scenario
 
 
+def _check_flow(
+    scenario: Scenario, target: str, flow: str | None, biz_id: str | None
+) -> None:
+    """Refuse a flow that there is nobody to ask for, and a service not asked for any."""
+    if flow is None and biz_id is not None:
+        raise DefinitionError("--biz-id: it says what a --flow is about; give one")
+    if flow is not None and not scenario.is_service:
+        raise DefinitionError(f"--flow: {target!r} is no service; it runs what it has")
+    if flow is None and scenario.is_service:
+        one_of = ", ".join(sorted(scenario.flows))
+        raise DefinitionError(
+            f"{target!r} is a service, which does what it is asked for: give --flow, "
+            f"one of {one_of}"
+        )
+    if flow is not None and flow not in scenario.flows:
+        near = did_you_mean(flow, scenario.flows)
+        raise DefinitionError(f"--flow: no flow {flow!r}{near}")
+
+
 def _duration(text: str | None) -> Duration:
     from wfsim.engine.steps import DEFAULT_DURATION
     from wfsim.model.document import parse_document
@@ -222,6 +261,7 @@ def _plan(
     cancel_at: float | None,
     fail: list[str],
     faults: Path | None,
+    resource: str | None = None,
 ) -> list[Fault]:
     plan: list[Fault] = []
     if crash_at is not None:
@@ -232,7 +272,7 @@ def _plan(
         step, _, times = item.partition(":")
         if times and not (times.isascii() and times.isdigit()):
             raise DefinitionError(f"--fail: {item!r} is not NAME or NAME:TIMES")
-        plan.append(FailStep(step, times=int(times or 1)))
+        plan.append(FailStep(step, times=int(times or 1), resource=resource))
     if faults is not None:
         from wfsim.sim.plan_file import load_plan
 
@@ -259,7 +299,7 @@ def _told(scenario: Scenario) -> list[str]:
         f"probability {step.failure or 0:g}."
         for flow in scenario.flows.values()
         for step in flow.steps
-        if step.class_name not in scenario.steps
+        if not all(name in scenario.steps for name in step.class_names)
     ]
 
 

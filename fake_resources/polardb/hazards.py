@@ -18,15 +18,22 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import wfsim
-from fake_resources.polardb import requests
+from fake_resources.polardb import members, requests
 from fake_resources.polardb.setup import scenario
 from fake_resources.polardb.steps import STEPS
 from fake_resources.polardb.steps.create import create_ro_pods
-from fake_resources.polardb.steps.instance import Effect
+from fake_resources.polardb.steps.instance import Effect, enlist
 from fake_resources.polardb.steps.meta import clean_all_temp_meta
+from fake_resources.polardb.steps.replicas import (
+    convert_temp_ro_to_ro,
+    generate_temp_ro_ids,
+)
 
 CREATED = 600.0
 """The second by which the cluster is there, whatever the seed."""
+
+LARGE = {"className": "polar.o.x4.large", "cpu": 8, "memoryGb": 32}
+"""A class that nobody has yet."""
 
 
 class Hazard(NamedTuple):
@@ -145,12 +152,90 @@ def unknown_leader() -> Hazard:
     )
 
 
+def wrong_stand_in(sound: bool = False) -> Hazard:
+    """Return a change of class that promotes the stand-in of a follower.
+
+    With *sound*, the same with our step, which takes the leader's.
+    """
+
+    def wrong(record: wfsim.Record) -> bool:
+        if record.kind is not wfsim.Kind.RESOURCE_EDITED or record.time < CREATED:
+            return False
+        leader, stand_ins = members.leader(record.value), requests.temp_ids(record.value)
+        heir = stand_ins.get(members.physical(record.value, leader), leader)
+        followers = members.followers(record.value)
+        return (
+            heir != leader
+            and heir not in followers
+            and any(name in followers for name in stand_ins.values())
+        )
+
+    return Hazard(
+        "ConvertTempRoToRo promotes a follower's stand-in; the leader's never leads.",
+        _with(convert_temp_ro_to_ro, convert_temp_ro_to_ro if sound else promote_another),
+        (wfsim.EditAt(t=CREATED, spec={"classInfoModifyTo": LARGE}),),
+        wrong,
+    )
+
+
+def nil_annotations(sound: bool = False) -> Hazard:
+    """Return a step that panics where a cluster has no annotation: a crash loop of 11.
+
+    Somebody has taken the only one away, which tells a port.  With *sound*, the same
+    with our step, which needs none.
+    """
+
+    def wrong(record: wfsim.Record) -> bool:
+        return record.kind is wfsim.Kind.RUN_INTERRUPTED
+
+    panics = [
+        wfsim.CrashAt(t=CREATED + 1 + 11 * number, restart_after=10)
+        for number in range(11)
+    ]
+    return Hazard(
+        "The process dies in GenerateTempRoIds, is started again, and dies there again.",
+        _with(generate_temp_ro_ids, generate_temp_ro_ids if sound else panic_without),
+        (
+            wfsim.EditAt(t=CREATED - 1, annotations={"clusterManagerPort": None}),
+            wfsim.EditAt(t=CREATED, spec={"classInfoModifyTo": LARGE}),
+            *(() if sound else panics),
+        ),
+        wrong,
+    )
+
+
+def starvation(sound: bool = False) -> Hazard:
+    """Return 27 clusters, of which 26 take long: the last one gets no worker.
+
+    With *sound*, the same with a worker more.
+    """
+
+    def wrong(record: wfsim.Record) -> bool:
+        return record.kind is wfsim.Kind.RUN_CREATED and record.time > CREATED
+
+    return Hazard(
+        "A flow holds its worker until it ends; 26 long ones keep all others waiting.",
+        _with(
+            clusters=27,
+            replicas=1,
+            # A pod that takes ten minutes is rare, and seldom alone.
+            latencies={"launch pod": CREATED},
+            policy=wfsim.Policy(workers=27 if sound else 26),
+        ),
+        (),
+        wrong,
+    )
+
+
 HAZARDS = (
     lost_request,
     ha_left_off,
     stale_write_back,
     endless_rebuild_ro,
     unknown_leader,
+    wrong_stand_in,
+    nil_annotations,
+    starvation,
 )
 
 
@@ -162,6 +247,33 @@ def drop_every_request(ctx: wfsim.StepContext) -> Effect:
         spec={"classInfoModifyTo": None, "versionCfgModifyTo": None},
         annotations=dict.fromkeys(sorted(gone)),
     )
+
+
+@wfsim.step("ConvertTempRoToRo")
+def promote_another(ctx: wfsim.StepContext) -> Effect:
+    """Promote whichever temporary follower the map gives (``:302-316``): here the last.
+
+    That of the leader is the first; the order of a map in Go is any order.
+    """
+    resource = yield from ctx.fetch()
+    noted = members.entries(resource)
+    name = members.temporary(resource)[-1]
+    noted[name] = {**noted[name], "role": members.FOLLOWER}
+    followers = [*members.followers(resource), name]
+    yield from ctx.update(status={"instances": noted, "followers": followers})
+    yield from enlist(ctx, name)
+
+
+@wfsim.step("GenerateTempRoIds")
+def panic_without(ctx: wfsim.StepContext) -> Effect:
+    """Write into the map of annotations, of which there is none (``:197``).
+
+    What that does to the process, a fault must do: the step stays where it would die.
+    """
+    resource = yield from ctx.fetch()
+    if not resource.annotations:
+        yield from ctx.wait(ctx.clock.event())
+    yield from generate_temp_ro_ids(ctx)
 
 
 @wfsim.step("CreateRoPods")
@@ -201,6 +313,7 @@ def _with(
         flows=base.flows.values(),
         steps=[theirs if theirs and body is ours else body for body in STEPS],
         world=base.world,
+        policy=base.policy,
         title=base.title,
         horizon=horizon,
     )
@@ -213,7 +326,12 @@ __all__ = [
     "endless_rebuild_ro",
     "ha_left_off",
     "lost_request",
+    "nil_annotations",
+    "panic_without",
+    "promote_another",
     "stale_write_back",
+    "starvation",
     "unknown_leader",
     "write_back",
+    "wrong_stand_in",
 ]

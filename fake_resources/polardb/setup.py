@@ -42,7 +42,7 @@ def scenario(
     Raises `DefinitionError` naming every problem.
     """
     _check(replicas=replicas, clusters=clusters, nodes=nodes, pod_failure=pod_failure)
-    durations(LATENCIES, latencies or {})
+    drawn = durations(LATENCIES, latencies or {})  # here once, not in every world
     pods = clusters * (replicas + 1)
     room = max(pods, 8) if pods_per_node is None else pods_per_node
     make_world = partial(
@@ -50,7 +50,7 @@ def scenario(
         nodes={f"node-{number}": room for number in range(1, nodes + 1)},
         storage=2 * clusters * SIZE_GB if storage_gb is None else storage_gb,
         pod_failure=pod_failure,
-        latencies=latencies,
+        latencies=drawn,
     )
     spec = {
         "dbClusterType": "share",

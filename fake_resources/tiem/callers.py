@@ -12,13 +12,15 @@ from typing import Any, NamedTuple, TypeAlias
 import wfsim
 from fake_resources.tiem import entries
 from fake_resources.tiem.entries import Asked
-from fake_resources.tiem.world import TiemWorld
+from fake_resources.tiem.world import ENDED, TiemWorld
 
 Locks: TypeAlias = Callable[[TiemWorld, str, Asked], Iterable[str]]
 
+ASKED = "Asked"
+"""The key in the context of a flow under which stands what it was asked for with."""
+
 LOOK, LOOKS = 5.0, 1000
 """How often, in seconds, a batch of hosts looks at the flow under way, and how long."""
-ENDED = (wfsim.FlowStatus.FINISHED, wfsim.FlowStatus.ERROR, wfsim.FlowStatus.CANCELED)
 
 
 class Caller(NamedTuple):
@@ -76,7 +78,9 @@ def begin_hosts(
             entries.check(there.world, flow, host, told)
         if there.world.host_batch:
             raise wfsim.ServiceError(9993, f"{there.world.host_batch} is under way")
-        contexts = [caller.enter(there.world, host, told) for host in hosts]
+        contexts = [
+            {**caller.enter(there.world, host, told), ASKED: told} for host in hosts
+        ]
         there.world.host_batch = f"{flow} {', '.join(hosts)}"
         flows = [
             _create(there, flow, "host", host, context)
@@ -103,12 +107,12 @@ def _batch(sim: Any, flows: Sequence[str]) -> Any:
 def _begin(sim: Any, flow: str, name: str, told: Asked) -> str:
     caller = CALLERS[flow]
     entries.check(sim.world, flow, name, told)
-    status = caller.status if told.get("lock", True) else ""
-    locked = tuple(caller.locked(sim.world, name, told)) if status else ()
-    sim.world.lock(status, *locked)
+    status, locked = _lock(sim.world, caller, name, told)
     try:
         context = caller.enter(sim.world, name, told | {"status": status})
-        flow_id = _create(sim, flow, caller.biz_type, name, context)
+        flow_id = _create(sim, flow, caller.biz_type, name, {**context, ASKED: told})
+        if status:
+            sim.world.claim(flow_id, name, *locked)
         sim.service.start(flow_id)
     except Exception:
         sim.world.unlock(status, *locked)
@@ -116,6 +120,32 @@ def _begin(sim: Any, flow: str, name: str, told: Asked) -> str:
             sim.world.drop("clusters", name)
         raise
     return flow_id
+
+
+def _lock(
+    world: TiemWorld, caller: Caller, name: str, told: Asked
+) -> tuple[str, tuple[str, ...]]:
+    """Take the lock; return for what, and of which clusters."""
+    status = caller.status if told.get("lock", True) else ""
+    locked = tuple(caller.locked(world, name, told)) if status else ()
+    world.lock(status, *locked)
+    return status, locked
+
+
+def recall(world: TiemWorld, flow: wfsim.Resource) -> None:
+    """Do to *world* what the caller of *flow* had done to it; a child had no caller.
+
+    A batch of hosts is not taken up again: as in the reference, it died with its caller.
+    """
+    told = flow.spec["context"].get(ASKED)
+    caller = CALLERS.get(flow.spec["flow"])
+    if told is None or caller is None:
+        return
+    name = flow.spec["bizId"]
+    status, locked = _lock(world, caller, name, told)
+    caller.enter(world, name, {**told, "status": status})
+    if status:
+        world.claim(flow.name, name, *locked)
 
 
 def _create(sim: Any, flow: str, biz_type: str, name: str, context: Asked) -> str:
@@ -287,4 +317,4 @@ CALLERS: Mapping[str, Caller] = {
     ),
 }
 
-__all__ = ["CALLERS", "Caller", "begin", "begin_hosts"]
+__all__ = ["CALLERS", "Caller", "begin", "begin_hosts", "recall"]

@@ -51,18 +51,19 @@ class Cluster(Fake):
     """A cluster as the books have it, and as it is.
 
     *status* is ``Initializing``, ``Running``, ``Stopped`` or ``Failure``; *maintenance*
-    is its lock, "" if nobody holds it.  *version* is what the books say, *binary* what
-    is installed; *topology* is the snapshot, "" before the first.  *parameters* are what
-    the books say, *config* what TiUP has and *saved_config* that before a change (None:
-    none is under way); *database* is what was set by SQL.  *gc_life* is in seconds;
-    *saved_gc_life* is what it was before a clone (0: no clone).  *master* is the cluster
-    that it is a slave of.
+    is its lock, "" if nobody holds it, and *holder* the flow that does.  *version* is
+    what the books say, *binary* what is installed; *topology* is the snapshot, "" before
+    the first.  *parameters* are what the books say, *config* what TiUP has and
+    *saved_config* that before a change (None: none is under way); *database* is what was
+    set by SQL.  *gc_life* is in seconds; *saved_gc_life* is what it was before a clone
+    (0: no clone).  *master* is the cluster that it is a slave of.
     """
 
     name: str
     version: str = "v5.4.0"
     status: str = "Initializing"
     maintenance: str = ""
+    holder: str = ""
     instances: dict[str, Instance] = field(default_factory=dict)
     binary: str = ""
     topology: str = ""

@@ -9,6 +9,7 @@ from typing import Any
 
 import wfsim
 from fake_resources.fakes import durations
+from fake_resources.tiem.callers import begin, recall
 from fake_resources.tiem.cluster import Backup, ChangeFeed, Cluster, Instance
 from fake_resources.tiem.entries import instances
 from fake_resources.tiem.steps import STEPS
@@ -44,6 +45,8 @@ def scenario(
         ),
         policy=policy,
         title=f"TiUniManager, 1 + {slaves} clusters",
+        begin=begin,
+        recall=recall,
     )
 
 

@@ -45,6 +45,9 @@ LATENCIES: Mapping[str, Any] = {
 ``call`` is what every executor takes before anything else: the way there and back.
 """
 
+ENDED = (wfsim.FlowStatus.FINISHED, wfsim.FlowStatus.ERROR, wfsim.FlowStatus.CANCELED)
+"""Where a flow stands that goes nowhere from there."""
+
 INSTANT: Mapping[str, Any] = dict.fromkeys(LATENCIES, 0)
 """Latencies with which nothing takes time but what executors sleep and wait."""
 
@@ -186,6 +189,19 @@ class TiemWorld(OperationWorld):
                 raise wfsim.ServiceError(20114, f"{name} is {held}")
         for name in clusters:
             self.clusters[name].maintenance = status
+            self.clusters[name].holder = ""
+
+    def claim(self, flow_id: str, *clusters: str) -> None:
+        """Have the locks of *clusters*, which have just been taken, end with the flow."""
+        for name in clusters:
+            self.clusters[name].holder = flow_id
+
+    def heard(self, before: Any, after: Any) -> None:
+        """Free what a flow that has ended still holds, however it ended."""
+        if after is not None and after.state in ENDED:
+            for cluster in self.clusters.values():
+                if cluster.holder == after.name:
+                    cluster.maintenance = cluster.holder = ""
 
     def unlock(self, status: str, *clusters: str) -> None:
         """Give the lock of *clusters* back; one that is free or gone is passed over.
@@ -200,7 +216,7 @@ class TiemWorld(OperationWorld):
                     f"{cluster.name} is {cluster.maintenance}, not {status}",
                 )
         for cluster in there:
-            cluster.maintenance = ""
+            cluster.maintenance = cluster.holder = ""
 
     # Room on hosts.
 
@@ -237,6 +253,7 @@ class TiemWorld(OperationWorld):
 
 
 __all__ = [
+    "ENDED",
     "INSTANT",
     "LATENCIES",
     "Host",

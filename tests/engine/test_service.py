@@ -349,3 +349,28 @@ def test_the_policy_of_a_service_is_that_of_the_reference(sim):
     assert Policy.service(watch_tick=1.0).retry.limit == 0
     with pytest.raises(wfsim.DefinitionError, match="nodes_per_tick is 0"):
         Policy(nodes_per_tick=0)
+
+
+def test_a_flow_is_begun_as_its_caller_does_or_else_created_and_started(sim):
+    flow = sim.service.begin("StopCluster", "c7")
+    assert sim.service.detail(flow).info[2:5] == ("c7", "cluster", "Processing")
+    other = sim.service.begin("Check")
+    assert sim.service.detail(other).info[2:4] == ("cluster-0", "cluster")
+    assert refused(sim.service.begin, "Stpo").code == 40104
+
+
+def test_a_scenario_may_say_how_its_flows_are_asked_for():
+    def begin(sim, flow, biz_id):
+        flow_id = sim.service.create(biz_id or "mine", "cluster", flow, tenant="acme")
+        sim.service.start(flow_id, tenant="acme")
+        return flow_id
+
+    made = wfsim.Scenario(flows=[Flow("Do", (Step("end"),))], steps=[nothing("end")],
+                          begin=begin)  # fmt: skip
+    sim = Simulation(made)
+    flow = sim.service.begin("Do")
+    sim.run()
+    assert sim.service.detail(flow, tenant="acme").info[2:5] == (
+        "mine", "cluster", "Finished",
+    )  # fmt: skip
+    assert sim.fork().log.digest() == sim.log.digest()

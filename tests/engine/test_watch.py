@@ -460,6 +460,15 @@ def test_a_stopped_flow_can_be_cancelled():
     ]
 
 
+def test_a_flow_that_is_cancelled_before_it_is_taken_up_is_canceled():
+    sim = service(faults=[wfsim.CancelAt(t=2.0)])
+    begun(sim)
+    assert told(sim.run()) == [
+        (0.0, "resource.state", "Initializing -> Processing"),
+        (5.0, "resource.state", "Processing -> Canceled"),
+    ]
+
+
 def test_a_cancel_wins_over_the_end_that_it_races_with():
     sim = service(named("B", takes=4.0))
     flow = begun(sim)
@@ -665,14 +674,6 @@ def test_a_deaf_watch_does_no_more_than_delay():
     sim.run()
     assert sim.service.detail(flow).status == "Finished"
     assert sim.service.detail(flow).info.updated > 22.0
-
-
-def test_a_service_is_restarted_and_not_resumed():
-    sim = service()
-    begun(sim)
-    sim.run(until=7)
-    with pytest.raises(wfsim.UsageError, match="restart"):
-        Simulation.resume(sim.scenario, sim.mementos())
 
 
 def test_a_service_without_flows_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import wfsim
-from fake_resources.polardb import hazards
+from fake_resources.polardb import hazards, members, requests
 
 
 def simulation(hazard: hazards.Hazard) -> wfsim.Simulation:
@@ -100,3 +100,63 @@ def test_a_leader_whom_nobody_knows_is_waited_for_eleven_times():
     assert [record.attempt for record in starts] == [*range(1, 12)]
     assert shown.time - starts[0].time == pytest.approx(11 * 30 + 10)
     assert ("switch leader", "mpd-0") not in sim.world.counts
+
+
+def test_a_stand_in_of_a_follower_is_promoted_and_the_leaders_never_leads():
+    sim, shown = at_fault(hazards.wrong_stand_in())
+    stand_ins = requests.temp_ids(shown.value)
+    assert stand_ins == {
+        "mpd-0-ro-1": "mpd-0-ins-5",
+        "mpd-0-ro-2": "mpd-0-ins-6",
+        "mpd-0-rw": "mpd-0-ins-4",
+    }
+    assert members.followers(shown.value)[-1] == "mpd-0-ins-6"
+    begun = sim.log[: shown.seq].filter(wfsim.Kind.STEP_STARTED)
+    assert begun[-1].step == "ConvertTempRoToRo"
+    sim.run()
+    (stopped,) = sim.log.filter(wfsim.Kind.RUN_INTERRUPTED)
+    assert stopped.text == (
+        "MANY_RETRY: step SwitchNewRoToRw fail: TimeoutError: 'mpd-0-ins-4' leading: "
+        "not within 30 s"
+    )
+    assert members.leader(sim.resource()) == "mpd-0-rw"
+    assert not sim.world.managers["mpd-0"].ha
+
+
+def test_our_step_promotes_the_leaders_stand_in_which_leads():
+    sim = simulation(hazards.wrong_stand_in(sound=True))
+    assert not any(map(hazards.wrong_stand_in().wrong, sim.run()))
+    assert flows(sim) == ["1-Create", "2-ModifyClass"]
+    assert members.leader(sim.resource()) == "mpd-0-ins-4"
+
+
+def test_a_step_that_kills_its_process_kills_it_eleven_times():
+    sim, shown = at_fault(hazards.nil_annotations())
+    assert shown.text == "MANY_RESTARTS: GenerateTempRoIds was cut short 11 times"
+    assert len(sim.log.filter(wfsim.Kind.CONTROLLER_CRASHED)) == 11
+    starts = sim.log.filter(wfsim.Kind.STEP_STARTED, step="GenerateTempRoIds")
+    assert [record.time for record in starts] == [600.0 + 11 * n for n in range(11)]
+    sim.run()
+    assert flows(sim) == ["1-Create"]
+
+
+def test_our_step_needs_no_annotation():
+    sim = simulation(hazards.nil_annotations(sound=True))
+    sim.run()
+    assert flows(sim) == ["1-Create", "2-ModifyClass"]
+
+
+def test_the_27th_cluster_waits_for_the_first_of_26_long_flows_to_end():
+    sim, shown = at_fault(hazards.starvation())
+    assert shown.resource == "mpd-9"
+    ended = sim.log.filter(wfsim.Kind.RUN_COMPLETED)
+    assert [record.time for record in ended] == [shown.time]
+    made = sim.log.filter(wfsim.Kind.RUN_CREATED)
+    assert [record.time for record in made] == [0.0] * 26 + [shown.time]
+    assert shown.time > 1200.0
+
+
+def test_a_worker_more_serves_the_27th_cluster_at_once():
+    log = simulation(hazards.starvation(sound=True)).run()
+    made = log.filter(wfsim.Kind.RUN_CREATED)
+    assert [record.time for record in made] == [0.0] * 27

@@ -109,7 +109,7 @@ def test_it_follows_a_log_that_grows(scenario):
     player = Player(simulation.log)
     assert player.step() is None
     record = simulation.step()
-    assert player.step() is record
+    assert player.step() == record
     simulation.run()
     player.seek(-1)
     assert player.state == simulation.log.fold()
@@ -141,7 +141,7 @@ def test_a_record_and_a_time_at_once_are_refused(log):
 def test_a_record_of_a_part_of_a_log_is_found_by_its_own_number(log):
     part = log[4:8]
     player = Player(part)
-    assert player.seek(log[5]) is log[5]
+    assert player.seek(log[5]) == log[5]
     assert (player.position, player.seek(0)) == (2, log[4])
 
 

@@ -19,6 +19,7 @@ from wfsim.report.palette import STATUS_COLOURS, state_styles, status_style
 
 OF_A_LOG = [
     charts.gantt, charts.states, charts.latency, charts.outcomes, charts.state_graph,
+    charts.breakdown, charts.ecdf, charts.latencies, charts.queue, charts.utilisation,
 ]  # fmt: skip
 
 

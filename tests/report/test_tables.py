@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytest
 
 import wfsim
@@ -13,9 +13,11 @@ from fake_resources import polardb
 from wfsim import Kind, Record, tables
 from wfsim.report.history import History
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NAN = math.nan
 ROOT = Path(__file__).parent.parent.parent
-TEXT = pd.Series(["text"]).dtype
 
 
 def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
@@ -246,6 +248,9 @@ def test_latency_is_that_of_completed_attempts(crashed):
         tables.faults,
         tables.summary,
         tables.latency,
+        tables.breakdown,
+        tables.critical,
+        tables.utilisation,
     ],
 )
 def test_columns_and_dtypes_are_those_documented_for_any_log(table, crashed, empty):
@@ -256,7 +261,7 @@ def test_columns_and_dtypes_are_those_documented_for_any_log(table, crashed, emp
             documented[name.strip("`")] = words[0]
     for log_ in (crashed, empty, crashed[:3]):
         found = table(log_).dtypes
-        named = {c: "text" if d == TEXT else str(d) for c, d in found.items()}
+        named = {c: "text" if d == tables.TEXT else str(d) for c, d in found.items()}
         assert named == documented
 
 

@@ -56,7 +56,7 @@ def check(context):
         raise wfsim.Waiting(after=3.0)
 
 
-def scenario(resources=3):
+def scenario(resources=3, **more):
     machine = wfsim.StateMachine("rack").stable("Running", "Interrupt")
     machine.unstable("Creating", run="Create")
     machine.transition(
@@ -74,6 +74,31 @@ def scenario(resources=3):
         world=Racks,
         policy=wfsim.Policy(workers=2, retry=wfsim.Retry(limit=4, delay=2.0)),
         horizon=300.0,
+        **more,
+    )
+
+
+def busy():
+    """Arrivals, triggers, faults at rates and pools."""
+    times = wfsim.Times
+    return scenario(
+        arrivals=[
+            wfsim.Arrivals(wfsim.Resource("rack", "late-{n}"), times(mean=30, count=5))
+        ],
+        triggers=[
+            wfsim.Trigger(times(mean=25, until=200), "any", annotations={"grow": "{n}"}),
+            wfsim.Trigger(times(every=60), "each", status={"tick": "{n}"}),
+        ],
+        rates={
+            "controller": wfsim.Rate(mtbf=60, mttr=4, until=200),
+            "api": wfsim.Rate(mtbf=80, mttr=3, count=2),
+        },
+        pools={"hands": 2, "tools": 3},
+        settings={
+            "configure": {"failure": 0.2, "uses": {"tools": 2, "hands": 1}},
+            "check": {"duration": {"exponential": 2}, "uses": {"hands": 1}},
+        },
+        api_rate=wfsim.ApiRate(40, burst=5),
     )
 
 
@@ -106,9 +131,10 @@ def simulation(faults, seed=3, clock=None):
 
 def logs(seed=3):
     """The log of every set of faults, as bytes."""
-    for faults in FAULTS.values():
-        log = simulation(faults, seed).run()
-        yield "".join(f"{line}\n" for line in log.lines()).encode()
+    made = [simulation(faults, seed) for faults in FAULTS.values()]
+    made.append(Simulation(busy(), seed=seed, controllers=2))
+    for sim in made:
+        yield "".join(f"{line}\n" for line in sim.run().lines()).encode()
 
 
 def test_the_bytes_do_not_depend_on_the_process_or_on_the_order_of_hashes():
@@ -128,7 +154,7 @@ def test_the_bytes_do_not_depend_on_the_process_or_on_the_order_of_hashes():
 
 
 def test_each_set_of_faults_leaves_its_mark_and_another_seed_another_log():
-    assert len(set(logs(3)) | set(logs(4))) == 2 * len(FAULTS)
+    assert len(set(logs(3)) | set(logs(4))) == 2 * (len(FAULTS) + 1)
 
 
 def test_every_fault_of_the_sets_fires():

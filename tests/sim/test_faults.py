@@ -1,4 +1,4 @@
-"""Each of the twelve faults: what it does to a run, and that nothing else changes."""
+"""Each of the fourteen faults: what it does to a run, and that nothing else changes."""
 
 from __future__ import annotations
 
@@ -92,6 +92,8 @@ NEVER = [
     wfsim.StaleRead(t=1e9, for_=1),
     wfsim.DropWatch(t=1e9, for_=1),
     wfsim.PauseController(t=1e9, for_=1),
+    wfsim.ApiDown(t=1e9, for_=1),
+    wfsim.BreakOne(t=1, draw=0.5, for_=1),
 ]
 
 

@@ -81,24 +81,60 @@ def test_a_deletion_by_force_takes_the_lock_over_and_the_other_flow_fails():
     assert "cluster-1" not in run.world.clusters
 
 
-def test_a_lock_that_a_failed_end_has_left_is_taken_over_by_a_deletion_by_force():
-    run = begun("RestartCluster")
-    stuck = begun("ScaleInCluster", "end").ended()
-    assert stuck.locks == {"cluster-1": "ScaleIn"}
-    deletion = Begun(stuck.sim, tiem.begin(stuck.sim, "DeleteCluster", force=True))
-    assert deletion.ended().status == "Finished"
-    assert deletion.locks == {}
-    assert run.locks == {"cluster-1": "Restarting"}
+def test_a_lock_that_no_step_gives_back_is_free_when_its_flow_has_ended():
+    run = begun("ScaleInCluster", "end")
+    while "end" not in run.path:
+        run.until(run.sim.clock.now + 1.0)
+    # The step that gives it back has failed; the flow ends a tick later.
+    assert (run.status, run.locks) == ("Processing", {"cluster-1": "ScaleIn"})
+    run.ended()
+    assert (run.status, run.locks) == ("Error", {})
+    again = Begun(run.sim, tiem.begin(run.sim, "StopCluster")).ended()
+    assert again.status == "Finished"
 
 
-def test_a_flow_that_is_cancelled_keeps_its_lock_as_no_handler_is_named_for_that():
+def test_a_flow_that_is_cancelled_frees_its_lock_though_no_handler_does():
     run = begun("StopCluster").until(6.0)
     run.sim.service.cancel(run.flow_id, "wrong cluster")
+    assert run.locks == {"cluster-1": "Stopping"}
     run.ended()
     assert (run.status, run.path) == ("Canceled", ["clusterStop"])
-    assert run.locks == {"cluster-1": "Stopping"}
+    assert run.locks == {}
     # What was launched goes on without it.
     assert not run.world.clusters["cluster-1"].is_up
+
+
+def test_a_lock_is_free_though_all_died_when_its_flow_had_just_ended(tmp_path):
+    file = tmp_path / "flows.db"
+    faults = [wfsim.FailStep("end")]
+    sim = wfsim.Simulation(tiem.scenario(), seed=1, faults=faults, db=file)
+    tiem.begin(sim, "ScaleInCluster")
+    sim.run(until=wfsim.state_entered("Error"))
+    again = wfsim.Simulation(tiem.scenario(), seed=1, db=file)
+    assert again.service.detail("1-ScaleInCluster").status == "Error"
+    assert Begun(again, "1-ScaleInCluster").locks == {}
+
+
+def test_a_flow_that_ends_leaves_the_lock_of_another_flow_alone():
+    run = begun("StopCluster", "setClusterOffline")
+    run.until(6.0)
+    other = Begun(run.sim, tiem.begin(run.sim, "DeleteCluster", force=True))
+    while run.status != "Error":
+        run.until(run.sim.clock.now + 1.0)
+    assert other.status == "Processing"
+    assert run.locks == {"cluster-1": "Deleting"}
+    assert other.ended().locks == {}
+
+
+def test_a_lock_that_was_given_back_and_taken_again_is_not_freed_by_the_flow_before():
+    run = begun("StopCluster")
+    while run.locks:
+        run.until(run.sim.clock.now + 0.1)
+    # Its last step is over, and the tick at which it ends is yet to come.
+    again = Begun(run.sim, tiem.begin(run.sim, "StopCluster"))
+    assert run.status == "Processing"
+    run.until(run.sim.clock.now + 5.0)
+    assert (run.status, again.locks) == ("Finished", {"cluster-1": "Stopping"})
 
 
 def test_a_flow_that_is_stopped_keeps_its_lock_and_goes_on_when_it_is_started():

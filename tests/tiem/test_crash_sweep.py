@@ -43,6 +43,30 @@ def test_a_crash_at_any_write_ends_in_the_same_world(flow, when):
     assert write > 2 * len(wanted[1])
 
 
+@pytest.mark.parametrize("status", ["Error", "Canceled"])
+@pytest.mark.parametrize("flow", tiem.CALLERS)
+def test_a_crash_at_any_write_leaves_no_lock_behind_however_the_flow_ends(flow, status):
+    calm = asked_for(simulation(), flow).ended()
+    half = (calm.sim.now - calm.sim.service.detail(calm.flow_id).info.created) / 2
+    # Nobody gives the lock back: not the last step, and it has no handler.
+    bad = wfsim.FailStep(calm.path[-1], resource=calm.flow_id, times=9)
+    write = 0
+    while True:
+        write += 1
+        crash = wfsim.CrashAt(write=write, when=MOMENTS[-1], restart_after=7)
+        faults = (crash, bad) if status == "Error" else (crash,)
+        run = asked_for(simulation(*faults), flow)
+        if status == "Canceled":
+            run.until(run.sim.now + half)
+            run.sim.service.cancel(run.flow_id)
+        run.ended()
+        assert (run.status, run.locks) == (status, {}), f"crash at write {write}"
+        fired = run.sim.log.filter(wfsim.Kind.FAULT_FIRED)
+        if not any("CrashAt" in record.text for record in fired):
+            break
+    assert write > 1
+
+
 @pytest.mark.parametrize(("t", "restart_after"), [(40, 5), (40, 400), (16, 2)])
 def test_an_operation_that_was_launched_is_not_launched_again_by_a_restart(
     t, restart_after

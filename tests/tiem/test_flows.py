@@ -27,19 +27,6 @@ CHILDREN = {
     "OfflineInPlaceUpgradeCluster": ["ModifyParameters", "ModifyParameters"],
 }
 MAIN_STEPS = [(flow, step) for flow, known in KNOWN.items() for step in known["mainPath"]]
-# The step that fails is the one that would have given the lock back.
-STAYS_LOCKED = {
-    **dict.fromkeys(
-        ("CreateCluster", "DeleteCluster", "ScaleOutCluster", "ScaleInCluster"), "end"
-    ),
-    **dict.fromkeys(("CloneCluster", "TakeoverCluster", "BackupCluster"), "end"),
-    **dict.fromkeys(
-        ("OnlineInPlaceUpgradeCluster", "OfflineInPlaceUpgradeCluster"), "end"
-    ),
-    **dict.fromkeys(("ModifyParameters", "SwitchoverNormal", "SwitchoverForce"), "end"),
-    "SwitchoverForceWithMasterUnavailable": "end",
-    "SwitchoverRollback": "rollback",
-}
 
 
 def handler_of(flow: str, step: str) -> list[str]:
@@ -79,13 +66,25 @@ def test_children_are_waited_for_but_for_those_that_distribute_log_configuration
 
 @pytest.mark.parametrize(("flow", "step"), MAIN_STEPS)
 def test_a_step_that_fails_leads_to_its_handler_and_the_flow_to_an_error(flow, step):
-    run = begun(flow)
-    before = run.locks
     run = begun(flow, step).ended()
     main = KNOWN[flow]["mainPath"]
     assert run.path == main[: main.index(step) + 1] + handler_of(flow, step)
     assert run.status == "Error"
-    assert run.locks == (before if STAYS_LOCKED.get(flow) == step else {})
+    assert run.locks == {}
+
+
+@pytest.mark.parametrize(("flow", "step"), MAIN_STEPS)
+def test_a_flow_that_is_cancelled_at_a_step_goes_no_further_and_frees_its_locks(
+    flow, step
+):
+    run = begun(flow)
+    here = wfsim.step_started(step, resource=run.flow_id)
+    run.sim.run(until=here)
+    run.sim.service.cancel(run.flow_id, "not wanted any more")
+    run.ended()
+    main = KNOWN[flow]["mainPath"]
+    assert run.path == main[: main.index(step) + 1]
+    assert (run.status, run.locks) == ("Canceled", {})
 
 
 @pytest.mark.parametrize(
@@ -96,4 +95,4 @@ def test_a_handler_that_fails_ends_in_an_error_too(flow, handler):
     step = KNOWN[flow]["failures"][handler][0]
     run = begun(flow, step, handler).ended()
     assert run.path[-2:] == [step, handler]
-    assert run.status == "Error"
+    assert (run.status, run.locks) == ("Error", {})

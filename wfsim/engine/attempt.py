@@ -6,7 +6,8 @@ after the launch, and a restart or a stop leaves the times of the others as they
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -38,6 +39,25 @@ def body_of(ports: Ports, attempt: StepContext, first: float, turn: Turn) -> Ste
     if attempt.operation:
         work = partial(_poll, ports, first, turn)
     return partial(_undoing, ports.steps, work)
+
+
+def watch(
+    clock: Clock,
+    attempt: StepContext,
+    limit: float | None,
+    deadline: float | None,
+    turn: Turn,
+) -> Callable[[], None]:
+    """Throw `TimedOut` into the attempt when its time is up; return how not to."""
+    left = math.inf if deadline is None else deadline - clock.now
+    limit = math.inf if limit is None else limit
+    signal = TimedOut(min(left, limit), left <= limit)
+
+    def bite() -> None:
+        if turn.attempt is attempt:
+            clock.throw(turn.process, signal)
+
+    return clock.call(signal.limit, bite)
 
 
 def _in_order(steps: Steps, attempt: StepContext) -> Effect[Mapping[str, Any]]:

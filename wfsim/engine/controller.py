@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from wfsim.engine.attempt import describe
@@ -150,14 +151,38 @@ class Controller:
             turn.process = self._clock.process(self._work(turn))
 
     def _work(self, turn: Turn) -> Effect[None]:
-        """Make one pass; only a controller that is still alive begins or ends one."""
-        key = turn.key
+        """Make one pass with the lease of the resource, and see to the next one.
+
+        Only a controller that is still alive begins or ends one.  The next is made
+
+        ==================================== ====================================
+        somebody else has the lease          when it is given back, or has lapsed
+        a store raises an error, or `Fenced` after ``policy.redrive``
+        no error                             as the reconciler says
+        ==================================== ====================================
+        """
+        # One generator: each level of them costs every wait of every step a call.
+        key, leases = turn.key, self._leases
         if not self.alive:
             return
         try:
-            result = yield from self._pass(turn)
+            try:
+                freed = partial(self.enqueue, key)
+                grant = yield from leases.acquire(key, self.name, freed)
+                if grant.token is None:
+                    result = _WAIT
+                else:
+                    turn.token = grant.token
+                    result = yield from self._reconciler.reconcile(key, turn)
+                    if self._failures:
+                        self._failures.pop(key, None)
+            except StoreError as error:
+                result = self._failed(turn, error)
+            if turn.token:
+                yield from leases.release(key, turn.token)
         except Killed:
             return
+        self._passed(key, result)
         if self._active.get(key) is not turn:
             return
         del self._active[key]
@@ -166,33 +191,11 @@ class Controller:
         if key in self._touched:
             del self._touched[key]
             self._queue[key] = None
-        self._dispatch()
+        if self._queue:
+            self._dispatch()
 
-    def _pass(self, turn: Turn) -> Effect[Result]:
-        """Make one pass with the lease of the resource, and say when to make the next.
-
-        ==================================== ====================================
-        somebody else has the lease          when it is given back, or has lapsed
-        a store raises an error, or `Fenced` after ``policy.redrive``
-        no error                             as the reconciler says
-        ==================================== ====================================
-        """
-        key = turn.key
-
-        def freed() -> None:
-            self.enqueue(key)
-
-        try:
-            grant = yield from self._leases.acquire(key, self.name, freed)
-            if grant.token is None:
-                return _WAIT
-            turn.token = grant.token
-            result = yield from self._reconciler.reconcile(key, turn)
-            self._failures.pop(key, None)
-        except StoreError as error:
-            result = self._failed(turn, error)
-        yield from self._leases.release(key, turn.token)
-        return result
+    def _passed(self, key: Key, result: Result) -> None:
+        """Take note that a pass is over, whether or not it counts any more."""
 
     def _failed(self, turn: Turn, error: StoreError) -> Result:
         """Note a pass that a store cut short, and when to make the next one."""

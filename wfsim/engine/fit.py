@@ -22,9 +22,11 @@ def fitted(
     if flow is None:
         near = did_you_mean(run.flow, flows)
         return reasons.UNKNOWN_FLOW, f"no flow {run.flow!r}{near}"
-    names = _names(run)
-    if run.digest in ("", flow.digest) and names == flow.names:
-        return run._replace(digest=flow.digest)
+    names, digest = _names(run), flow.digest
+    if names == flow.names and run.digest == digest:
+        return run
+    if names == flow.names and not run.digest:
+        return run._replace(digest=digest)
     migrate = migrations.get(flow.name)
     if migrate is None:
         return reasons.DEFINITION_CHANGED, (
@@ -43,4 +45,4 @@ def fitted(
 
 
 def _names(run: Memento) -> tuple[str, ...]:
-    return tuple(step.name for step in run.steps)
+    return tuple([step.name for step in run.steps])

@@ -169,6 +169,10 @@ class Draws(Protocol):
         """Return a number in [0, 1) that depends on the seed and *purpose* alone."""
         ...
 
+    def within(self, *purpose: str | int) -> Draws:
+        """Return the draws of which each purpose begins with *purpose*."""
+        ...
+
 
 StepFunction: TypeAlias = Callable[..., Effect[Any]]
 Steps: TypeAlias = Mapping[str, StepFunction]

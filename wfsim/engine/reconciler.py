@@ -99,7 +99,9 @@ class FlowReconciler:
             text = f"no state machine for {key.kind!r}{near}"
             self._note(Kind.PASS_FAILED, resource, text)
             return _DONE
-        runs = yield from self._own_runs(resource, entries, turn)
+        runs = _only_run(resource, entries)
+        if runs is None:
+            runs = yield from self._own_runs(resource, entries, turn)
         newest = runs[-1] if runs else None
         if resource.deleted is not None:
             return (yield from self._finalize(resource, newest, turn))
@@ -299,6 +301,7 @@ class FlowReconciler:
         if run is not None and not run.is_final:
             yield from self._stop(run, turn, reasons.CANCELLED, _GONE)
         ports = self._ports
+        draws = ports.draws.within(*resource.key, "")
         live = yield from self._resources.get(resource.key)
         for name in live.finalizers:
             release = self._machines[resource.kind].finalizers.get(name)
@@ -306,7 +309,7 @@ class FlowReconciler:
                 continue
             told = StepContext(
                 self._clock, live, EMPTY, 1, "", "", Step(name), ports.world,
-                self._resources, ports.journal, ports.draws, turn.token,
+                self._resources, ports.journal, draws, turn.token,
             )  # fmt: skip
             try:
                 yield from as_effect(release)(told)
@@ -364,6 +367,15 @@ class FlowReconciler:
 
     def _note(self, kind: Kind, resource: Resource, text: str) -> None:
         self._ports.journal.note(kind, resource=str(resource.key), text=text)
+
+
+def _only_run(resource: Resource, entries: Entries) -> list[Memento] | None:
+    """Return the runs of *resource* if there is nothing to sort out, as nearly always."""
+    if len(entries) > 1:
+        return None
+    runs = [run for run in entries if isinstance(run, Memento)]
+    own = all(run.owner in ("", resource.uid) for run in runs)
+    return runs if own else None
 
 
 def _may_recover(resource: Resource, run: Memento | None) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from wfsim.engine.attempt import (
@@ -19,22 +18,23 @@ from wfsim.engine.attempt import (
     describe,
     signal_of,
     unknown_class,
+    watch,
 )
-from wfsim.engine.place import Place, advance
-from wfsim.engine.ports import Effect
+from wfsim.engine.committing import Committer
+from wfsim.engine.place import advance
+from wfsim.engine.ports import Draws, Effect, StepFunction
 from wfsim.engine.steps import StepContext
 from wfsim.engine.turn import Ports, Turn
+from wfsim.engine.way import Way, Ways
 from wfsim.errors import (
     Cancelled,
-    Conflict,
     Interrupted,
     NotFound,
     TimedOut,
-    Unavailable,
     Waiting,
 )
 from wfsim.model import memento as reasons
-from wfsim.model.flow import Flow, Polling, Step
+from wfsim.model.flow import Flow, Polling
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import Memento, StepMemento, StepStatus
@@ -56,70 +56,104 @@ class FlowRunner:
         self._ports = ports
         self._clock = ports.clock
         self._resources = ports.resources
-        self._mementos = ports.mementos
         self._steps = ports.steps
         self._policy = ports.policy
         self._hooks = ports.hooks
         self._interrupts = interrupts
-        # As in the reference, a node is not tried again unless its file says so.
-        self._retry = replace(ports.policy.retry, limit=0)
+        self._ways = Ways(ports.steps, ports.policy)
+        self.commit = Committer(ports).commit
 
     def run(self, run: Memento, flow: Flow, turn: Turn) -> Effect[Memento]:
         """Carry *run* on until it ends, waits, fails, or the turn may begin no more."""
-        ports, following = self._ports, flow.following
+        clock, ways = self._clock, self._ways.through(flow)
+        draws = self._ports.draws.within(*run.resource, run.key)
         graph = not (self._interrupts and flow.is_linear)
-        usual = flow.retry or (self._policy.retry if flow.is_linear else self._retry)
-        place: Place = (0 if flow.steps else None, run.context, None)
-        index, inputs, astray = place
+        index: int | None = 0 if flow.steps else None
+        inputs, astray, seen = run.context, None, None
         while turn.left > 0:
             if index is not None and run.steps[index].status is not _PREPARED:
                 index, inputs, astray = advance(run, flow, index, inputs, astray, graph)
             if index is None:
-                break
-            spec, step = flow.steps[index], run.steps[index]
-            retry = spec.retry or usual
+                return (yield from self._finish(run, turn, astray))
+            way, step, stop = ways[index], run.steps[index], None
             try:
                 resource = yield from self._resources.get(turn.key)
             except NotFound:
                 return (yield from self.interrupt(run, index, turn, *_GONE))
             if turn.left <= 0:
                 return run  # it was stopped while a slow store answered
-            stop = self._reason_to_stop(run, step, spec, retry, resource, astray)
-            if stop is None and step.status is not StepStatus.WAITING:
-                run = run.start_step(index, self._clock.now)
+            # A snapshot that has been looked at is as fine for the next step.
+            usual = resource is seen and step.status is _PREPARED
+            if not usual or way.body is None or run.deadline is not None:
+                stop = self._reason_to_stop(run, step, way, resource, astray)
+            seen = resource
+            if stop is None and step.status is not _WAITING:
+                run = run.start_step(index, clock.now)
                 yield from self.commit(run, turn)
                 if self._hooks:
                     self.tell("on_step_init", run, run.steps[index])
                 if turn.look_again:
                     stop = yield from self._look_again(turn, astray)
             if stop is not None:
-                run = yield from self._end(run, index, turn, graph, *stop)
+                run, seen = (yield from self._end(run, index, turn, graph, *stop)), None
                 continue
-            attempt = StepContext(
-                self._clock, resource, inputs, run.steps[index].attempts, run.key,
-                run.flow, spec, ports.world, self._resources, ports.journal,
-                ports.draws, turn.token, run.steps[index].operation, ports.flows,
-            )  # fmt: skip
+            attempt, body, call_off = self._open(
+                run, index, way, resource, inputs, draws, turn, astray
+            )
             try:
-                output = yield from self._execute(attempt, flow, run, turn, astray)
+                end: Any = yield from body(attempt)
+                end = EMPTY if end is None else checked_output(way.spec, end)
             except (Cancelled, TimedOut, Exception) as error:
-                run = yield from self._stop(run, index, turn, retry, error, graph)
-                continue
-            if spec.polling is not None and not attempt.operation and OPERATION in output:
-                run = yield from self._launch(run, index, spec.polling, output, turn)
-                continue
-            run = run.complete_step(index, self._clock.now, output)
+                end = error
+            finally:
+                turn.attempt, attempt.is_open = None, False
+                if call_off is not None:
+                    call_off()
+            if type(end) is not Frozen or way.spec.polling is not None:
+                run, end = yield from self._judge(
+                    run, index, turn, way, attempt, end, graph
+                )
+                if end is None:
+                    continue
+            run = run.complete_step(index, clock.now, end)
             yield from self.commit(run, turn)
             if self._hooks:
                 self.tell("on_step_completed", run, run.steps[index])
-            inputs = Frozen({**inputs, **output}) if output else inputs
-            index = following[index].success
+            inputs = Frozen({**inputs, **end}) if end else inputs
+            index = flow.following[index].success
             turn.left -= 1
-        else:
-            return run
-        run = (
-            run.complete(self._clock.now) if astray is None else self._ended(run, astray)
-        )
+        return run
+
+    def _judge(
+        self,
+        run: Memento,
+        index: int,
+        turn: Turn,
+        way: Way,
+        attempt: StepContext,
+        end: Any,
+        graph: bool,
+    ) -> Effect[tuple[Memento, Any]]:
+        """Return the run and the output that complete the step; None if nothing does.
+
+        *end* is what an attempt has failed with, or what one that polls has returned.
+        """
+        if isinstance(end, BaseException):
+            return (yield from self._stop(run, index, turn, way.retry, end, graph)), None
+        if attempt.operation:
+            return run, Frozen({**run.steps[run.cursor].output, **end})
+        if OPERATION in end and way.spec.polling is not None:
+            return (
+                yield from self._launch(run, index, way.spec.polling, end, turn)
+            ), None
+        return run, end
+
+    def _finish(
+        self, run: Memento, turn: Turn, astray: StepMemento | None
+    ) -> Effect[Memento]:
+        """End *run*, all of whose steps are over."""
+        now = self._clock.now
+        run = run.complete(now) if astray is None else self._ended(run, astray)
         yield from self.commit(run, turn)
         if self._hooks:
             self.tell("on_run_interrupt" if astray else "on_run_completed", run)
@@ -147,21 +181,6 @@ class FlowRunner:
         yield from self.commit(run, turn)
         self.tell("on_step_waiting", run, run.steps[index])
         return run
-
-    def commit(self, run: Memento, turn: Turn) -> Effect[None]:
-        """Make *run* durable: every transition passes here, and nothing else does.
-
-        A store that does not answer well is asked again: a memento is a whole value,
-        so writing it twice is writing it once.
-        """
-        delay = self._policy.redrive
-        for failures in range(1, delay.limit + 1):
-            try:
-                yield from self._mementos.save(run, turn.token)
-                return
-            except (Unavailable, Conflict):
-                yield self._clock.timeout(delay.after(failures))
-        yield from self._mementos.save(run, turn.token)
 
     def interrupt(
         self, run: Memento, index: int, turn: Turn, reason: str, message: str
@@ -227,8 +246,7 @@ class FlowRunner:
         self,
         run: Memento,
         step: StepMemento,
-        spec: Step,
-        retry: Retry,
+        way: Way,
         resource: Resource,
         astray: StepMemento | None,
     ) -> tuple[str, str] | None:
@@ -237,6 +255,7 @@ class FlowRunner:
         if resource.cancelled and astray is None:
             return _cancelled(resource)
         # Recovered, a step has its budget anew: with a limit of 0 it runs once more.
+        spec, retry, _, body = way
         if step.status is StepStatus.FAILED and step.retries >= (retry.limit or 1):
             return reasons.MANY_RETRY, run.error
         if step.status is StepStatus.INITED and step.restarts >= retry.restarts:
@@ -245,63 +264,42 @@ class FlowRunner:
         late = run.deadline is not None and self._clock.now >= run.deadline
         if late and astray is None:
             return reasons.DEADLINE, f"not complete by {run.deadline:g} s"
-        if spec.class_name not in self._steps and (
-            name := unknown_class(spec, self._steps)
+        if (
+            body is None
+            and spec.class_name not in self._steps
+            and (name := unknown_class(spec, self._steps))
         ):
             near = did_you_mean(name, self._steps)
             return reasons.UNKNOWN_TASK, f"no code for {name!r}{near}"
         return None
 
-    def _execute(
+    def _open(
         self,
-        attempt: StepContext,
-        flow: Flow,
         run: Memento,
+        index: int,
+        way: Way,
+        resource: Resource,
+        inputs: Mapping[str, Any],
+        draws: Draws,
         turn: Turn,
         astray: StepMemento | None,
-    ) -> Effect[Mapping[str, Any]]:
-        spec = attempt.spec
+    ) -> tuple[StepContext, StepFunction, Callable[[], None] | None]:
+        """Return the next attempt, what it is to do, and how to call off its time-out."""
+        ports, step = self._ports, run.steps[index]
+        attempt = turn.attempt = StepContext(
+            self._clock, resource, inputs, step.attempts, run.key, run.flow, way.spec,
+            ports.world, self._resources, ports.journal, draws, turn.token,
+            step.operation, ports.flows,
+        )  # fmt: skip
         turn.sheltered = astray is not None
-        limit = spec.timeout or flow.timeout or self._policy.timeout
+        limit, body, call_off = way.limit, way.body, None
         deadline = None if turn.sheltered else run.deadline
-        call_off = None
         if limit is not None or deadline is not None:
-            call_off = self._watch(attempt, limit, deadline, turn)
-        if attempt.operation or spec.undo is not None or "+" in spec.class_name:
+            call_off = watch(self._clock, attempt, limit, deadline, turn)
+        if body is None or step.operation:
             first = self._clock.now if run.wake is None else run.wake
-            body = body_of(self._ports, attempt, first, turn)
-        else:
-            body = self._steps[spec.class_name]
-        turn.attempt = attempt
-        try:
-            output = yield from body(attempt)
-        finally:
-            turn.attempt = None
-            attempt.is_open = False
-            if call_off is not None:
-                call_off()
-        output = EMPTY if output is None else checked_output(spec, output)
-        if not attempt.operation:
-            return output
-        return Frozen({**run.steps[run.cursor].output, **output})
-
-    def _watch(
-        self,
-        attempt: StepContext,
-        limit: float | None,
-        deadline: float | None,
-        turn: Turn,
-    ) -> Callable[[], None]:
-        """Throw `TimedOut` into the attempt when its time is up; return how not to."""
-        left = math.inf if deadline is None else deadline - self._clock.now
-        limit = math.inf if limit is None else limit
-        signal = TimedOut(min(left, limit), left <= limit)
-
-        def bite() -> None:
-            if turn.attempt is attempt:
-                self._clock.throw(turn.process, signal)
-
-        return self._clock.call(signal.limit, bite)
+            body = body_of(ports, attempt, first, turn)
+        return attempt, body, call_off
 
     def _stop(
         self,
@@ -379,7 +377,7 @@ class FlowRunner:
         return run
 
 
-_PREPARED = StepStatus.PREPARED
+_PREPARED, _WAITING = StepStatus.PREPARED, StepStatus.WAITING
 _BEGUN = (StepStatus.INITED, StepStatus.WAITING)
 _CANCELLED = (reasons.CANCELLED, "the resource was cancelled")
 _GONE = (reasons.CANCELLED, "the resource is gone")

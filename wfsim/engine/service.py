@@ -30,6 +30,7 @@ from wfsim.model.memento import Memento, StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 
 KIND = "workflow"
+BIZ_ID, BIZ_TYPE = "_bizId", "_bizType"
 TENANT = "default"
 PAGE_SIZE, MAX_PAGE_SIZE = 10, 100
 
@@ -333,6 +334,12 @@ def info_of(resource: Resource) -> FlowInfo:
         resource.annotations.get(CANCEL_REASON, ""),
         status.get("error", ""),
     )
+
+
+def context_of(flow: Resource) -> Mapping[str, Any]:
+    """Return what a run of *flow* begins with: its context, and what it is about."""
+    about = {BIZ_ID: flow.spec["bizId"], BIZ_TYPE: flow.spec["bizType"]}
+    return {**about, **flow.spec.get("context", EMPTY)}
 
 
 def _began(step: StepMemento) -> float:

@@ -52,7 +52,7 @@ class StepContext:
     attempt began), ``inputs`` (initial context and outputs of all earlier steps,
     immutable), ``attempt`` (from 1), ``run`` (key of the memento), ``flow``, ``step``,
     ``is_open`` (the attempt is still under way and may write), ``operation`` (what a
-    polling step has launched, while it is looked at).
+    polling step has launched, while it is looked at).  *draws* are those of the run.
     """
 
     __slots__ = (
@@ -188,10 +188,7 @@ class StepContext:
         It depends on seed, resource, run, step, attempt and purpose, and on nothing
         that happened before: changing one policy leaves every other draw as it was.
         """
-        key = self.resource.key
-        return self._draws.uniform(
-            key.kind, key.namespace, key.name, self.run, self.step, self.attempt, purpose
-        )
+        return self._draws.uniform(self.spec.name, self.attempt, purpose)
 
     def close(self) -> None:
         """Refuse whatever the attempt still tries to write."""

@@ -17,7 +17,7 @@ from wfsim.engine.place import to_run_again
 from wfsim.engine.ports import Effect
 from wfsim.engine.reconciler import Result
 from wfsim.engine.runner import FlowRunner
-from wfsim.engine.service import number_of
+from wfsim.engine.service import context_of, number_of
 from wfsim.engine.steps import rewrite
 from wfsim.engine.transitions import WATCHED, FlowStatus, status_of
 from wfsim.engine.turn import Ports, Turn
@@ -37,7 +37,7 @@ class PickUp:
 
     ====================================== =========================================
     it is neither Processing nor Canceling nothing
-    it is Canceling, and was never begun   Canceled
+    it is cancelled, and was never begun   Canceled
     its definition or its run is broken    Error
     its run is over                        write the state that the run led to
     its run was paused, and started again  run the step again that asked for it
@@ -68,8 +68,7 @@ class PickUp:
         turn.left = self._ports.policy.nodes_per_tick or math.inf
         run = yield from self._take_up(resource, turn)
         if isinstance(run, str):
-            canceled = resource.state == FlowStatus.CANCELING
-            status = FlowStatus.CANCELED if canceled else FlowStatus.ERROR
+            status = FlowStatus.CANCELED if resource.cancelled else FlowStatus.ERROR
             return (yield from self._settle(key, status, run, turn))
         early = run.wake is not None and run.wake > self._clock.now
         if early and not resource.cancelled and not (run.step and run.step.operation):
@@ -92,10 +91,13 @@ class PickUp:
         if not entries:
             if resource.cancelled:
                 return "canceled before it began"
-            return (yield from self._begin(resource, context, turn))
+            return (yield from self._begin(resource, turn))
         run = entries[-1]
         if not isinstance(run, Memento):
             return f"its memento cannot be read: {run.reason}"
+        if not run.owner:
+            # It was resumed from mementos alone.
+            run = run._replace(owner=resource.uid)
         paused = run.status is RunStatus.INTERRUPTED and run.entered != resource.entered
         if run.is_final and not paused:
             return run
@@ -117,9 +119,7 @@ class PickUp:
             fit = fit.resume(resource.entered, fit.digest, fit.owner)
         return fit._replace(entered=resource.entered)
 
-    def _begin(
-        self, resource: Resource, context: Mapping[str, Any], turn: Turn
-    ) -> Effect[Memento | str]:
+    def _begin(self, resource: Resource, turn: Turn) -> Effect[Memento | str]:
         name = resource.spec["flow"]
         flow = self._flows.get(name)
         if flow is None:
@@ -131,7 +131,7 @@ class PickUp:
             flow,
             resource.key,
             now=now,
-            params=context,
+            params=context_of(resource),
             entered=resource.entered,
             owner=resource.uid,
             deadline=None if limit is None else now + limit,
@@ -196,17 +196,14 @@ class WatchLoop(Controller):
             self._clock.call(tick - now, partial(self._sweep, tick))
         self._ticks[tick][key] = None
 
-    def _pass(self, turn: Turn) -> Effect[Result]:
-        """Make one pass, and remember when it ended while there is more to do."""
-        key = turn.key
-        result = yield from super()._pass(turn)
+    def _passed(self, key: Key, result: Result) -> None:
+        """Remember when a pass ended while there is more to do."""
         self._ended.pop(key, None)
         if result.after is not None:
             self._ended[key] = self._clock.now
         if key in self._missed:
             del self._missed[key]
             self.enqueue(key)
-        return result
 
     def _sweep(self, tick: float) -> None:
         for key in sorted(self._ticks.pop(tick, ()), key=self._rank):

@@ -15,138 +15,143 @@ two scenarios that draw the same number compare like with like.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from statistics import NormalDist
+from functools import partial
 from typing import Any, NamedTuple
 
-_NORMAL = NormalDist()
-_TINY = 2.0**-54
+from wfsim.model import compounds, distributions
+from wfsim.model.distributions import Family
+
+_FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        distributions.Constant(),
+        distributions.Uniform(),
+        distributions.Triangular(),
+        distributions.Exponential(),
+        distributions.Lognormal(),
+        distributions.Gamma(),
+        distributions.Weibull(),
+        distributions.Empirical(),
+        compounds.Percentiles(),
+        compounds.Mixture(),
+        compounds.Truncated(),
+    )
+}
+NAMES = tuple(_FAMILIES)
+MOST_NESTED = 10
+_LAST = 1.0 - 2.0**-53
 
 
 class Duration(NamedTuple):
     """A distribution by name with its parameters, in seconds of virtual time.
 
-    ======================== =========================================
-    ``constant: [d]``        always *d*
-    ``uniform: [a, b]``      anything from *a* to *b*
+    ========================= ====================================================
+    ``constant: [d]``         always *d*
+    ``uniform: [a, b]``       anything from *a* to *b*
     ``triangular: [a, m, b]`` from *a* to *b*, most often *m*
-    ``exponential: [mean]``  memoryless
-    ``lognormal: [m, s]``    *m* and *s* are of the logarithm
-    ======================== =========================================
+    ``exponential: [mean]``   memoryless
+    ``lognormal: [m, s]``     *m* and *s* are of the logarithm
+    ``gamma: [k, s]``         shape *k* and scale *s*, mean ``k * s``; needs scipy
+    ``weibull: [k, s]``       shape *k* and scale *s*, 63 % lie below *s*
+    ``empirical: [...]``      values that were seen, each as likely as any other
+    ``percentiles: {...}``    ``{p50: 3, p99: 40}`` is the lognormal through the two;
+                              of more, lognormal from each one to the next
+    ``mixture: [...]``        ``[{weight: 9, of: 3}, {weight: 1, of: 40}]``
+    ``truncated: {...}``      ``{of: {exponential: 5}, low: 1, high: 60}``, one end
+                              may be left out
+    ========================= ====================================================
     """
 
     name: str
-    params: tuple[float, ...]
+    params: tuple[Any, ...]
 
     @classmethod
     def parse(cls, value: Any) -> Duration:
-        """Read a number, ``{name: params}`` or ``{percentiles: {p50: .., p99: ..}}``.
+        """Read a number or ``{name: params}``; see the table of the class.
 
-        Raises `ValueError` with a sentence that says what is wrong.
+        Raises `ValueError` with a sentence that says what is wrong, and `UsageError`
+        where scipy is needed but not installed.
         """
-        if isinstance(value, Duration):
-            return value
-        if isinstance(value, Mapping):
-            if len(value) != 1:
-                raise ValueError(
-                    f"a duration has one name, got {sorted(map(str, value))}"
-                )
-            ((name, params),) = value.items()
-            if name == "percentiles":
-                return _from_percentiles(params)
-            listed = params if isinstance(params, (list, tuple)) else [params]
-        else:
-            name, listed = "constant", [value]
-        numbers = tuple(_number(item) for item in listed)
-        wanted = _ARITY.get(name)
-        if wanted is None:
-            raise ValueError(f"unknown distribution {name!r}; one of {sorted(_ARITY)}")
-        if len(numbers) != wanted:
-            raise ValueError(f"{name} takes {wanted} number(s), got {len(numbers)}")
-        _check_range(name, numbers)
-        return cls(name, numbers)
+        return _parse(value, 0)
 
     def draw(self, u: float) -> float:
         """Return the duration below which a share *u* (0 <= u < 1) of all lies."""
-        p = self.params
-        match self.name:
-            case "constant":
-                return p[0]
-            case "uniform":
-                return p[0] + (p[1] - p[0]) * u
-            case "exponential":
-                return -p[0] * math.log1p(-u)
-            case "triangular":
-                return _triangular(u, *p)
-            case _:
-                return math.exp(p[0] + p[1] * _NORMAL.inv_cdf(max(u, _TINY)))
+        return _FAMILIES[self.name].quantile(self.params, u)
+
+    def quantile(self, q: float) -> float:
+        """Return the duration that a share *q* (0 <= q <= 1) of all do not exceed.
+
+        For 1 it is the longest there can be, perhaps infinite.  Raises `ValueError` if
+        *q* is no share.
+        """
+        if not 0.0 <= q <= 1.0:
+            raise ValueError(f"a quantile is of a share from 0 to 1, got {q!r}")
+        if q == 1.0:
+            return _FAMILIES[self.name].highest(self.params)
+        return self.draw(q)
+
+    def cdf(self, x: float) -> float:
+        """Return the share of durations that do not exceed *x* seconds."""
+        return _FAMILIES[self.name].cdf(self.params, x)
+
+    def below(self, x: float) -> float:
+        """Return what durations up to *x* seconds add to the mean, in seconds."""
+        return _FAMILIES[self.name].below(self.params, x)
+
+    @property
+    def mean(self) -> float:
+        """The mean in seconds.
+
+        >>> Duration.parse({"truncated": {"of": {"uniform": [0, 8]}, "high": 4}}).mean
+        2.0
+        """
+        return _FAMILIES[self.name].mean(self.params)
+
+    def dist(self) -> Any:
+        """Return it as a frozen distribution of `scipy.stats`, None if that has none.
+
+        It has none of what always takes the same, of values and of compounds.  Raises
+        `UsageError` if scipy is not installed.
+        """
+        return _FAMILIES[self.name].dist(self.params, distributions.stats())
+
+    def spec(self) -> Any:
+        """Return the plain value, for YAML or JSON, that `parse` reads back as this.
+
+        >>> Duration.parse({"percentiles": {"p50": 3, "p90": 9, "p99": 40}}).spec()
+        {'percentiles': {'p50': 3.0, 'p90': 9.0, 'p99': 40.0}}
+        """
+        if self.name == "constant":
+            return self.params[0]
+        return {self.name: _FAMILIES[self.name].spec(self.params)}
 
     def __str__(self) -> str:
-        if self.name == "constant":
-            return f"{self.params[0]:g} s"
-        return f"{self.name}({', '.join(f'{p:g}' for p in self.params)})"
+        return _FAMILIES[self.name].text(self.params)
 
 
-_ARITY = {"constant": 1, "uniform": 2, "triangular": 3, "exponential": 1, "lognormal": 2}
-
-
-def _number(value: Any) -> float:
-    # bool is an int in Python, but `duration: true` is a mistake.
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"a duration is a number of seconds, got {value!r}")
+def _parse(value: Any, depth: int) -> Duration:
+    if isinstance(value, Duration):
+        return value
+    name, given = "constant", value
+    if isinstance(value, Mapping):
+        if len(value) != 1:
+            raise ValueError(f"a duration has one name, got {sorted(map(str, value))}")
+        ((name, given),) = value.items()
+    family = _FAMILIES.get(name) if isinstance(name, str) else None
+    if family is None:
+        raise ValueError(f"unknown distribution {name!r}; one of {sorted(_FAMILIES)}")
+    if depth >= MOST_NESTED:
+        raise ValueError(f"distributions nested more than {MOST_NESTED} deep; flatten")
+    params = family.read(given, partial(_parse, depth=depth + 1))
+    if name == "percentiles" and len(params) == 2:
+        name, params = "lognormal", compounds.lognormal_through(params)
+    duration = Duration(name, params)
     try:
-        number = float(value)
+        duration.draw(_LAST)
     except OverflowError:
-        number = math.inf
-    if not math.isfinite(number) or abs(number) > 1e12:
-        raise ValueError(f"a duration is a finite number of seconds, got {value!r}")
-    return number
-
-
-def _check_range(name: str, numbers: tuple[float, ...]) -> None:
-    if name == "lognormal":
-        if numbers[1] < 0 or abs(numbers[0]) > 100 or numbers[1] > 100:
-            raise ValueError(
-                "lognormal takes the mean and a deviation >= 0 of a logarithm"
-            )
-        return
-    if numbers[0] < 0:
-        raise ValueError(f"a duration is not negative, got {numbers[0]:g}")
-    if list(numbers) != sorted(numbers):
-        raise ValueError(f"{name} takes its numbers in rising order, got {numbers}")
-
-
-def _from_percentiles(params: Any) -> Duration:
-    """Return the lognormal through two percentiles, which is what operators have."""
-    if not isinstance(params, Mapping) or len(params) != 2:
-        raise ValueError("percentiles takes two of them, such as {p50: 3, p99: 40}")
-    points = []
-    for name, value in params.items():
-        text = str(name)
-        if text[:1] != "p" or not text[1:].replace(".", "", 1).isdigit():
-            raise ValueError(f"a percentile is written p50 or p99.9, got {name!r}")
-        share = float(text[1:]) / 100.0
-        seconds = _number(value)
-        if not 0.0 < share < 1.0 or seconds <= 0.0:
-            raise ValueError(
-                f"{name}: {value!r} is not a percentile with a positive time"
-            )
-        points.append((share, seconds))
-    (p, a), (q, b) = sorted(points)
-    if p == q or a > b:
-        raise ValueError("the higher percentile must have the longer time")
-    zp, zq = _NORMAL.inv_cdf(p), _NORMAL.inv_cdf(q)
-    if zp == zq:
-        raise ValueError("the two percentiles are too near to each other")
-    sigma = (math.log(b) - math.log(a)) / (zq - zp)
-    return Duration("lognormal", (math.log(a) - sigma * zp, sigma))
-
-
-def _triangular(u: float, low: float, mode: float, high: float) -> float:
-    width = high - low
-    if width == 0.0:
-        return low
-    if u < (mode - low) / width:
-        return low + math.sqrt(u * width * (mode - low))
-    return high - math.sqrt((1.0 - u) * width * (high - mode))
+        # It would stop a run in its middle, some day.
+        raise ValueError(
+            f"the longest times of {duration} are no numbers; narrow it"
+        ) from None
+    return duration

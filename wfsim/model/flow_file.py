@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from wfsim.model.duration import Duration
+from wfsim.model.duration_schema import PLACE
 from wfsim.model.edges import Outcome
 from wfsim.model.flow import Polling, Source, Step
 from wfsim.model.policy import Retry
@@ -32,7 +33,6 @@ MAX_SECONDS = 1e12
 MAX_POLLS = 1_000_000_000
 
 _NAME = re.compile(r"[-._a-zA-Z0-9]{1,200}")
-_NUMBER = {"type": "number", "minimum": 0}
 _REFERENCE_RETRY = Retry()
 _REFERENCE_POLLING = Polling()
 _POLLED: dict[str, Any] = {
@@ -57,41 +57,6 @@ def _parse_duration(value: Any) -> Duration:
         raise ValueError(f"is wrong: {error}") from error
 
 
-def _list_of(count: int) -> dict[str, Any]:
-    return {"type": "array", "items": _NUMBER, "minItems": count, "maxItems": count}
-
-
-_NUMBER_OR_LIST = {"anyOf": [_NUMBER, _list_of(1)]}
-_DURATION_SCHEMA = {
-    "description": "Seconds of virtual time: a number, or a distribution by its name.",
-    "examples": [3, {"uniform": [2, 4]}, {"percentiles": {"p50": 3, "p99": 40}}],
-    "anyOf": [
-        _NUMBER,
-        {
-            "type": "object",
-            "minProperties": 1,
-            "maxProperties": 1,
-            "additionalProperties": False,
-            "properties": {
-                "constant": _NUMBER_OR_LIST,
-                "uniform": _list_of(2),
-                "triangular": _list_of(3),
-                "exponential": _NUMBER_OR_LIST,
-                "lognormal": {**_list_of(2), "items": {"type": "number"}},
-                "percentiles": {
-                    "type": "object",
-                    "minProperties": 2,
-                    "maxProperties": 2,
-                    "additionalProperties": False,
-                    "patternProperties": {
-                        r"^p[0-9]+(\.[0-9]+)?$": {"type": "number", "exclusiveMinimum": 0}
-                    },
-                },
-            },
-        },
-    ],
-}
-
 Name = Annotated[
     str,
     AfterValidator(_check_name),
@@ -103,9 +68,7 @@ Limit = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Polls = Annotated[int, Field(ge=1, le=MAX_POLLS)]
 # Any: pydantic would describe the tuple that a Duration is, which no file contains.
-Length = Annotated[
-    Any, BeforeValidator(_parse_duration), WithJsonSchema(_DURATION_SCHEMA)
-]
+Length = Annotated[Any, BeforeValidator(_parse_duration), WithJsonSchema(PLACE)]
 
 
 class RetryItem(Strict):

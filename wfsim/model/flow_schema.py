@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
+from wfsim.model.duration_schema import with_durations
 from wfsim.model.flow_file import FlowFile, GroupFile
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def flow_schema() -> dict[str, Any]:
     # With if/else, an editor complains of one kind of file, not of both.
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
-        **schema,
+        **with_durations(schema),
         "if": {"required": ["groupName"]},
         "then": {"$ref": "#/$defs/GroupFile"},
         "else": {"$ref": "#/$defs/FlowFile"},

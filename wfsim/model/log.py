@@ -7,12 +7,12 @@ prefix of it gives what was durable at that moment.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from wfsim.errors import DefinitionError
-from wfsim.model.frozen import EMPTY, freeze
+from wfsim.model.frozen import EMPTY, Frozen, freeze
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import Resource
@@ -38,8 +38,9 @@ class EventLog:
     def __init__(
         self, records: Iterable[Record] = (), meta: Mapping[str, Any] = EMPTY
     ) -> None:
-        self.records = list(records)
-        self.meta = freeze(meta)
+        self.records: Sequence[Record] = list(records)
+        # Only values that nobody can change are put into one.
+        self.meta = meta if type(meta) is Frozen else freeze(meta)
         self.origin: Any = None
         self._digested: tuple[int, str] | None = None
 

@@ -7,7 +7,7 @@ differ from the one before; of the steps of a run, those that differ, by their i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, TypeAlias, TypeVar
 
@@ -31,7 +31,7 @@ _NO_RUN = Memento("", Key("", "", ""), "", RunStatus.PREPARED, ())
 _NO_RESOURCE = Resource("", "")
 
 
-def lines(records: list[Record], meta: Mapping[str, Any]) -> Iterator[str]:
+def lines(records: Sequence[Record], meta: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of *records*, the head first."""
     head = {"format": FORMAT, "version": VERSION, "records": len(records)}
     yield json_text.dump(head | {"meta": meta})

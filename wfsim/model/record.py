@@ -40,6 +40,7 @@ class Kind(StrEnum):
     CONTROLLER_RESUMED = "controller.resumed"
     FAULT_ARMED = "fault.armed"
     FAULT_FIRED = "fault.fired"
+    POOL_CHANGED = "pool.changed"
 
 
 class Record(NamedTuple):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from wfsim.model.frozen import EMPTY, Frozen, freeze
+from wfsim.model.frozen import EMPTY, Frozen, freeze, replacing
 
 CREATING = "Creating"
 INTERRUPT = "Interrupt"
@@ -24,6 +24,10 @@ PREVIOUS = "interrupt.previous.status"
 RECOVER = "interrupt.recover"
 CANCEL = "cancelled"
 CANCEL_REASON = "cancelled.reason"
+
+
+# A NamedTuple's own constructor is a Python function; this one is not.
+_new = tuple.__new__
 
 
 class Key(NamedTuple):
@@ -65,7 +69,7 @@ class Resource(NamedTuple):
     @property
     def key(self) -> Key:
         """What identifies it in a store."""
-        return Key(self.kind, self.namespace, self.name)
+        return _new(Key, (self.kind, self.namespace, self.name))
 
     @property
     def cancelled(self) -> bool:
@@ -118,6 +122,9 @@ class Resource(NamedTuple):
     def recover(self, state: str) -> Resource:
         """Return it back in *state*, without the notes of the interruption."""
         return self.annotate(RECOVER, REASON, MESSAGE, PREVIOUS).move(state, "recover")
+
+
+Resource._replace = replacing(Resource)  # type: ignore[method-assign]
 
 
 def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:

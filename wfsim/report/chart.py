@@ -23,7 +23,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
-from wfsim.report.palette import Style
+from wfsim.report.palette import SHADE, Style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,16 +116,42 @@ def canvas(ax: Axes | None, width: float, height: float) -> Axes:
     return figure.add_subplot()
 
 
-def legend(axes: Axes, handles: Sequence[Artist], gap: float = 0.5) -> None:
-    """Put a legend of *handles* *gap* inches below *axes*."""
+def row_axis(axes: Axes, labels: Sequence[str], under: str) -> None:
+    """Let the y axis of *axes* name rows from the top, and *under* the other one."""
+    axes.set_yticks(range(len(labels)), [plain(label) for label in labels], fontsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlabel(under)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(axis="x", color=SHADE, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def inside(axes: Axes, x: float, y: float, text: str, style: Style) -> None:
+    """Write *text* into the middle of what is drawn in *style* at (*x*, *y*)."""
+    axes.text(
+        x, y, text, ha="center", va="center", fontsize=7.5, color=style.text, zorder=5,
+        bbox={"boxstyle": "round,pad=0.25", "fc": style.colour, "ec": "none"},
+    )  # fmt: skip
+
+
+def legend(
+    axes: Axes, handles: Sequence[Artist], gap: float = 0.5, title: str = ""
+) -> None:
+    """Put a legend of *handles* *gap* inches below *axes*, in as many columns as fit."""
     if handles:
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        columns = max(1, min(7, len(handles), 140 // (longest + 7)))
         below = ScaledTranslation(0.0, -gap, axes.figure.dpi_scale_trans)
         axes.legend(
             handles=list(handles),
             loc="upper left",
             bbox_to_anchor=(0.0, 0.0),
             bbox_transform=axes.transAxes + below,
-            ncols=min(7, len(handles)),
+            ncols=columns,
+            title=title or None,
+            title_fontsize=8,
+            alignment="left",
             borderaxespad=0.0,
             frameon=False,
             fontsize=8,

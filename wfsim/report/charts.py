@@ -1,8 +1,7 @@
-"""Charts of a log: pure functions from a log to a `Chart`.
+"""Charts of a log or of a study: pure functions from what is drawn to a `Chart`.
 
-Each takes the matplotlib axes to draw in as *ax*, or makes a figure of its own, and
-draws what a function of `tables` returns.  A log without what a chart is about gives a
-chart that says so.
+Each takes the matplotlib axes to draw in as *ax*, or makes a figure of its own.  Without
+what it is about it gives a chart that says so.
 """
 
 from __future__ import annotations
@@ -19,21 +18,26 @@ from wfsim.report.chart import (
     Chart,
     canvas,
     count,
+    inside,
     legend,
     plain,
+    row_axis,
     say_nothing,
     seconds,
     swatch,
 )
+from wfsim.report.fit_charts import qq
 from wfsim.report.gantt import gantt
+from wfsim.report.grid_charts import comparison, heatmap, tornado
+from wfsim.report.load_charts import queue, utilisation
 from wfsim.report.palette import (
     INK,
-    SHADE,
-    STATUS_COLOURS,
     state_styles,
     status_style,
 )
+from wfsim.report.share_charts import breakdown, outcomes
 from wfsim.report.state_graph import state_graph
+from wfsim.report.study_charts import convergence, ecdf, latencies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +66,7 @@ def states(log: EventLog, ax: Axes | None = None) -> Chart:
     for item in shown.itertuples(index=False):
         stay: Any = item
         _stay(axes, drawn.index(stay.resource), stay, styles[stay.state], end)
-    _rows(axes, drawn, "virtual time [s]")
+    row_axis(axes, drawn, "virtual time [s]")
     axes.set_xlim(-0.01 * end, 1.01 * end if end else 1.0)
     present = list(dict.fromkeys(shown["state"]))
     legend(axes, [swatch(state, styles[state]) for state in present])
@@ -107,7 +111,7 @@ def latency(log: EventLog, ax: Axes | None = None) -> Chart:
         f"{row.flow}: {row.step}" if several else str(row.step)
         for row in shown.itertuples(index=False)
     ]
-    _rows(axes, labels, "duration of completed attempts [virtual s]")
+    row_axis(axes, labels, "duration of completed attempts [virtual s]")
     axes.set_xlim(0.0, max(float(shown["max"].max()) * 1.04, 1e-9))
     done = status_style("completed").colour
     legend(
@@ -129,47 +133,6 @@ def latency(log: EventLog, ax: Axes | None = None) -> Chart:
     )
 
 
-def outcomes(log: EventLog, ax: Axes | None = None) -> Chart:
-    """Draw how the runs of each flow ended, as shares stacked to one bar.
-
-    The frame has a row per flow and status: ``flow``, ``status``, ``runs``, ``share``
-    (of the runs of the flow, from 0 to 1).
-    """
-    runs = tables.runs(log)
-    frame = _shares(runs)
-    flows = list(dict.fromkeys(frame["flow"]))
-    axes = canvas(ax, 10.0, 1.5 + 0.36 * max(len(flows), 1))
-    if not flows:
-        say_nothing(axes, "No flow has run")
-        return Chart(axes, frame, "Outcomes of a log in which no flow has run.")
-    left = dict.fromkeys(flows, 0.0)
-    for item in frame.itertuples(index=False):
-        part: Any = item
-        style = status_style(part.status)
-        axes.barh(
-            flows.index(part.flow), part.share, left=left[part.flow], height=0.62,
-            color=style.colour, hatch=style.hatch, edgecolor="white", linewidth=0.6,
-        )  # fmt: skip
-        if part.share > 0.03:
-            _inside(
-                axes, left[part.flow] + part.share / 2, flows.index(part.flow),
-                f"{part.runs:,}", style.colour, style.text,
-            )  # fmt: skip
-        left[part.flow] += part.share
-    _rows(axes, flows, "share of runs")
-    axes.set_xlim(0.0, 1.0)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    present = [status for status in STATUS_COLOURS if status in set(frame["status"])]
-    legend(axes, [swatch(status, status_style(status)) for status in present])
-    totals = Counter(runs["status"].tolist())
-    shares = ", ".join(
-        f"{totals[status]:,} {status} ({totals[status] / len(runs):.1%})"
-        for status in present
-    )
-    which = f"{count(len(runs), 'run')} of {count(len(flows), 'flow')}"
-    return Chart(axes, frame, f"Outcomes of {which}: {shares}.")
-
-
 def _stays(log: EventLog) -> pd.DataFrame:
     rows: list[list[Any]] = []
     last: dict[str, list[Any]] = {}
@@ -186,18 +149,6 @@ def _stays(log: EventLog) -> pd.DataFrame:
     return tables.table(("resource", "state", "start", "end", "duration"), stays)
 
 
-def _shares(runs: pd.DataFrame) -> pd.DataFrame:
-    rows = []
-    for flow, group in runs.groupby("flow", sort=False):
-        times = Counter(group["status"].tolist())
-        rows += [
-            (flow, status, times[status], times[status] / len(group))
-            for status in STATUS_COLOURS
-            if times[status]
-        ]
-    return tables.table(("flow", "status", "runs", "share"), rows)
-
-
 def _stay(axes: Axes, place: int, stay: Any, style: Any, end: float) -> None:
     axes.barh(
         place, stay.duration, left=stay.start, height=0.62, color=style.colour,
@@ -206,19 +157,12 @@ def _stay(axes: Axes, place: int, stay: Any, style: Any, end: float) -> None:
     # Measured: a letter of this size takes about 0.7 % of the width.
     if stay.duration > end * (0.01 + 0.0072 * len(stay.state)):
         middle = stay.start + stay.duration / 2
-        _inside(axes, middle, place, plain(stay.state), style.colour, style.text)
+        inside(axes, middle, place, plain(stay.state), style)
     elif stay.duration <= end * 0.002:
         axes.plot(
             stay.start, place, "d", color=style.colour, markeredgecolor="white",
             markersize=8, markeredgewidth=0.6, zorder=4, clip_on=False,
         )  # fmt: skip
-
-
-def _inside(axes: Axes, x: float, y: float, text: str, back: str, ink: str) -> None:
-    axes.text(
-        x, y, text, ha="center", va="center", fontsize=7.5, color=ink, zorder=5,
-        bbox={"boxstyle": "round,pad=0.12", "fc": back, "ec": "none"},
-    )  # fmt: skip
 
 
 def _points(axes: Axes, place: int, durations: list[float], row: Any) -> None:
@@ -235,14 +179,20 @@ def _points(axes: Axes, place: int, durations: list[float], row: Any) -> None:
     )  # fmt: skip
 
 
-def _rows(axes: Axes, labels: list[str], under: str) -> None:
-    axes.set_yticks(range(len(labels)), [plain(label) for label in labels], fontsize=8)
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlabel(under)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.grid(axis="x", color=SHADE, linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-__all__ = ["gantt", "latency", "outcomes", "state_graph", "states"]
+__all__ = [
+    "breakdown",
+    "comparison",
+    "convergence",
+    "ecdf",
+    "gantt",
+    "heatmap",
+    "latencies",
+    "latency",
+    "outcomes",
+    "qq",
+    "queue",
+    "state_graph",
+    "states",
+    "tornado",
+    "utilisation",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -14,14 +15,20 @@ from wfsim.model.log import EventLog
 from wfsim.model.record import Kind
 from wfsim.report import tables
 from wfsim.report.files import cells, write
+from wfsim.report.history_file import to_history
 from wfsim.report.outcome import outcome
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from wfsim.report.page import SummedStudy
+
 EPOCH = datetime(2026, 1, 1)
 """The date of second 0 where a format demands dates."""
+
+BAR = 40
+"""How many characters wide a time line is."""
 
 MOST_ROWS = 100
 """Of a longer table a console shows the first rows only, and says so."""
@@ -57,6 +64,42 @@ def print_report(log: EventLog, console: Console | None = None) -> None:
     out.print(text)
 
 
+def print_timeline(
+    nodes: Iterable[Any], title: str, now: float, console: Console | None = None
+) -> None:
+    """Print when each of *nodes* of a flow ran, as a bar; one that goes on does at *now*.
+
+    A node is anything with ``name``, ``status``, ``started`` and ``finished`` (seconds,
+    None as long as it has not), such as those of ``sim.service.detail(flow).nodes``.
+    """
+    import pandas as pd
+    from rich.console import Console
+
+    begun = [node for node in nodes if node.started is not None]
+    last = max((_end(node, now) for node in begun), default=now)
+    bars = [_bar(node.started, node.finished, last) for node in begun]
+    table = {
+        "node": [node.name for node in begun],
+        "status": [str(node.status) for node in begun],
+        "start": pd.Series([node.started for node in begun], dtype=float),
+        "end": pd.Series([node.finished for node in begun], dtype=float),
+        f"0 to {last:.3f} s": bars,
+    }
+    (console or Console()).print(_table(f"Nodes of {title}", pd.DataFrame(table)))
+
+
+def _end(node: Any, now: float) -> float:
+    return float(now if node.finished is None else node.finished)
+
+
+def _bar(started: float, finished: float | None, last: float) -> str:
+    scale = BAR / last if last else 0.0
+    left = min(int(started * scale), BAR - 1)
+    right = BAR if finished is None else max(int(finished * scale), left + 1)
+    filled = "=" * (right - left)
+    return "." * left + (filled[:-1] + ">" if finished is None else filled)
+
+
 def text_report(log: EventLog, width: int = 110) -> str:
     """Return what `print_report` prints, as plain text of *width* columns."""
     from rich.console import Console
@@ -76,6 +119,16 @@ def to_html(log: EventLog, path: str | Path) -> Path:
     from wfsim.report.page import page
 
     return write(path, page(log))
+
+
+def study_page(study: SummedStudy, path: str | Path) -> Path:
+    """Write a page about *study* to *path*: summary, charts; no other file needed.
+
+    Raises `UsageError` if scipy (the extra ``study``) is not installed.
+    """
+    from wfsim.report import page
+
+    return write(path, page.study_page(study))
 
 
 def to_chrome_trace(log: EventLog, path: str | Path) -> Path:
@@ -212,8 +265,11 @@ def _table(title: str, frame: pd.DataFrame) -> Any:
 __all__ = [
     "outcome",
     "print_report",
+    "print_timeline",
+    "study_page",
     "text_report",
     "to_chrome_trace",
+    "to_history",
     "to_html",
     "to_xes",
 ]

@@ -1,14 +1,16 @@
-"""A log as one HTML page that needs nothing but itself."""
+"""A log, or a study, as one HTML page that needs nothing but itself."""
 
 from __future__ import annotations
 
 import base64
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wfsim.model.log import EventLog
 from wfsim.report import charts, tables
+from wfsim.report.chart import frame_digest
 from wfsim.report.files import cells, shown
+from wfsim.report.groups import Study
 from wfsim.report.outcome import outcome
 from wfsim.report.palette import STATUS_COLOURS, status_style
 
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 1000
 """Of a longer table the page holds the first rows only, and says so."""
+
+
+class SummedStudy(Study, Protocol):
+    """A study that sums itself up in a frame."""
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per point."""
+        ...
+
+
+MOST_BYTES = 500_000
+"""A drawing of more lines than that is put into the page as pixels."""
 
 _CSS = """
 :root { color-scheme: light; }
@@ -79,6 +93,31 @@ def page(log: EventLog) -> str:
     return _document(title, "\n".join(parts))
 
 
+def study_page(study: SummedStudy) -> str:
+    """Return the page about *study*; every text is escaped, times are virtual seconds."""
+    over = list(study.over)
+    title = f"wfsim study over {', '.join(over)}" if over else "wfsim study"
+    replications = study.replications
+    points = len(replications[over].drop_duplicates()) if over else 1
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        f'<p class="note">{len(study.runs):,} runs in {len(replications):,} replications '
+        f"of {points:,} points · digest {frame_digest(replications)} · "
+        "all times in seconds</p>",
+        _section("Summary", _table(study.summary(), "Nothing was run.")),
+        _section("Durations", _picture(charts.ecdf(study))),
+        _section("Outcomes", _picture(charts.outcomes(study))),
+        _section("Where the time goes", _picture(charts.breakdown(study))),
+    ]
+    if len(over) == 2:
+        parts.append(_section("p95", _picture(charts.heatmap(study, over[0], over[1]))))
+    parts += [
+        _section("Convergence of the mean", _picture(charts.convergence(study))),
+        _section("Replications", _table(replications, "Nothing was run.")),
+    ]
+    return _document(title, "\n".join(parts))
+
+
 def _document(title: str, body: str) -> str:
     badges = "\n".join(
         f".{status} {{ background: {colour}; color: {status_style(status).text}; }}"
@@ -97,11 +136,17 @@ def _section(heading: str, content: str) -> str:
 
 
 def _picture(chart: Chart) -> str:
-    source = base64.b64encode(chart.svg().encode()).decode()
+    kind, picture = "svg+xml", chart.svg().encode()
+    if len(picture) > MOST_BYTES:
+        kind, picture = "png", chart.png()
+    source = base64.b64encode(picture).decode()
     said = html.escape(chart.sentence)
+    # A picture that is narrower than others is not blown up.
+    width = min(1160, round(116 * float(chart.figure.get_figwidth())))
+    sized = f"max-width:{width}px;min-width:{min(640, width)}px"
     return (
-        f'<figure><div class="wide"><img alt="{said}" '
-        f'src="data:image/svg+xml;base64,{source}"></div>'
+        f'<figure><div class="wide"><img alt="{said}" style="{sized}" '
+        f'src="data:image/{kind};base64,{source}"></div>'
         f"<figcaption>{said}</figcaption></figure>"
     )
 

@@ -80,3 +80,15 @@ def state_styles(states: Iterable[str]) -> dict[str, Style]:
     for number, state in enumerate(others):
         styles[state] = _OTHERS[number % len(_OTHERS)]
     return styles
+
+
+def series(number: int) -> tuple[str, str]:
+    """Return the colour and the line style of the *number*-th of several lines.
+
+    Beyond seven the colours come again, dashed, then dotted.
+    """
+    lines = ("-", "--", ":")
+    return _SERIES[number % len(_SERIES)], lines[number // len(_SERIES) % len(lines)]
+
+
+_SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)

@@ -14,25 +14,20 @@ died), ``superseded`` (its run gave way to another), ``waiting`` and ``running``
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from wfsim.model.log import EventLog
 from wfsim.model.record import Kind
 from wfsim.model.resource import CREATING, Resource
+from wfsim.report.breakdown import breakdown, critical
+from wfsim.report.frames import TEXT, frame, table
 from wfsim.report.history import NAN, History
+from wfsim.report.load import utilisation
 
-TEXT: Any = pd.Series(["text"]).dtype
-_FLOATS = {
-    *("start", "end", "duration", "time", "armed", "fired"),
-    *("share", "success", "mean", "p50", "p95", "max"),
-}
-_COUNTS = {
-    *("attempt", "attempts", "runs", "retries", "restarts", "times"),
-    *("completed", "interrupted", "errors", "cancelled", "superseded", "unfinished"),
-}
+if TYPE_CHECKING:
+    import pandas as pd
+
 _UNFINISHED = ("prepared", "running", "waiting", "failed", "quarantined")
 
 
@@ -245,26 +240,6 @@ def latency(log: EventLog) -> pd.DataFrame:
     return table(columns, rows)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Return *rows* as a frame, each column of the dtype that goes with its name."""
-    values = zip(*rows, strict=True) if rows else ((),) * len(columns)
-    return frame(dict(zip(columns, values, strict=True)))
-
-
-def frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """Return *columns* as a frame, each of the dtype that goes with its name."""
-    return pd.DataFrame(
-        {
-            name: pd.Series(list(values), dtype=_dtype(name))
-            for name, values in columns.items()
-        }
-    )
-
-
-def _dtype(name: str) -> Any:
-    return "float64" if name in _FLOATS else "int64" if name in _COUNTS else TEXT
-
-
 def _durations(start: Iterable[float], end: Iterable[float]) -> list[float]:
     return [after - before for before, after in zip(start, end, strict=True)]
 
@@ -274,3 +249,19 @@ def _spread(durations: pd.Series[float]) -> tuple[float, float, float]:
         return math.nan, math.nan, math.nan
     p50, p95 = durations.quantile([0.5, 0.95])
     return durations.mean(), p50, p95
+
+
+__all__ = [
+    "TEXT",
+    "breakdown",
+    "critical",
+    "faults",
+    "frame",
+    "latency",
+    "runs",
+    "states",
+    "steps",
+    "summary",
+    "table",
+    "utilisation",
+]

@@ -9,7 +9,10 @@ from wfsim.engine.controller import Controller
 from wfsim.engine.ports import MementoStore, ResourceStore, Steps
 from wfsim.errors import Killed, NotFound, UsageError
 from wfsim.model.record import Kind
+from wfsim.sim.api import Api, LimitedMementos, LimitedResources
 from wfsim.sim.faults import (
+    ApiDown,
+    BreakOne,
     CancelAt,
     CrashAt,
     DropWatch,
@@ -45,6 +48,7 @@ class Plan:
         self._held: dict[str, list[Callable[[], None]]] = {}
         self._steps: FaultySteps | None = None
         self._view: View | None = None
+        self._api = Api(simulation.clock, simulation.scenario.api_rate)
         self._refuse_unknown_controllers(faults)
 
     def start(self) -> None:
@@ -72,18 +76,23 @@ class Plan:
 
     def mementos(self, inner: MementoStore, controller: str) -> MementoStore:
         """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
-        if not self._counts_writes():
-            return inner
-        return FaultyMementos(inner, self._writes, controller)
+        if self._counts_writes():
+            inner = FaultyMementos(inner, self._writes, controller)
+        return LimitedMementos(inner, self._api) if self._limits() else inner
 
     def resources(self, inner: ResourceStore, controller: str) -> ResourceStore:
         """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
-        views = any(isinstance(fault, (StaleRead, DropWatch)) for fault in self._faults)
-        if not (views or self._counts_writes() or self.wrap_all):
-            return inner
-        if self._view is None:
-            self._view = View(inner, self._simulation.clock)
-        return FaultyResources(inner, self._view, self._writes, controller)
+        seen = (StaleRead, DropWatch, ApiDown)
+        views = any(isinstance(fault, seen) for fault in self._faults)
+        if views or self._counts_writes() or self.wrap_all:
+            if self._view is None:
+                self._view = View(inner, self._simulation.clock)
+            inner = FaultyResources(inner, self._view, self._writes, controller)
+        return LimitedResources(inner, self._api) if self._limits() else inner
+
+    def _limits(self) -> bool:
+        limited = self.wrap_all or self._simulation.scenario.api_rate is not None
+        return limited or any(isinstance(fault, ApiDown) for fault in self._faults)
 
     def _counts_writes(self) -> bool:
         return self.wrap_all or any(
@@ -126,6 +135,12 @@ class Plan:
                 case DropWatch():
                     self._fired(fault)
                     self._see.drop(fault.for_)
+                case ApiDown():
+                    self._fired(fault)
+                    self._api.down(fault.for_)
+                    self._see.drop(fault.for_)
+                case BreakOne():
+                    self._break(fault)
                 case PauseController():
                     self._pause(fault)
 
@@ -149,6 +164,15 @@ class Plan:
                 status=fault.status,
                 annotations=fault.annotations,
             )
+
+    def _break(self, fault: BreakOne) -> None:
+        world = self._simulation.world
+        broken = "" if world is None else world.break_one(fault.draw)
+        if world is None or not broken:
+            return
+        self._fired(fault)
+        if fault.for_ is not None:
+            self._simulation.clock.call(fault.for_, lambda: world.mend(broken))
 
     def _pause(self, fault: PauseController) -> None:
         victim = self._simulation.controller(fault.controller)

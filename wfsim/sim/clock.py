@@ -63,6 +63,16 @@ class _More(simpy.Environment):
             void.remove(heappop(queue)[3])
         return queue[0][0] if queue else Infinity
 
+    def advance(self, limit: float) -> bool:
+        """Let the next event happen, unless there is none until *limit*."""
+        queue = self._queue
+        if self._void:
+            self.peek()
+        if not queue or queue[0][0] > limit:
+            return False
+        self.step()
+        return True
+
     def go_on_from(self, time: float) -> None:
         """Let it be *time* or later, as if a clock that has stopped went on."""
         if self._queue:

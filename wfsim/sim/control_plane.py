@@ -30,6 +30,7 @@ from wfsim.model.resource import CANCEL, RECOVER, Key, Resource
 from wfsim.sim.arming import Plan
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.faults import Fault
+from wfsim.sim.pool import Pool
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.service import SimulatedService
 from wfsim.sim.storage import Storage, immediately
@@ -79,7 +80,7 @@ class ControlPlane(Storage, ABC):
     def __init__(
         self,
         scenario: Scenario,
-        seed: int,
+        seed: int | None,
         faults: tuple[Fault, ...],
         controllers: int,
         clock: VirtualClock | WallClock,
@@ -87,14 +88,18 @@ class ControlPlane(Storage, ABC):
         db: str | Path | None = None,
     ) -> None:
         super().__init__(scenario, seed, clock, db)
-        self.faults = faults
-        self.draws = KeyedDraws(seed)
+        self.draws = KeyedDraws(self.seed)
         self.world = world
         self.flows = dict(scenario.flows)
         self._service = WorkflowService(clock, self.resources, self.stored, self.flows)
         self.names = tuple(f"controller-{number}" for number in range(controllers))
         self.controllers: dict[str, Controller] = {}
-        self.plan = Plan(self, faults)
+        self.pools = {name: Pool(size) for name, size in scenario.pools.items()}
+        for name, pool in self.pools.items():
+            pool.attach(clock, self.recorder, name)
+        self.given_faults = faults
+        self.faults = (*scenario.faults_in(self.draws, self.names), *faults)
+        self.plan = Plan(self, self.faults)
         self._count = controllers
         self._events = 0
         self._calls: list[Call] = []
@@ -121,7 +126,7 @@ class ControlPlane(Storage, ABC):
             self.clock,
             resources,
             mementos,
-            self.plan.steps(scenario.bodies()),
+            self.plan.steps(scenario.set_steps(self.pools)),
             self.recorder,
             self.draws,
             scenario.policy,
@@ -291,7 +296,7 @@ class ControlPlane(Storage, ABC):
         if name is None and self.scenario.is_service:
             return self._first(gone, key_of(""))
         if name is None:
-            first = self.scenario.resources[0].key
+            first = self.scenario.first.key
             return first if self._named(str(first)) else self._first(gone, first)
         if found := self._named(name):
             return found

@@ -41,6 +41,11 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 < value <= MAX_COUNT
 
 
+def _is_share(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0.0 <= value < 1.0
+
+
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -66,6 +71,7 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("by", "for_"), _seconds("above")),
     **dict.fromkeys(("times", "attempt", "write"), _COUNT),
     **dict.fromkeys(("after", "applied", "delete"), _FLAG),
+    "draw": (_is_share, "a number from 0 to below 1"),
     **dict.fromkeys(("spec", "status"), _MAPPING),
     "annotations": (_is_notes, "a mapping of keys to texts, None to remove one"),
     "when": (("before", "after").__contains__, "'before' or 'after'"),
@@ -253,6 +259,31 @@ class PauseController(Fault):
     controller: str | None = None
 
 
+@dataclass(frozen=True, repr=False)
+class ApiDown(Fault):
+    """From *t* on, for *for_* seconds, the stores refuse every request of a controller.
+
+    They tell of no change either; then everything is listed.  Leases stay as they are,
+    and so does what a cache holds.
+    """
+
+    t: float
+    for_: float
+
+
+@dataclass(frozen=True, repr=False)
+class BreakOne(Fault):
+    """One thing of the fake world breaks at *t*, and is mended *for_* seconds later.
+
+    *draw* (0 <= draw < 1) says which of those that could: see `World.break_one`.
+    With None as *for_* nobody mends it.
+    """
+
+    t: float
+    draw: float = 0.0
+    for_: float | None = None
+
+
 FAULTS: dict[str, type[Fault]] = {
     kind.__name__: kind
     for kind in (
@@ -268,5 +299,7 @@ FAULTS: dict[str, type[Fault]] = {
         StaleRead,
         DropWatch,
         PauseController,
+        ApiDown,
+        BreakOne,
     )
 }

@@ -6,7 +6,7 @@ number of the write it follows; the simulation is run once more to learn that nu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from wfsim.engine.ports import Effect
@@ -33,13 +33,13 @@ def crash_after(
     It does not happen if no controller is up then.  Raises `UsageError` if *origin*
     dies just so, or does not come to the record again.
     """
-    probe = _again(origin, origin.faults)
+    probe = _again(origin, origin.given_faults)
     numbers = _number(probe)
     calls = _reach(probe, origin, index)
     fault = _crash(probe, numbers, index, restart_after)
     if fault in origin.faults:
         raise UsageError(f"{fault!r} is what happens here already")
-    twin = _again(origin, (*origin.faults, fault))
+    twin = _again(origin, (*origin.given_faults, fault))
     for call in origin._calls[:calls]:
         twin._repeat(call)
     return twin
@@ -53,8 +53,8 @@ def script(simulation: Simulation) -> str:
         *(["mementos,"] if resumed else []),
         f"seed={simulation.seed},",
     ]
-    if simulation.faults:
-        listed = "".join(f"        wfsim.{fault!r},\n" for fault in simulation.faults)
+    if faults := simulation.given_faults:
+        listed = "".join(f"        wfsim.{fault!r},\n" for fault in faults)
         arguments.append(f"faults=[\n{listed}    ],")
     if len(simulation.names) > 1:
         arguments.append(f"controllers={len(simulation.names)},")
@@ -78,7 +78,7 @@ def _said(call: Call) -> str:
 class _Numbered(Writes):
     """Writes that remember which record came of which of them."""
 
-    def __init__(self, inner: Writes, records: list[Record]) -> None:
+    def __init__(self, inner: Writes, records: Sequence[Record]) -> None:
         super().__init__(inner._faults, inner._fired, inner._crash)
         self._records = records
         self.numbers: dict[int, int] = {}

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
 
-from wfsim.engine.attempt import describe
-from wfsim.engine.ports import Effect
-from wfsim.engine.steps import StepContext
-from wfsim.errors import UsageError, Waiting
-from wfsim.model.flow import Step
-from wfsim.model.log import EventLog
-from wfsim.model.memento import Memento, Quarantined, RunStatus, StepMemento, StepStatus
+from wfsim.engine.service import KIND
+from wfsim.errors import UsageError
+from wfsim.model.memento import Memento, Quarantined, RunStatus, StepMemento
 from wfsim.model.resource import Key, Resource
-from wfsim.sim.clock import VirtualClock
-from wfsim.sim.recording import Recorder
+from wfsim.sim.past import Entry, Found, Past
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.stores import InMemoryResources
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.service_past import ServicePast, flow_of
 from wfsim.sim.world import World
-
-ATTEMPTS = 100
-"""How often a completed step is tried while its effects are applied again."""
-
-Entry: TypeAlias = Memento | Quarantined
-
-
-class Found(NamedTuple):
-    """A resource as a controller that starts finds it, and what is kept of its runs."""
-
-    resource: Resource
-    entries: tuple[Entry, ...]
 
 
 def found(
@@ -50,7 +30,7 @@ def found(
     entries = _newest_of_each(listed)
     standing = _standing(scenario, entries, list(resources))
     if world is None:
-        past = _Past(scenario, seed)
+        past = (ServicePast if scenario.is_service else Past)(scenario, seed)
         past.apply(standing)
         standing, world = past.standing(standing), past.world
     world = None if world is None else detached(world)
@@ -94,29 +74,37 @@ def _standing(
     scenario.check(given)
     resources = {each.key: each for each in (*scenario.resources, *given)}
     of: dict[Key, list[Entry]] = {key: [] for key in resources}
+    unlike = False
     known = list(resources.values())
+    if not (known or scenario.is_service):
+        known = [scenario.first]
     for entry in entries:
-        key = _key_among(known, entry)
-        if key not in of:
+        key = _key_among(known, entry, KIND if scenario.is_service else "")
+        if key not in of and scenario.is_service:
+            resources[key] = flow_of(entry)._replace(kind=KIND)
+            of[key] = []
+        elif key not in of:
+            of[key] = []
+            arrived = scenario.arrived(key)
+            unlike = unlike or arrived is None
             # Somebody else's: it is taken for one like the scenario's first.
-            resources[key] = scenario.resources[0]._replace(
+            resources[key] = arrived or scenario.first._replace(
                 name=key.name, namespace=key.namespace
             )
-            of[key] = []
         of[key].append(_moved(entry, key))
-    unlike = len(of) > len(known)
     return [
         Found(resource, tuple(of[key]))
         for key, resource in resources.items()
         # What it is taken for is not there a second time.
-        if not (unlike and key == scenario.resources[0].key and not of[key])
+        if not (unlike and key == scenario.first.key and not of[key])
     ]
 
 
-def _key_among(known: Sequence[Resource], entry: Entry) -> Key:
+def _key_among(known: Sequence[Resource], entry: Entry, kind: str) -> Key:
     """Return the key of the resource of *entry*, if it is one of *known* as it is there.
 
-    A dump does not know what kind the scenario calls it.
+    A dump does not know what kind the scenario calls it: that of the first of *known*, or
+    *kind* if there is none.
     """
     _, namespace, name = entry.resource
     for resource in known:
@@ -125,7 +113,7 @@ def _key_among(known: Sequence[Resource], entry: Entry) -> Key:
     for resource in known:
         if (resource.namespace, resource.name) == (namespace, name):
             return resource.key
-    return Key(known[0].kind, namespace, name)
+    return Key(known[0].kind if known else kind, namespace, name)
 
 
 def _moved(entry: Entry, key: Key) -> Entry:
@@ -135,107 +123,13 @@ def _moved(entry: Entry, key: Key) -> Entry:
     return entry._replace(resource=key, entered=-1, owner="", wake=None)
 
 
-class _Past:
-    """Carries out completed steps on a clock of its own.
-
-    What they took there is no time at all to the simulation that goes on from it.
-    """
-
-    def __init__(self, scenario: Scenario, seed: int) -> None:
-        self.scenario = scenario
-        self.clock = VirtualClock()
-        self.draws = KeyedDraws(seed)
-        self.store = InMemoryResources(self.clock, defaultdict(int))
-        self.recorder = Recorder(EventLog(), self.clock)
-        self.world = scenario.world() if scenario.world else None
-        if self.world is not None:
-            self.world.attach(self.clock, self.draws)
-        self.bodies = scenario.bodies()
-
-    def apply(self, standing: Sequence[Found]) -> None:
-        """Carry out the completed steps of every run, one after the other."""
-        doing = self.clock.process(self._all(standing))
-        horizon = self.scenario.horizon
-        while doing.is_alive and self.clock.peek() <= horizon:
-            self.clock.step()
-        if doing.is_alive:
-            raise UsageError(
-                f"{self._at}: a step that had completed does not end when its effects "
-                f"are applied again; {_CURE}"
-            )
-        if isinstance(doing.value, BaseException):
-            raise doing.value
-
-    def standing(self, before: Sequence[Found]) -> list[Found]:
-        """Return the resources as the steps left them."""
-        after = []
-        for each in before:
-            left = self.store.peek(each.resource.key)
-            assert left is not None
-            # They may have changed all of it but the state, which is not theirs.
-            after.append(each._replace(resource=left._replace(state=each.resource.state)))
-        return after
-
-    def _all(self, standing: Sequence[Found]) -> Effect[None]:
-        for resource, entries in standing:
-            yield from self.store.create(resource)
-            for run in entries:
-                if isinstance(run, Memento):
-                    yield from self._run(run, resource.key)
-
-    def _run(self, run: Memento, key: Key) -> Effect[None]:
-        flow = self.scenario.flows.get(run.flow)
-        specs = {spec.name: spec for spec in flow.steps} if flow else {}
-        state = self.scenario.machines[key.kind].state_running(run.flow)
-        live = yield from self.store.get(key)
-        yield from self.store.update(live.move(state or live.state))
-        inputs = dict(run.context)
-        for step in run.steps:
-            if step.status is StepStatus.COMPLETED:
-                if step.name in specs:
-                    self._at = f"{run.key}, {step.name}"
-                    yield from self._step(run, step, specs[step.name], inputs, key)
-                inputs |= step.output
-
-    def _step(
-        self, run: Memento, step: StepMemento, spec: Step, inputs: Any, key: Key
-    ) -> Effect[None]:
-        first = max(step.attempts, 1)
-        why = ""
-        # The attempt that succeeded comes first: with the same seed it does again.
-        for attempt in range(first, first + ATTEMPTS):
-            live = yield from self.store.get(key)
-            context = StepContext(
-                self.clock, live, inputs, attempt, run.key, run.flow, spec, self.world,
-                self.store, self.recorder, self.draws, 0,
-            )  # fmt: skip
-            try:
-                yield from self.bodies[spec.class_name](context)
-                return
-            except Waiting as signal:
-                why = "it waits"
-                yield self.clock.timeout(max(signal.after or 0.0, 1.0))
-            except Exception as error:
-                why = describe(error)
-                yield self.clock.timeout(1.0)
-            finally:
-                context.close()
-        raise UsageError(
-            f"{self._at}: a step that had completed fails when its effects are applied "
-            f"again, {ATTEMPTS} times, with {why}; {_CURE}"
-        )
-
-    _at = ""
-
-
-_CURE = "give what stood, resume(..., world=..., resources=...)"
-
-
 def _settled(scenario: Scenario, each: Found, shift: float) -> Found:
     runs = [_earlier(e, shift) if isinstance(e, Memento) else e for e in each.entries]
-    resource = _state(
-        scenario, each.resource, [r for r in runs if isinstance(r, Memento)]
-    )
+    begun = [r for r in runs if isinstance(r, Memento)]
+    if scenario.is_service:
+        resource = _earlier_flow(each.resource, shift)
+    else:
+        resource = _state(scenario, each.resource, begun)
     return Found(resource._replace(uid="", revision=0, entered=0), tuple(runs))
 
 
@@ -278,6 +172,12 @@ def _earlier(run: Memento, shift: float) -> Memento:
         finished=moved(run.finished),
         deadline=moved(run.deadline),
     )
+
+
+def _earlier_flow(flow: Resource, shift: float) -> Resource:
+    """Return *flow* of a service with its times *shift* seconds earlier."""
+    times = {key: flow.status[key] - shift for key in ("created", "updated")}
+    return flow.edit(status={key: round(time, 6) for key, time in times.items()})
 
 
 def _last_time(entries: Iterable[Entry]) -> float:

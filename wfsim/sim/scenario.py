@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from wfsim.engine.fit import Migration
 from wfsim.engine.hooks import Hooks
-from wfsim.engine.ports import StepFunction
+from wfsim.engine.ports import Draws, StepFunction, Steps
 from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
 from wfsim.errors import DefinitionError
@@ -18,7 +19,13 @@ from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.machine import StateMachine, did_you_mean
 from wfsim.model.policy import Policy
-from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
+from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
+from wfsim.sim.api import ApiRate
+from wfsim.sim.demand import Arrivals, Trigger, wrong_demand
+from wfsim.sim.faults import Fault
+from wfsim.sim.pool import Pool
+from wfsim.sim.rates import Rate, expanded, wrong_rates
+from wfsim.sim.settings import SetSteps, StepSettings, settings_of, wrong_settings
 from wfsim.sim.world import World
 
 
@@ -30,6 +37,18 @@ class Scenario:
     the fake world anew for each simulation.  A step that has neither code nor a duration
     is an error.  *horizon* is the virtual second at which a simulation stops whatever
     goes on, *lag* the age in seconds of what controllers read from their cache.
+    Of a service, *begin* asks a simulation for a flow about a business object (None: one
+    that there is) as its caller does and returns its id, and *recall* does to a world
+    what such a caller had done to it; without them a flow is created and started, and a
+    world knows of no callers.
+
+    *arrivals* come and *triggers* change resources as time goes by.  *settings* say of
+    steps, by name or class, how long they take, how often they fail and which places of
+    the *pools* (name: places) they hold.  *api_rate* bounds the requests of the
+    controllers (an `ApiRate`, or so many a second).  *faults* happen besides those given
+    to a simulation, and *rates* come to some more for each seed: of ``controller``,
+    ``api`` and ``pods``.  What begins before *warm_up* (seconds) does not count in a
+    study.  *seed* is that of a simulation that is given none.
     Raises `DefinitionError` naming every problem.
     """
 
@@ -47,12 +66,31 @@ class Scenario:
         title: str = "",
         horizon: float = 7 * 86400.0,
         lag: float = 0.0,
+        begin: Callable[[Any, str, str | None], str] | None = None,
+        recall: Callable[[Any, Resource], None] | None = None,
+        arrivals: Iterable[Arrivals] = (),
+        triggers: Iterable[Trigger] = (),
+        settings: Mapping[str, StepSettings | Mapping[str, Any]] = EMPTY,
+        pools: Mapping[str, int] = EMPTY,
+        api_rate: ApiRate | float | None = None,
+        faults: Iterable[Fault] = (),
+        rates: Mapping[str, Rate] = EMPTY,
+        warm_up: float = 0.0,
+        seed: int = 0,
     ) -> None:
         self.resources = tuple(map(_frozen, resources))
+        self.arrivals, self.triggers = tuple(arrivals), tuple(triggers)
+        self.faults, self.rates = tuple(faults), dict(rates)
+        self.settings = {name: _settings(each) for name, each in settings.items()}
+        self.pools = dict(pools)
+        self.api_rate = _api_rate(api_rate)
+        self.seed, self.warm_up = seed, warm_up
         machines = [machine] if isinstance(machine, StateMachine) else list(machine)
         self.machines = {item.kind: item for item in machines}
-        self.steps = StepRegistry(steps)
-        self.flows = _flows(flows, self.steps)
+        self._code = tuple(steps)
+        self.steps = StepRegistry(self._code)
+        self._written = _flows(flows, self.steps, bool(self.settings))
+        self.flows = {name: self._set(flow) for name, flow in self._written.items()}
         self.world = world
         self.is_service = not (machines or self.resources)
         self.policy = policy or (Policy.service() if self.is_service else Policy())
@@ -61,14 +99,21 @@ class Scenario:
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon = horizon
         self.lag = lag
+        self.begin = begin
+        self.recall = recall
         self.assumed: Mapping[str, Duration] = EMPTY
-        problems = _unknown_steps(self.flows.values(), self.steps)
-        problems += [
+        problems = [
             f"two state machines for the kind {item.kind!r}; make them one"
             for item in machines
             if self.machines[item.kind] is not item
         ]
-        for item in machines:
+        problems += self._problems()
+        if problems:
+            raise DefinitionError(*problems)
+
+    def _problems(self) -> list[str]:
+        problems = _unknown_steps(self.flows.values(), self.steps)
+        for item in self.machines.values():
             try:
                 item.validate(self.flows)
             except DefinitionError as error:
@@ -76,14 +121,14 @@ class Scenario:
         problems += self._bad_resources(self.resources)
         if self.is_service and not self.flows:
             problems.append("a service needs at least one flow")
-        if not self.resources and not self.is_service:
+        if not (self.resources or self.is_service or self.arrivals):
             problems.append("a scenario needs at least one resource")
-        if not 0.0 < horizon < float("inf"):
-            problems.append(f"horizon is {horizon!r}; give seconds above 0")
-        if not 0.0 <= lag < float("inf"):
-            problems.append(f"lag is {lag!r}; give seconds from 0 on")
-        if problems:
-            raise DefinitionError(*problems)
+        if not 0.0 < self.horizon < float("inf"):
+            problems.append(f"horizon is {self.horizon!r}; give seconds above 0")
+        for name, seconds in (("lag", self.lag), ("warm_up", self.warm_up)):
+            if not 0.0 <= seconds < float("inf"):
+                problems.append(f"{name} is {seconds!r}; give seconds from 0 on")
+        return problems + (self._wrong_demands() or self._bad_resources(self._arriving()))
 
     def __repr__(self) -> str:
         names = ", ".join(str(resource.key) for resource in self.resources)
@@ -92,7 +137,7 @@ class Scenario:
     @classmethod
     def of_flow(
         cls,
-        file: str | Path,
+        file: str | Path | Flow,
         *,
         steps: Iterable[Callable[..., Any]] = (),
         duration: float | Mapping[str, Any] | Duration = DEFAULT_DURATION,
@@ -100,7 +145,7 @@ class Scenario:
         resource: str = "resource-0",
         policy: Policy | None = None,
     ) -> Scenario:
-        """Return a scenario that runs the flow of *file* once, on one resource.
+        """Return a scenario that runs the flow of *file*, or a flow, on one resource.
 
         A step without code takes the duration and failure probability of its file, or
         *duration* (seconds, or what `Duration.parse` reads) and *failure*; those of
@@ -118,7 +163,7 @@ class Scenario:
             drawn = Duration.parse(duration)
         except ValueError as error:
             raise DefinitionError(f"duration: {error}") from error
-        flow = load_flow(file)
+        flow = file if isinstance(file, Flow) else load_flow(file)
         registry = StepRegistry(steps)
         filled = tuple(
             step if _has_code(step, registry) else _filled(step, drawn, failure)
@@ -144,6 +189,56 @@ class Scenario:
         }
         return made
 
+    def but(self, **changes: Any) -> Scenario:
+        """Return this scenario with other values for some of its keywords.
+
+        >>> calm = scenario.but(faults=[], rates={})  # doctest: +SKIP
+        """
+        same = {name: getattr(self, name) for name in _SAME}
+        same |= {"machine": self.machines.values(), "steps": self._code}
+        twin = type(self)(**{**same, "flows": self._written.values(), **changes})
+        twin.assumed = {
+            step.name: step.duration
+            for flow in twin.flows.values()
+            for step in flow.steps
+            if step.duration is not None and self.assumed.get(step.name) == step.duration
+        }
+        return twin
+
+    @property
+    def first(self) -> Resource:
+        """The resource that is meant where none is named."""
+        return next(iter((*self.resources, *self._arriving())))
+
+    def arrived(self, key: Key) -> Resource | None:
+        """Return the resource of that *key* as it arrives, None if none does."""
+        found = (each.would_be(key) for each in self.arrivals)
+        return next((each for each in found if each is not None), None)
+
+    def faults_in(self, draws: Draws, controllers: Sequence[str]) -> tuple[Fault, ...]:
+        """Return its faults, those included that its rates come to with *draws*."""
+        more = expanded(self.rates, draws, controllers, self.horizon)
+        return (*self.faults, *more)
+
+    def set_steps(self, pools: Mapping[str, Pool]) -> Steps:
+        """Return `bodies` as its settings want them; they hold places of *pools*."""
+        return (
+            SetSteps(self.bodies(), self._wanted, pools)
+            if self._wanted
+            else (self.bodies())
+        )
+
+    def _set(self, flow: Flow) -> Flow:
+        """Return *flow* with its steps without code as the settings say."""
+        if not self.settings:
+            return flow
+        pairs = [(step, settings_of(step, self.settings)) for step in flow.steps]
+        steps = tuple(
+            step if wanted is None or _has_code(step, self.steps) else wanted.of(step)
+            for step, wanted in pairs
+        )
+        return replace(flow, steps=steps)
+
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of resources that there may be."""
@@ -167,7 +262,7 @@ class Scenario:
             if not resource.name:
                 problems.append("a resource has no name; give it one")
             if resource.kind not in self.kinds:
-                near = did_you_mean(resource.kind, self.machines)
+                near = did_you_mean(resource.kind, self.kinds)
                 problems.append(
                     f"{name}: no state machine for the kind {resource.kind!r}{near}"
                 )
@@ -178,31 +273,86 @@ class Scenario:
             ]
         return problems
 
+    def _arriving(self) -> tuple[Resource, ...]:
+        """Return the first of each kind of resource that arrives."""
+        return tuple(
+            _frozen(each.resource(0))
+            for each in self.arrivals
+            if isinstance(each.what, Resource)
+        )
+
+    def _wrong_demands(self) -> list[str]:
+        demands: list[Arrivals | Trigger] = [*self.arrivals, *self.triggers]
+        flows = self.flows if self.is_service else None
+        problems = wrong_demand(demands, flows, self.horizon)
+        problems += wrong_settings(self.settings, self.flows.values(), self.pools)
+        problems += wrong_rates(self.rates, self.faults, self.horizon)
+        if type(self.seed) is not int:
+            problems.append(f"seed is {self.seed!r}; give a whole number")
+        return problems
+
+    @cached_property
+    def _wanted(self) -> Mapping[tuple[str, str], StepSettings]:
+        """What the settings say, by step and first class, of what is to be wrapped."""
+        found = {}
+        for flow in self._written.values():
+            for step in flow.steps:
+                wanted = settings_of(step, self.settings)
+                if wanted is None:
+                    continue
+                if not _has_code(step, self.steps):
+                    wanted = StepSettings(uses=wanted.uses)
+                if wanted != StepSettings():
+                    found[step.name, step.class_names[0]] = wanted
+        return found
+
     def bodies(self) -> Mapping[str, StepFunction]:
         """Return the effect of every class name that a flow uses."""
-        steps = self.steps
-        return {name: steps.get(name, timed) for name in self._class_names()}
+        return self._bodies
 
     def polls(self) -> Mapping[str, StepFunction]:
         """Return how to look at what a class launches, for those that say how."""
-        return self.steps.polls(self._class_names())
+        return self._polls
 
+    def meta(self) -> Mapping[str, Any]:
+        """Return what a log says of where it comes from."""
+        return self._meta
+
+    # Worked out once: it was half of what a fresh world cost, and a study has thousands.
+
+    @cached_property
     def _class_names(self) -> list[str]:
         steps = [step for flow in self.flows.values() for step in flow.steps]
         return sorted({name for step in steps for name in _classes(step)})
 
-    def meta(self) -> dict[str, Any]:
-        """Return what a log says of where it comes from."""
-        return {
-            "title": self.title,
-            "edges": {
-                kind: [list(edge) for edge in machine.edges()]
-                for kind, machine in sorted(self.machines.items())
-            },
-            "flows": {
-                name: list(flow.names) for name, flow in sorted(self.flows.items())
-            },
-        }
+    @cached_property
+    def _bodies(self) -> Mapping[str, StepFunction]:
+        steps = self.steps
+        return {name: steps.get(name, timed) for name in self._class_names}
+
+    @cached_property
+    def _polls(self) -> Mapping[str, StepFunction]:
+        return self.steps.polls(self._class_names)
+
+    @cached_property
+    def _meta(self) -> Mapping[str, Any]:
+        machines, flows = sorted(self.machines.items()), sorted(self.flows.items())
+        meta: Mapping[str, Any] = freeze(
+            {
+                "title": self.title,
+                "edges": {kind: machine.edges() for kind, machine in machines},
+                "flows": {name: flow.names for name, flow in flows},
+            }
+        )
+        return meta
+
+
+_SAME = (
+    *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
+    *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
+    *("warm_up", "seed"),
+)
+"""The keywords of a scenario that are kept under their own names."""
 
 
 def _has_code(step: Step, steps: StepRegistry) -> bool:
@@ -217,11 +367,22 @@ def _filled(step: Step, duration: Duration, failure: float) -> Step:
     )
 
 
-def _flows(flows: str | Path | Iterable[Flow], steps: StepRegistry) -> dict[str, Flow]:
+def _settings(given: StepSettings | Mapping[str, Any]) -> StepSettings:
+    return given if isinstance(given, StepSettings) else StepSettings(**given)
+
+
+def _api_rate(given: ApiRate | float | None) -> ApiRate | None:
+    return given if given is None or isinstance(given, ApiRate) else ApiRate(given)
+
+
+def _flows(
+    flows: str | Path | Iterable[Flow], steps: StepRegistry, has_settings: bool
+) -> dict[str, Flow]:
     if isinstance(flows, (str, Path)):
         from wfsim.model.loading import load_flows
 
-        return load_flows(flows, classes=steps)
+        # A step may yet get its duration from the settings; that is looked at later.
+        return load_flows(flows, classes=None if has_settings else steps)
     found: dict[str, Flow] = {}
     for flow in flows:
         if flow.name in found:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from wfsim.sim.control_plane import ControlPlane
 
 
+BIZ_TYPE = "cluster"
+"""What a flow is about whose file does not say so."""
+
+
 class SimulatedService:
     """`WorkflowService` without the waiting; each call happens at the simulation's `now`.
 
@@ -43,6 +47,22 @@ class SimulatedService:
         """Create a flow and return its id; *who* may be tenant, user and trace."""
         asked = (biz_id, biz_type, flow_name)
         return str(self._plane.request("create", *asked, context=context, **who))
+
+    def begin(self, flow_name: str, biz_id: str | None = None) -> str:
+        """Ask for a flow as its caller does, and return its id.
+
+        That is by the scenario's *begin*, or else to create and start it.  None is a
+        business object that the scenario has.  Raises as whoever is asked does.
+        """
+        self.define(flow_name)
+        asked = self._plane.scenario.begin
+        if asked is not None:
+            return asked(self._plane, flow_name, biz_id)
+        flow = self.define(flow_name)
+        kind = flow.biz_type or BIZ_TYPE
+        flow_id = self.create(biz_id or f"{kind}-0", kind, flow_name)
+        self.start(flow_id)
+        return flow_id
 
     def list(
         self,

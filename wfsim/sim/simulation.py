@@ -16,12 +16,14 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.record import Record
 from wfsim.model.resource import Resource
+from wfsim.sim.asking import Asking
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Condition
 from wfsim.sim.control_plane import ControlPlane, from_outside
 from wfsim.sim.faults import Fault
+from wfsim.sim.past import Found
 from wfsim.sim.progress import EVENTS, Progress
-from wfsim.sim.resumption import Found, detached, found
+from wfsim.sim.resumption import detached, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.world import World
 
@@ -43,7 +45,7 @@ class Simulation(ControlPlane):
         self,
         scenario: Scenario,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         faults: Iterable[Fault] = (),
         controllers: int = 1,
         clock: VirtualClock | WallClock | None = None,
@@ -112,11 +114,10 @@ class Simulation(ControlPlane):
         return self.log
 
     def _run_on(self, limit: float) -> None:
-        clock, progress = self.clock, Progress()
+        advance, progress = self.clock.advance, Progress()
         try:
             # `_advance`, written out: a call less for every event.
-            while not self._stopped and clock.peek() <= limit:
-                clock.step()
+            while not self._stopped and advance(limit):
                 self._events += 1
                 if not self._events % EVENTS:
                     progress.show(len(self.log), self.now)
@@ -199,9 +200,8 @@ class Simulation(ControlPlane):
 
     def _advance(self, limit: float) -> bool:
         """Let one event of the clock happen, unless none is left before *limit*."""
-        if self._stopped or self.clock.peek() > limit:
+        if self._stopped or not self.clock.advance(limit):
             return False
-        self.clock.step()
         self._events += 1
         return True
 
@@ -219,12 +219,14 @@ class Simulation(ControlPlane):
         if self._reopened and self.world is not None and self._given_world is None:
             self.world = self._world_as_left(self.world)
         if self.world is not None:
-            self.world.attach(self.clock, self.draws)
+            self.world.attach(self.clock, self.draws, self.recorder)
             self._keep_world(self.world)
+            self._tell(self.world)
         self.plan.start()
         self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:
             self._start(name)
+        Asking(self).start(over=self.now if self._reopened else -1.0)
 
     # Acting from outside: see also `ControlPlane`.
 
@@ -277,7 +279,7 @@ class Simulation(ControlPlane):
         twin = type(self)(
             self.scenario,
             seed=self.seed,
-            faults=self.faults,
+            faults=self.given_faults,
             controllers=self._count,
             world=None if given is None else given.copy(),
         )
@@ -328,7 +330,7 @@ class Simulation(ControlPlane):
         scenario: Scenario,
         mementos: Iterable[Memento | Quarantined],
         *,
-        seed: int = 0,
+        seed: int | None = None,
         faults: Iterable[Fault] = (),
         world: World | None = None,
         resources: Iterable[Resource] = (),
@@ -343,13 +345,14 @@ class Simulation(ControlPlane):
         Second 0 is when the last thing happened that the mementos tell of; the
         scenario's other resources begin as the scenario has them.
 
-        Raises `UsageError` if a completed step cannot be applied again, and for a
-        service, whose flows are more than their mementos.
+        A flow of a service stands in the status that its run says, its operations are
+        launched once more, and the world is told first what its caller had done, by
+        the scenario's *recall*; children of which no memento is given have finished.
+
+        Raises `UsageError` if a completed step cannot be applied again, or what had
+        been launched cannot be launched again.
         """
-        if scenario.is_service:
-            raise UsageError(
-                "a service goes on from its stores: crash() and restart() it"
-            )
+        seed = scenario.seed if seed is None else seed
         standing, there = found(scenario, mementos, seed, world, resources)
         simulation = cls(scenario, seed=seed, faults=faults, world=there)
         simulation._found = standing
@@ -379,11 +382,15 @@ def _nothing() -> None:
 def simulate(
     scenario: Scenario,
     faults: Iterable[Fault] = (),
-    seed: int = 0,
+    seed: int | None = None,
     *,
     until: float | None = None,
     controllers: int = 1,
 ) -> EventLog:
-    """Run *scenario* with *faults* to its end, or to *until* seconds; return the log."""
+    """Run *scenario* with *faults* to its end, or to *until* seconds; return the log.
+
+    *faults* come on top of those that the scenario has; with None as *seed* it is the
+    scenario's own.
+    """
     simulation = Simulation(scenario, seed=seed, faults=faults, controllers=controllers)
     return simulation.run(until)

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wfsim.errors import DefinitionError, UsageError
+from wfsim.model.frozen import Frozen
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Quarantined
 from wfsim.model.resource import Resource
 from wfsim.sim.clock import VirtualClock, WallClock
+from wfsim.sim.past import Entry, Found
 from wfsim.sim.recording import Recorder
-from wfsim.sim.resumption import Entry, Found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources
 from wfsim.sim.world import World
@@ -30,14 +31,14 @@ class Storage:
     def __init__(
         self,
         scenario: Scenario,
-        seed: int,
+        seed: int | None,
         clock: VirtualClock | WallClock,
         db: str | Path | None,
     ) -> None:
         self.scenario = scenario
-        self.seed = seed
+        self.seed = scenario.seed if seed is None else seed
         self.clock = clock
-        self.log = EventLog(meta=scenario.meta() | {"seed": seed})
+        self.log = EventLog(meta=Frozen({**scenario.meta(), "seed": self.seed}))
         self.recorder = Recorder(self.log, clock)
         self.database: Database | None = None
         self.leases, self.resources, self.stored = self._stores(db)
@@ -122,6 +123,15 @@ class Storage:
 
         if self.database is not None:
             self.database.world = partial(world_text.dump, world)
+
+    def _tell(self, world: World) -> None:
+        """Have *world* hear of every write, and first of what a file has."""
+        if type(world).heard is World.heard:
+            return
+        keys = self.resources.keys()
+        for key in keys:
+            world.heard(None, self.resources.peek(key))
+        self.resources.subscribe(world.heard)
 
     def _kept(self) -> Iterator[tuple[Resource | None, list[Entry]]]:
         """Yield each resource in the stores, None if it is gone, and its entries."""

@@ -12,6 +12,7 @@ from wfsim.engine.ports import Clock, Effect, Grant, Listener, Nothing
 from wfsim.errors import AlreadyExists, Conflict, Fenced, MementoError, NotFound
 from wfsim.model.frozen import Frozen, freeze
 from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.read_back import reads_back
 from wfsim.model.resource import Key, Resource
 
 Tokens = dict[Key, int]
@@ -215,7 +216,10 @@ class InMemoryMementos:
 
     def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
         """Return what is kept for the resource, oldest run first."""
-        return sorted(self._entries.get(key, {}).values(), key=_order)
+        found = list(self._entries.get(key, {}).values())
+        if len(found) > 1:
+            found.sort(key=_order)
+        return found
         yield
 
     def keys(self) -> list[Key]:
@@ -253,7 +257,7 @@ class InMemoryMementos:
         """Read everything back from its text, as a process that starts would."""
         for key, runs in self._entries.items():
             for run, entry in runs.items():
-                if isinstance(entry, Quarantined):
+                if isinstance(entry, Quarantined) or reads_back(entry):
                     continue
                 again = runs[run] = read_entry(key, run, entry.to_json())
                 if isinstance(again, Quarantined):

@@ -8,11 +8,20 @@ scenarios comparable with few replications (common random numbers).
 True
 >>> draws.uniform("a", "bc") == draws.uniform("ab", "c")
 False
+>>> draws.within("mpd-0", 2).uniform("a") == draws.uniform("mpd-0", 2, "a")
+True
 """
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import blake2b
+from struct import Struct
+from typing import Any
+
+from wfsim.engine.ports import Draws
+
+_number = Struct(">Q").unpack
 
 
 class KeyedDraws:
@@ -21,13 +30,57 @@ class KeyedDraws:
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         key = repr(seed).encode()
-        self._key = key if len(key) <= 64 else blake2b(key).digest()
+        # Keyed once: to begin with a copy takes a third off each draw.
+        self._begun = blake2b(
+            digest_size=8, key=key if len(key) <= 64 else blake2b(key).digest()
+        )
 
     def __repr__(self) -> str:
         return f"KeyedDraws(seed={self.seed})"
 
     def uniform(self, *purpose: str | int) -> float:
         """Return a number in [0, 1) that depends on the seed and *purpose* alone."""
-        # ascii(), since what repr() escapes depends on the version of Python.
-        digest = blake2b(ascii(purpose).encode(), digest_size=8, key=self._key).digest()
-        return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+        hashed = self._begun.copy()
+        hashed.update(_whole(len(purpose)) % purpose)
+        number: int = _number(hashed.digest())[0]
+        return (number >> 11) * 2.0**-53
+
+    def within(self, *purpose: str | int) -> Draws:
+        """Return the draws of which each purpose begins with *purpose*.
+
+        Measured: with three parts left of seven, one takes 0.8 us instead of 1.1.
+        """
+        return _Within(self._begun, b"(", purpose)
+
+
+class _Within:
+    """Draws whose purposes begin alike, so that their hashes do."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, begun: Any, before: bytes, purpose: tuple[str | int, ...]) -> None:
+        self._begun = begun.copy()
+        self._begun.update(before + _rest(len(purpose))[:-1] % purpose + b", ")
+
+    def uniform(self, *purpose: str | int) -> float:
+        hashed = self._begun.copy()
+        hashed.update(_rest(len(purpose)) % purpose)
+        number: int = _number(hashed.digest())[0]
+        return (number >> 11) * 2.0**-53
+
+    def within(self, *purpose: str | int) -> Draws:
+        return _Within(self._begun, b"", purpose)
+
+
+# A purpose is hashed as the text of a tuple.  What repr() escapes depends on the version
+# of Python, so it is ascii(); as a format of bytes it takes half the time.
+
+
+@cache
+def _rest(parts: int) -> bytes:
+    return b", ".join([b"%a"] * parts) + b")"
+
+
+@cache
+def _whole(parts: int) -> bytes:
+    return b"(%a,)" if parts == 1 else b"(" + _rest(parts)

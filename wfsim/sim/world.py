@@ -13,8 +13,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.controller import next_tick
-from wfsim.engine.ports import Clock, Draws, Effect
+from wfsim.engine.ports import Clock, Draws, Effect, Journal
 from wfsim.errors import UsageError
+from wfsim.model.resource import Resource
+from wfsim.sim.pool import pools
 
 
 class Completion(NamedTuple):
@@ -39,16 +41,27 @@ class World:
         self._draws: Draws | None = None
         self._waiting: list[Any] = []
 
-    def attach(self, clock: Clock, draws: Draws) -> None:
+    def attach(self, clock: Clock, draws: Draws, journal: Journal | None = None) -> None:
         """Live on *clock* from now on; what is pending is due as it was.
 
-        Raises `UsageError` if it lives on a clock already.
+        Its pools tell *journal* of their changes.  Raises `UsageError` if it lives on
+        a clock already.
         """
         if self._clock is not None:
             raise UsageError("this world lives on a clock already; give a copy() of it")
-        self._clock, self._draws = clock, draws
+        self._clock, self._draws = clock, draws.within("world")
+        for name, pool in pools(vars(self)):
+            pool.attach(clock, journal, name)
         for completion in self.pending:
             self._schedule(completion)
+
+    def heard(self, before: Resource | None, after: Resource | None) -> None:
+        """Take note of a write that a store of resources has applied.
+
+        Nothing follows from it here.  A subclass does what is up to neither steps nor
+        controllers, such as to free what belonged to a flow that has ended.  It must be
+        the same if it is told twice.
+        """
 
     @property
     def clock(self) -> Clock:
@@ -79,7 +92,7 @@ class World:
         """Return a number in [0, 1) that depends on the seed and *purpose* alone."""
         if self._draws is None:
             raise UsageError("this world has no seed yet; give it to a Simulation")
-        return self._draws.uniform("world", *purpose)
+        return self._draws.uniform(*purpose)
 
     def later(self, delay: float, action: str, *args: Any) -> None:
         """Call the method *action* with *args* after *delay* seconds, come what may."""
@@ -89,6 +102,17 @@ class World:
         completion = Completion(self.clock.now + delay, self._numbers, action, args)
         self.pending.append(completion)
         self._schedule(completion)
+
+    def break_one(self, draw: float) -> str:
+        """Break one of the things that can break just now and return its name.
+
+        *draw* (0 <= draw < 1) says which.  "" says that there is none, as here; a
+        subclass may know better.
+        """
+        return ""
+
+    def mend(self, name: str) -> None:
+        """Mend what `break_one` has broken, if it is still there and broken."""
 
     def changed(self) -> None:
         """Wake whoever waits in `until`; every method that changes something ends so."""

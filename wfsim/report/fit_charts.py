@@ -1,0 +1,79 @@
+"""Charts of what was fitted to a history: does the distribution look like the data?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from wfsim.report.chart import Chart, canvas, count, legend, plain, say_nothing, seconds
+from wfsim.report.palette import INK, SHADE, STATUS_COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) -> Chart:
+    """Draw the durations of *step* against the quantiles of what was chosen for it.
+
+    *calibration* is what `wfsim.calibrate` returns.  Points on the line agree with the
+    distribution; those outside the band are further away than chance explains, one in
+    twenty if the level of the calibration is 95 %.  The frame is that of
+    `Calibration.quantiles`.
+    """
+    item = calibration.estimate(step)
+    frame = calibration.quantiles(step)
+    axes = canvas(ax, 6.4, 5.2)
+    name = plain(item.step)
+    if frame.empty:
+        say_nothing(axes, f"{name} has never completed")
+        return Chart(axes, frame, f"Q-Q plot of step {item.step}, which never completed.")
+    inside = (frame["observed"] >= frame["low"]) & (frame["observed"] <= frame["high"])
+    _points(axes, frame, inside)
+    duration, level = item.chosen.duration, f"{calibration.level:.0%}"
+    axes.set_title(plain(f"{item.step}: {duration}", 70), fontsize=10, loc="left")
+    axes.set_xlabel("quantile of the fitted distribution [s]")
+    axes.set_ylabel("duration that was seen [s]")
+    legend(
+        axes,
+        [
+            Line2D([], [], ls="", marker="o", color=_INSIDE, label="inside the band"),
+            Line2D([], [], ls="", marker="X", color=_OUTSIDE, label="outside"),
+            Line2D([], [], color=INK, lw=1, label="agreement"),
+            Patch(facecolor=SHADE, label=f"{level} band"),
+        ],
+        gap=0.62,
+    )
+    seen, cut = item.sample.seen, len(item.sample.cut)
+    durations = count(len(seen), "duration")
+    beside = f" and {cut:,} that were cut short" if cut else ""
+    return Chart(
+        axes,
+        frame,
+        f"Q-Q plot of step {item.step} against {duration}: {durations} "
+        f"from {seconds(seen[0])} to {seconds(seen[-1])}{beside}; "
+        f"{int((~inside).sum()):,} of {count(len(frame), 'point')} outside the {level} "
+        f"band; KS distance {item.chosen.ks:.3f}.",
+    )
+
+
+_INSIDE, _OUTSIDE = STATUS_COLOURS["running"], STATUS_COLOURS["failed"]
+
+
+def _points(axes: Axes, frame: Any, inside: Any) -> None:
+    fitted, observed = frame["fitted"], frame["observed"]
+    axes.fill_between(fitted, frame["low"], frame["high"], color=SHADE, lw=0)
+    axes.axline((0.0, 0.0), slope=1.0, color=INK, lw=1)
+    for which, marker, colour, size in (
+        (inside, "o", _INSIDE, 22),
+        (~inside, "X", _OUTSIDE, 34),
+    ):
+        axes.scatter(
+            fitted[which], observed[which], marker=marker, s=size, color=colour,
+            edgecolors="white", linewidths=0.5, zorder=3, clip_on=False,
+        )  # fmt: skip
+    most = 1.05 * max(float(fitted.max()), float(observed.max()), 1e-9)
+    axes.set_xlim(0.0, most)
+    axes.set_ylim(0.0, most)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,245 @@
+"""Charts over parameters: what each does to a measure, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from wfsim.errors import UsageError
+from wfsim.report.chart import (
+    Chart,
+    canvas,
+    count,
+    legend,
+    plain,
+    row_axis,
+    say_nothing,
+    swatch,
+)
+from wfsim.report.groups import (
+    FEW,
+    SHARES,
+    Study,
+    amount,
+    column,
+    label,
+    replications_of,
+    unit,
+)
+from wfsim.report.palette import FAINT, INK, Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TENFOLD = 10.0
+"""Colours are logarithmic if the largest value is at least so many times the smallest."""
+
+MOST_VALUES = 20
+"""Of a parameter with more values a heat map shows the first ones only, and says so."""
+
+
+def heatmap(
+    study: Study | pd.DataFrame,
+    x: str,
+    y: str,
+    value: str = "p95",
+    ax: Axes | None = None,
+) -> Chart:
+    """Draw the mean of *value* over replications, by the parameters *x* and *y*.
+
+    *value* is a column of the study's ``replications``, which may be given themselves.
+    Other parameters are averaged over.  The frame has a row per cell: *x*, *y*, *value*
+    and ``replications``.  Raises `UsageError` for a column that there is not.
+    """
+    rows = replications_of(study)
+    if len({x, y, value}) < 3:
+        raise UsageError(
+            f"x, y and value are {x!r}, {y!r}, {value!r}; give three columns"
+        )
+    for name in (x, y, value):
+        column(rows, name)
+    xs, ys = (list(dict.fromkeys(rows[name])) for name in (x, y))
+    few = rows[rows[x].isin(xs[:MOST_VALUES]) & rows[y].isin(ys[:MOST_VALUES])]
+    cut = [
+        f"the first {MOST_VALUES} of {len(values)} values of {name}"
+        for name, values in ((x, xs), (y, ys))
+        if len(values) > MOST_VALUES
+    ]
+    xs, ys = xs[:MOST_VALUES], ys[:MOST_VALUES]
+    groups = few.groupby([y, x], sort=False)[value]
+    cells = {key: (float(cell.mean()), int(cell.count())) for key, cell in groups}
+    frame = pd.DataFrame(
+        [
+            (across, down, *cells[down, across])
+            for down in ys
+            for across in xs
+            if (down, across) in cells
+        ],
+        columns=[x, y, value, "replications"],
+    )
+    axes = canvas(ax, 2.4 + 0.75 * max(len(xs), 3), 1.6 + 0.5 * max(len(ys), 2))
+    known = frame[frame[value].notna()]
+    if known.empty:
+        say_nothing(axes, f"Nothing has a {value}")
+        return Chart(axes, frame, f"Heat map of {value} without a value.")
+    grid = [[cells.get((down, across), (math.nan, 0))[0] for across in xs] for down in ys]
+    # Half of a map in one colour says nothing.
+    order = known.sort_values(value, kind="stable")
+    smallest, largest = order.iloc[0], order.iloc[-1]
+    in_logarithms = float(largest[value]) >= TENFOLD * float(smallest[value]) > 0.0
+    _cells(axes, grid, value, in_logarithms)
+    axes.set_xticks(range(len(xs)), [plain(label(each), 14) for each in xs], fontsize=8)
+    axes.set_yticks(range(len(ys)), [plain(label(each), 24) for each in ys], fontsize=8)
+    axes.set_xlabel(plain(x))
+    axes.set_ylabel(plain(y))
+    said = [f"Heat map of {value} over {x} and {y}", *cut]
+    said.append(f"{count(len(known), 'cell')} of {_each(known['replications'])}")
+    if in_logarithms:
+        said.append("in colours on a logarithmic scale")
+    extremes = "; ".join(
+        f"{name} {amount(value, float(row[value]))} at {x} {label(row[x])}, "
+        f"{y} {label(row[y])}"
+        for name, row in (("smallest", smallest), ("largest", largest))
+    )
+    return Chart(axes, frame, f"{', '.join(said)}: {extremes}.")
+
+
+def tornado(frame: pd.DataFrame, measure: str = "p95", ax: Axes | None = None) -> Chart:
+    """Draw what each parameter does to *measure* alone, the strongest at the top.
+
+    *frame* has a row per parameter: ``parameter``, ``low`` and ``high``, its values, and
+    ``at_low`` and ``at_high``, what *measure* then is, and ``base``, what it is where
+    nothing is changed.  The chart's frame is that, in the order drawn.  Raises
+    `UsageError` for a column that is missing.
+    """
+    for name in ("parameter", "low", "high", "at_low", "at_high", "base"):
+        column(frame, name)
+    swing = (frame["at_high"] - frame["at_low"]).abs().reset_index(drop=True)
+    order = swing.sort_values(ascending=False, kind="stable").index
+    shown = frame.iloc[order[:MOST_VALUES]].reset_index(drop=True)
+    axes = canvas(ax, 9.0, 1.5 + 0.42 * max(len(shown), 2))
+    if shown.empty:
+        say_nothing(axes, "No parameter was varied")
+        return Chart(axes, shown, f"Tornado chart of {measure} without a parameter.")
+    rows: list[Any] = list(shown.itertuples(index=False))
+    base = float(rows[0].base)
+    for place, row in enumerate(rows):
+        for value, at, style in (
+            (row.low, row.at_low, _LOW),
+            (row.high, row.at_high, _HIGH),
+        ):
+            axes.barh(place, at - base, left=base, height=0.55, color=style.colour)
+            _beside(axes, place, at, base, label(value))
+    axes.axvline(base, color=INK, lw=1)
+    row_axis(axes, [str(row.parameter) for row in rows], unit(measure))
+    axes.margins(x=0.14)
+    legend(axes, [swatch("at its low value", _LOW), swatch("at its high value", _HIGH)])
+    cut = f", the first {len(shown)} of {len(frame)}" * (len(shown) < len(frame))
+    said = "; ".join(
+        f"{row.parameter} from {label(row.low)} to {label(row.high)}: "
+        f"{amount(measure, row.at_low)} to {amount(measure, row.at_high)}"
+        for row in rows[:FEW]
+    )
+    return Chart(
+        axes,
+        shown,
+        f"Tornado chart of {measure} around {amount(measure, base)}, "
+        f"{count(len(frame), 'parameter')}{cut}: {said}.",
+    )
+
+
+def comparison(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> Chart:
+    """Draw differences with their intervals, a row each, against a line at zero.
+
+    *frame* has a row per pair: ``a`` and ``b``, the two, ``difference`` (b less a) and
+    ``low`` and ``high``, the ends of its interval.  It is the chart's frame too.  A
+    difference whose interval leaves zero out is drawn filled.  Raises `UsageError` for a
+    column that is missing.
+    """
+    for name in ("a", "b", "difference", "low", "high"):
+        column(frame, name)
+    shown = frame.head(MOST_VALUES).reset_index(drop=True)
+    axes = canvas(ax, 9.0, 1.5 + 0.42 * max(len(shown), 2))
+    if shown.empty:
+        say_nothing(axes, "Nothing to compare")
+        return Chart(axes, shown, "Comparison of nothing.")
+    rows: list[Any] = list(shown.itertuples(index=False))
+    for place, row in enumerate(rows):
+        sure = not row.low <= 0.0 <= row.high
+        colour = (_LOW if row.difference < 0.0 else _HIGH).colour if sure else FAINT
+        axes.plot([row.low, row.high], [place, place], color=colour, lw=2.5)
+        axes.plot(
+            row.difference, place, "o", color=colour, ms=8, mew=1.6,
+            mfc=colour if sure else "white",
+        )  # fmt: skip
+    axes.axvline(0.0, color=INK, lw=1, ls="--")
+    named = f"difference in {unit(measure)}" if measure else "difference [virtual s]"
+    row_axis(axes, [f"{row.b} - {row.a}" for row in rows], named)
+    axes.margins(x=0.06)
+    clear = int(((frame["low"] > 0.0) | (frame["high"] < 0.0)).sum())
+    cut = f", the first {len(shown)}" * (len(shown) < len(frame))
+    said = "; ".join(
+        f"{row.b} less {row.a} {row.difference:+,.1f} s "
+        f"({row.low:+,.1f} to {row.high:+,.1f})"
+        for row in rows[:FEW]
+    )
+    return Chart(
+        axes,
+        shown,
+        f"Comparison of {count(len(frame), 'pair')}{cut}, "
+        f"{clear} with an interval without zero: {said}.",
+    )
+
+
+_LOW = Style("#56B4E9")
+_HIGH = Style("#D55E00")
+
+
+def _each(numbers: pd.Series[int]) -> str:
+    """Say how many replications a cell is the mean of."""
+    least, most = int(numbers.min()), int(numbers.max())
+    if least == most:
+        return f"{count(most, 'replication')}"
+    return f"{least:,} to {most:,} replications"
+
+
+def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool) -> None:
+    """Fill *axes* with the cells of *grid*, the number in each."""
+    from matplotlib import colormaps
+
+    scale = "log" if in_logarithms else "linear"
+    picture: Any = axes.imshow(grid, cmap=colormaps["cividis"], norm=scale, aspect="auto")
+    for down, row in enumerate(grid):
+        for across, number in enumerate(row):
+            if math.isnan(number):
+                continue
+            red, green, blue, _ = picture.to_rgba(number)
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+            text = f"{number:.0%}" if value in SHARES else f"{number:,.4g}"
+            axes.text(
+                across, down, text, ha="center", va="center",
+                fontsize=8 if len(row) <= 12 else 6,
+                color="white" if dark else "black",
+            )  # fmt: skip
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    # A single value is no scale; axes that were given keep their size.
+    low, high = picture.get_clim()
+    if low < high and isinstance(axes.figure, Figure) and len(axes.figure.axes) == 1:
+        bar = axes.figure.colorbar(
+            picture, ax=axes, label=unit(value), pad=0.02,
+            format="{x:.0%}" if value in SHARES else None,
+        )  # fmt: skip
+        bar.outline.set_visible(False)
+
+
+def _beside(axes: Axes, place: int, at: float, base: float, text: str) -> None:
+    """Write *text* at the outer end of a bar from *base* to *at*."""
+    right = at >= base
+    axes.annotate(
+        plain(text, 16), (at, place), (4 if right else -4, 0), fontsize=8, va="center",
+        textcoords="offset points", ha="left" if right else "right", color=INK,
+    )  # fmt: skip

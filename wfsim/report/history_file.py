@@ -1,0 +1,130 @@
+"""A log as the history that the reference engine's recorder writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from wfsim.model.log import EventLog
+from wfsim.model.memento import Memento
+from wfsim.model.record import Kind, Record
+from wfsim.report.files import write
+
+EPOCH = datetime(2026, 1, 1)
+"""The date of second 0."""
+
+_BEGINNING = datetime(1970, 1, 1)
+_NO_TIME = "0001-01-01T00:00:00Z"
+_STEPS = {
+    Kind.STEP_STARTED: "StepInited",
+    Kind.STEP_WAITING: "StepWaiting",
+    Kind.STEP_COMPLETED: "StepCompleted",
+    Kind.STEP_FAILED: "StepError",
+    Kind.STEP_CANCELLED: "StepError",
+}
+_ENDS = (Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_CANCELLED)
+
+
+def to_history(log: EventLog, path: str | Path) -> Path:
+    """Write *log* to *path* as the reference does: a JSON object per event of a run.
+
+    The file is what ``mpd_workflow.txt`` is there.  As there, a run that is taken up
+    again after a failure or a crash is started once more, and the crash itself has no
+    line.
+    """
+    return write(path, "".join(f"{_encode(row)}\n" for row in _Recorder().rows(log)))
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class _Recorder:
+    def __init__(self) -> None:
+        # The runs that will be taken up again, and those with an attempt under way.
+        self.again: set[tuple[str, str]] = set()
+        self.under_way: set[tuple[str, str]] = set()
+        self.attempted: dict[tuple[str, str], Memento] = {}
+
+    def rows(self, log: EventLog) -> Iterator[dict[str, Any]]:
+        for record in log:
+            if record.kind is Kind.CONTROLLER_CRASHED:
+                self.again |= self.under_way
+            elif isinstance(record.value, Memento):
+                yield from self.told(record, (record.resource, record.run))
+                self.attempted[record.resource, record.run] = record.value
+
+    def told(self, record: Record, run: tuple[str, str]) -> Iterator[dict[str, Any]]:
+        kind = record.kind
+        if kind is Kind.RUN_CREATED:
+            yield _row(record, "WorkFlowStart", retry=0)
+        elif kind in _STEPS:
+            if kind is Kind.STEP_STARTED:
+                if run in self.again:
+                    yield _row(record, "WorkFlowStart", retry=0)
+                self.again.discard(run)
+                self.under_way.add(run)
+            elif kind is not Kind.STEP_WAITING:
+                self.under_way.discard(run)
+            if kind is Kind.STEP_FAILED or kind is Kind.STEP_CANCELLED:
+                self.again.add(run)
+            error = record.text if _STEPS[kind] == "StepError" else ""
+            yield _row(record, _STEPS[kind], step=record.step, error=error)
+        elif kind is Kind.RUN_INTERRUPTED:
+            reason, _, message = record.text.partition(": ")
+            error = f"reson: {reason}, message: {message}"  # sic
+            if run in self.under_way:
+                step = self.attempted[run].step
+                name = "" if step is None else step.name
+                yield _row(record, "StepError", step=name, error=error)
+            self.under_way.discard(run)
+            self.again.add(run)
+            yield _row(record, "WorkFlowInterrupt", error=error)
+        elif kind is Kind.RUN_COMPLETED:
+            yield _row(record, "WorkFlowCompleted")
+
+
+def _row(
+    record: Record,
+    kind: str,
+    *,
+    step: str = "",
+    error: str = "",
+    retry: int | None = None,
+) -> dict[str, Any]:
+    """Return the line of *record*, its keys in the order of the reference's logger."""
+    run: Memento = record.value
+    names = [item.name for item in run.steps]
+    started = 0.0 if run.started is None else run.started
+    began = run.steps[names.index(step)].started if step in names else started
+    start = _NO_TIME if kind == "WorkFlowCompleted" else _date(began or 0.0)
+    now = _date(record.time)
+    return {
+        "end_time": now,
+        "error": error,
+        "extra_ctx": None,
+        "flow_name": record.flow or run.flow,
+        "level": "info",
+        "msg": "",
+        "namespace": run.resource.namespace,
+        "resource_name": run.resource.name,
+        "retry": run.retries + run.restarts if retry is None else retry,
+        "start_time": start,
+        "step": names.index(step) + 1 if step in names else 0,
+        "step_count": len(names),
+        "step_id": _nanoseconds(record.time),
+        "step_name": step,
+        "time": now,
+        "type": kind,
+        "workflow_id": _nanoseconds(started) // 1_000_000,
+    }
+
+
+def _date(time: float) -> str:
+    return (EPOCH + timedelta(seconds=time)).isoformat(timespec="seconds") + "Z"
+
+
+def _nanoseconds(time: float) -> int:
+    return int((EPOCH - _BEGINNING).total_seconds()) * 10**9 + round(time * 1e9)

@@ -1,0 +1,111 @@
+"""How busy workers and pools are over time, and how many wait for them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from wfsim.model.log import EventLog
+from wfsim.model.record import Kind
+from wfsim.report.frames import table
+from wfsim.report.stretches import CRASHED, OTHER, QUEUED, RESTART, RETRY, STEP, courses
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WORKERS = "workers"
+
+_POOL = re.compile(
+    r"(?P<name>.+) (?P<held>\d+)/(?P<capacity>\d+), queue (?P<queue>\d+)\Z"
+)
+_AT_WORK = {STEP, RETRY, CRASHED, OTHER}
+_IN_QUEUE = {QUEUED, RESTART}
+
+
+def utilisation(log: EventLog) -> pd.DataFrame:
+    """Return how many of what is scarce were busy, and how many waited, over time.
+
+    ============ ======= =========================================================
+    ``name``     text    ``workers``, or the name of a pool
+    ``start``    float64
+    ``end``      float64 from *start* until then nothing changed
+    ``duration`` float64 *end* - *start*
+    ``busy``     int64   runs with an attempt under way; what a pool has given out
+    ``queue``    int64   runs that wait for a worker; requests that wait for a pool
+    ``capacity`` float64 of the pool; NaN for workers, which no log tells
+    ============ ======= =========================================================
+
+    The rows of one name follow each other without a gap from 0 to the end of the log.
+    """
+    if not log.records:
+        return _frame([])
+    end = log.records[-1].time
+    changes: list[tuple[float, int, int]] = []
+    for course in courses(log):
+        for what, _, start, until in course.stretches:
+            busy, queue = int(what in _AT_WORK), int(what in _IN_QUEUE)
+            if busy or queue:
+                changes += [(start, busy, queue), (until, -busy, -queue)]
+    rows = _pieces(WORKERS, _totals(changes), math.nan, end)
+    for name, (levels, capacity) in _pools(log).items():
+        rows += _pieces(name, levels, capacity, end)
+    return _frame(rows)
+
+
+def average(frame: pd.DataFrame, name: str, column: str) -> float:
+    """Return the mean over time of *column* of the rows of *frame* called *name*.
+
+    *frame* is what `utilisation` returns.  NaN if no time has passed.
+    """
+    part = frame[frame["name"] == name]
+    time = float(part["duration"].sum())
+    return float((part[column] * part["duration"]).sum()) / time if time else math.nan
+
+
+def _frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    columns = ("name", "start", "end", "duration", "busy", "queue", "capacity")
+    dtypes = {"busy": "int64", "queue": "int64", "capacity": "float64"}
+    return table(columns, rows, dtypes)
+
+
+def _totals(changes: Iterable[tuple[float, int, int]]) -> list[tuple[float, int, int]]:
+    """Return what holds from each time on at which something changed."""
+    busy = queue = 0
+    levels: dict[float, tuple[int, int]] = {}
+    for time, more, longer in sorted(changes):
+        busy, queue = busy + more, queue + longer
+        levels[time] = busy, queue
+    return [(time, *level) for time, level in levels.items()]
+
+
+def _pools(log: EventLog) -> dict[str, tuple[list[tuple[float, int, int]], float]]:
+    """Return the levels of each pool that the log tells of, and what it holds at most."""
+    levels: dict[str, dict[float, tuple[int, int]]] = {}
+    capacity: dict[str, float] = {}
+    for record in log.filter(Kind.POOL_CHANGED):
+        if (said := _POOL.match(record.text)) is not None:
+            held, queue = int(said["held"]), int(said["queue"])
+            name = said["name"] if said["name"] != WORKERS else f"pool {WORKERS}"
+            levels.setdefault(name, {})[record.time] = held, queue
+            capacity[name] = float(said["capacity"])
+    return {
+        name: ([(time, *level) for time, level in of.items()], capacity[name])
+        for name, of in levels.items()
+    }
+
+
+def _pieces(
+    name: str, levels: list[tuple[float, int, int]], capacity: float, end: float
+) -> list[tuple[Any, ...]]:
+    """Return rows of `utilisation` from 0 until *end*; equal neighbours are one."""
+    start, busy, queue = min(0.0, *(time for time, _, _ in levels), 0.0), 0, 0
+    rows = []
+    for time, now_busy, now_queue in [*levels, (end, -1, -1)]:
+        if (now_busy, now_queue) == (busy, queue):
+            continue
+        if time > start:
+            rows.append((name, start, time, time - start, busy, queue, capacity))
+        start, busy, queue = time, now_busy, now_queue
+    return rows

@@ -1,0 +1,198 @@
+"""What each run of a log was doing at every moment, from when it was called for.
+
+A run is called for when its resource enters the state that it serves; where a check of
+the state machine led there, when the resource last changed before, since a check looks
+at nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from wfsim.model.log import EventLog
+from wfsim.model.record import Kind
+from wfsim.model.resource import Resource
+from wfsim.report.history import Attempt, History, Outage, Run, outages
+
+QUEUED = "queued"
+PAUSE = "pause"
+STEP = "step"
+RETRY = "retry"
+WAITING = "waiting"
+CRASHED = "crashed"
+DOWN = "down"
+RESTART = "restart"
+INTERRUPTED = "interrupted"
+OTHER = "other"
+
+_DURING = {
+    "completed": STEP,
+    "running": STEP,
+    "waiting": STEP,
+    "failed": RETRY,
+    "crashed": CRASHED,
+}
+_AFTER = {
+    "completed": QUEUED,
+    "failed": PAUSE,
+    "crashed": RESTART,
+    "interrupted": INTERRUPTED,
+    "cancelled": INTERRUPTED,
+}
+
+
+class Stretch(NamedTuple):
+    """*what* a run was at from *start* until *end*, in seconds of virtual time.
+
+    *step* is the one that it had begun last, empty before the first one.
+
+    =========== ===============================================================
+    queued      nothing was in its way but that no worker had taken it up
+    step        in an attempt that completed, or is under way at the end
+    retry       in an attempt that failed
+    pause       the policy's pause after a failure
+    waiting     in a step that waits for something outside, or is polled
+    crashed     in an attempt whose controller died
+    down        no controller was up
+    restart     after such an attempt, until its step began again
+    interrupted until an operator recovered it
+    other       in an attempt cut short on purpose, and what none of these is
+    =========== ===============================================================
+    """
+
+    what: str
+    step: str
+    start: float
+    end: float
+
+
+class Course(NamedTuple):
+    """A run, when it was called for, when it or the log ended, and what it did between.
+
+    *steps* are those that it began.  The stretches follow each other without a gap from
+    *begin* to *end*.
+    """
+
+    run: Run
+    begin: float
+    end: float
+    steps: tuple[str, ...]
+    stretches: list[Stretch]
+
+
+def courses(log: EventLog) -> list[Course]:
+    """Return the course of each run of *log*, in order of appearance."""
+    if not log.records:
+        return []
+    history = History(log)
+    attempts: dict[int, list[Attempt]] = {id(run): [] for run in history.runs}
+    for attempt in history.attempts:
+        attempts[id(attempt.of)].append(attempt)
+    calls, down, last = _calls(log), outages(log), log.records[-1].time
+    found = []
+    for run in history.runs:
+        begin = min(calls.get((run.resource, run.entered), run.start), run.start)
+        end = max(last if math.isnan(run.end) else run.end, begin)
+        own = attempts[id(run)]
+        steps = tuple(dict.fromkeys(attempt.step for attempt in own))
+        stretches = list(_stretches(_moments(run, own, begin), end, down))
+        found.append(Course(run, begin, end, steps, stretches))
+    return found
+
+
+class _Moment(NamedTuple):
+    """From *time* on a run is at *what*; a pause ends at *wake* by itself."""
+
+    time: float
+    what: str
+    step: str
+    wake: float | None = None
+
+
+def _calls(log: EventLog) -> dict[tuple[str, int], float]:
+    """Return when each entry of a state was called for, by name and revision."""
+    checks = {
+        (edge[0], edge[1])
+        for edges in log.meta.get("edges", {}).values()
+        for edge in edges
+        if edge[2] == "check"
+    }
+    calls: dict[tuple[str, int], float] = {}
+    before: dict[str, tuple[float, str]] = {}
+    for record in log.records:
+        value = record.value
+        if not isinstance(value, Resource):
+            continue
+        time, state = before.get(record.resource, (record.time, ""))
+        moved = record.kind is Kind.RESOURCE_STATE and (state, value.state) in checks
+        entry = record.resource, value.entered
+        calls.setdefault(entry, time if moved else record.time)
+        before[record.resource] = record.time, value.state
+    return calls
+
+
+def _moments(run: Run, attempts: Iterable[Attempt], begin: float) -> Iterator[_Moment]:
+    yield _Moment(begin, QUEUED, "")
+    yield from _between(run, 0, "")
+    for place, attempt in enumerate(attempts, start=1):
+        step, status = attempt.step, attempt.status
+        yield _Moment(attempt.start, _DURING.get(status, OTHER), step)
+        turns = [turn for turn in run.turns if turn.after == place]
+        for turn in turns:
+            if turn.kind is Kind.STEP_WAITING:
+                yield _Moment(turn.time, WAITING, step)
+        if not math.isnan(attempt.end):
+            wakes = (turn.wake for turn in turns if turn.kind is Kind.STEP_FAILED)
+            after = _AFTER.get(status, OTHER)
+            yield _Moment(attempt.end, after, step, next(wakes, None))
+        yield from _between(run, place, step)
+
+
+def _between(run: Run, place: int, step: str) -> Iterator[_Moment]:
+    """Yield what befell *run* as a whole after so many attempts."""
+    for turn in run.turns:
+        if turn.after == place and turn.kind in _BEFALLS:
+            yield _Moment(turn.time, _BEFALLS[turn.kind], step)
+
+
+_BEFALLS = {Kind.RUN_INTERRUPTED: INTERRUPTED, Kind.RUN_RECOVERED: QUEUED}
+
+
+def _stretches(
+    moments: Iterable[_Moment], end: float, down: list[Outage]
+) -> Iterator[Stretch]:
+    """Yield what lies between *moments*; none goes back in time, or beyond *end*."""
+    present: _Moment | None = None
+    for moment in [*moments, _Moment(end, OTHER, "")]:
+        time = moment.time
+        if present is not None:
+            time = present.time if math.isnan(time) else max(time, present.time)
+            time = min(time, end)
+            if time > present.time:
+                yield from _parts(present, time, down)
+        present = moment._replace(time=time)
+
+
+def _parts(present: _Moment, end: float, down: list[Outage]) -> Iterator[Stretch]:
+    """Yield the stretch from *present* until *end*, in parts if it has several."""
+    start, what, step, wake = present
+    if what == PAUSE and wake is not None and wake < end:
+        wake = max(wake, start)
+        yield from _parts(_Moment(start, PAUSE, step), wake, down)
+        yield from _parts(_Moment(wake, QUEUED, step), end, down)
+        return
+    if what in (QUEUED, PAUSE, RESTART):
+        for outage in down:
+            since, until = max(outage.since, start), min(outage.until, end)
+            if since < until:
+                yield from _if_any(what, step, start, since)
+                yield Stretch(DOWN, step, since, until)
+                start = until
+    yield from _if_any(what, step, start, end)
+
+
+def _if_any(what: str, step: str, start: float, end: float) -> Iterator[Stretch]:
+    if start < end:
+        yield Stretch(what, step, start, end)

@@ -1,0 +1,363 @@
+"""Charts of many runs, of a study or of a log: how long they took, how they ended, why.
+
+Each takes a study, a log or a frame with a row per run, and what to group it *by*: the
+name of a column, or several; by default what the study was varied over, or the flow.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from wfsim.errors import UsageError
+from wfsim.report import tables
+from wfsim.report.chart import (
+    Chart,
+    canvas,
+    count,
+    legend,
+    plain,
+    row_axis,
+    say_nothing,
+    seconds,
+)
+from wfsim.report.groups import (
+    FEW,
+    Groups,
+    Source,
+    Study,
+    amount,
+    column,
+    grouped,
+    keys,
+    on_axis,
+    replications_of,
+    runs_of,
+    runs_said,
+    spans_decades,
+    unit,
+)
+from wfsim.report.palette import INK, SHADE, series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.axes import Axes
+
+
+def ecdf(
+    source: Source,
+    by: str | Iterable[str] | None = None,
+    *,
+    value: str = "duration",
+    level: float = 0.95,
+    ax: Axes | None = None,
+) -> Chart:
+    """Draw which share of completed runs took at most so long, with a confidence band.
+
+    *value* is the column of what they took, in seconds of virtual time.
+    The band holds the whole true curve with probability *level* (Dvoretzky, Kiefer and
+    Wolfowitz, with the constant of Massart, Ann. Probab. 18, 1990): it is the curve
+    +- sqrt(ln(2 / (1 - level)) / (2 n)), if the n runs are independent of each other.
+    The frame has a row per step of a curve: the group, ``seconds``, ``share``, ``low``,
+    ``high``.  Raises `UsageError`.
+    """
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level is {level!r}; give a probability between 0 and 1")
+    groups = _completed(source, by, value)
+    axes = canvas(ax, 9.0, 4.6)
+    rows = [
+        (name, *step)
+        for name, group in groups.of.items()
+        for step in _steps(group[value], level)
+    ]
+    frame = tables.table(
+        (groups.name, "seconds", "share", "low", "high"),
+        rows,
+        dict.fromkeys(("seconds", "low", "high"), "float64"),
+    )
+    if frame.empty:
+        return _nothing(axes, frame, "ECDF")
+    is_log = spans_decades(frame["seconds"])
+    _curves(axes, frame, groups, "seconds", "share", rising=True)
+    _measured(axes, is_log, f"{plain(value)} of completed runs [virtual s]")
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylabel("share of runs")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    number = sum(map(len, groups.of.values()))
+    return Chart(
+        axes,
+        frame,
+        f"ECDF of {_named(value)} of {runs_said(number)}{groups.said}, with a "
+        f"{level:.0%} band{on_axis(is_log)}: {_quantiles(groups, value)}.",
+    )
+
+
+def latencies(
+    source: Source,
+    by: str | Iterable[str] | None = None,
+    *,
+    value: str = "duration",
+    kind: Literal["box", "violin"] = "box",
+    ax: Axes | None = None,
+) -> Chart:
+    """Draw how long completed runs took, a box or a violin per group.
+
+    *value* is the column of what they took, in seconds of virtual time.  A box reaches
+    from the lower to the upper quartile, its line is the median, its whiskers end at p5
+    and p95, the dot is the mean.  The frame has a row per group: its name, ``runs``,
+    ``mean``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95``, ``max``.  Raises `UsageError`.
+    """
+    if kind not in ("box", "violin"):
+        raise UsageError(f"kind is {kind!r}; give 'box' or 'violin'")
+    groups = _completed(source, by, value)
+    axes = canvas(ax, 9.0, 1.5 + 0.42 * max(len(groups.of), 2))
+    frame = _spreads(groups, value)
+    if frame.empty:
+        return _nothing(axes, frame, "Latencies")
+    durations = [group[value] for group in groups.of.values()]
+    is_log = spans_decades(pd.concat(durations))
+    if kind == "box":
+        _boxes(axes, frame)
+    else:
+        _violins(axes, [each.to_list() for each in durations], frame)
+    row_axis(axes, list(groups.of), f"{plain(value)} of completed runs [virtual s]")
+    if is_log:
+        axes.set_xscale("log")
+    else:
+        axes.set_xlim(left=0.0)
+    axes.set_ylabel(plain(groups.heading), fontsize=8)
+    what = "Box plot" if kind == "box" else "Violin plot"
+    number = sum(map(len, groups.of.values()))
+    return Chart(
+        axes,
+        frame,
+        f"{what} of {_named(value)} of {runs_said(number)}{groups.said}"
+        f"{on_axis(is_log)}: {_quantiles(groups, value)}.",
+    )
+
+
+def convergence(
+    study: Study | pd.DataFrame,
+    measure: str = "mean",
+    by: str | Iterable[str] | None = None,
+    *,
+    level: float = 0.95,
+    ax: Axes | None = None,
+) -> Chart:
+    """Draw the mean of *measure* over the first n replications, with its interval.
+
+    The interval is Student's, at *level*; the points of a study, or what *by* says, have
+    a curve each.  It begins at the second replication.  The frame has a row per curve
+    and n: the group, ``replications``, ``mean``, ``low``, ``high``.  Raises
+    `UsageError`, also if scipy (the extra ``study``) is not installed.
+    """
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level is {level!r}; give a probability between 0 and 1")
+    rows = replications_of(study)
+    column(rows, measure)
+    groups = grouped(rows, keys(study, by))
+    found = [
+        (name, *each)
+        for name, group in groups.of.items()
+        for each in _running(group[measure].dropna(), level)
+    ]
+    frame = tables.table(
+        (groups.name, "replications", "mean", "low", "high"),
+        found,
+        {"replications": "int64", "low": "float64", "high": "float64"},
+    )
+    axes = canvas(ax, 9.0, 4.4)
+    if frame.empty:
+        say_nothing(axes, "Fewer than two replications")
+        return Chart(axes, frame, f"Convergence of {measure}: fewer than 2 replications.")
+    _curves(axes, frame, groups, "replications", "mean")
+    _window(axes, frame)
+    _measured(axes, False, "replications")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel(f"mean of {unit(measure)}")
+    most = int(frame["replications"].max())
+    return Chart(
+        axes,
+        frame,
+        f"Convergence of {measure} over {count(most, 'replication')}{groups.said}: the "
+        f"{level:.0%} interval ends as {_widest(frame, groups, measure)}.",
+    )
+
+
+def _completed(source: Source, by: str | Iterable[str] | None, value: str) -> Groups:
+    """Return the completed runs of *source* by group, those whose *value* is known."""
+    runs = runs_of(source)
+    done = runs[column(runs, "status") == "completed"]
+    return grouped(done[column(done, value).notna()], keys(source, by))
+
+
+def _named(value: str) -> str:
+    """Return the column *value* as a sentence calls it."""
+    return "the duration" if value == "duration" else f"the seconds {plain(value)!r}"
+
+
+def _nothing(axes: Axes, frame: pd.DataFrame, what: str) -> Chart:
+    say_nothing(axes, "No run has completed")
+    return Chart(axes, frame, f"{what} without a completed run.")
+
+
+def _steps(
+    durations: pd.Series[float], level: float
+) -> list[tuple[float, float, float, float]]:
+    """Return the steps of the empirical distribution of *durations*, with its band."""
+    number = len(durations)
+    half = math.sqrt(math.log(2.0 / (1.0 - level)) / (2.0 * number))
+    times = durations.value_counts(sort=False).sort_index()
+    shares = times.cumsum() / number
+    return [
+        (float(value), share, max(share - half, 0.0), min(share + half, 1.0))
+        for value, share in zip(shares.index, shares.tolist(), strict=True)
+    ]
+
+
+def _quantiles(groups: Groups, value: str) -> str:
+    """Say how long the runs of each group took, or of the quickest and the slowest."""
+    said = {}
+    for name, group in groups.of.items():
+        p50, p95 = group[value].quantile([0.5, 0.95])
+        said[groups.title(name)] = (float(p95), f"p50 {seconds(p50)}, p95 {seconds(p95)}")
+    if not groups.by:
+        return next(text for _, text in said.values())
+    if len(said) <= FEW:
+        return "; ".join(f"{name}: {text}" for name, (_, text) in said.items())
+    order = sorted(said, key=lambda name: said[name][0])
+    quick, slow = order[0], order[-1]
+    return f"quickest {quick}: {said[quick][1]}; slowest {slow}: {said[slow][1]}"
+
+
+def _spreads(groups: Groups, value: str) -> pd.DataFrame:
+    points = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+    rows = []
+    for name, group in groups.of.items():
+        durations = group[value]
+        quantiles = durations.quantile(list(points.values())).tolist()
+        rows.append((name, len(group), float(durations.mean()), *quantiles))
+    columns = (groups.name, "runs", "mean", *points)
+    return tables.table(columns, rows, dict.fromkeys(points, "float64"))
+
+
+def _boxes(axes: Axes, frame: pd.DataFrame) -> None:
+    boxes: list[Any] = [
+        {
+            "med": row.p50,
+            "q1": row.p25,
+            "q3": row.p75,
+            "whislo": row.p5,
+            "whishi": row.p95,
+            "mean": row.mean,
+            "fliers": [],
+        }
+        for row in frame[["mean", "p5", "p25", "p50", "p75", "p95"]].itertuples()
+    ]
+    axes.bxp(
+        boxes, positions=range(len(boxes)), orientation="horizontal", widths=0.5,
+        patch_artist=True, showfliers=False, showmeans=True, manage_ticks=False,
+        boxprops={"facecolor": COLOUR, "alpha": 0.75, "edgecolor": INK},
+        medianprops={"color": INK, "lw": 2}, whiskerprops={"color": INK},
+        capprops={"color": INK},
+        meanprops={"marker": "o", "mfc": "white", "mec": INK, "ms": 5},
+    )  # fmt: skip
+
+
+def _violins(axes: Axes, durations: list[list[float]], frame: pd.DataFrame) -> None:
+    places = range(len(durations))
+    drawn: Any = axes.violinplot(
+        durations, positions=places, orientation="horizontal", widths=0.8,
+        showextrema=False,
+    )  # fmt: skip
+    for body in drawn["bodies"]:
+        body.set(facecolor=COLOUR, edgecolor=INK, alpha=0.75)
+    axes.hlines(places, frame["p5"], frame["p95"], color=INK, lw=1)
+    axes.hlines(places, frame["p25"], frame["p75"], color=INK, lw=4)
+    axes.plot(frame["p50"], places, "o", color="white", mec=INK, ms=5, zorder=4)
+
+
+COLOUR = series(0)[0]
+
+
+def _running(
+    values: pd.Series[float], level: float
+) -> list[tuple[int, float, float, float]]:
+    """Return the mean of the first n of *values* and its interval, from n = 2 on."""
+    try:
+        from scipy.stats import t
+    except ImportError as error:
+        raise UsageError(
+            "the interval of a mean needs scipy; install the extra 'study'"
+        ) from error
+    if len(values) < 2:
+        return []
+    of = values.reset_index(drop=True).astype(float).expanding(2)
+    found = zip(of.mean().tolist(), of.std().tolist(), strict=True)
+    rows = []
+    for n, (mean, deviation) in enumerate(found, start=1):
+        if n > 1:
+            half = float(t.ppf((1.0 + level) / 2.0, n - 1)) * deviation / math.sqrt(n)
+            rows.append((n, mean, mean - half, mean + half))
+    return rows
+
+
+def _window(axes: Axes, frame: pd.DataFrame) -> None:
+    """Show what the curves settle to: the first intervals may be very wide."""
+    settled = frame[frame["replications"] >= min(5, int(frame["replications"].max()))]
+    low, high = float(settled["low"].min()), float(settled["high"].max())
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _widest(frame: pd.DataFrame, groups: Groups, measure: str) -> str:
+    """Say how the curve ends that is the least certain."""
+    last = frame.groupby(groups.name, sort=False).last()
+    half: pd.Series[float] = (last["high"] - last["low"]) / 2
+    name = str(half.idxmax())
+    mean, width = float(last["mean"][name]), float(half[name])
+    where = f" at its widest, {groups.title(name)}" if groups.by else ""
+    return f"{amount(measure, mean)} +- {amount(measure, width)}{where}"
+
+
+def _curves(
+    axes: Axes,
+    frame: pd.DataFrame,
+    groups: Groups,
+    x: str,
+    y: str,
+    *,
+    rising: bool = False,
+) -> None:
+    """Draw *y* over *x* with its band, one per group; *rising* ones step up from 0."""
+    handles: list[Any] = []
+    # Many bands on each other hide the curves.
+    alpha = 0.15 if len(groups.of) <= FEW else 0.05
+    for number, (name, curve) in enumerate(frame.groupby(groups.name, sort=False)):
+        colour, line = series(number)
+        across, up, low, high = (curve[each].to_list() for each in (x, y, "low", "high"))
+        axes.fill_between(
+            across, low, high, step="post" if rising else None, color=colour,
+            alpha=alpha, linewidth=0,
+        )  # fmt: skip
+        if rising:
+            across, up = [across[0], *across], [0.0, *up]
+        handles += axes.plot(
+            across, up, color=colour, ls=line, lw=1.6, label=plain(str(name)),
+            drawstyle="steps-post" if rising else "default",
+        )  # fmt: skip
+    if groups.by:
+        legend(axes, handles, title=plain(groups.heading))
+
+
+def _measured(axes: Axes, is_log: bool, under: str) -> None:
+    axes.set_xlabel(under)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=SHADE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    if is_log:
+        axes.set_xscale("log")

@@ -1,0 +1,131 @@
+"""The API between controllers and stores: so many requests a second, or none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+from wfsim.engine.ports import (
+    Clock,
+    Effect,
+    Listener,
+    MementoStore,
+    ResourceStore,
+)
+from wfsim.errors import DefinitionError, Unavailable
+from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.resource import Key, Resource
+
+
+@dataclass(frozen=True)
+class ApiRate:
+    """How many requests the API takes *per_second*, and how many at once (*burst*).
+
+    All controllers share it.  Raises `DefinitionError` for numbers that make no sense.
+    """
+
+    per_second: float
+    burst: int = 1
+
+    def __post_init__(self) -> None:
+        rate = self.per_second
+        number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
+        if not (number and 1e-6 <= rate <= 1e9):
+            raise DefinitionError(
+                f"ApiRate: per_second is {rate!r}; give a number from 1e-06 to 1e+09"
+            )
+        if type(self.burst) is not int or not 1 <= self.burst <= 1_000_000_000:
+            raise DefinitionError(
+                f"ApiRate: burst is {self.burst!r}; give a whole number from 1 on"
+            )
+
+
+class Api:
+    """Admits requests: a token bucket whose waits are computed, and times without it."""
+
+    def __init__(self, clock: Clock, rate: ApiRate | None) -> None:
+        self._clock = clock
+        self._gap = 0.0 if rate is None else 1.0 / rate.per_second
+        self._ahead = 0.0 if rate is None else (rate.burst - 1) * self._gap
+        self._next = -inf
+        self._down_until = -1.0
+
+    def down(self, seconds: float) -> None:
+        """Refuse every request for so long."""
+        self._down_until = max(self._down_until, self._clock.now + seconds)
+
+    def admit(self) -> Effect[None]:
+        """Wait until there is a token; raise `Unavailable` while the API is down."""
+        clock = self._clock
+        if self._gap:
+            now = clock.now
+            turn = max(self._next, now - self._ahead)
+            self._next = turn + self._gap
+            if turn > now:
+                yield clock.timeout(turn - now)
+        if clock.now < self._down_until:
+            raise Unavailable("the API is down")
+
+
+class LimitedMementos:
+    """A memento store whose requests go through an `Api`."""
+
+    def __init__(self, inner: MementoStore, api: Api) -> None:
+        self._inner = inner
+        self._api = api
+        self.keys = inner.keys
+
+    def save(self, memento: Memento, token: int) -> Effect[None]:
+        """As the port says, once the API admits it."""
+        yield from self._api.admit()
+        yield from self._inner.save(memento, token)
+
+    def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
+        """As the port says, once the API admits it."""
+        yield from self._api.admit()
+        return (yield from self._inner.entries(key))
+
+    def remove(self, key: Key, run: str, token: int) -> Effect[None]:
+        """As the port says, once the API admits it."""
+        yield from self._api.admit()
+        yield from self._inner.remove(key, run, token)
+
+
+class LimitedResources:
+    """A resource store whose requests go through an `Api`; its cache costs none."""
+
+    def __init__(self, inner: ResourceStore, api: Api) -> None:
+        self._inner = inner
+        self._api = api
+        self.keys = inner.keys
+        self.peek = inner.peek
+        self.cached = inner.cached
+
+    def get(self, key: Key) -> Effect[Resource]:
+        """As the port says, once the API admits it."""
+        yield from self._api.admit()
+        return (yield from self._inner.get(key))
+
+    def create(self, resource: Resource) -> Effect[Resource]:
+        """As the port says, once the API admits it."""
+        yield from self._api.admit()
+        return (yield from self._inner.create(resource))
+
+    def update(self, resource: Resource, token: int | None = None) -> Effect[Resource]:
+        """As the port says, once the API admits it."""
+        yield from self._api.admit()
+        return (yield from self._inner.update(resource, token))
+
+    def delete(self, key: Key) -> Effect[None]:
+        """As the port says, once the API admits it."""
+        yield from self._api.admit()
+        yield from self._inner.delete(key)
+
+    def watch(self, listener: Listener) -> Callable[[], None]:
+        """As the port says."""
+        return self._inner.watch(listener)
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """As the port says."""
+        return self._inner.subscribe(listener)

@@ -1,0 +1,96 @@
+"""Lets what a scenario asks for happen on the clock of a simulation, each in its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from wfsim.engine.service_errors import ServiceError
+from wfsim.errors import NotFound
+from wfsim.model.record import Kind
+from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger
+from wfsim.sim.storage import immediately
+
+if TYPE_CHECKING:
+    from wfsim.sim.control_plane import ControlPlane
+
+
+class Asking:
+    """The arrivals and triggers of one simulation; only the next of each is scheduled.
+
+    They are a function of scenario and seed, so whoever runs it again gets the same.
+    """
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+
+    def start(self, over: float = -1.0) -> None:
+        """Schedule the first of each; what was due up to the second *over* is past."""
+        scenario, draws = self._plane.scenario, self._plane.draws
+        listed: tuple[tuple[str, tuple[Demand, ...]], ...] = (
+            ("arrivals", scenario.arrivals),
+            ("triggers", scenario.triggers),
+        )
+        for name, items in listed:
+            for index, item in enumerate(items):
+                times = enumerate(item.times.each(draws, name, index))
+                left = (row for row in times if row[1] > over)
+                self._go_on(left, self._action(item, index))
+
+    def _go_on(
+        self, left: Iterator[tuple[int, float]], act: Callable[[int], None]
+    ) -> None:
+        plane = self._plane
+        number, time = next(left, (0, None))
+        if time is None:
+            return
+
+        def happen() -> None:
+            self._go_on(left, act)
+            act(number)
+
+        plane.clock.call(max(time - plane.now, 0.0), happen)
+
+    def _action(self, item: Demand, index: int) -> Callable[[int], None]:
+        if isinstance(item, Trigger):
+            return lambda number: self._change(item, index, number)
+        if isinstance(item.what, FlowRequest):
+            request = item.what
+            return lambda number: self._request(request.numbered(number))
+        return lambda number: self._create(item, number)
+
+    def _create(self, arrivals: Arrivals, number: int) -> None:
+        resource = arrivals.resource(number)
+        resources = self._plane.resources
+        # It may stand there already, after resume() or by hand.
+        if resources.peek(resource.key) is None:
+            immediately(resources.create(resource))
+
+    def _request(self, asked: FlowRequest) -> None:
+        service = self._plane.service
+        try:
+            flow = service.create(asked.biz_id, asked.biz_type, asked.flow)
+            for key, value in asked.context.items():
+                service.init_context(flow, key, value)
+            service.start(flow)
+        except ServiceError as error:
+            self._plane.recorder.note(
+                Kind.PASS_FAILED, text=f"{asked.flow} of {asked.biz_id}: {error}"
+            )
+
+    def _change(self, trigger: Trigger, index: int, number: int) -> None:
+        for name in self._names(trigger, index, number):
+            try:
+                self._plane.edit(name, **trigger.changes(number))
+            except NotFound:
+                continue
+
+    def _names(self, trigger: Trigger, index: int, number: int) -> list[str | None]:
+        wanted = trigger.resource
+        if wanted not in (EACH, ANY):
+            return [wanted]
+        keys = self._plane.resources.keys()
+        if wanted == ANY and keys:
+            drawn = self._plane.draws.uniform("triggers", index, "any", number)
+            keys = [keys[int(drawn * len(keys))]]
+        return [str(key) for key in keys]

@@ -1,0 +1,153 @@
+"""What a scenario says of single steps: how long, how often they fail, what they hold.
+
+>>> StepSettings(duration={"uniform": [20, 40]}, failure=0.1)
+StepSettings(duration=Duration(name='uniform', params=(20.0, 40.0)), failure=0.1, uses={})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from wfsim.engine.ports import Effect, StepFunction, Steps
+from wfsim.engine.steps import StepContext
+from wfsim.errors import DefinitionError, StepFailed
+from wfsim.model.duration import Duration
+from wfsim.model.flow import Flow, Step
+from wfsim.model.frozen import EMPTY, freeze
+from wfsim.model.machine import did_you_mean
+from wfsim.sim.pool import Pool
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """What a scenario says of a step; what is left out stays as it is.
+
+    A step without code takes *duration* and fails with probability *failure*, in place
+    of what its file says.  For a step with code, *duration* passes before its code runs,
+    and then the attempt fails with probability *failure*, its work undone.  *uses* are
+    the places of the scenario's pools that an attempt holds from before all of that to
+    its end; to wait for them is part of the attempt, and of its timeout.
+    Raises `DefinitionError`.
+    """
+
+    duration: Any = None
+    failure: float | None = None
+    uses: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+
+    def __post_init__(self) -> None:
+        if self.duration is not None:
+            try:
+                drawn = Duration.parse(self.duration)
+            except ValueError as error:
+                raise DefinitionError(f"StepSettings: duration: {error}") from error
+            object.__setattr__(self, "duration", drawn)
+        failure = self.failure
+        number = isinstance(failure, (int, float)) and not isinstance(failure, bool)
+        if failure is not None and not (number and 0.0 <= failure <= 1.0):
+            raise DefinitionError(
+                f"StepSettings: failure is {failure!r}; give a probability from 0 to 1"
+            )
+        for name, amount in self.uses.items():
+            if type(amount) is not int or amount < 1:
+                raise DefinitionError(
+                    f"StepSettings: uses {amount!r} of {name!r}; give a number from 1 on"
+                )
+        object.__setattr__(self, "uses", freeze(self.uses))
+
+    def of(self, step: Step) -> Step:
+        """Return *step*, which has no code, as it is with these settings."""
+        return replace(
+            step,
+            duration=self.duration or step.duration,
+            failure=step.failure if self.failure is None else self.failure,
+        )
+
+
+def settings_of(step: Step, settings: Mapping[str, StepSettings]) -> StepSettings | None:
+    """Return what *settings* say of *step*, by its name or else by a class of it."""
+    names = (step.name, *step.class_names)
+    return next((settings[name] for name in names if name in settings), None)
+
+
+def wrong_settings(
+    settings: Mapping[str, StepSettings], flows: Iterable[Flow], pools: Mapping[str, int]
+) -> list[str]:
+    """Return what is wrong with *settings* and *pools*: what there is not or too much."""
+    steps = [step for flow in flows for step in flow.steps]
+    known = {name for step in steps for name in (step.name, *step.class_names)}
+    problems = [
+        f"settings: no step {name!r}{did_you_mean(name, known)}"
+        for name in settings
+        if name not in known
+    ]
+    problems += [
+        f"pools: {name!r} has {places!r} places; give a whole number from 1 on"
+        for name, places in pools.items()
+        if type(places) is not int or places < 1
+    ]
+    if problems:
+        return problems
+    for name, wanted in settings.items():
+        for pool, amount in wanted.uses.items():
+            if pool not in pools:
+                near = did_you_mean(pool, pools)
+                problems.append(f"settings of {name!r}: no pool {pool!r}{near}")
+            elif amount > pools[pool]:
+                problems.append(
+                    f"settings of {name!r}: uses {amount} of the pool {pool!r}, which "
+                    f"has {pools[pool]}"
+                )
+    return problems
+
+
+class SetSteps(Mapping[str, StepFunction]):
+    """Steps that take, fail and hold what *settings* say, by (step, first class)."""
+
+    def __init__(
+        self,
+        steps: Steps,
+        settings: Mapping[tuple[str, str], StepSettings],
+        pools: Mapping[str, Pool],
+    ) -> None:
+        self._steps = steps
+        self._settings = settings
+        self._classes = {name for _, name in settings}
+        self._pools = pools
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, name: str) -> StepFunction:
+        body = self._steps[name]
+        if name not in self._classes:
+            return body
+
+        def effect(context: StepContext) -> Effect[Any]:
+            settings = self._settings.get((context.step, name))
+            if settings is None:
+                return (yield from body(context))
+            return (yield from self._run(body, settings, context))
+
+        return effect
+
+    def _run(
+        self, body: StepFunction, settings: StepSettings, context: StepContext
+    ) -> Effect[Any]:
+        with ExitStack() as held:
+            # In one order, so that no two attempts wait for each other.
+            for name in sorted(settings.uses):
+                claim = yield from self._pools[name].acquire(settings.uses[name])
+                held.enter_context(claim)
+            if settings.duration is not None:
+                drawn = context.draw("set duration")
+                yield context.clock.timeout(settings.duration.draw(drawn))
+            if settings.failure and context.draw("set failure") < settings.failure:
+                text = f"{context.step} fails with probability {settings.failure:g}"
+                raise StepFailed(text)
+            return (yield from body(context))

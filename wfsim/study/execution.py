@@ -1,0 +1,162 @@
+"""Who carries replications out: this process, or as many as joblib has.
+
+joblib is the seam: processes of this machine by default (loky), Dask or Ray where
+``joblib.parallel_config(backend=...)`` says so.  What comes back is put into order by its
+reader, so it makes no difference who did what when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, NamedTuple
+
+from wfsim.errors import UsageError, WfsimError
+from wfsim.sim.faults import Fault
+from wfsim.sim.scenario import Scenario
+from wfsim.study.replication import Measure, Rows, replicate
+
+RECORDS = 6_000
+"""A task makes about so many records of logs, which takes from 50 ms on.
+
+Measured (PERFORMANCE of pools): at one replication a task a pool is slower than none.
+"""
+
+ATTEMPTS = 3
+"""So often is begun anew what was under way when a worker process died."""
+
+
+class Span(NamedTuple):
+    """Replications *first* and following of the point numbered *point*, by *seeds*."""
+
+    point: int
+    first: int
+    seeds: tuple[int, ...]
+
+
+class Job(NamedTuple):
+    """What is the same for all replications of a study."""
+
+    make: Any
+    values: tuple[dict[str, Any], ...]
+    faults: tuple[Fault, ...]
+    measures: Mapping[str, Measure]
+
+
+class Task(NamedTuple):
+    """What is done in one go: some spans, and what to make the scenarios with."""
+
+    job: Job
+    spans: tuple[Span, ...]
+
+
+def made(make: Any, values: Mapping[str, Any]) -> Scenario:
+    """Return the scenario of the point of those *values*."""
+    scenario = make(**values)
+    if not isinstance(scenario, Scenario):
+        raise UsageError(f"make({values!r}) is {scenario!r}; return a wfsim.Scenario")
+    return scenario
+
+
+def carry_out(task: Task, scenarios: Mapping[int, Scenario] | None = None) -> list[Rows]:
+    """Do *task*, with those of *scenarios* that are there and new ones of the others."""
+    job, done = task.job, []
+    known = dict(scenarios or {})
+    for span in task.spans:
+        if span.point not in known:
+            known[span.point] = made(job.make, job.values[span.point])
+        scenario = known[span.point]
+        rows, _ = replicate(scenario, *span, job.faults, job.measures)
+        done.append(rows)
+    return done
+
+
+def tasks(
+    job: Job, wanted: Iterable[Span], records: int, jobs: int | None
+) -> Iterator[Task]:
+    """Yield tasks that do what is *wanted*, of about equal size.
+
+    *records* is what one replication was seen to make.  Points take turns, so that a
+    study that is cut short has seen all of them about equally often.
+    """
+    spans = list(wanted)
+    total = sum(len(span.seeds) for span in spans)
+    most = max(1, RECORDS // max(records, 1))
+    if jobs != 1:
+        most = max(1, min(most, -(-total // (4 * workers(jobs)))))
+    group: list[Span] = []
+    room = most
+    longest = max((len(span.seeds) for span in spans), default=0)
+    for begin in range(0, longest, most):
+        for span in spans:
+            seeds = span.seeds[begin : begin + most]
+            if seeds and len(seeds) > room:
+                yield Task(_only(job, group), tuple(group))
+                group, room = [], most
+            if seeds:
+                group.append(Span(span.point, span.first + begin, seeds))
+                room -= len(seeds)
+    if group:
+        yield Task(_only(job, group), tuple(group))
+
+
+def _only(job: Job, spans: Sequence[Span]) -> Job:
+    """Return *job* without what *spans* need not, since it is sent to a process."""
+    points = {span.point for span in spans}
+    values = (item if at in points else {} for at, item in enumerate(job.values))
+    return job._replace(values=tuple(values))
+
+
+def serially(todo: Iterable[Task], scenarios: Mapping[int, Scenario]) -> Iterator[Rows]:
+    """Yield what comes of the tasks *todo*, done here."""
+    for task in todo:
+        yield from carry_out(task, scenarios)
+
+
+def in_parallel(todo: Iterable[Task], jobs: int | None) -> Iterator[Rows]:
+    """Yield what comes of the tasks *todo* as it comes, done by *jobs* processes.
+
+    What a process that died was about is done again.  Raises `WfsimError` if they go on
+    dying.
+    """
+    joblib = _joblib()
+    waiting = dict(enumerate(todo))
+    for attempt in range(ATTEMPTS):
+        pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+        numbered = joblib.delayed(_numbered)
+        results = pool(numbered(number, task) for number, task in [*waiting.items()])
+        try:
+            for number, done in results:
+                del waiting[number]
+                yield from done
+            return
+        except BrokenProcessPool as error:
+            if attempt + 1 == ATTEMPTS:
+                point, first, seeds = next(iter(waiting.values())).spans[0]
+                raise WfsimError(
+                    f"worker processes died {ATTEMPTS} times, the last time with "
+                    f"{len(waiting)} tasks to do, first of all replications {first} to "
+                    f"{first + len(seeds) - 1} of point {point}; if it was for want of "
+                    "memory, give fewer jobs, else try jobs=1"
+                ) from error
+        finally:
+            results.close()
+
+
+def _numbered(number: int, task: Task) -> tuple[int, list[Rows]]:
+    return number, carry_out(task)
+
+
+def workers(jobs: int | None) -> int:
+    """Return how many processes *jobs* are here, as joblib counts them."""
+    return max(1, int(_joblib().effective_n_jobs(jobs)))
+
+
+def _joblib() -> Any:
+    try:
+        import joblib
+    except ImportError:
+        raise UsageError(
+            "jobs other than 1 need joblib; install the extra: wfsim-lab[study]"
+        ) from None
+    return joblib

@@ -1,0 +1,291 @@
+"""Distributions fitted to durations by maximum likelihood, censored ones included.
+
+A duration whose end nobody saw says that it was longer: it adds the logarithm of the
+survival function to the likelihood (`scipy.stats.CensoredData`).  The uncertainty of the
+parameters is the inverse of the observed information, in logarithms of what must be
+positive, so that an interval never leaves its range.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from wfsim.model.distributions import MOST_VALUES, stats
+from wfsim.model.duration import Duration
+
+CANDIDATES = ("lognormal", "gamma", "weibull", "exponential")
+DIGITS = 5
+"""Parameters are kept to so many digits: more are noise, and differ between machines."""
+
+_LEAST = {"lognormal": 3, "gamma": 3, "weibull": 3, "exponential": 1}
+_STEP = 1e-4
+
+Matrix: TypeAlias = tuple[tuple[float, ...], ...]
+Loss: TypeAlias = Callable[[Sequence[float]], float]
+
+
+class Sample(NamedTuple):
+    """Durations in seconds: those that were *seen* to their end and those *cut* short.
+
+    Both are sorted.  What took no time that its clock could show took less than the
+    shortest that did.
+    """
+
+    seen: tuple[float, ...]
+    cut: tuple[float, ...] = ()
+
+    @property
+    def timed(self) -> tuple[float, ...]:
+        """Those of the seen ones that took some time."""
+        return self.seen[bisect_right(self.seen, 0.0) :]
+
+    def data(self, scale: float) -> Any:
+        """Return it as `scipy.stats.CensoredData`, in units of *scale* seconds."""
+        timed, cut = self.timed, [value / scale for value in self.cut]
+        short = [timed[0] / scale] * (len(self.seen) - len(timed))
+        seen = [value / scale for value in timed]
+        return stats().CensoredData(seen, left=short, right=cut)
+
+    def steps(self) -> Any:
+        """Return the sample's own distribution function, as `scipy.stats.ecdf` has it."""
+        return stats().ecdf(stats().CensoredData(self.seen, right=self.cut)).cdf
+
+
+class Fit(NamedTuple):
+    """A distribution that was fitted.
+
+    *aic* is Akaike's criterion with its correction for small samples (the smaller the
+    better), *ks* the largest distance between its distribution function and that of the
+    sample (Kaplan and Meier's, if some are censored).  *spread* is the covariance of
+    the parameters; see `free` for the scale that it is on.  Without it nothing is known
+    of their uncertainty.
+    """
+
+    duration: Duration
+    aic: float
+    ks: float
+    spread: Matrix = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the distribution."""
+        return self.duration.name
+
+    def interval(self, level: float) -> list[tuple[float, float, float]]:
+        """Return (value, low, high) of each parameter, the interval at *level*."""
+        if not self.spread:
+            return []
+        z = stats().norm.ppf(0.5 + level / 2.0)
+        at = free(self.duration)
+        found = []
+        for place, value in enumerate(self.duration.params):
+            width = z * math.sqrt(self.spread[place][place])
+            ends = []
+            for end in (at[place] - width, at[place] + width):
+                moved = [*at[:place], end, *at[place + 1 :]]
+                ends.append(_rounded(bound(self.name, moved).params[place], 4))
+            found.append((float(value), ends[0], ends[1]))
+        return found
+
+    def drawn(self, normals: Sequence[float]) -> Duration:
+        """Return the distribution with parameters drawn from their uncertainty.
+
+        *normals* are independent draws from the standard normal distribution.
+        """
+        if not self.spread:
+            return self.duration
+        import numpy as np
+
+        root = np.linalg.cholesky(np.array(self.spread))
+        moved = np.array(free(self.duration)) + root @ np.array(normals[: len(root)])
+        return bound(self.name, [float(value) for value in moved])
+
+
+def free(duration: Duration) -> list[float]:
+    """Return the parameters of a fitted *duration* on a scale without bounds.
+
+    That is their logarithm, but for the mean of a lognormal's logarithm.
+    """
+    p = duration.params
+    if duration.name == "lognormal":
+        return [p[0], math.log(p[1])]
+    return [math.log(value) for value in p]
+
+
+def bound(name: str, values: Sequence[float]) -> Duration:
+    """Return the distribution *name* whose `free` parameters are *values*."""
+    if name == "lognormal":
+        return Duration(name, (values[0], math.exp(values[1])))
+    return Duration(name, tuple(math.exp(value) for value in values))
+
+
+def fitted(sample: Sample, candidates: Sequence[str] = CANDIDATES) -> tuple[Fit, ...]:
+    """Return the fits of *candidates* to *sample*, the best (of the least AIC) first.
+
+    What never varies is a constant, what fits none of them empirical; both are without
+    uncertainty.  Without a duration that was seen to its end there is no fit.
+    """
+    if not sample.seen:
+        return ()
+    longest = max(sample.seen)
+    if longest - min(sample.seen) <= 1e-9 * longest:
+        return (given(sample, Duration.parse(_rounded(longest, DIGITS))),)
+    with warnings.catch_warnings():
+        # On its way the optimiser looks at parameters that overflow.
+        warnings.simplefilter("ignore")
+        found = [fit for name in candidates if (fit := _fit(sample, name))]
+    found.sort(key=lambda fit: fit.aic)
+    return tuple(found) or (empirical(sample),)
+
+
+def empirical(sample: Sample) -> Fit:
+    """Return the durations that were seen as a distribution; censored ones are lost."""
+    # Of very many every so manieth says the same.
+    thin = -(-len(sample.seen) // MOST_VALUES)
+    values = [_rounded(value, 9) for value in sample.seen[::thin]]
+    return given(sample, Duration.parse({"empirical": values}))
+
+
+def given(sample: Sample, duration: Duration) -> Fit:
+    """Return *duration*, which was not fitted to *sample*, with its distance from it."""
+    return Fit(duration, math.nan, distance(sample, duration))
+
+
+def distance(sample: Sample, duration: Duration) -> float:
+    """Return the KS distance between *sample* and *duration*, from 0 to 1."""
+    steps = sample.steps()
+    worst, before = 0.0, 0.0
+    for x, share in zip(steps.quantiles, steps.probabilities, strict=True):
+        left = duration.cdf(math.nextafter(x, -math.inf))
+        worst = max(worst, abs(duration.cdf(x) - share), abs(left - before))
+        before = float(share)
+    return float(worst)
+
+
+def _fit(sample: Sample, name: str) -> Fit | None:
+    """Return the fit of *name*, None if *sample* has too little for it."""
+    if len(sample.timed) < _LEAST[name]:
+        return None
+    scale = sum(sample.timed) / len(sample.timed)
+    loss = _loss(sample, name)
+    try:
+        best, curvature = _polished(loss, _likeliest(sample, name, scale))
+        duration, spread = _kept(bound(name, best)), _inverse(curvature)
+    except (ArithmeticError, ValueError):
+        return None
+    if spread is None:
+        return None
+    count, size = len(duration.params), len(sample.seen)
+    aic = 2.0 * loss(free(duration)) + 2.0 * count
+    aic += 2.0 * count * (count + 1) / max(size - count - 1, 1)
+    return Fit(duration, aic, distance(sample, duration), spread)
+
+
+def _likeliest(sample: Sample, name: str, scale: float) -> list[float]:
+    """Return the free parameters that scipy's optimiser finds."""
+    found = _families()[name].fit(sample.data(scale), floc=0.0)
+    values = [float(found[-1]) * scale]
+    if name == "lognormal":
+        return [math.log(values[0]), math.log(float(found[0]))]
+    return [math.log(value) for value in (*map(float, found[:-2]), *values)]
+
+
+def _kept(duration: Duration) -> Duration:
+    values = [_rounded(value, DIGITS) for value in duration.params]
+    return Duration.parse({duration.name: values})
+
+
+def _families() -> dict[str, Any]:
+    family = stats()
+    return {
+        "lognormal": family.lognorm,
+        "gamma": family.gamma,
+        "weibull": family.weibull_min,
+        "exponential": family.expon,
+    }
+
+
+def _loss(sample: Sample, name: str) -> Loss:
+    """Return minus the log-likelihood of *sample* as a function of free parameters."""
+    import numpy as np
+
+    timed, cut = np.array(sample.timed), np.array(sample.cut)
+    short = len(sample.seen) - len(timed)
+
+    family = _families()[name]
+
+    def loss(values: Sequence[float]) -> float:
+        shape, scale = [math.exp(value) for value in values[:-1]], math.exp(values[-1])
+        if name == "lognormal":
+            shape, scale = [scale], math.exp(values[0])
+        told = family.logpdf(timed, *shape, scale=scale).sum()
+        if len(cut):
+            told += family.logsf(cut, *shape, scale=scale).sum()
+        if short:
+            told += short * family.logcdf(timed[0], *shape, scale=scale)
+        return -float(told)
+
+    return loss
+
+
+def _polished(loss: Loss, at: list[float]) -> tuple[list[float], Any]:
+    """Return where *loss* is least, near *at*, and its second derivatives there.
+
+    By Newton's method: scipy's simplex stops at four digits, and where it stops may
+    differ between machines.
+    """
+    import numpy as np
+
+    slope, curvature = _derivatives(loss, at)
+    for _ in range(5):
+        step = np.linalg.solve(curvature, slope)
+        if not np.isfinite(step).all() or np.abs(step).max() > 1.0:
+            break
+        at = [float(value) for value in np.array(at) - step]
+        slope, curvature = _derivatives(loss, at)
+        if np.abs(step).max() < 1e-7:
+            break
+    return at, curvature
+
+
+def _derivatives(loss: Loss, at: list[float]) -> tuple[Any, Any]:
+    """Return the first and second derivatives of *loss*, by central differences."""
+    import numpy as np
+
+    size, h = len(at), _STEP
+    middle = loss(at)
+
+    def moved(*steps: tuple[int, float]) -> float:
+        values = list(at)
+        for place, step in steps:
+            values[place] += step
+        return loss(values)
+
+    slope, curvature = np.empty(size), np.empty((size, size))
+    for i in range(size):
+        more, less = moved((i, h)), moved((i, -h))
+        slope[i] = (more - less) / (2.0 * h)
+        curvature[i, i] = (more - 2.0 * middle + less) / (h * h)
+        for j in range(i):
+            corners = moved((i, h), (j, h)) - moved((i, h), (j, -h))
+            corners += moved((i, -h), (j, -h)) - moved((i, -h), (j, h))
+            curvature[i, j] = curvature[j, i] = corners / (4.0 * h * h)
+    return slope, curvature
+
+
+def _inverse(curvature: Any) -> Matrix | None:
+    """Return the inverse, None unless the point is a minimum."""
+    import numpy as np
+
+    if not np.isfinite(curvature).all() or (np.linalg.eigvalsh(curvature) <= 0.0).any():
+        return None
+    inverse = np.linalg.inv(curvature)
+    return tuple(tuple(_rounded(float(value), 4) for value in row) for row in inverse)
+
+
+def _rounded(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")

@@ -1,0 +1,192 @@
+"""One replication: a simulation of one point under one seed, as plain values.
+
+Nothing here is a DataFrame: measured, one for each replication would cost more than
+many a simulation does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from statistics import fmean
+from typing import Any, NamedTuple, TypeAlias
+
+from wfsim.errors import UsageError
+from wfsim.model.log import EventLog
+from wfsim.report.breakdown import PARTS, spent
+from wfsim.report.stretches import courses
+from wfsim.sim.faults import Fault
+from wfsim.sim.scenario import Scenario
+from wfsim.sim.simulation import simulate
+
+Measure: TypeAlias = Callable[[EventLog], Any]
+
+_SECONDS = ("start", "end", "duration")
+_PARTS = tuple(f"{part}_seconds" if part == "retries" else part for part in PARTS)
+RUN_DTYPES: Mapping[str, str] = {
+    **dict.fromkeys(_SECONDS, "float64"),
+    **dict.fromkeys(("retries", "restarts"), "int64"),
+    **dict.fromkeys((*_PARTS, "total"), "float64"),
+}
+RUN_COLUMNS = ("resource", "run", "flow", "status", *RUN_DTYPES)
+"""What is known of a run, as in `tables.runs` and `tables.breakdown`."""
+
+TALLY_DTYPES: Mapping[str, str] = {
+    "seed": "int64",
+    "runs": "int64",
+    "success": "float64",
+    "mean": "float64",
+    "p50": "float64",
+    "p95": "float64",
+    "makespan": "float64",
+    "retries": "int64",
+    "restarts": "int64",
+}
+RESERVED = {"replication", "replications", "point", *RUN_COLUMNS, *TALLY_DTYPES}
+
+
+class Rows(NamedTuple):
+    """The replications *first*, *first* + 1 and so on of the point numbered *point*.
+
+    *runs* and *tallies* hold a list per column, the latter with an entry per replication;
+    *runs* has besides the column ``replication``.
+    """
+
+    point: int
+    first: int
+    runs: dict[str, list[Any]]
+    tallies: dict[str, list[Any]]
+
+    @property
+    def size(self) -> int:
+        """How many replications there are."""
+        return len(self.tallies["seed"])
+
+    @property
+    def stop(self) -> int:
+        """The number after that of the last one."""
+        return self.first + self.size
+
+
+def seed_of(seed: int, replication: int, point: str = "") -> int:
+    """Return the seed of a replication, of 48 bits; the same for all points.
+
+    Only where draws shall be independent from point to point is *point* given.
+
+    >>> seed_of(0, 0), seed_of(0, 1) == seed_of(1, 0)
+    (40628143318916, False)
+    """
+    purpose = repr((seed, replication, point)).encode()
+    return int.from_bytes(blake2b(purpose, digest_size=6).digest(), "big")
+
+
+def replicate(
+    scenario: Scenario,
+    point: int,
+    first: int,
+    seeds: Sequence[int],
+    faults: Iterable[Fault] = (),
+    measures: Mapping[str, Measure] | None = None,
+) -> tuple[Rows, int]:
+    """Simulate *scenario* with each of *seeds*.
+
+    Return what came of it, and how many records all logs had.
+    """
+    runs: dict[str, list[Any]] = {name: [] for name in ("replication", *RUN_COLUMNS)}
+    tallies: dict[str, list[Any]] = {name: [] for name in TALLY_DTYPES}
+    records = 0
+    for number, seed in enumerate(seeds, start=first):
+        try:
+            log = simulate(scenario, faults, seed)
+            _add(runs, tallies, number, seed, scenario, log)
+            for name, value in _measured(measures or {}, log).items():
+                tallies.setdefault(name, []).append(value)
+        except Exception as error:
+            error.add_note(
+                f"in replication {number} of point {point}; wfsim.simulate(scenario, "
+                f"faults, seed={seed}) does it again"
+            )
+            raise
+        records += len(log)
+    for name, values in tallies.items():
+        if len(values) != len(seeds):
+            raise UsageError(
+                f"measure: {name!r} is not there in each replication; give NaN instead"
+            )
+    return Rows(point, first, runs, tallies), records
+
+
+def _add(
+    runs: dict[str, list[Any]],
+    tallies: dict[str, list[Any]],
+    number: int,
+    seed: int,
+    scenario: Scenario,
+    log: EventLog,
+) -> None:
+    warm_up = getattr(scenario, "warm_up", 0.0)
+    completed: list[float] = []
+    counts = [0, 0, 0]
+    last = 0.0
+    for course in courses(log):
+        run, parts = course.run, spent(course)
+        # One that has not ended lasts as long as the log does.
+        last = max(last, course.end)
+        if run.start < warm_up:
+            continue
+        duration = run.end - run.start
+        counts = [counts[0] + 1, counts[1] + run.retries, counts[2] + run.restarts]
+        if run.status == "completed":
+            completed.append(duration)
+        row = (
+            *(number, run.resource, run.run, run.flow, run.status, run.start, run.end),
+            *(duration, run.retries, run.restarts, *parts.values()),
+            course.end - course.begin,
+        )
+        for column, value in zip(runs.values(), row, strict=True):
+            column.append(value)
+    completed.sort()
+    tally = (
+        *(seed, counts[0], len(completed) / counts[0] if counts[0] else math.nan),
+        fmean(completed) if completed else math.nan,
+        *(quantile(completed, 0.5), quantile(completed, 0.95)),
+        *(last, counts[1], counts[2]),
+    )
+    for name, value in zip(TALLY_DTYPES, tally, strict=True):
+        tallies[name].append(value)
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Return the quantile of *ordered* values, linear between two as pandas has it.
+
+    >>> quantile([1.0, 2.0, 4.0], 0.75), quantile([], 0.5)
+    (3.0, nan)
+    """
+    if not ordered:
+        return math.nan
+    below, rest = divmod((len(ordered) - 1) * share, 1.0)
+    place = int(below)
+    if not rest:
+        return ordered[place]
+    return ordered[place] + (ordered[place + 1] - ordered[place]) * rest
+
+
+def _measured(measures: Mapping[str, Measure], log: EventLog) -> dict[str, float]:
+    """Return what *measures* say of *log*; one may say several things by name."""
+    found: dict[str, float] = {}
+    for name, measure in measures.items():
+        value = measure(log)
+        several = value if isinstance(value, Mapping) else {name: value}
+        for key, number in several.items():
+            if key in RESERVED or key in found:
+                raise UsageError(
+                    f"measure: there is a column {key!r} already; take another name"
+                )
+            try:
+                found[str(key)] = float(number)
+            except (TypeError, ValueError):
+                raise UsageError(
+                    f"measure: {key!r} is {number!r}; give a number"
+                ) from None
+    return found
