@@ -128,9 +128,8 @@ class LiveService:
         return request is not None
 
     def _forget(self) -> None:
-        records = self._simulation.log.records
-        if len(records) > RECORDS:
-            records.clear()
+        if len(self._simulation.log) > RECORDS:
+            self._simulation.recorder.forget()
 
     def _take(self, request: _Request) -> None:
         operation, args, keywords, answer = request
