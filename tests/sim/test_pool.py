@@ -335,3 +335,16 @@ def test_a_fork_comes_to_the_same_line():
     twin = sim.fork()
     assert str(twin.world.uplink) == str(sim.world.uplink) == "uplink 1/1, queue 1"
     assert twin.run().digest() == sim.run().digest()
+
+
+def test_a_pool_is_empty_when_a_file_is_opened_again(tmp_path):
+    first = wfsim.Simulation(clusters(3), db=tmp_path / "s.db")
+    first.run(until=12.0)
+    assert str(first.world.uplink) == "uplink 1/1, queue 1"
+    second = wfsim.Simulation(clusters(3), db=tmp_path / "s.db")
+    assert changes(second.run()) == [
+        (10.0, "uplink 1/1, queue 0"),
+        (10.0, "uplink 1/1, queue 1"),
+        (20.0, "uplink 1/1, queue 0"),
+        (30.0, "uplink 0/1, queue 0"),
+    ]

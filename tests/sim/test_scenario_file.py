@@ -113,6 +113,7 @@ def test_an_installed_scenario_gets_its_arguments_capacities_and_latencies(write
         "policy: {retry: {limit: 3}, cancel_tick: 1, timeout: 900}\n"
         "horizon: 3600\n"
         "warm_up: 60\n"
+        "lag: 2\n"
     )
     scenario = Scenario.load(path)
     world = scenario.world()
@@ -122,7 +123,8 @@ def test_an_installed_scenario_gets_its_arguments_capacities_and_latencies(write
     }
     assert world.storage.capacity == 500
     assert str(world._latencies["launch pod"]) == "60 s"
-    assert (world._pod_failure, scenario.horizon, scenario.warm_up) == (0.25, 3600, 60)
+    assert (world._pod_failure, scenario.lag) == (0.25, 2)
+    assert (scenario.horizon, scenario.warm_up) == (3600, 60)
     assert scenario.policy == wfsim.Policy(
         retry=wfsim.Retry(limit=3), cancel_tick=1.0, timeout=900.0
     )

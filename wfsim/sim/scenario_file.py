@@ -332,6 +332,9 @@ class ScenarioFile(_Item):
     horizon: Omissible[Limit] = Field(
         None, description="The second at which it stops whatever goes on."
     )
+    lag: Omissible[Wait] = Field(
+        None, description="How old, in seconds, what controllers read from a cache is."
+    )
     warm_up: Omissible[Wait] = Field(
         None, description="What begins before this second does not count in a study."
     )
