@@ -142,6 +142,9 @@ class SettingsItem(_Item):
     uses: dict[Text, Places] = Field(
         {}, description="How many places of which pool an attempt holds."
     )
+    priority: Annotated[float, Field(ge=-1e12, le=1e12)] = Field(
+        0, description="Who waits for places with a lower one goes first."
+    )
 
 
 class OperationsItem(_Item):

@@ -227,7 +227,7 @@ class _Loading:
         made = {}
         for name, item in self.said.steps.items():
             with self.at("steps", name, strip=f"settings of {name!r}: "):
-                made[name] = StepSettings(item.duration, item.failure, item.uses)
+                made[name] = StepSettings(**dict(item))
                 base.but(settings={name: made[name]}, pools=pools)
         return made
 
