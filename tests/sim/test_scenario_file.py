@@ -262,7 +262,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nresources:\n- {name: a}\n- {name: a}\n",
-        "1: two resources are called 'a'; a log could not tell them apart",
+        "4: a resource before is called 'a' too; rename one",
     ),
     (
         "flow: flow.yaml\nresources:\n- {name: 'a-{n}', count: 60000}\n"
@@ -307,7 +307,11 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nrates:\n  api: {mtbf: 1, mttr: 1}\n",
-        "1: rates: api: 302400 failures until the horizon; give until, count or a ",
+        "3: 302400 failures until the horizon; give until, count or a lower horizon",
+    ),
+    (
+        "flow: flow.yaml\narrivals:\n- {name: 'a-{n}', every: 0.01}\n",
+        "3: more than 10000000 times; give until or count",
     ),
     (
         "flow: flow.yaml\npolicy: {lease: 3}\n",
@@ -330,6 +334,18 @@ def test_what_is_wrong_is_told_with_its_line_and_a_cure(write, text, said):
     (problem,) = refused(write(text))
     where = said if said.startswith("gone") else f"scenario.yaml:{said}"
     assert problem.startswith(where)
+
+
+def test_a_low_horizon_allows_for_more_in_a_second(write):
+    path = write(
+        "flow: flow.yaml\nhorizon: 60\n"
+        "arrivals: [{name: 'a-{n}', every: 0.01}]\n"
+        "rates: {api: {mtbf: 1, mttr: 1}}\n"
+    )
+    assert Scenario.load(path).horizon == 60
+    assert refused(path, {"horizon": 1e6}) == [
+        "scenario.yaml:3: more than 10000000 times; give until or count"
+    ]
 
 
 def test_all_problems_of_a_kind_are_told_at_once(write):

@@ -33,7 +33,7 @@ from wfsim.sim.demand import (
 )
 from wfsim.sim.overrides import overridden
 from wfsim.sim.plan_file import plan_in
-from wfsim.sim.rates import Rate
+from wfsim.sim.rates import Rate, wrong_rates
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.scenario_file import (
     MAX_RESOURCES,
@@ -84,10 +84,11 @@ class _Loading:
         self.problems: list[str] = []
 
     def scenario(self) -> Scenario:
-        base = self.base()
+        bare = self.base()
+        numbers = self.numbers(bare)
         self.demand_none_is_left()
+        base = self.whole(bare, numbers)
         parts: dict[str, Any] = {"pools": dict(self.said.capacities.pools)}
-        parts |= self.numbers(base)
         parts["resources"] = self.resources(base)
         parts["settings"] = self.settings(base, parts["pools"])
         arrivals = [
@@ -102,7 +103,7 @@ class _Loading:
             self.trigger(whole, index, known) for index in range(len(self.said.triggers))
         ]
         parts["faults"] = self.faults(base)
-        parts["rates"] = self.rates()
+        parts["rates"] = self.rates(base)
         self.demand_none_is_left()
         return self.whole(base, parts)
 
@@ -205,7 +206,7 @@ class _Loading:
         if sum(item.count for item in items) > MAX_RESOURCES:
             text = f"more than {MAX_RESOURCES} resources; give fewer"
             raise DefinitionError(self.document.problem(("resources",), text))
-        made = []
+        made: dict[Key, Resource] = {}
         for index, item in enumerate(items):
             like = _like(base, item)
             if item.count > 1 and numbered(like, 0).name == numbered(like, 1).name:
@@ -218,8 +219,15 @@ class _Loading:
                 continue
             with self.at("resources", index):
                 base.check([numbered(like, 0)])
-            made += [numbered(like, number) for number in range(item.count)]
-        return tuple(made)
+            more = [numbered(like, number) for number in range(item.count)]
+            twice = next((each.key for each in more if each.key in made), None)
+            if twice is not None:
+                text = f"a resource before is called {str(twice)!r} too; rename one"
+                self.problems.append(
+                    self.document.problem(("resources", index, "name"), text)
+                )
+            made.update((each.key, each) for each in more)
+        return tuple(made.values())
 
     def settings(
         self, base: Scenario, pools: Mapping[str, int]
@@ -309,13 +317,15 @@ class _Loading:
                 self.problems.append(self.document.problem(("faults", index), text))
         return plan
 
-    def rates(self) -> dict[str, Rate]:
-        made = {}
+    def rates(self, base: Scenario) -> dict[str, Rate]:
+        made: dict[str, Rate] = {}
         for name in ("controller", "api", "pods"):
             item = getattr(self.said.rates, name)
             if item is not None:
                 with self.at("rates", name, strip="Rate: "):
                     made[name] = Rate(**item.model_dump())
+                    for text in wrong_rates({name: made[name]}, (), base.horizon):
+                        raise DefinitionError(text.removeprefix(f"rates: {name}: "))
         return made
 
 

@@ -1,7 +1,7 @@
 """What a scenario says of single steps: how long, how often they fail, what they hold.
 
->>> StepSettings(duration={"uniform": [20, 40]}, failure=0.1)
-StepSettings(duration=Duration(name='uniform', params=(20.0, 40.0)), failure=0.1, uses={}, priority=0)
+>>> str(StepSettings(duration={"uniform": [20, 40]}, failure=0.1).duration)
+'uniform(20, 40)'
 """
 
 from __future__ import annotations
