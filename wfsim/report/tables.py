@@ -253,12 +253,17 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame
 
 def frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Return *columns* as a frame, each of the dtype that goes with its name."""
-    return pd.DataFrame(
-        {
-            name: pd.Series(list(values), dtype=_dtype(name))
-            for name, values in columns.items()
-        }
-    )
+    return pd.DataFrame({name: _column(name, columns[name]) for name in columns})
+
+
+def _column(name: str, values: Sequence[Any]) -> Any:
+    dtype = _dtype(name)
+    try:
+        return pd.Series(list(values), dtype=dtype)
+    except UnicodeEncodeError:
+        # Half a character: what pandas keeps its text in, if that is Arrow, has no such.
+        halves: Any = pd.StringDtype("python", na_value=math.nan)
+        return pd.Series(list(values), dtype=halves)
 
 
 def _dtype(name: str) -> Any:
