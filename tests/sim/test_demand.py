@@ -25,6 +25,7 @@ def test_times_are_listed_regular_or_random():
     assert times(mean=10, count=3) != times(mean=10, count=3, seed=2)
     assert times(mean=10, count=3) != times(mean=10, count=3, purpose="q")
     assert times(at=(10, 20, 30), until=20) == [10.0, 20.0]
+    assert times(at=(10, 20, 30, 40), start=15, count=2) == [20.0, 30.0]
 
 
 def test_more_random_times_begin_with_the_fewer():

@@ -104,12 +104,11 @@ class Times:
         for time in islice(self._endless(draws, purpose), self.count):
             if time > until:
                 return
-            if time >= self.start:
-                yield time
+            yield time
 
     def _endless(self, draws: Draws, purpose: tuple[str | int, ...]) -> Iterator[float]:
         if self.at:
-            yield from self.at
+            yield from (time for time in self.at if time >= self.start)
             return
         time, gap = float(self.start), self.gap
         if self.every is not None:
