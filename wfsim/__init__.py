@@ -65,18 +65,22 @@ _HOMES = {
     "wfsim.study.calibration": ("Calibration",),
     "wfsim.study.histories": ("read_history",),
     "wfsim.study.past_runs": ("PastRuns",),
+    "wfsim.study.precision": ("Precision",),
     "wfsim.study.study": ("Study",),
     "wfsim.study.sweep": ("sweep",),
     "wfsim.notebook.player": ("Player",),
     "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip
-_MODULES = ("charts", "export", "replay", "tables")
+_MODULES = {
+    **dict.fromkeys(("charts", "export", "replay", "tables"), "report"),
+    "design": "study",
+}
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        value: Any = import_module(f"wfsim.report.{name}")
+        value: Any = import_module(f"wfsim.{_MODULES[name]}.{name}")
     elif name in _WHERE:
         value = getattr(import_module(_WHERE[name]), name)
     else:

@@ -24,6 +24,8 @@ from wfsim.model.policy import Policy
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.study.calibrate_command import calibrate
+from wfsim.study.command import sweep
 
 app = typer.Typer(
     add_completion=False,
@@ -31,6 +33,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help=__doc__.partition("\n")[0],
 )
+
+
+app.command()(calibrate)
 
 
 @app.callback()
@@ -117,6 +122,9 @@ def _show(sim: Simulation, flow_id: str | None, out: Path) -> dict[str, str]:
     written = [log.to_jsonl(out / "log.jsonl"), export.to_html(log, out / "report.html")]
     console.print(f"Written: {', '.join(map(str, written))}", markup=False)
     return {name: item.state for name, item in log.fold().resources.items()}
+
+
+app.command()(sweep)
 
 
 class Format(StrEnum):

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.report.frames import TEXT
-
-if TYPE_CHECKING:
-    from wfsim.study.design import Design
+from wfsim.study.design import Design
 
 Label: TypeAlias = bool | int | float | str
-Over: TypeAlias = "Mapping[str, Any] | Iterable[Mapping[str, Any]] | Design | None"
+Over: TypeAlias = Mapping[str, Any] | Iterable[Mapping[str, Any]] | Design | None
 
 
 class Point(NamedTuple):
@@ -82,7 +80,7 @@ def grid_of(over: Over, reserved: Iterable[str] = ()) -> Grid:
     known: dict[tuple[tuple[type, Label], ...], Point] = {}
     for point in points:
         identity = tuple((type(label), label) for label in point.labels)
-        if identity in known and not hasattr(over, "rows"):
+        if identity in known and not isinstance(over, Design):
             raise UsageError(f"over: the point ({point}) is there twice; give it once")
         known.setdefault(identity, point)
     return Grid(names, tuple(known.values()))
@@ -93,7 +91,7 @@ def _points(over: Over) -> list[Point]:
         return [Point((), {})]
     if isinstance(over, Mapping):
         return _combinations(over)
-    rows = getattr(over, "rows", over)
+    rows = over.rows if isinstance(over, Design) else over
     if isinstance(rows, (str, bytes)) or not isinstance(rows, Iterable):
         raise UsageError(
             f"over is {over!r}; give names with lists of values, such as "
@@ -124,7 +122,9 @@ def _combinations(over: Mapping[str, Any]) -> list[Point]:
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise UsageError(f"over: {name} is {values!r}; give a list of values")
         if isinstance(values, Mapping):
-            listed = [(str(label), value) for label, value in values.items()]
+            listed: list[tuple[Label, Any]] = [
+                (str(label), each) for label, each in values.items()
+            ]
         else:
             plain = map(_plain, values)
             listed = [(label_of(name, value), value) for value in plain]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wfsim.errors import UsageError
+from wfsim.model.machine import did_you_mean
 from wfsim.report.chart import count, frame_digest
 from wfsim.report.frames import frame
+from wfsim.report.groups import label
 from wfsim.study.grid import Grid
 from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, TALLY_DTYPES, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from wfsim.study.design import Design
 
 
 class Study:
@@ -42,7 +48,8 @@ class Study:
     =============== ======= ======================================================
 
     and a float64 column for each measure of one's own.  Times are seconds of virtual
-    time.  ``interrupted`` tells of a study that Ctrl-C has cut short.
+    time.  ``interrupted`` tells of a study that Ctrl-C has cut short, and ``settled``
+    (a bool for each row of ``points``, None without a precision) where it was reached.
     """
 
     def __init__(
@@ -52,24 +59,31 @@ class Study:
         runs: pd.DataFrame,
         replications: pd.DataFrame,
         *,
+        of_runs: Sequence[int],
+        of_replications: Sequence[int],
+        design: Design | None = None,
         seed: int = 0,
         interrupted: bool = False,
+        settled: Mapping[int, bool] | None = None,
     ) -> None:
         self.over = tuple(over)
         self.points = points
         self.runs = runs
         self.replications = replications
+        self._of = {"runs": of_runs, "replications": of_replications}
+        self.design = design
         self.seed = seed
         self.interrupted = interrupted
+        self.settled: tuple[bool, ...] | None = None
+        if settled is not None:
+            self.settled = tuple(settled.get(row, False) for row in range(len(points)))
 
     @classmethod
     def of(
         cls,
         grid: Grid,
         done: Mapping[int, Sequence[Rows]],
-        *,
-        seed: int = 0,
-        interrupted: bool = False,
+        **more: Any,
     ) -> Study:
         """Return the study of what was *done* at each point, in whatever order."""
         ordered = [
@@ -78,13 +92,169 @@ class Study:
             for rows in sorted(done.get(point, ()), key=lambda rows: rows.first)
         ]
         points = frame(grid.columns(range(len(grid.points))), grid.dtypes)
-        runs, tallies = _runs(grid, ordered), _tallies(grid, ordered)
-        return cls(grid.names, points, runs, tallies, seed=seed, interrupted=interrupted)
+        of_runs = [rows.point for rows in ordered for _ in rows.runs["replication"]]
+        of_tallies = [rows.point for rows in ordered for _ in range(rows.size)]
+        return cls(
+            grid.names,
+            points,
+            _runs(grid, ordered, of_runs),
+            _tallies(grid, ordered, of_tallies),
+            of_runs=of_runs,
+            of_replications=of_tallies,
+            **more,
+        )
 
     @property
     def digest(self) -> str:
         """Eight hex digits that a change of any number in ``replications`` changes."""
         return frame_digest(self.replications)
+
+    def numbered(self, name: str) -> pd.DataFrame:
+        """Return the frame ``runs`` or ``replications`` with a column ``point``.
+
+        It holds the number of the point's row in ``points``, int64.
+        """
+        of: pd.DataFrame = getattr(self, name)
+        return of.assign(point=self._of[name])
+
+    def summary(self, confidence: float = 0.95) -> pd.DataFrame:
+        """Return one row per point: what was measured there, with its intervals.
+
+        After the parameters come ``replications`` and ``runs`` (int64), then ``mean``,
+        ``p50``, ``p95``, ``success`` and measures of one's own (float64), each followed
+        by the ends of its interval of that *confidence*, as in ``mean_low`` and
+        ``mean_high``.  ``mean`` is that of the means of replications; quantiles are those
+        of all completed runs.  `wfsim.study.interval` says how intervals are made.
+        Raises `UsageError` if scipy (the extra ``study``) is not installed.
+        """
+        from wfsim.study.summary import summary
+
+        return summary(self, confidence)
+
+    def compare(
+        self,
+        measure: str = "mean",
+        *,
+        baseline: Any = None,
+        by: str | None = None,
+        confidence: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return one row per pair of points: what *measure* is at *b* less that at *a*.
+
+        *baseline*, a mapping of parameters to labels or the label of the one that is
+        compared, is *a* of each pair; without it each two points are a pair.  With *by*
+        only points are that differ in this parameter alone; the others are columns then.
+
+        ================ ======= =====================================================
+        ``a``, ``b``     text    the two points
+        ``at_a``         float64 the measure there; ``at_b`` too
+        ``difference``   float64 in the unit of the measure: seconds, or a share
+        ``low``          float64 its BCa bootstrap interval; ``high`` too
+        ``relative``     float64 *difference* / *at_a*
+        ``p``            float64 of a permutation test within pairs
+        ``p_holm``       float64 the same, corrected for the number of rows
+        ``replications`` int64   that both have
+        ================ ======= =====================================================
+
+        *measure* is a column of ``replications``, or a quantile such as ``p99`` of all
+        completed runs.  Raises `UsageError`.
+        """
+        from wfsim.study.comparison import compare
+
+        return compare(self, baseline, measure, by, confidence)
+
+    def rank(
+        self,
+        measure: str = "mean",
+        *,
+        largest: bool | None = None,
+        confidence: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return one row per point, the best first.
+
+        After the parameters come ``rank`` (int64), *measure*, the ends ``low`` and
+        ``high`` of its interval, and ``best``, the probability that it is the best of all
+        (float64).  That is the share of 4,999 bootstrap samples of replications, the same
+        for all points, in which it is; points that are equally good share it.  Less is
+        better but for ``success``; *largest* says otherwise.  Raises `UsageError`.
+        """
+        from wfsim.study.ranking import rank
+
+        return rank(self, measure, largest, confidence)
+
+    def sensitivity(
+        self, measure: str = "mean", *, confidence: float = 0.95
+    ) -> pd.DataFrame:
+        """Return one row per parameter of a `design.saltelli`: its Sobol indices.
+
+        ``first`` is the share of the variance of *measure* over the design that goes away
+        if this parameter is known, ``total`` that which stays if all others are; each
+        with the ends of its bootstrap interval, as in ``first_low`` (float64).  By SALib:
+        Sobol (2001), Saltelli et al. (2010).  Where points are replicated a few times
+        only, chance counts as well.  Raises `UsageError` for another design.
+        """
+        from wfsim.study.sensitivity import sensitivity
+
+        return sensitivity(self, measure, confidence)
+
+    def tornado(self, measure: str = "mean") -> pd.DataFrame:
+        """Return one row per parameter, for `charts.tornado`.
+
+        ``parameter``, its values ``low`` and ``high``, what *measure* is there,
+        ``at_low`` and ``at_high``, and ``base`` (float64).  Of `design.one_at_a_time` all
+        else is as at its base; otherwise *measure* is averaged over all else, and
+        ``base`` is its average.  Raises `UsageError`.
+        """
+        from wfsim.study.sensitivity import tornado
+
+        return tornado(self, measure)
+
+    def breakdown(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """Return where the time goes: seconds of a run on average, by the columns *by*.
+
+        *by* are the parameters if not given.  ``runs`` (int64), then the float64 columns
+        ``queued``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``, ``other``
+        and ``total``, the sum of these.  Raises `UsageError` for an unknown column.
+        """
+        from wfsim.study.summary import breakdown
+
+        return breakdown(self, self.over if by is None else by)
+
+    def check_parameter(self, name: str) -> None:
+        """Raise `UsageError` if *name* is not that of a parameter."""
+        if name not in self.over:
+            raise UsageError(f"no parameter {name!r}{did_you_mean(name, self.over)}")
+
+    def label(self, point: int, names: Sequence[str]) -> str:
+        """Return what the point of that number is called by the parameters *names*."""
+        row = self.points.iloc[point]
+        if len(names) == 1:
+            return str(label(row[names[0]]))
+        return ", ".join(f"{name} {label(row[name])}" for name in names)
+
+    def find(self, wanted: Any, among: Sequence[int], names: Sequence[str]) -> int | None:
+        """Return the one of the points *among* that *wanted* names, None for none.
+
+        It is a mapping of parameters to labels, or the label of the only one of *names*.
+        Raises `UsageError` if it names a parameter that there is not, or several points.
+        """
+        if not isinstance(wanted, Mapping):
+            if len(names) != 1:
+                raise UsageError(
+                    f"{wanted!r} names no point; give a mapping of {', '.join(names)}"
+                )
+            wanted = {names[0]: wanted}
+        for name in wanted:
+            self.check_parameter(name)
+        points = self.points.to_dict("records")
+        found = [
+            number
+            for number in among
+            if all(points[number][name] == each for name, each in wanted.items())
+        ]
+        if len(found) > 1:
+            raise UsageError(f"{dict(wanted)!r} names {len(found)} points; give more")
+        return found[0] if found else None
 
     def __repr__(self) -> str:
         said = f" over {', '.join(self.over)}" if self.over else ""
@@ -95,17 +265,18 @@ class Study:
             f"{count(len(self.runs), 'run')}{cut} [{self.digest}]>"
         )
 
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.summary().to_html(index=False)}"
 
-def _runs(grid: Grid, ordered: Sequence[Rows]) -> pd.DataFrame:
-    of = [rows.point for rows in ordered for _ in rows.runs["replication"]]
+
+def _runs(grid: Grid, ordered: Sequence[Rows], of: Sequence[int]) -> pd.DataFrame:
     columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
     for name in ("replication", *RUN_COLUMNS):
         columns[name] = [value for rows in ordered for value in rows.runs[name]]
     return frame(columns, {**grid.dtypes, **RUN_DTYPES, "replication": "int64"})
 
 
-def _tallies(grid: Grid, ordered: Sequence[Rows]) -> pd.DataFrame:
-    of = [rows.point for rows in ordered for _ in range(rows.size)]
+def _tallies(grid: Grid, ordered: Sequence[Rows], of: Sequence[int]) -> pd.DataFrame:
     columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
     columns["replication"] = [
         number for rows in ordered for number in range(rows.first, rows.stop)

@@ -1,0 +1,193 @@
+"""What a study has seen of one measure at one point, replication by replication.
+
+A measure is the mean over replications of a column of ``replications``; the quantiles
+``p50``, ``p95`` and so on are those of all completed runs together, since a replication
+may consist of a single run.  Resampling is over replications, whose runs depend on each
+other (a cluster bootstrap: Davison and Hinkley 1997, 3.8).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wfsim.errors import UsageError
+from wfsim.model.machine import did_you_mean
+from wfsim.study.replication import Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from wfsim.study.study import Study
+
+_QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+_CELLS = 4_000_000
+"""So many weights are kept at a time while quantiles of resamples are taken."""
+
+
+def share_of(measure: str) -> float | None:
+    """Return the share of the quantile that *measure* names, None for another.
+
+    >>> share_of("p95"), share_of("p99.9"), share_of("mean")
+    (0.95, 0.9990000000000001, None)
+    """
+    found = _QUANTILE.fullmatch(measure)
+    share = float(found[1]) / 100.0 if found else 0.0
+    return share if 0.0 < share < 1.0 else None
+
+
+class Sample:
+    """Values by replication; *numbers* are those of the replications.
+
+    Of a quantile, *values* are durations of runs and *owners* the places of their
+    replications among *numbers*; of a mean there is a value for each replication.
+    """
+
+    def __init__(
+        self,
+        numbers: NDArray[Any],
+        values: NDArray[Any],
+        owners: NDArray[Any] | None = None,
+        share: float | None = None,
+    ) -> None:
+        self.numbers = numbers
+        self.share = share
+        self.values = values
+        self.owners = owners
+        if share is not None and owners is not None:
+            order = np.argsort(values, kind="stable")
+            self.values, self.owners = values[order], owners[order]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether each replication is one number, so that its numbers are independent."""
+        return self.owners is None or (
+            len(np.unique(self.owners)) == len(self.owners) == len(self.numbers)
+        )
+
+    @property
+    def estimate(self) -> float:
+        """The measure, NaN where nothing has it."""
+        if self.share is None:
+            return float(np.mean(self.values)) if len(self.values) else math.nan
+        return (
+            float(np.quantile(self.values, self.share)) if len(self.values) else math.nan
+        )
+
+    def only(self, numbers: NDArray[Any]) -> Sample:
+        """Return what was seen in the replications *numbers*, in their order."""
+        places = {int(number): place for place, number in enumerate(self.numbers)}
+        wanted = np.array([places[int(number)] for number in numbers], dtype=np.intp)
+        if self.owners is None:
+            return Sample(numbers, self.values[wanted], None, self.share)
+        back = np.full(len(self.numbers), -1, dtype=np.intp)
+        back[wanted] = np.arange(len(wanted))
+        owners = back[self.owners]
+        kept = owners >= 0
+        return Sample(numbers, self.values[kept], owners[kept], self.share)
+
+    def of(self, places: NDArray[Any]) -> NDArray[Any]:
+        """Return the measure of each row of *places*, replications drawn with repeats."""
+        if self.owners is None:
+            return np.asarray(self.values[places].mean(axis=-1))
+        flat = places.reshape(-1, places.shape[-1])
+        block = max(1, _CELLS // max(len(self.values), 1))
+        found = [
+            self._quantiles(flat[begin : begin + block])
+            for begin in range(0, len(flat), block)
+        ]
+        return np.concatenate(found).reshape(places.shape[:-1])
+
+    def _quantiles(self, places: NDArray[Any]) -> NDArray[Any]:
+        rows, size = len(places), len(self.numbers)
+        offsets = places + np.arange(rows)[:, None] * size
+        counts = np.bincount(offsets.ravel(), minlength=rows * size).reshape(rows, size)
+        if not len(self.values):
+            return np.full(rows, math.nan)
+        upto = np.cumsum(counts[:, self.owners], axis=1)
+        total = upto[:, -1]
+        # The linear quantile of numpy, of values that are there several times.
+        rank = (total - 1).clip(0) * self.share
+        below = np.floor(rank)
+        above = np.minimum(below + 1, total - 1)
+        low = self.values[(upto > below[:, None]).argmax(axis=1)]
+        high = self.values[(upto > above[:, None]).argmax(axis=1)]
+        return np.where(total > 0, low + (high - low) * (rank - below), math.nan)
+
+
+class Samples:
+    """The samples of *measure* of a *study*, one for each point."""
+
+    def __init__(self, study: Study, measure: str) -> None:
+        self.share = share_of(measure)
+        known = [
+            *("p50", "p95"),
+            *(name for name in study.replications.columns if name not in study.over),
+        ]
+        if self.share is None and measure not in known:
+            raise UsageError(
+                f"no measure {measure!r}{did_you_mean(measure, known)}; a quantile is "
+                "written p95"
+            )
+        self.measure = measure
+        tallies = study.numbered("replications")
+        self._tallies = dict(list(tallies.groupby("point", sort=False)))
+        self._runs: dict[Any, pd.DataFrame] = {}
+        if self.share is not None:
+            runs = study.numbered("runs")
+            done = runs[runs["status"] == "completed"]
+            self._runs = dict(list(done.groupby("point", sort=False)))
+
+    def at(self, point: int) -> Sample:
+        """Return the sample of the point numbered *point*."""
+        tallies = self._tallies.get(point)
+        if tallies is None:
+            return Sample(np.array([], dtype=np.int64), np.array([]), None, None)
+        numbers = tallies["replication"].to_numpy()
+        if self.share is None:
+            values = tallies[self.measure].to_numpy(dtype="float64")
+            there = ~np.isnan(values)
+            return Sample(numbers[there], values[there])
+        runs = self._runs.get(point)
+        if runs is None:
+            empty = np.array([], dtype=np.intp)
+            return Sample(numbers, np.array([]), empty, self.share)
+        owners = np.searchsorted(numbers, runs["replication"].to_numpy())
+        return Sample(numbers, runs["duration"].to_numpy(), owners, self.share)
+
+
+def sampled(rows: Sequence[Rows], measure: str) -> Sample:
+    """Return what *rows* of one point hold of *measure*.
+
+    Raises `UsageError` for a measure that there is not.
+    """
+    ordered = sorted(rows, key=lambda each: each.first)
+    numbers = np.concatenate([np.arange(each.first, each.stop) for each in ordered])
+    share = share_of(measure)
+    if share is None:
+        known = ordered[0].tallies
+        if measure not in known:
+            raise UsageError(f"no measure {measure!r}{did_you_mean(measure, known)}")
+        values = np.concatenate([each.tallies[measure] for each in ordered]).astype(float)
+        there = ~np.isnan(values)
+        return Sample(numbers[there], values[there])
+    completed = [
+        (number, duration)
+        for each in ordered
+        for number, status, duration in zip(
+            *(each.runs["replication"], each.runs["status"], each.runs["duration"]),
+            strict=True,
+        )
+        if status == "completed"
+    ]
+    owners = np.searchsorted(numbers, [number for number, _ in completed])
+    durations = np.array([duration for _, duration in completed], dtype=float)
+    return Sample(numbers, durations, owners, share)

@@ -1,0 +1,83 @@
+"""A study in one row per point: estimates and their confidence intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from wfsim.report.frames import frame
+from wfsim.report.groups import column
+from wfsim.study.interval import Interval, check_confidence, interval, of_success
+from wfsim.study.replication import PART_COLUMNS, TALLY_DTYPES
+from wfsim.study.sample import Samples
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wfsim.study.study import Study
+
+
+def summary(study: Study, confidence: float = 0.95) -> pd.DataFrame:
+    """Return what `Study.summary` does."""
+    check_confidence(confidence)
+    own = own_measures(study)
+    points = range(len(study.points))
+    intervals = {
+        "mean": _of(study, "mean", confidence),
+        "p50": _of(study, "p50", confidence),
+        "p95": _of(study, "p95", confidence),
+        "success": _successes(study, confidence),
+        **{name: _of(study, name, confidence) for name in own},
+    }
+    tallies = study.numbered("replications").groupby("point")
+    columns: dict[str, Any] = {
+        name: study.points[name].tolist() for name in study.points.columns
+    }
+    columns["replications"] = tallies.size().reindex(points, fill_value=0).tolist()
+    columns["runs"] = tallies["runs"].sum().reindex(points, fill_value=0).tolist()
+    for name, found in intervals.items():
+        columns[name] = [each.estimate for each in found]
+        columns[f"{name}_low"] = [each.low for each in found]
+        columns[f"{name}_high"] = [each.high for each in found]
+    dtypes = {name: study.points[name].dtype for name in study.points.columns}
+    numbers = dict.fromkeys(columns, "float64")
+    counts = {"replications": "int64", "runs": "int64"}
+    return frame(columns, {**numbers, **counts, **dtypes})
+
+
+def own_measures(study: Study) -> list[str]:
+    """Return the names of the columns that ``measure=`` has added."""
+    usual = {*study.over, *TALLY_DTYPES, "replication"}
+    return [str(name) for name in study.replications.columns if name not in usual]
+
+
+def _of(study: Study, measure: str, confidence: float) -> list[Interval]:
+    samples = Samples(study, measure)
+    points = range(len(study.points))
+    return [interval(samples.at(point), confidence) for point in points]
+
+
+def _successes(study: Study, confidence: float) -> list[Interval]:
+    tallies = study.numbered("replications")
+    found = []
+    for point in range(len(study.points)):
+        here = tallies[tallies["point"] == point]
+        shares, runs = here["success"].to_numpy(), here["runs"].to_numpy()
+        found.append(of_success(shares, runs, confidence))
+    return found
+
+
+def breakdown(study: Study, by: str | Sequence[str]) -> pd.DataFrame:
+    """Return what `Study.breakdown` does."""
+    names = [by] if isinstance(by, str) else list(by)
+    runs = study.runs
+    for name in names:
+        column(runs, name)
+    if not names:
+        means = runs[list(PART_COLUMNS)].mean().to_frame().T
+        means.insert(0, "runs", len(runs))
+        return means
+    groups = runs.groupby(names, sort=False)
+    means = groups[list(PART_COLUMNS)].mean()
+    means.insert(0, "runs", groups.size())
+    return means.reset_index()
