@@ -24,6 +24,7 @@ from wfsim.model.policy import Policy
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.study.command import sweep
 
 app = typer.Typer(
     add_completion=False,
