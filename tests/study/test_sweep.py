@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 from functools import partial
 
 import joblib
@@ -191,6 +193,38 @@ def test_what_joblib_is_configured_for_does_the_work():
     with joblib.parallel_config(backend="threading", n_jobs=2):
         configured = wfsim.sweep(polardb.scenario, over, replications=6, jobs=None)
     assert texts(serial) == texts(configured)
+
+
+def test_what_a_worker_that_dies_was_about_is_done_again(tmp_path):
+    here, marker = os.getpid(), tmp_path / "died"
+
+    def deadly(log):
+        if os.getpid() != here and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1.0
+
+    over = {"replicas": [1, 2]}
+    parallel, serial = (
+        wfsim.sweep(
+            polardb.scenario, over, replications=20, measure={"x": deadly}, jobs=jobs
+        )
+        for jobs in (2, 1)
+    )
+    assert marker.exists()
+    assert texts(parallel) == texts(serial)
+
+
+def test_a_point_at_which_workers_go_on_dying_is_named():
+    here = os.getpid()
+
+    def deadly(log):
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1.0
+
+    with pytest.raises(wfsim.WfsimError, match=r"died 3 times.* of point 0"):
+        wfsim.sweep(polardb.scenario, replications=9, measure={"x": deadly}, jobs=2)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ is wrong, before anything runs; 130 when Ctrl-C has cut the study short.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ import typer
 from wfsim.errors import DefinitionError
 from wfsim.model.document import parse_document
 from wfsim.model.machine import did_you_mean
+from wfsim.sim.scenario_loading import installed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def maker(target: str) -> str | Callable[..., Any]:
     """
     if target.endswith((".yaml", ".yml")) or Path(target).is_file():
         return target
-    found = {entry.name: entry for entry in entry_points(group="wfsim.scenarios")}
+    found = installed()
     if target not in found:
         near = did_you_mean(target, found)
         raise DefinitionError(f"no scenario {target!r}{near} (or give a file)")
