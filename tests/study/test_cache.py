@@ -148,7 +148,7 @@ def test_code_without_a_source_is_refused_until_it_has_a_key(cached):
     names = {}
     exec("def Only(context):\n    yield from context.sleep(1)", names)
     make = partial(scenario, steps=(names["Only"],))
-    with pytest.raises(UsageError, match="'Only' has no source .*give key="):
+    with pytest.raises(UsageError, match=r"'Only' has no source .*give key="):
         cached(make)
     assert cached(make, key="one")[1] == 10
     assert cached(make, key="one")[1] == 0

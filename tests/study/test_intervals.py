@@ -159,9 +159,8 @@ def part(study, first, count):
 
 
 def test_intervals_of_single_exponential_runs_cover_the_truth_as_often_as_they_say():
-    truths = {
-        "mean": 10.0, "p50": 10 * math.log(2), "p95": -10 * math.log(0.05), "success": 0.8,
-    }  # fmt: skip
+    times = {"mean": 10.0, "p50": 10 * math.log(2), "p95": -10 * math.log(0.05)}
+    truths = {**times, "success": 0.8}
     share = covered(partial(scenario, failure=0.2), truths, 30)
     # Binomial: 200 studies at 90 % give 84 % to 95 % in 99 of 100 cases.  Order
     # statistics and Wilson's interval cover at least as much as they say.

@@ -173,7 +173,8 @@ def cell():
         "    machine = wfsim.StateMachine('w').stable('Running', 'Interrupt')\n"
         "    machine.unstable('Creating', run='F')\n"
         "    flow = wfsim.Flow('F', (wfsim.Step('Only'),))\n"
-        "    return wfsim.Scenario([wfsim.Resource('w', 'r')], machine, [flow], [Only])\n",
+        "    resources = [wfsim.Resource('w', 'r')]\n"
+        "    return wfsim.Scenario(resources, machine, [flow], [Only])\n",
         names,
     )
     return names["make"]

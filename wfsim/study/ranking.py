@@ -10,8 +10,9 @@ import numpy as np
 
 from wfsim.errors import UsageError
 from wfsim.report.frames import frame
-from wfsim.study.interval import check_confidence, interval
+from wfsim.study.interval import check_confidence
 from wfsim.study.sample import Samples
+from wfsim.study.summary import intervals_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ def rank(
         values = np.where(np.isnan(values), np.inf, values)
         first = np.isclose(values, values.min(axis=0), rtol=1e-12, atol=0.0)
         best[able] += (first / first.sum(axis=0)).sum(axis=1)
-    found = [interval(each, confidence) for each in every]
+    found = intervals_of(study, measure, confidence)
     estimates = sign * np.array([each.estimate for each in found])
     order = np.argsort(estimates, kind="stable")  # NaN comes last
     columns: dict[str, Any] = {
