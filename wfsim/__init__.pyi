@@ -90,7 +90,7 @@ from wfsim.study.calibrate import calibrate as calibrate
 from wfsim.study.calibration import Calibration as Calibration
 from wfsim.study.histories import read_history as read_history
 from wfsim.study.past_runs import PastRuns as PastRuns
-from wfsim.study.study import Study as Study
-from wfsim.study.sweep import sweep as sweep
 from wfsim.study import design as design
 from wfsim.study.precision import Precision as Precision
+from wfsim.study.study import Study as Study
+from wfsim.study.sweep import sweep as sweep

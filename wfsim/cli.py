@@ -119,6 +119,9 @@ def _show(sim: Simulation, flow_id: str | None, out: Path) -> dict[str, str]:
     return {name: item.state for name, item in log.fold().resources.items()}
 
 
+app.command()(sweep)
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of flow files, for editors."""

@@ -2,7 +2,7 @@
 
 A cell is what went in: the scenario with its code, seed, faults and measures.  Its folder
 has its fingerprint as name, a file the replications that it holds and a digest of its own
-bytes.  Files are written beside and moved into place, so none is ever half there; one that
+bytes.  Files are written beside and moved into place, so none is half there; one that
 does not fit its digest is reported, thrown away and computed again.
 """
 

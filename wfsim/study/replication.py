@@ -24,11 +24,16 @@ from wfsim.sim.simulation import simulate
 Measure: TypeAlias = Callable[[EventLog], Any]
 
 _SECONDS = ("start", "end", "duration")
-_PARTS = tuple(f"{part}_seconds" if part == "retries" else part for part in PARTS)
+PART_COLUMNS = (
+    *(f"{part}_seconds" if part == "retries" else part for part in PARTS),
+    "total",
+)
+"""Where the time of a run went, and the sum of that."""
+
 RUN_DTYPES: Mapping[str, str] = {
     **dict.fromkeys(_SECONDS, "float64"),
     **dict.fromkeys(("retries", "restarts"), "int64"),
-    **dict.fromkeys((*_PARTS, "total"), "float64"),
+    **dict.fromkeys(PART_COLUMNS, "float64"),
 }
 RUN_COLUMNS = ("resource", "run", "flow", "status", *RUN_DTYPES)
 """What is known of a run, as in `tables.runs` and `tables.breakdown`."""
