@@ -297,8 +297,9 @@ def test_bars_of_a_tornado_on_one_side_do_not_hide_each_other():
 def test_a_comparison_says_which_intervals_leave_zero_out():
     chart = charts.comparison(PAIRS, "p95")
     assert chart.sentence == (
-        "Comparison of 2 pairs, 1 with an interval without zero: workers 2 less workers "
-        "1 -50.0 s (-60.0 to -40.0); workers 4 less workers 1 -1.0 s (-4.0 to +2.0)."
+        "Comparison of p95 of 2 pairs, 1 with an interval without zero: workers 2 less "
+        "workers 1 -50.0 s (-60.0 s to -40.0 s); workers 4 less workers 1 -1.0 s (-4.0 s "
+        "to +2.0 s)."
     )
     labels = [label.get_text() for label in chart.axes.get_yticklabels()]
     assert labels == ["workers 2 - workers 1", "workers 4 - workers 1"]
@@ -322,6 +323,20 @@ def test_utilisation_and_queue_are_means_over_time(scenario):
         (0.0, 55.0, 2, 1),
         (55.0, 110.0, 1, 0),
     ]
+
+
+def test_a_comparison_says_where_and_knows_no_interval_of_one_replication():
+    pairs = PAIRS.assign(low=float("nan"), high=float("nan"), difference=[-0.5, 0.25])
+    pairs.insert(0, "load", [1, 2])
+    pairs["p_holm"] = [0.01, 1.0]
+    chart = charts.comparison(pairs, "success")
+    assert chart.sentence == (
+        "Comparison of success of 2 pairs, 0 with an interval without zero, 1 with a "
+        "corrected p below 5%: load 1, workers 2 less workers 1 -50.0% (unknown to unknown); load 2, workers 4 less "
+        "workers 1 +25.0% (unknown to unknown)."
+    )
+    labels = [label.get_text() for label in chart.axes.get_yticklabels()]
+    assert labels[0] == "load 1, workers 2 - workers 1"
 
 
 @pytest.mark.parametrize("name", OF_A_STUDY)
