@@ -14,6 +14,7 @@ from wfsim.report.chart import (
     Chart,
     canvas,
     count,
+    distinct,
     legend,
     plain,
     row_axis,
@@ -137,13 +138,14 @@ def comparison(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -
 
     *frame* has a row per pair: ``a`` and ``b``, the two, ``difference`` (b less a) and
     ``low`` and ``high``, the ends of its interval; columns before ``a`` say where the two
-    are compared, and a column ``p_holm`` is counted.  It is the chart's frame too.  A difference whose interval leaves zero
-    out is drawn filled.  Raises `UsageError` for a column that is missing.
+    are compared, and a column ``p_holm`` is counted.  It is the chart's frame too.  A
+    difference whose interval leaves zero out is drawn filled.  Raises `UsageError` for a
+    column that is missing.
     """
     for name in ("a", "b", "difference", "low", "high"):
         column(frame, name)
     shown = frame.head(MOST_VALUES).reset_index(drop=True)
-    axes = canvas(ax, 9.0, 1.5 + 0.42 * max(len(shown), 2))
+    axes = canvas(ax, 9.0, 1.5 + 0.5 * max(len(shown), 2))
     if shown.empty:
         say_nothing(axes, "Nothing to compare")
         return Chart(axes, shown, "Comparison of nothing.")
@@ -161,8 +163,11 @@ def comparison(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -
     axes.axvline(0.0, color=INK, lw=1, ls="--")
     named = f"difference in {unit(measure)}" if measure else "difference [virtual s]"
     where = _where(shown)
-    labels = [f"{at}{row.b} - {row.a}" for at, row in zip(where, rows, strict=True)]
-    row_axis(axes, labels, named)
+    pairs = [f"{at}{row.b}" for at, row in zip(where, rows, strict=True)]
+    row_axis(axes, pairs, named)
+    seconds = distinct([f"less {row.a}" for row in rows])
+    labels = map("\n".join, zip(distinct(pairs), seconds, strict=True))
+    axes.set_yticks(range(len(rows)), list(labels), fontsize=8)
     axes.margins(x=0.06)
     clear = int(((frame["low"] > 0.0) | (frame["high"] < 0.0)).sum())
     cut = f", the first {len(shown)}" * (len(shown) < len(frame))
