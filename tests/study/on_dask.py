@@ -1,4 +1,4 @@
-"""A sweep on a Dask cluster of two worker processes, one of which is killed in the middle.
+"""A sweep on a Dask cluster of two worker processes; one is killed in the middle.
 
 Run as ``python -m tests.study.on_dask FOLDER``; `test_dask` does.  A process of its own:
 what Dask leaves behind when it stops (threads, sockets, warnings about either) is not
@@ -21,7 +21,7 @@ import wfsim
 REPLICATIONS = 60
 POINTS = {"failure": [0.0, 0.3]}
 MANY = 10
-"""So many replications have been measured when the worker is killed."""
+"""So many replications have begun when the worker is killed."""
 
 
 @wfsim.step
@@ -42,10 +42,11 @@ def make(failure):
 
 
 def measured(folder, log):
-    """Say in *folder* which process is at work, and take a little while."""
+    """Say in *folder* which process is at work; from `MANY` on wait for the murder."""
     with Path(folder, "begun").open("a") as file:
         file.write(f"{os.getpid()}\n")
-    threading.Event().wait(0.02)
+    while len(begun(folder)) >= MANY and not Path(folder, "killed").exists():
+        threading.Event().wait(0.01)
     return float(len(log))
 
 
@@ -54,23 +55,30 @@ def begun(folder):
     return list(map(int, path.read_text().split())) if path.exists() else []
 
 
-def kill(folder, workers, killed, over):
-    """Kill the worker that began last, once `MANY` replications have begun in them."""
+def kill_one(folder, over):
+    """Kill the worker that began last, in the middle of the replication it is at."""
     while not over.wait(0.01):
-        at_work = [pid for pid in begun(folder) if pid in workers]
-        if len(at_work) >= MANY:
-            os.kill(at_work[-1], signal.SIGKILL)
-            killed.append((at_work[-1], len(at_work)))
+        if len(begun(folder)) >= MANY:
+            victim = begun(folder)[-1]
+            os.kill(victim, signal.SIGKILL)
+            Path(folder, "killed").write_text(str(victim))
             return
 
 
-def sweep(folder, jobs):
+def deadly(parent, log):
+    """Kill every process but *parent*."""
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return float(len(log))
+
+
+def sweep(measure, replications=REPLICATIONS, jobs=1):
     return wfsim.sweep(
         make,
         over=POINTS,
-        replications=REPLICATIONS,
+        replications=replications,
         seed=1,
-        measure={"records": partial(measured, folder)},
+        measure={"records": measure},
         jobs=jobs,
         progress=False,
     )
@@ -85,37 +93,53 @@ def digest(frame):
     return sha256(repr(told).encode() + values).hexdigest()
 
 
+def survived(folder):
+    """Return the study that outlived one of its workers."""
+    over = threading.Event()
+    killer = threading.Thread(target=kill_one, args=(folder, over))
+    killer.start()
+    try:
+        return sweep(partial(measured, folder), jobs=2)
+    finally:
+        over.set()
+        killer.join()
+
+
+def given_up():
+    """Return what is said where each worker dies that takes a task up."""
+    try:
+        return repr(sweep(partial(deadly, os.getpid()), replications=3, jobs=2))
+    except wfsim.WfsimError as error:
+        return str(error)
+
+
 def main(folder):
     import joblib
     from distributed import Client, LocalCluster
 
-    killed, over = [], threading.Event()
     with (
         LocalCluster(
             n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None
         ) as cluster,
         Client(cluster),
+        joblib.parallel_config(backend="dask"),
     ):
         workers = [worker.pid for worker in cluster.workers.values()]
-        killer = threading.Thread(target=kill, args=(folder, workers, killed, over))
-        killer.start()
-        try:
-            with joblib.parallel_config(backend="dask"):
-                study = sweep(folder, 2)
-        finally:
-            over.set()
-            killer.join()
+        study = survived(folder)
         at_work = begun(folder)
-    serial = sweep(folder, 1)
+        cluster.scheduler.allowed_failures = 0  # by default it takes four workers
+        said = given_up()
+    serial = sweep(partial(measured, folder))
     found = {
         "workers": workers,
-        "killed": killed,
-        "at work": sorted(set(at_work)),
-        "here": os.getpid(),
+        "killed": int(Path(folder, "killed").read_text()),
+        "here": at_work.count(os.getpid()),
+        "at work": len(at_work),
         "replications": len(study.replications),
         "digests": [
             [digest(each.runs), digest(each.replications)] for each in (study, serial)
         ],
+        "given up": said,
     }
     print(json.dumps(found))
 

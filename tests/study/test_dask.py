@@ -7,23 +7,37 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.study import on_dask
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_sweep_on_two_workers_survives_the_death_of_one(tmp_path):
-    command = [sys.executable, "-m", "tests.study.on_dask", str(tmp_path)]
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What the program found out; it runs once."""
+    folder = str(tmp_path_factory.mktemp("dask"))
+    command = [sys.executable, "-m", "tests.study.on_dask", folder]
     told = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
     )
     assert told.returncode == 0, told.stderr
-    found = json.loads(told.stdout)
+    return json.loads(told.stdout)
+
+
+def test_a_sweep_on_two_workers_survives_the_death_of_one(found):
     total = 2 * on_dask.REPLICATIONS
-    [(victim, begun)] = found["killed"]
-    assert victim in found["workers"]
-    assert on_dask.MANY <= begun < total
-    assert found["here"] not in found["at work"]  # it was the workers that worked
+    assert found["killed"] in found["workers"]
+    assert found["here"] <= 1  # the first one shows how many make a task
+    assert found["at work"] > total  # what was under way was done again
     assert found["replications"] == total
+
+
+def test_what_a_cluster_gives_is_what_one_process_gives_bit_by_bit(found):
     on_cluster, serially = found["digests"]
     assert on_cluster == serially
+
+
+def test_a_task_of_which_workers_die_is_given_up_and_not_waited_for(found):
+    assert found["given up"].startswith("workers of the cluster died one after the other")

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, Frozen, freeze, replacing
@@ -186,6 +186,7 @@ class Memento(NamedTuple):
 
     def start_step(self, index: int, now: float) -> Memento:
         """Begin step *index*, for the first time or again."""
+        global _latest
         (
             key, resource, flow, _, old, context, started, _, _, _, retries, restarts,
             _, _, entered, digest, owner, deadline, extra,
@@ -198,13 +199,16 @@ class Memento(NamedTuple):
             cut += 1
         step = (name, _INITED, failed, cut, attempts + 1, now, None, output, "", "")
         steps[index] = _new(StepMemento, step)
-        return _new(Memento, (
+        made = _new(Memento, (
             key, resource, flow, _RUNNING, tuple(steps), context, started, None, "", "",
             retries, restarts, index, None, entered, digest, owner, deadline, extra,
         ))  # fmt: skip
+        _latest = (self, made, now, 2 * index)
+        return made
 
     def complete_step(self, index: int, now: float, output: Mapping[str, Any]) -> Memento:
         """End step *index* well."""
+        global _latest
         (
             key, resource, flow, _, old, context, started, _, _, _, retries, restarts,
             _, _, entered, digest, owner, deadline, extra,
@@ -213,10 +217,12 @@ class Memento(NamedTuple):
         name, _, failed, cut, attempts, began, _, _, at, _ = steps[index]
         step = (name, _COMPLETED, failed, cut, attempts, began, now, output, at, "")
         steps[index] = _new(StepMemento, step)
-        return _new(Memento, (
+        made = _new(Memento, (
             key, resource, flow, _RUNNING, tuple(steps), context, started, None, "", "",
             retries, restarts, index, None, entered, digest, owner, deadline, extra,
         ))  # fmt: skip
+        _latest = (self, made, now, (index, output) if output else 2 * index + 1)
+        return made
 
     def launch_step(
         self, index: int, operation: str, output: Mapping[str, Any], wake: float
@@ -368,19 +374,25 @@ def _prepared(names: tuple[str, ...]) -> tuple[StepMemento, ...]:
     return tuple(map(StepMemento, names))
 
 
+Transition: TypeAlias = int | tuple[int, Mapping[str, Any]]
+"""Twice the index of a step that is begun, and one more if it is completed; with an
+output, that is a pair of the index and the output."""
+
+# The last one of all, of whichever run: what it made, and of what and when.
+_latest: tuple[Memento | None, Memento | None, float, Transition] = (None, None, 0.0, 0)
+
+
+def transition(before: Memento, after: Memento, now: float) -> Transition | None:
+    """Return the transition that made *after* of *before* at *now*, None if not known.
+
+    It is known of the one that was made last, so of nearly all that are written at once.
+    """
+    source, made, time, how = _latest
+    return how if made is after and source is before and time == now else None
+
+
 __all__ = [
-    "CANCELLED",
-    "DEADLINE",
-    "DEFINITION_CHANGED",
-    "FINAL",
-    "MANY_RESTARTS",
-    "MANY_RETRY",
-    "OURS",
-    "UNKNOWN_FLOW",
-    "UNKNOWN_TASK",
-    "Memento",
-    "Quarantined",
-    "RunStatus",
-    "StepMemento",
-    "StepStatus",
-]
+    "CANCELLED", "DEADLINE", "DEFINITION_CHANGED", "FINAL", "MANY_RESTARTS", "MANY_RETRY",
+    "OURS", "UNKNOWN_FLOW", "UNKNOWN_TASK", "Memento", "Quarantined", "RunStatus",
+    "StepMemento", "StepStatus", "Transition", "transition",
+]  # fmt: skip

@@ -17,10 +17,10 @@ from wfsim.model.memento import (
     MANY_RESTARTS,
     Memento,
     RunStatus,
-    StepStatus,
+    StepMemento,
 )
 from wfsim.model.record import Kind, Record
-from wfsim.model.resource import Key, Resource
+from wfsim.model.resource import Resource
 from wfsim.model.told import Told
 
 NAN = math.nan
@@ -141,31 +141,25 @@ class History:
             for record in records:
                 self._take(record)
             return
-        runs: dict[tuple[Key, str], Run] = {}
+        # Nearly all records are of steps that begin or end well.  They need not be made,
+        # which would take twice as long as the whole table does.
+        attempts, newest = self.attempts, dict[int, tuple[Run, tuple[StepMemento, ...]]]()
         for seq, (time, before, after) in enumerate(records.rows()):
-            if type(after) is Resource:
-                continue
-            # Nearly all records are of steps that begin or end well: no need to make
-            # those, which takes half of the time that the whole table does.
-            status = None
-            if before is not None and type(after) is Memento and after.status is _RUNNING:
-                step = after.steps[after.cursor]
-                status = step.status
-            if status is not _INITED and status is not _COMPLETED:
-                self._take(records[seq])
-                if type(after) is Record and after.kind is Kind.RUN_PRUNED:
-                    runs.clear()  # another run may have that key from now on
-                continue
-            of = after.resource, after.key
-            run = runs.get(of)
-            if run is None:
-                known = self._known.get((records.name(after.resource), after.key))
-                run = runs[of] = known or self._new_run(records[seq])
-            if status is _INITED:
-                self._begin(run, step.name, step.attempts, time)
-            else:
-                at = self._at(run, step.name, step.attempts, after, time)
-                self.attempts.close(at, "completed", time)
+            kind = type(after)
+            if kind is int or kind is tuple:
+                newest[3 * seq] = run, steps = newest.pop(before)
+                if kind is tuple or after % 2:
+                    attempts.close(run.last, "completed", time)
+                else:
+                    step = steps[after // 2]
+                    self._begin(run, step.name, step.attempts + 1, time)
+            elif kind is not Resource:
+                record = records[seq]
+                self._take(record)
+                if type(before) is int:
+                    newest.pop(before, None)
+                if kind is Memento:
+                    newest[3 * seq] = self._run_of(record), after.steps
 
     def _take(self, record: Record) -> None:
         kind = record.kind
@@ -300,8 +294,6 @@ def _start(value: Any, time: float) -> float:
     return step.started if step.started <= time else NAN
 
 
-_RUNNING = RunStatus.RUNNING
-_INITED, _COMPLETED = StepStatus.INITED, StepStatus.COMPLETED
 _OPEN = ("running", "waiting")
 _TURNS = {
     Kind.STEP_WAITING: "waiting",

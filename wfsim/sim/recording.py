@@ -17,11 +17,15 @@ class Recorder:
         self.log = log
         self._clock = clock
         self._records = log.records = Told()
-        self._tell = self._records.tell
+        self._of_run = self._records.of_run
+
+    def forget(self) -> None:
+        """Let the log be empty, for one that nobody reads and that would grow for ever."""
+        self._records.clear()
 
     def memento(self, before: Memento | None, after: Memento) -> None:
         """Record that *after* took the place of *before*."""
-        self._tell((self._clock.now, before, after))
+        self._of_run(self._clock.now, before, after)
 
     def removed(self, entry: Memento | Quarantined) -> None:
         """Record that *entry* was forgotten."""
@@ -39,7 +43,7 @@ class Recorder:
     def resource(self, before: Resource | None, after: Resource | None) -> None:
         """Record that *after* took the place of *before* (None: there is none)."""
         if after is not None:
-            self._tell((self._clock.now, before, after))
+            self._records.of_resource(self._clock.now, before, after)
         elif before is not None:
             self.note(Kind.RESOURCE_DELETED, resource=str(before.key))
 

@@ -111,7 +111,7 @@ def _tell(study: Study, out: Path) -> None:
 
     summary = study.summary()
     typer.echo(repr(study))
-    console = Console(width=max(Console().width, 100), highlight=False)
+    console = Console(width=max(Console().width, 140), highlight=False)
     console.print(_shown(summary, study), markup=False)
     out.mkdir(parents=True, exist_ok=True)
     frames = {
@@ -141,21 +141,18 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
     from rich import box
     from rich.table import Table
 
-    from wfsim.report.files import shown
     from wfsim.report.groups import label
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
     table = Table(box=box.SIMPLE_HEAD)
-    for name in (*study.over, "runs"):
-        table.add_column(name, justify="right")
-    for name in measures:
-        table.add_column(name, justify="right")
+    for name in (*study.over, "runs", *measures):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in summary.to_dict("records"):
-        cells = [label(row[name]) for name in study.over] + [shown(int(row["runs"]))]
+        cells = [label(row[name]) for name in study.over] + [f"{row['runs']:,}"]
         for name in measures:
-            low, high = (
-                shown(round(row[f"{name}{end}"], 3)) for end in ("_low", "_high")
-            )
-            cells.append(f"{shown(round(row[name], 3))}  ({low} to {high})")
+            number = "{:.1%}" if name == "success" else "{:,.1f}"
+            ends = (row[f"{name}_low"], row[f"{name}_high"])
+            low, high = map(number.format, ends)
+            cells.append(f"{number.format(row[name])} ({low} to {high})")
         table.add_row(*cells)
     return table

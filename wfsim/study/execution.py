@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from wfsim.errors import UsageError, WfsimError
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
+from wfsim.study.cluster import client_of, on_cluster
 from wfsim.study.replication import Measure, Rows, replicate
 
 RECORDS = 6_000
@@ -120,6 +121,10 @@ def in_parallel(todo: Iterable[Task], jobs: int | None) -> Iterator[Rows]:
     dying.
     """
     joblib = _joblib()
+    if (client := client_of(joblib)) is not None:
+        for done in on_cluster(client, carry_out, todo):
+            yield from done
+        return
     waiting = dict(enumerate(todo))
     for attempt in range(ATTEMPTS):
         pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)

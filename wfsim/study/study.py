@@ -91,7 +91,9 @@ class Study:
             for point in range(len(grid.points))
             for rows in sorted(done.get(point, ()), key=lambda rows: rows.first)
         ]
-        points = frame(grid.columns(range(len(grid.points))), grid.dtypes)
+        every = range(len(grid.points))
+        # A frame without columns has no rows but by its index.
+        points = frame(grid.columns(every), grid.dtypes).reindex(every)
         of_runs = [rows.point for rows in ordered for _ in rows.runs["replication"]]
         of_tallies = [rows.point for rows in ordered for _ in range(rows.size)]
         return cls(
