@@ -462,3 +462,31 @@ def test_a_page_about_nothing_says_so(tmp_path):
     )  # fmt: skip
     text = wfsim.export.study_page(bare, tmp_path / "study.html").read_text()
     assert "0 runs in 0 replications of 0 points" in text
+
+
+def test_a_sweep_is_drawn_as_it_is(scenario, tmp_path):
+    def fleet(workers):
+        return scenario(("a", "b", "c"), policy=Policy(workers=workers))
+
+    found = wfsim.sweep(fleet, over={"workers": [1, 3]}, replications=2, progress=False)
+    assert charts.breakdown(found).sentence == (
+        "Where the time of 12 runs goes by workers: workers 1 110.0 s (queued 50.0%, "
+        "steps 50.0%); workers 3 55.0 s (steps 100.0%)."
+    )
+    assert charts.ecdf(found, value="total").sentence == (
+        "ECDF of the seconds 'total' of 12 completed runs by workers, with a 95% band: "
+        "workers 1: p50 110.0 s, p95 165.0 s; workers 3: p50 55.0 s, p95 55.0 s."
+    )
+    pairs = found.compare(measure="makespan")
+    assert charts.comparison(pairs, "makespan", "workers").sentence == (
+        "Comparison of makespan of 1 pair, 1 with an interval without zero, 0 with a "
+        "corrected p below 5%: workers 3 less workers 1 -110.0 s (-110.0 s to -110.0 s)."
+    )
+    assert charts.tornado(found.tornado("makespan"), "makespan").sentence == (
+        "Tornado chart of makespan around 110.0 s, 1 parameter: workers from 1 to 3: "
+        "165.0 s to 55.0 s."
+    )
+    for draw in OF_A_STUDY.values():
+        assert draw(found).png().startswith(b"\x89PNG")
+    page = wfsim.export.study_page(found, tmp_path / "study.html").read_text()
+    assert "12 runs in 4 replications of 2 points" in page

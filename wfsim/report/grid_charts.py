@@ -133,12 +133,15 @@ def tornado(frame: pd.DataFrame, measure: str = "p95", ax: Axes | None = None) -
     )
 
 
-def comparison(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> Chart:
+def comparison(
+    frame: pd.DataFrame, measure: str = "", by: str = "", ax: Axes | None = None
+) -> Chart:
     """Draw differences with their intervals, a row each, against a line at zero.
 
     *frame* has a row per pair: ``a`` and ``b``, the two, ``difference`` (b less a) and
     ``low`` and ``high``, the ends of its interval; columns before ``a`` say where the two
-    are compared, and a column ``p_holm`` is counted.  It is the chart's frame too.  A
+    are compared, and a column ``p_holm`` is counted.  *by* is what ``a`` and ``b`` are
+    values of, where they do not say so.  It is the chart's frame too.  A
     difference whose interval leaves zero out is drawn filled.  Raises `UsageError` for a
     column that is missing.
     """
@@ -162,25 +165,25 @@ def comparison(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -
         )  # fmt: skip
     axes.axvline(0.0, color=INK, lw=1, ls="--")
     named = f"difference in {unit(measure)}" if measure else "difference [virtual s]"
-    where = _where(shown)
-    pairs = [f"{at}{row.b}" for at, row in zip(where, rows, strict=True)]
+    where, of = _where(shown), f"{by} " if by else ""
+    pairs = [f"{at}{of}{row.b}" for at, row in zip(where, rows, strict=True)]
     row_axis(axes, pairs, named)
-    seconds = distinct([f"less {row.a}" for row in rows])
+    seconds = distinct([f"less {of}{row.a}" for row in rows])
     labels = map("\n".join, zip(distinct(pairs), seconds, strict=True))
     axes.set_yticks(range(len(rows)), list(labels), fontsize=8)
     axes.margins(x=0.06)
     clear = int(((frame["low"] > 0.0) | (frame["high"] < 0.0)).sum())
     cut = f", the first {len(shown)}" * (len(shown) < len(frame))
     said = "; ".join(
-        f"{at}{row.b} less {row.a} {_signed(measure, row.difference)} "
+        f"{at}{of}{row.b} less {of}{row.a} {_signed(measure, row.difference)} "
         f"({_signed(measure, row.low)} to {_signed(measure, row.high)})"
         for at, row in zip(where[:FEW], rows, strict=False)
     )
-    of = f" of {measure}" if measure else ""
+    named = f" of {measure}" if measure else ""
     return Chart(
         axes,
         shown,
-        f"Comparison{of} of {count(len(frame), 'pair')}{cut}, "
+        f"Comparison{named} of {count(len(frame), 'pair')}{cut}, "
         f"{clear} with an interval without zero{_corrected(frame)}: {said}.",
     )
 
