@@ -116,7 +116,9 @@ WHOLE = {"pending": [], "numbers": 0, "state": {}}
     ],
 )
 def test_the_text_of_another_world_is_refused(text, why):
-    with pytest.raises(wfsim.DefinitionError, match=rf"no Depot: .*{why}.*; give another"):
+    with pytest.raises(
+        wfsim.DefinitionError, match=rf"no Depot: .*{why}.*; give another"
+    ):
         load(text, Depot())
 
 
