@@ -42,6 +42,7 @@ smoke: $(VENV)/.test  ## a changed notebook is red; the wheel runs the main job 
 	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet -p no:cacheprovider tests/smoke/notebook.py tests/smoke/wheel.py
 
 notebooks: $(VENV)/.test  ## run the notebooks and save what they show as the new reference
+	$(PY) notebooks/history.py
 	$(NOTEBOOK_ENV) $(PY) notebooks/execute.py notebooks/*.ipynb
 	$(PY) notebooks/picture.py
 

@@ -13,6 +13,7 @@ import wfsim
 from wfsim import cli
 
 ROOT = Path(__file__).parent.parent
+CAPACITY = str(ROOT / "flows/scenarios/backup_capacity.yaml")
 NIGHTLY = str(ROOT / "flows/backup/nightly.yaml")
 
 
@@ -95,6 +96,53 @@ def test_check_loads_a_folder_and_names_each_flow(run):
     assert "CreateSharedStorageCluster, 7 steps" in out
 
 
+def test_the_schema_of_scenarios_is_printed_too(run):
+    status, out, _ = run("schema", "--of", "scenario")
+    assert status == 0
+    committed = (ROOT / "flows/scenario.schema.json").read_text()
+    assert json.loads(out) == json.loads(committed)
+
+
+def test_a_scenario_file_runs_with_its_own_seed_or_another(run):
+    status, out, err = run("run", CAPACITY)
+    assert (status, err) == (0, "")
+    assert "40 runs: 40 completed." in out
+    seeds = [wfsim.EventLog.from_jsonl("out/log.jsonl").meta["seed"]]
+    run("run", CAPACITY, "--seed", "5", "--fail", "Verify")
+    log = wfsim.EventLog.from_jsonl("out/log.jsonl")
+    assert [*seeds, log.meta["seed"]] == [1, 5]
+    assert len(log.filter(wfsim.Kind.FAULT_FIRED)) == 1
+
+
+def test_check_knows_scenarios_plans_and_flows_apart(run, tmp_path):
+    status, out, _ = run("check", CAPACITY)
+    assert (status, out.strip()) == (
+        0,
+        f"{CAPACITY}: Nightly backups over few uplinks, 1 flow, 0 resources",
+    )
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("- CrashAt: {t: 3}\n")
+    assert run("check", "plan.yaml")[1] == "plan.yaml: a plan of 1 fault\n"
+    _, out, _ = run("check", str(ROOT / "flows/scenarios"))
+    assert [Path(line.partition(":")[0]).name for line in out.splitlines()] == [
+        "backup_capacity.yaml",
+        "polardb_weather.yaml",
+    ]
+
+
+def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a.yaml").write_text("scenario: polardb\nhorizont: 3\n")
+    (folder / "b.yaml").write_text("- CrashAt: {t: -1}\n")
+    status, out, err = run("check", "mine")
+    assert (status, out) == (2, "")
+    assert err.splitlines() == [
+        "wfsim: mine/a.yaml:2: unknown key 'horizont'; did you mean 'horizon'?",
+        "wfsim: mine/b.yaml:1: CrashAt: t is -1; give seconds from 0, at most 1e+12",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -111,6 +159,9 @@ def test_check_loads_a_folder_and_names_each_flow(run):
         (["run", NIGHTLY, "--fail", "Verfy"], "did you mean 'Verify'?"),
         (["run", NIGHTLY, "--faults", "none.yaml"], "wfsim: none.yaml:1: "),
         (["check", "nowhere"], "wfsim: nowhere"),
+        (["run", CAPACITY, "--replicas", "3"], "wfsim: --replicas: write it into"),
+        (["run", CAPACITY, "--failure", "1"], "wfsim: --failure: write it into"),
+        (["run", CAPACITY, "--fail", "Verfy"], "did you mean 'Verify'?"),
     ],
 )
 def test_wrong_input_is_told_in_a_line_and_nothing_is_written(run, words, said):
@@ -119,6 +170,33 @@ def test_wrong_input_is_told_in_a_line_and_nothing_is_written(run, words, said):
     assert said in err
     assert "Traceback" not in err
     assert not Path("out").exists()
+
+
+def test_a_history_is_calibrated_into_a_flow_that_runs(run):
+    history = str(ROOT / "notebooks/mpd_workflow.txt")
+    flow = str(ROOT / "flows/polardb/shared/create_shared_storage_cluster.yaml")
+    words = ("--resumed", "left out", "--flow", flow, "--out", "mine.yaml")
+    status, out, err = run("calibrate", history, *words)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == (
+        "<PastRuns: 309 attempts of 7 steps in 40 runs: 1 cancelled, 276 completed, "
+        "26 crashed, 6 failed>"
+    )
+    assert "CreateRwPod           7.0%     lognormal(3.9302, 0.26224)   78.4 s" in out
+    assert out.endswith("Written: mine.yaml\n")
+    assert run("run", "mine.yaml", "--expect", "Running")[0] == 0
+
+
+def test_a_csv_is_calibrated_with_its_columns(run):
+    Path("jobs.csv").write_text("id,what,from,to\n1,A,0,4\n2,A,1,5\n3,A,x,5\n")
+    columns = ("case=id", "step=what", "start=from", "end=to")
+    flags = [word for column in columns for word in ("--column", column)]
+    status, out, err = run("calibrate", "jobs.csv", *flags)
+    assert status == 0
+    assert out.splitlines()[2].split() == ["A", "0.0%", "4", "s", "4.0", "s", "0.000"]
+    assert err.startswith("wfsim: jobs.csv:4: 'x' is neither seconds nor a date such as")
+    status, _, err = run("calibrate", "jobs.csv", "--column", "case")
+    assert (status, err) == (2, "wfsim: --column: 'case' is not KEY=COLUMN\n")
 
 
 # A flow of a service.

@@ -26,7 +26,8 @@ def test_the_blocks_of_the_readme_run_one_after_the_other():
         exec(compile(block, "README.md", "exec"), names)
     assert names["log"].fold().resources["mpd-0"].state == "Running"
     assert names["sim"].resource("mpd-0").state == "Interrupt"
-    assert names["em"].service.detail(names["flow"]).info.status == "Finished"
+    assert names["em"].service.detail("1-CreateCluster").info.status == "Finished"
+    assert names["shown"]["info"]["status"] == "Finished"
 
 
 def test_the_picture_is_described_by_the_sentence_of_its_chart():

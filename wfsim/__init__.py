@@ -65,6 +65,7 @@ _HOMES = {
     "wfsim.study.calibration": ("Calibration",),
     "wfsim.study.histories": ("read_history",),
     "wfsim.study.past_runs": ("PastRuns",),
+    "wfsim.study.precision": ("Precision",),
     "wfsim.study.study": ("Study",),
     "wfsim.study.sweep": ("sweep",),
     "wfsim.notebook.player": ("Player",),

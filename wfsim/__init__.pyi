@@ -86,10 +86,11 @@ from wfsim.sim.settings import StepSettings as StepSettings
 from wfsim.sim.simulation import Simulation as Simulation
 from wfsim.sim.simulation import simulate as simulate
 from wfsim.sim.world import World as World
-from wfsim.study.study import Study as Study
-from wfsim.study.sweep import sweep as sweep
+from wfsim.study import design as design
 from wfsim.study.calibrate import calibrate as calibrate
 from wfsim.study.calibration import Calibration as Calibration
 from wfsim.study.histories import read_history as read_history
 from wfsim.study.past_runs import PastRuns as PastRuns
-from wfsim.study import design as design
+from wfsim.study.precision import Precision as Precision
+from wfsim.study.study import Study as Study
+from wfsim.study.sweep import sweep as sweep

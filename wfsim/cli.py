@@ -10,7 +10,7 @@ import inspect
 import json
 import sys
 from dataclasses import replace
-from importlib.metadata import entry_points
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,8 @@ from wfsim.model.policy import Policy
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.study.calibrate_command import calibrate
+from wfsim.study.command import sweep
 
 app = typer.Typer(
     add_completion=False,
@@ -33,6 +35,9 @@ app = typer.Typer(
 )
 
 
+app.command()(calibrate)
+
+
 @app.callback()
 def _root() -> None:
     """Run a real workflow engine on a virtual clock, against fake resources."""
@@ -40,7 +45,7 @@ def _root() -> None:
 
 @app.command()
 def run(
-    target: Annotated[str, typer.Argument(help="A scenario's name, or a flow file.")],
+    target: Annotated[str, typer.Argument(help="A scenario or flow: name or file.")],
     replicas: Annotated[
         int | None, typer.Option(min=0, max=1000, help="Read-only replicas.")
     ] = None,
@@ -73,7 +78,7 @@ def run(
     failure: Annotated[
         float | None, typer.Option(help="The probability that such a step fails.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The seed of every random draw.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="In place of the scenario's.")] = None,
     until: Annotated[
         float | None, typer.Option(help="Stop at this second of virtual time.")
     ] = None,
@@ -119,22 +124,40 @@ def _show(sim: Simulation, flow_id: str | None, out: Path) -> dict[str, str]:
     return {name: item.state for name, item in log.fold().resources.items()}
 
 
-@app.command()
-def schema() -> None:
-    """Print the JSON Schema of flow files, for editors."""
-    from wfsim.model.loading import flow_schema
+app.command()(sweep)
 
-    typer.echo(json.dumps(flow_schema(), indent=2, ensure_ascii=False))
+
+class Format(StrEnum):
+    """Of what kind of file there is a schema."""
+
+    FLOW = "flow"
+    SCENARIO = "scenario"
+
+
+@app.command()
+def schema(
+    of: Annotated[Format, typer.Option(help="The kind of file.")] = Format.FLOW,
+) -> None:
+    """Print the JSON Schema of flow or scenario files, for editors."""
+    if of is Format.FLOW:
+        from wfsim.model.loading import flow_schema as make
+    else:
+        from wfsim.sim.scenario_file import scenario_schema as make
+
+    typer.echo(json.dumps(make(), indent=2, ensure_ascii=False))
 
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="A folder of flow files, or one file.")],
+    target: Annotated[
+        Path, typer.Argument(help="A flow, scenario or plan, or a folder of them.")
+    ],
 ) -> None:
-    """Load flow files and say what is wrong where."""
-    for flow in _loaded(folder):
-        steps = f"{len(flow.steps)} steps, {flow.digest}"
-        typer.echo(f"{flow.source.path}: {flow.name}, {steps}")
+    """Load flows, scenarios and plans of faults, and say what is wrong where."""
+    from wfsim.sim.checking import checked
+
+    for line in checked(target):
+        typer.echo(line)
 
 
 @app.command()
@@ -183,7 +206,10 @@ def _loaded(path: Path) -> list[Flow]:
 
 
 def _service(target: str, *, duration: str | None, failure: float | None) -> Scenario:
-    if not Path(target).exists():
+    from wfsim.sim.checking import FileKind, kind_of
+
+    path = Path(target)
+    if not path.exists() or (path.is_file() and kind_of(path) is FileKind.SCENARIO):
         return _scenario(target, replicas=None, duration=duration, failure=failure)
     takes, fails = _duration(duration), failure or 0.0
     if not 0.0 <= fails <= 1.0:
@@ -202,6 +228,15 @@ def _scenario(
     target: str, *, replicas: int | None, duration: str | None, failure: float | None
 ) -> Scenario:
     if target.endswith((".yaml", ".yml")) or Path(target).is_file():
+        from wfsim.sim.checking import FileKind, kind_of
+
+        if kind_of(Path(target)) is FileKind.SCENARIO:
+            options = {"replicas": replicas, "duration": duration, "failure": failure}
+            for name, option in options.items():
+                if option is not None:
+                    text = f"--{name}: write it into the scenario file {target}"
+                    raise DefinitionError(text)
+            return Scenario.load(target)
         if replicas is not None:
             raise DefinitionError(f"--replicas: the flow file {target} has no replicas")
         return Scenario.of_flow(
@@ -210,7 +245,9 @@ def _scenario(
     for name, value in (("--duration", duration), ("--failure", failure)):
         if value is not None:
             raise DefinitionError(f"{name}: only a flow file has steps without code")
-    found = {entry.name: entry for entry in entry_points(group="wfsim.scenarios")}
+    from wfsim.sim.scenario_loading import installed
+
+    found = installed()
     if target not in found:
         raise DefinitionError(
             f"no scenario {target!r}{did_you_mean(target, found)} (or give a flow file)"
@@ -232,7 +269,7 @@ def _check_flow(
         raise DefinitionError("--biz-id: it says what a --flow is about; give one")
     if flow is not None and not scenario.is_service:
         raise DefinitionError(f"--flow: {target!r} is no service; it runs what it has")
-    if flow is None and scenario.is_service:
+    if flow is None and scenario.is_service and not scenario.arrivals:
         one_of = ", ".join(sorted(scenario.flows))
         raise DefinitionError(
             f"{target!r} is a service, which does what it is asked for: give --flow, "

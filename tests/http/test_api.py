@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 
 import httpx
 import pytest
 
-from tests.http.conftest import FAST, FROZEN, Api, scenario
-from wfsim import Server
+import wfsim
+from tests.http.conftest import CHECK, FAST, FROZEN, Api, scenario
+from wfsim import Server, Simulation
 
 OK = {"code": 0, "message": "OK", "data": {}}
 BORN = "2026-01-01T00:00:00Z"
@@ -404,6 +406,42 @@ def test_what_the_file_does_not_take_is_told_with_the_code_of_the_request(
         assert (status, answer) == (500, refused(40103, text))
         assert api.status(created) == "Initializing"
         assert api.told("start", created) == (200, OK)
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for_without_end(serve, monkeypatch):
+    inside, go_on = threading.Event(), threading.Event()
+
+    @wfsim.step
+    def end(ctx):
+        inside.set()
+        go_on.wait(20)
+
+    made = wfsim.Scenario(flows=[CHECK], steps=[end])
+    with Api(serve(made, factor=FAST)) as api:
+        api.told("start", api.create("Check"))
+        assert inside.wait(20)
+        monkeypatch.setattr("wfsim.http.app.PATIENCE", 0.05)
+        answer = api.asked("GET", "/")
+        monkeypatch.undo()
+        go_on.set()
+        text = "no answer within 0.05 s; it may have been done"
+        refusal = refused(9999, f"[9999]cluster server call error\t{text}")
+        assert answer == (500, refusal)
+        assert api.asked("GET", "/")[0] == 200
+
+
+def test_what_nobody_thought_of_is_told_in_the_envelope_too(serve, tmp_path, caplog):
+    db = tmp_path / "flows.db"
+    simulation = Simulation(scenario(), db=db)
+    simulation.service.create("c1", "cluster", "StopCluster")
+    simulation.database.close()
+    with closing(sqlite3.connect(db)) as file, file:
+        file.execute("""UPDATE resources SET text = replace(text, '"bizId"', '"x"')""")
+    with Api(serve(db=db)) as api:
+        answer = refused(10000, "[10000]unrecognized error\tKeyError")
+        assert api.asked("GET", "/1-StopCluster") == (500, answer)
+        assert api.create("Check") == "2-Check"
+    assert [row.message for row in caplog.records] == ["detail came to nothing"]
 
 
 def test_the_answers_are_those_of_the_scenario_that_is_served(serve):

@@ -80,20 +80,24 @@ class Client:
         self.to_create = [*TWENTY]
         self.to_cancel: set[str] = set()
 
-    def go_on(self, http):
-        """Create some more flows, then ask this and that until nobody answers."""
-        self.check(http)
-        for name in self.to_create[:2]:
+    def begin(self, http, number):
+        """Create and start so many more flows, and now and then one that is cancelled."""
+        for name in self.to_create[:number]:
             flow = self.create(http, name)
             self.to_create.remove(name)
             self.ask(http, flow, "start")
         if self.kept["create"] % 6 == 4:
             self.to_cancel.add(self.create(http, "StopCluster"))
+
+    def go_on(self, http, number):
+        """Begin so many flows, then ask this and that until nobody answers."""
+        self.begin(http, number)
         while True:
-            flow = self.draws.one_of([*self.allowed])
-            if verb := self.verb(flow):
-                self.ask(http, flow, verb)
             self.check(http)
+            if self.allowed:
+                flow = self.draws.one_of([*self.allowed])
+                if verb := self.verb(flow):
+                    self.ask(http, flow, verb)
             PAUSE.wait(0.01)
 
     def verb(self, flow):
@@ -148,16 +152,18 @@ def killed_after(process, seconds):
         process.stdout.close()
 
 
-def live(db, client, seconds):
-    """One life: the client asks until the process is killed, so long after it listens."""
+def live(db, client, seconds, sure):
+    """One life: the client asks until the process is killed.
+
+    That is some *seconds* after it listens, or after a flow was begun for *sure*.
+    """
     life = Life(db)
-    url = life.url()
-    with (
-        killed_after(life.process, seconds),
-        httpx.Client(base_url=url) as http,
-        pytest.raises(httpx.TransportError),
-    ):
-        client.go_on(http)
+    with httpx.Client(base_url=life.url()) as http:
+        client.check(http)
+        if sure:
+            client.begin(http, 1)
+        with killed_after(life.process, seconds), pytest.raises(httpx.TransportError):
+            client.go_on(http, 0 if sure else 1)
     assert life.process.returncode == -signal.SIGKILL
 
 
@@ -179,14 +185,15 @@ def seconds_of(node):
 def test_no_flow_and_no_answer_is_lost_by_a_server_that_is_killed(tmp_path, seed):
     db, client, draws = tmp_path / "flows.db", Client(seed), Draws("kills", seed)
     for number in range(KILLS):
-        live(db, client, draws.between(0.02, 0.5))
+        # On a machine that is slow enough, nothing would ever be begun otherwise.
+        live(db, client, draws.between(0.0, 0.5), sure=number % 4 < 3)
         if number % 8 == 7:
             be_stillborn(db, draws.between(0.0, 0.8))
     last = Life(db)
     try:
         with httpx.Client(base_url=last.url()) as http:
             client.check(http)
-            assert not client.to_create
+            client.begin(http, len(TWENTY))
             under_way = [
                 flow for flow in client.allowed if status_of(http, flow) != "Finished"
             ]
@@ -214,7 +221,7 @@ def test_no_flow_and_no_answer_is_lost_by_a_server_that_is_killed(tmp_path, seed
         assert min(map(seconds_of, data["nodes"])) >= TAKES - 1e-3
     assert 0 <= total - len(ended) <= client.lost
     # It was not all over before the last life, and every kind of answer was kept.
-    assert len(under_way) > 3
+    assert len(under_way) > 1
     assert min(client.kept.values()) > 0
 
 

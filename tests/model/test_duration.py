@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from wfsim.errors import UsageError
 from wfsim.model.duration import NAMES, Duration
 from wfsim.sim.streams import KeyedDraws
 
@@ -238,3 +240,15 @@ def test_every_name_is_in_the_table_that_readers_see():
     assert sorted(item.partition(":")[0] for item in documented if ":" in item) == sorted(
         NAMES
     )
+
+
+def test_without_scipy_a_gamma_is_refused_when_it_is_read(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert Duration.parse({"weibull": [2, 3]}).draw(0.5) > 0.0
+    for call in (
+        lambda: Duration.parse({"gamma": [2, 3]}),
+        Duration.parse({"weibull": [2, 3]}).dist,
+    ):
+        with pytest.raises(UsageError, match=r"needs scipy; .* 'wfsim-lab\[study\]'"):
+            call()

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wfsim
+from tests.properties.test_service import DEEDS, act
+from tests.properties.test_service import scenario as service
 from tests.report.conftest import scenario as backups
 from tests.tiem.begun import asked_for, simulation
 from wfsim import Kind, Policy, Record, Retry, tables
@@ -32,6 +34,7 @@ FAULTS = st.one_of(
     st.builds(wfsim.CancelAt, t=TIMES, resource=NAME),
     st.builds(wfsim.PauseController, t=TIMES, for_=st.floats(0.5, 60.0)),
     st.builds(wfsim.StaleRead, t=TIMES, for_=st.floats(0.5, 60.0)),
+    st.builds(wfsim.ApiDown, t=TIMES, for_=st.floats(0.5, 60.0)),
     st.builds(wfsim.FailSave, write=st.integers(1, 30), applied=st.booleans()),
     st.builds(
         wfsim.EditAt, t=TIMES, resource=st.sampled_from(["db-0", "db-1"]),
@@ -65,20 +68,55 @@ def test_the_parts_of_a_run_sum_to_all_of_its_time(
     fleet = backups(names, policy=policy)
     whole = wfsim.simulate(fleet, faults=faults, controllers=controllers)
     for log in (whole, whole[:cut], whole[cut:]):
-        runs, parts = tables.runs(log), tables.breakdown(log)
-        assert list(parts["run"]) == list(runs["run"])
-        assert list(parts["resource"]) == list(runs["resource"])
-        left = (parts[list(PARTS)].sum(axis=1) - parts["duration"]).abs()
-        assert (left <= 1e-9).all()
-        assert (parts[list(PARTS)] >= 0.0).all(axis=None)
-        known = runs["duration"].notna()
-        assert (parts["duration"] >= runs["duration"])[known].all()
-        steps = tables.critical(log)
-        assert (steps.groupby("flow")["share"].sum() <= 1.0 + 1e-9).all()
-        load = tables.utilisation(log)
-        assert (load[["busy", "queue"]] >= 0).all(axis=None)
-        assert (load["duration"] > 0.0).all()
-        assert list(load["start"])[1:] == list(load["end"])[:-1]
+        sums_up(log, crashed=any(isinstance(fault, wfsim.CrashAt) for fault in faults))
+
+
+def sums_up(log, crashed):
+    runs, parts = tables.runs(log), tables.breakdown(log)
+    assert list(parts["run"]) == list(runs["run"])
+    assert list(parts["resource"]) == list(runs["resource"])
+    left = (parts[list(PARTS)].sum(axis=1) - parts["duration"]).abs()
+    assert (left <= 1e-9).all()
+    assert (parts[list(PARTS)] >= 0.0).all(axis=None)
+    known = runs["duration"].notna()
+    assert (parts["duration"] >= runs["duration"] - 1e-9)[known].all()
+    steps = tables.critical(log)
+    assert (steps.groupby("flow")["share"].sum() <= 1.0 + 1e-9).all()
+    load = tables.utilisation(log)
+    assert (load[["busy", "queue"]] >= 0).all(axis=None)
+    assert (load["duration"] > 0.0).all()
+    assert list(load["start"])[1:] == list(load["end"])[:-1]
+    # What waits, summed over time, is what each waited, summed over runs.
+    waited = float((load["queue"] * load["duration"]).sum())
+    if not crashed:
+        assert waited == pytest.approx(float(parts["queued"].sum()))
+    assert waited >= float(parts["queued"].sum()) - 1e-6
+
+
+@settings(deadline=None, derandomize=True, max_examples=40)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 0.5, 5, 7, 11]), st.sampled_from(DEEDS)), max_size=6
+    ),
+    st.sampled_from([0.0, 0.3]),
+    st.sampled_from([1, None]),
+    st.sampled_from([0.0, 5.0]),
+    st.integers(0, 60),
+)
+def test_the_parts_of_a_flow_of_a_service_sum_up_whatever_is_asked_of_it(
+    deeds, fails, nodes, tick, cut
+):
+    policy = Policy.service(nodes_per_tick=nodes, watch_tick=tick)
+    takes = {"A": 3, "B": 5}
+    sim = wfsim.Simulation(service(policy, takes, fails, {}))
+    flow = sim.service.create("c1", "cluster", "W")
+    sim.service.start(flow)
+    for pause, deed in deeds:
+        sim.run(for_=pause)
+        act(sim, deed, flow)
+    sim.run()
+    for log in (sim.log, sim.log[:cut], sim.log[cut:]):
+        sums_up(log, crashed=any(deed == "crash" for _, deed in deeds))
 
 
 def test_a_crash_is_recovery_and_a_pause_belongs_to_the_retry(crashed):
@@ -130,6 +168,16 @@ def test_the_time_without_a_controller_is_recovery_wherever_a_run_stands(scenari
     assert rows(
         tables.breakdown(log), "resource", "queued", "steps", "recovery", "duration"
     ) == [("a", 0.0, 55.0, 35.0, 90.0), ("b", 120.0 - 55.0, 55.0, 25.0, 145.0)]
+
+
+def test_a_run_that_the_api_holds_up_is_recovering_not_queued(scenario):
+    """At 65 s `a` gives up to write, and `b` is taken up, in vain; it begins at 77 s."""
+    faults = [wfsim.ApiDown(t=52.0, for_=20.0)]
+    log = wfsim.simulate(scenario(("a", "b"), policy=Policy(workers=1)), faults=faults)
+    assert rows(tables.breakdown(log), "resource", "queued", "steps", "recovery") == [
+        ("a", 0.0, 55.0, 22.0),
+        ("b", 65.0, 55.0, 12.0),
+    ]
 
 
 def test_until_another_controller_has_the_lease_a_run_is_recovering(scenario):

@@ -246,19 +246,19 @@ def test_a_mean_converges_within_the_interval_of_student():
 
 def test_a_heat_map_writes_its_values_into_its_cells():
     points = study().replications
-    of = pd.concat([points.assign(load=1), points.assign(load=2, p95=points["p95"] * 10)])
+    of = pd.concat([points.assign(load=1), points.assign(load=2, p95=points["p95"] * 4)])
     chart = charts.heatmap(of, "workers", "load")
     assert rows(chart.frame) == [
         (1, 1, 110.95, 3),
         (2, 1, 60.95, 3),
-        (1, 2, 1109.5, 3),
-        (2, 2, 609.5, 3),
+        (1, 2, 443.8, 3),
+        (2, 2, 243.8, 3),
     ]
     texts = [text.get_text() for text in chart.axes.texts]
-    assert texts == ["111", "60.95", "1,110", "609.5"]
+    assert texts == ["111", "60.95", "443.8", "243.8"]
     assert chart.sentence == (
         "Heat map of p95 over workers and load, 4 cells of 3 replications: smallest "
-        "61.0 s at workers 2, load 1; largest 1,109.5 s at workers 1, load 2."
+        "61.0 s at workers 2, load 1; largest 443.8 s at workers 1, load 2."
     )
     assert charts.heatmap(of, "workers", "load", "success").sentence.endswith(
         "smallest 66.7% at workers 1, load 1; largest 66.7% at workers 2, load 2."
@@ -271,7 +271,7 @@ def test_a_heat_map_shows_the_first_values_only_and_says_so():
     assert len(chart.frame) == 20
     assert chart.sentence.startswith(
         "Heat map of p95 over workers and load, the first 20 of 25 values of workers, "
-        "20 cells of 1 replication: "
+        "20 cells of 1 replication, in colours on a logarithmic scale: "
     )
 
 
@@ -282,6 +282,16 @@ def test_a_tornado_has_the_strongest_parameter_at_the_top():
         "Tornado chart of p95 around 120.0 s, 2 parameters: workers from 2 to 8: "
         "300.0 s to 110.0 s; pod_failure from 0 to 0.2: 100.0 s to 150.0 s."
     )
+
+
+def test_bars_of_a_tornado_on_one_side_do_not_hide_each_other():
+    chart = charts.tornado(TORNADO.assign(at_low=[130.0, 300.0], at_high=[130.0, 150.0]))
+    bars = [(bar.get_y(), bar.get_height()) for bar in chart.axes.patches]
+    (low, height), (high, _) = bars[:2]
+    assert low + height < high
+    (low, height), (high, _) = bars[2:]
+    assert low + height < high
+    assert flaws(chart) == []
 
 
 def test_a_comparison_says_which_intervals_leave_zero_out():

@@ -161,13 +161,13 @@ def test_what_a_service_refuses_is_in_the_log():
     scenario = wfsim.Scenario(
         flows=[flow],
         steps=[wfsim.step("Copy")(lambda ctx: None)],
-        arrivals=[Arrivals(FlowRequest("Backup", biz_type="host"), Times(at=(3,)))],
+        arrivals=[Arrivals(FlowRequest("Backup", "h", biz_type="host"), Times(at=(3,)))],
     )
     log = wfsim.simulate(scenario)
     assert [(r.time, r.text) for r in log.filter(Kind.PASS_FAILED)] == [
         (
             3.0,
-            "Backup of biz-0: [10001]parameter is invalid\t"
+            "Backup of h: [10001]parameter is invalid\t"
             "Backup is about a cluster, not a host",
         )
     ]
@@ -203,6 +203,8 @@ def test_a_name_that_comes_twice_is_refused():
         Arrivals(Resource("db", "late"), Times(every=3))
     with pytest.raises(DefinitionError, match="give annotations, spec or status"):
         Trigger(Times(every=3))
+    with pytest.raises(DefinitionError, match="give texts, None to remove one"):
+        Trigger(Times(every=3), annotations={"backup": 1})
 
 
 BUSY = {

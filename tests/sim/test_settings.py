@@ -158,6 +158,11 @@ def test_settings_leave_all_other_draws_as_they_were():
             {"pools": {"uplink": 0}},
             "pools: 'uplink' has 0 places; give a whole number from 1 on",
         ),
+        (
+            {"settings": {"Work": {"failur": 0.1}}},
+            "settings of 'Work': no 'failur'; did you mean 'failure'?",
+        ),
+        ({"settings": {"Work": 3}}, "settings of 'Work': 3; give StepSettings()"),
         ({"seed": 0.5}, "seed is 0.5; give a whole number"),
         ({"warm_up": -1}, "warm_up is -1; give seconds from 0 on"),
         (

@@ -71,7 +71,8 @@ class Controller:
         self._active: dict[Key, Turn] = {}
         self._due: dict[Key, Callable[[], None]] = {}
         self._failures: dict[Key, int] = {}
-        self._spins: dict[Key, tuple[float, int]] = {}
+        self._spins: dict[Key, int] = {}
+        self._spun = -math.inf
         self._stops: list[Callable[[], None]] = []
         self._paused = False
         self.alive = False
@@ -252,9 +253,12 @@ class Controller:
 
     def _refuse_to_spin(self, key: Key) -> None:
         now = self._clock.now
-        since, count = self._spins.get(key, (now, 0))
-        self._spins[key] = (now, count + 1) if since == now else (now, 1)
-        if self._spins[key][1] > MAX_PASSES_AT_ONCE:
+        if now != self._spun:
+            self._spun = now
+            self._spins.clear()
+        count = self._spins.get(key, 0)
+        self._spins[key] = count + 1
+        if count >= MAX_PASSES_AT_ONCE:
             raise UsageError(
                 f"{key} was worked on {count} times at {now:g} s without time passing: "
                 "a check that stays true over a flow that takes no time, or a step that "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
@@ -45,9 +46,11 @@ if TYPE_CHECKING:
     from fastapi.responses import JSONResponse
 
 BASE = "/api/v1"
-NO_ANSWER = 9999
+NO_ANSWER, UNRECOGNIZED = 9999, 10000
 PATIENCE = 30.0
 """Real seconds that an answer may take, as in the reference's calls of its service."""
+
+_log = logging.getLogger(__name__)
 
 Name: TypeAlias = Annotated[str, Query(max_length=LONGEST)]
 Number: TypeAlias = Annotated[int, Query(ge=-(2**63), lt=2**63)]
@@ -64,7 +67,7 @@ _REFUSALS = {
     400: "10001: a parameter is invalid. 10004: query or body cannot be read.",
     404: "9996: no such flow. 40104: no such definition.",
     413: "10001: the body is too large.",
-    500: "40100 to 40107: it could not be done. 9999: the service does not answer.",
+    500: "40100 to 40107: it cannot be done. 9999, 10000: the service is out of order.",
 }
 _ID = "$response.body#/data/workFlowId"
 _LINKS: dict[str, Any] = {
@@ -98,6 +101,11 @@ class Asker:
         except TimeoutError:
             text = f"no answer within {PATIENCE:g} s; it may have been done"
             raise ServiceError(NO_ANSWER, text) from None
+        except ServiceError:
+            raise
+        except Exception as error:
+            _log.exception("%s came to nothing", operation)
+            raise ServiceError(UNRECOGNIZED, type(error).__name__) from error
 
 
 Asking: TypeAlias = Annotated[Asker, Depends()]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pydantic_core import core_schema
 
 
-class _Schema(GenerateJsonSchema):
+class EditorSchema(GenerateJsonSchema):
     """Keys are their own titles; those that are optional may be left out, not null."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
@@ -35,7 +35,7 @@ def flow_schema() -> dict[str, Any]:
         title="wfsim flow or step group",
         description="One YAML file of a folder of flows.",
         ref_template="#/$defs/{model}",
-        schema_generator=_Schema,
+        schema_generator=EditorSchema,
     )
     # With if/else, an editor complains of one kind of file, not of both.
     return {

@@ -65,6 +65,11 @@ class Told(Sequence[Record]):
         """Take a record of what no store shows."""
         self._flat.extend((record.time, None, record))
 
+    def clear(self) -> None:
+        """Forget all records; numbers begin anew."""
+        self._flat.clear()
+        self._names.clear()
+
     def __len__(self) -> int:
         return len(self._flat) // 3
 

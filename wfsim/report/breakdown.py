@@ -16,6 +16,7 @@ from wfsim.report.stretches import (
     OTHER,
     PAUSE,
     QUEUED,
+    REFUSED,
     RESTART,
     RETRY,
     STEP,
@@ -35,6 +36,7 @@ _PART = {
     CRASHED: "recovery",
     DOWN: "recovery",
     RESTART: "recovery",
+    REFUSED: "recovery",
     INTERRUPTED: "recovery",
     WAITING: "waiting",
     OTHER: "other",
@@ -52,7 +54,8 @@ def breakdown(log: EventLog) -> pd.DataFrame:
     ``steps``    float64 in attempts that completed, or are under way at the end
     ``retries``  float64 in attempts that failed, and in the pauses after them
     ``recovery`` float64 in attempts whose controller died, until they began again;
-                         without any controller; interrupted, until recovered
+                         without any controller; interrupted, until recovered;
+                         after a store failed, until the next step began
     ``waiting``  float64 in steps that waited for something outside, or were polled
     ``other``    float64 in attempts cut short on purpose
     ``duration`` float64 the sum of these

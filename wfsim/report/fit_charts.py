@@ -53,8 +53,8 @@ def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) ->
         frame,
         f"Q-Q plot of step {item.step} against {duration}: {durations} "
         f"from {seconds(seen[0])} to {seconds(seen[-1])}{beside}; "
-        f"{int((~inside).sum()):,} of {count(len(frame), 'point')} outside the {level} "
-        f"band; KS distance {item.chosen.ks:.3f}.",
+        f"{int((~inside).sum()):,} outside the {level} band; "
+        f"KS distance {item.chosen.ks:.3f}.",
     )
 
 
@@ -73,7 +73,7 @@ def _points(axes: Axes, frame: Any, inside: Any) -> None:
             fitted[which], observed[which], marker=marker, s=size, color=colour,
             edgecolors="white", linewidths=0.5, zorder=3, clip_on=False,
         )  # fmt: skip
-    most = 1.05 * max(float(fitted.max()), float(observed.max()), 1e-9)
+    most = 1.05 * max(float(fitted.max()), float(observed.max())) or 1.0
     axes.set_xlim(0.0, most)
     axes.set_ylim(0.0, most)
     axes.spines[["top", "right"]].set_visible(False)

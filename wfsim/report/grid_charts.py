@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from wfsim.errors import UsageError
 from wfsim.report.chart import (
@@ -54,38 +55,15 @@ def heatmap(
     Other parameters are averaged over.  The frame has a row per cell: *x*, *y*, *value*
     and ``replications``.  Raises `UsageError` for a column that there is not.
     """
-    rows = replications_of(study)
-    if len({x, y, value}) < 3:
-        raise UsageError(
-            f"x, y and value are {x!r}, {y!r}, {value!r}; give three columns"
-        )
-    for name in (x, y, value):
-        column(rows, name)
-    xs, ys = (list(dict.fromkeys(rows[name])) for name in (x, y))
-    few = rows[rows[x].isin(xs[:MOST_VALUES]) & rows[y].isin(ys[:MOST_VALUES])]
-    cut = [
-        f"the first {MOST_VALUES} of {len(values)} values of {name}"
-        for name, values in ((x, xs), (y, ys))
-        if len(values) > MOST_VALUES
-    ]
-    xs, ys = xs[:MOST_VALUES], ys[:MOST_VALUES]
-    groups = few.groupby([y, x], sort=False)[value]
-    cells = {key: (float(cell.mean()), int(cell.count())) for key, cell in groups}
-    frame = pd.DataFrame(
-        [
-            (across, down, *cells[down, across])
-            for down in ys
-            for across in xs
-            if (down, across) in cells
-        ],
-        columns=[x, y, value, "replications"],
-    )
+    frame, cut = _by_two(replications_of(study), x, y, value)
+    xs, ys = (list(dict.fromkeys(frame[name])) for name in (x, y))
     axes = canvas(ax, 2.4 + 0.75 * max(len(xs), 3), 1.6 + 0.5 * max(len(ys), 2))
     known = frame[frame[value].notna()]
     if known.empty:
         say_nothing(axes, f"Nothing has a {value}")
         return Chart(axes, frame, f"Heat map of {value} without a value.")
-    grid = [[cells.get((down, across), (math.nan, 0))[0] for across in xs] for down in ys]
+    cells = dict(zip(zip(frame[y], frame[x], strict=True), frame[value], strict=True))
+    grid = [[cells.get((down, across), math.nan) for across in xs] for down in ys]
     # Half of a map in one colour says nothing.
     order = known.sort_values(value, kind="stable")
     smallest, largest = order.iloc[0], order.iloc[-1]
@@ -127,12 +105,15 @@ def tornado(frame: pd.DataFrame, measure: str = "p95", ax: Axes | None = None) -
     rows: list[Any] = list(shown.itertuples(index=False))
     base = float(rows[0].base)
     for place, row in enumerate(rows):
-        for value, at, style in (
-            (row.low, row.at_low, _LOW),
-            (row.high, row.at_high, _HIGH),
+        # Two bars on one side would hide each other.
+        aside = (row.at_low - base) * (row.at_high - base) >= 0.0
+        shift, height = (0.14, 0.26) if aside else (0.0, 0.55)
+        for value, at, style, where in (
+            (row.low, row.at_low, _LOW, place - shift),
+            (row.high, row.at_high, _HIGH, place + shift),
         ):
-            axes.barh(place, at - base, left=base, height=0.55, color=style.colour)
-            _beside(axes, place, at, base, label(value))
+            axes.barh(where, at - base, left=base, height=height, color=style.colour)
+            _beside(axes, where, at, base, label(value))
     axes.axvline(base, color=INK, lw=1)
     row_axis(axes, [str(row.parameter) for row in rows], unit(measure))
     axes.margins(x=0.14)
@@ -198,6 +179,32 @@ _LOW = Style("#56B4E9")
 _HIGH = Style("#D55E00")
 
 
+def _by_two(
+    rows: pd.DataFrame, x: str, y: str, value: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the frame of a heat map, and what it leaves out of *rows*."""
+    if len({x, y, value}) < 3:
+        raise UsageError(
+            f"x, y and value are {x!r}, {y!r}, {value!r}; give three columns"
+        )
+    for name in (x, y, value):
+        column(rows, name)
+    xs, ys = (list(dict.fromkeys(rows[name])) for name in (x, y))
+    cut = [
+        f"the first {MOST_VALUES} of {len(values)} values of {name}"
+        for name, values in ((x, xs), (y, ys))
+        if len(values) > MOST_VALUES
+    ]
+    groups = dict(list(rows.groupby([y, x], sort=False)[value]))
+    found = [
+        (across, down, float(group.mean()), int(group.count()))
+        for down in ys[:MOST_VALUES]
+        for across in xs[:MOST_VALUES]
+        if (group := groups.get((down, across))) is not None
+    ]
+    return pd.DataFrame(found, columns=[x, y, value, "replications"]), cut
+
+
 def _each(numbers: pd.Series[int]) -> str:
     """Say how many replications a cell is the mean of."""
     least, most = int(numbers.min()), int(numbers.max())
@@ -216,7 +223,7 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
         for across, number in enumerate(row):
             if math.isnan(number):
                 continue
-            red, green, blue, _ = picture.to_rgba(number)
+            red, green, blue, _ = picture.to_rgba([number])[0]
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
             text = f"{number:.0%}" if value in SHARES else f"{number:,.4g}"
             axes.text(
@@ -234,9 +241,12 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
             format="{x:.0%}" if value in SHARES else None,
         )  # fmt: skip
         bar.outline.set_visible(False)
+        if in_logarithms:
+            bar.ax.yaxis.set_major_formatter(LogFormatter())
+            bar.ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
-def _beside(axes: Axes, place: int, at: float, base: float, text: str) -> None:
+def _beside(axes: Axes, place: float, at: float, base: float, text: str) -> None:
     """Write *text* at the outer end of a bar from *base* to *at*."""
     right = at >= base
     axes.annotate(

@@ -89,6 +89,12 @@ def page(log: EventLog) -> str:
             _picture(charts.latency(log))
             + _table(tables.latency(log), "No step has begun."),
         ),
+        _section(
+            "Where the time goes",
+            _picture(charts.breakdown(log))
+            + _table(tables.critical(log), "No step has begun."),
+        ),
+        _section("Load", _picture(charts.utilisation(log)) + _picture(charts.queue(log))),
     ]
     return _document(title, "\n".join(parts))
 

@@ -8,6 +8,7 @@ at nothing else.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ WAITING = "waiting"
 CRASHED = "crashed"
 DOWN = "down"
 RESTART = "restart"
+REFUSED = "refused"
 INTERRUPTED = "interrupted"
 OTHER = "other"
 
@@ -56,6 +58,7 @@ class Stretch(NamedTuple):
     waiting     in a step that waits for something outside, or is polled
     crashed     in an attempt whose controller died
     down        no controller was up
+    refused     taken up, but a store failed; until its next step began
     restart     after such an attempt, until its step began again
     interrupted until an operator recovered it
     other       in an attempt cut short on purpose, and what none of these is
@@ -91,15 +94,26 @@ def courses(log: EventLog) -> list[Course]:
     for attempt in history.attempts:
         attempts[id(attempt.of)].append(attempt)
     calls, down, last = _calls(log), outages(log), log.records[-1].time
+    refusals: dict[str, list[float]] = {}
+    for record in log.filter(Kind.PASS_FAILED):
+        refusals.setdefault(record.resource, []).append(record.time)
     found = []
     for run in history.runs:
         begin = min(calls.get((run.resource, run.entered), run.start), run.start)
         end = max(last if math.isnan(run.end) else run.end, begin)
         own = attempts[id(run)]
         steps = tuple(dict.fromkeys(attempt.step for attempt in own))
-        stretches = list(_stretches(_moments(run, own, begin), end, down))
+        hurdles = _Hurdles(down, refusals.get(run.resource, []))
+        stretches = list(_stretches(_moments(run, own, begin), end, hurdles))
         found.append(Course(run, begin, end, steps, stretches))
     return found
+
+
+class _Hurdles(NamedTuple):
+    """What may keep a run from being taken up: outages, and when a store failed it."""
+
+    down: list[Outage]
+    refusals: list[float]
 
 
 class _Moment(NamedTuple):
@@ -161,7 +175,7 @@ _BEFALLS = {Kind.RUN_INTERRUPTED: INTERRUPTED, Kind.RUN_RECOVERED: QUEUED}
 
 
 def _stretches(
-    moments: Iterable[_Moment], end: float, down: list[Outage]
+    moments: Iterable[_Moment], end: float, hurdles: _Hurdles
 ) -> Iterator[Stretch]:
     """Yield what lies between *moments*; none goes back in time, or beyond *end*."""
     present: _Moment | None = None
@@ -171,19 +185,31 @@ def _stretches(
             time = present.time if math.isnan(time) else max(time, present.time)
             time = min(time, end)
             if time > present.time:
-                yield from _parts(present, time, down)
+                yield from _parts(present, time, hurdles)
         present = moment._replace(time=time)
 
 
-def _parts(present: _Moment, end: float, down: list[Outage]) -> Iterator[Stretch]:
+def _parts(present: _Moment, end: float, hurdles: _Hurdles) -> Iterator[Stretch]:
     """Yield the stretch from *present* until *end*, in parts if it has several."""
     start, what, step, wake = present
     if what == PAUSE and wake is not None and wake < end:
         wake = max(wake, start)
-        yield from _parts(_Moment(start, PAUSE, step), wake, down)
-        yield from _parts(_Moment(wake, QUEUED, step), end, down)
+        yield from _parts(_Moment(start, PAUSE, step), wake, hurdles)
+        yield from _parts(_Moment(wake, QUEUED, step), end, hurdles)
         return
-    if what in (QUEUED, PAUSE, RESTART):
+    if what == QUEUED:
+        place = bisect_left(hurdles.refusals, start)
+        refused = [time for time in hurdles.refusals[place : place + 1] if time < end]
+        if refused:
+            yield from _clear(_Moment(start, QUEUED, step), refused[0], hurdles.down)
+            present = _Moment(refused[0], REFUSED, step)
+    yield from _clear(present, end, hurdles.down)
+
+
+def _clear(present: _Moment, end: float, down: list[Outage]) -> Iterator[Stretch]:
+    """Yield the stretch from *present* until *end*, without controllers or with."""
+    start, what, step, _ = present
+    if what in (QUEUED, PAUSE, RESTART, REFUSED):
         for outage in down:
             since, until = max(outage.since, start), min(outage.until, end)
             if since < until:

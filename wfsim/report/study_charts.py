@@ -178,7 +178,7 @@ def convergence(
     _window(axes, frame)
     _measured(axes, False, "replications")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel(f"mean of {unit(measure)}")
+    axes.set_ylabel(unit(measure) if measure == "mean" else f"mean of {unit(measure)}")
     most = int(frame["replications"].max())
     return Chart(
         axes,

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from wfsim.engine.service_errors import ServiceError
-from wfsim.errors import NotFound
+from wfsim.errors import NotFound, UsageError
 from wfsim.model.record import Kind
 from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger
+from wfsim.sim.service import BIZ_TYPE
 from wfsim.sim.storage import immediately
 
 if TYPE_CHECKING:
@@ -69,13 +70,17 @@ class Asking:
     def _request(self, asked: FlowRequest) -> None:
         service = self._plane.service
         try:
-            flow = service.create(asked.biz_id, asked.biz_type, asked.flow)
-            for key, value in asked.context.items():
-                service.init_context(flow, key, value)
+            if not (asked.biz_type or asked.context):
+                service.begin(asked.flow, asked.biz_id)
+                return
+            kind = asked.biz_type or service.define(asked.flow).biz_type or BIZ_TYPE
+            about = asked.biz_id or f"{kind}-0"
+            flow = service.create(about, kind, asked.flow, context=asked.context)
             service.start(flow)
-        except ServiceError as error:
+        except (ServiceError, UsageError) as error:
+            whose = f" of {asked.biz_id}" if asked.biz_id else ""
             self._plane.recorder.note(
-                Kind.PASS_FAILED, text=f"{asked.flow} of {asked.biz_id}: {error}"
+                Kind.PASS_FAILED, text=f"{asked.flow}{whose}: {error}"
             )
 
     def _change(self, trigger: Trigger, index: int, number: int) -> None:

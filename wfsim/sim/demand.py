@@ -130,13 +130,15 @@ def _is_time(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class FlowRequest:
-    """A flow that somebody asks a service for, with what its context is to hold.
+    """A flow that somebody asks a service for.
 
-    `PLACE` in a text stands for the number of the arrival.
+    Without *biz_type* and *context* it is asked for as its caller does, with None as
+    *biz_id* about what the scenario has: see `service.begin`.  With them it is created
+    and started with that context.  ``{n}`` in a text is the number of the arrival.
     """
 
     flow: str
-    biz_id: str = "biz-{n}"
+    biz_id: str | None = None
     biz_type: str = ""
     context: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
@@ -222,6 +224,11 @@ class Trigger:
             if not isinstance(value, Mapping) or not is_json(value):
                 raise DefinitionError(f"Trigger: {name} is {value!r}; give a mapping")
             object.__setattr__(self, name, freeze(value))
+        if any(type(note) not in (str, type(None)) for note in self.annotations.values()):
+            raise DefinitionError(
+                f"Trigger: annotations are {self.annotations!r}; give texts, None to "
+                "remove one"
+            )
         if not (self.annotations or self.spec or self.status):
             raise DefinitionError("Trigger: give annotations, spec or status to set")
 

@@ -21,6 +21,8 @@ from wfsim.sim.simulation import Simulation
 
 NAP = 3600.0
 """The longest that is slept at once, in real seconds: some platforms allow no more."""
+RECORDS = 10_000
+"""How many records are kept at most: nobody reads them, and a service may live long."""
 
 
 class _Request(NamedTuple):
@@ -119,10 +121,15 @@ class LiveService:
             # A nap may have been cut short; then there is nothing to do yet.
             if self._clock.ahead() <= 0.0:
                 self._simulation._advance(math.inf)
+                self._forget()
             return True
         if request is not None:
             self._take(request)
         return request is not None
+
+    def _forget(self) -> None:
+        if len(self._simulation.log) > RECORDS:
+            self._simulation.recorder.forget()
 
     def _take(self, request: _Request) -> None:
         operation, args, keywords, answer = request

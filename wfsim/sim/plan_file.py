@@ -30,20 +30,24 @@ def load_plan(file: str | os.PathLike[str]) -> tuple[Fault, ...]:
     problem there is.
     """
     document = read_document(file)
-    items = document.data
+    return plan_in(document, document.data, ())
+
+
+def plan_in(document: Document, items: Any, place: Place) -> tuple[Fault, ...]:
+    """Return the faults in *items*, which stand at *place* of *document*."""
     if not isinstance(items, list):
         text = f"a plan is a list of faults, not {shown(items)}"
         raise DefinitionError(
-            document.problem((), f"{text}; write '- CrashAt: {{t: 40}}'")
+            document.problem(place, f"{text}; write '- CrashAt: {{t: 40}}'")
         )
     if len(items) > MAX_FAULTS:
         text = f"more than {MAX_FAULTS} faults; split the plan"
-        raise DefinitionError(document.problem((MAX_FAULTS,), text))
+        raise DefinitionError(document.problem((*place, MAX_FAULTS), text))
     plan: list[Fault] = []
     problems: list[str] = []
     for index, item in enumerate(items):
         try:
-            plan.append(_fault(document, index, item))
+            plan.append(_fault(document, (*place, index), item))
         except DefinitionError as error:
             problems += error.problems
     if problems:
@@ -65,12 +69,12 @@ def dump_plan(faults: Iterable[Fault]) -> str:
     return text
 
 
-def _fault(document: Document, index: int, item: Any) -> Fault:
+def _fault(document: Document, at: Place, item: Any) -> Fault:
     if not isinstance(item, dict) or len(item) != 1:
         text = f"a fault is a mapping of one name to its arguments, not {shown(item)}"
-        raise DefinitionError(document.problem((index,), f"{text}; indent the arguments"))
+        raise DefinitionError(document.problem(at, f"{text}; indent the arguments"))
     ((name, arguments),) = item.items()
-    place: Place = (index, name)
+    place: Place = (*at, name)
     kind = FAULTS.get(name)
     if kind is None:
         text = f"unknown fault {shown(name)}; {hint(name, FAULTS)}"
@@ -83,8 +87,8 @@ def _fault(document: Document, index: int, item: Any) -> Fault:
         try:
             return kind(**arguments)
         except DefinitionError as error:
-            at = (*place, _culprit(error, arguments))
-            problems = [document.problem(at, text) for text in error.problems]
+            culprit = (*place, _culprit(error, arguments))
+            problems = [document.problem(culprit, text) for text in error.problems]
     raise DefinitionError(*problems)
 
 

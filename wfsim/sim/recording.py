@@ -19,6 +19,10 @@ class Recorder:
         self._records = log.records = Told()
         self._of_run = self._records.of_run
 
+    def forget(self) -> None:
+        """Let the log be empty, for one that nobody reads and that would grow for ever."""
+        self._records.clear()
+
     def memento(self, before: Memento | None, after: Memento) -> None:
         """Record that *after* took the place of *before*."""
         self._of_run(self._clock.now, before, after)

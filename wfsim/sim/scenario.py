@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,14 @@ from wfsim.sim.demand import Arrivals, Trigger, wrong_demand
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.rates import Rate, expanded, wrong_rates
-from wfsim.sim.settings import SetSteps, StepSettings, settings_of, wrong_settings
+from wfsim.sim.settings import (
+    SetSteps,
+    StepSettings,
+    set_flows,
+    settings_by_name,
+    wrong_settings,
+)
+from wfsim.sim.step_classes import classes_of, has_code, unknown_steps
 from wfsim.sim.world import World
 
 
@@ -81,7 +88,7 @@ class Scenario:
         self.resources = tuple(map(_frozen, resources))
         self.arrivals, self.triggers = tuple(arrivals), tuple(triggers)
         self.faults, self.rates = tuple(faults), dict(rates)
-        self.settings = {name: _settings(each) for name, each in settings.items()}
+        self.settings = settings_by_name(settings)
         self.pools = dict(pools)
         self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up = seed, warm_up
@@ -90,7 +97,9 @@ class Scenario:
         self._code = tuple(steps)
         self.steps = StepRegistry(self._code)
         self._written = _flows(flows, self.steps, bool(self.settings))
-        self.flows = {name: self._set(flow) for name, flow in self._written.items()}
+        self.flows, self._wrapped = set_flows(
+            self._written, self.settings, partial(has_code, steps=self.steps)
+        )
         self.world = world
         self.is_service = not (machines or self.resources)
         self.policy = policy or (Policy.service() if self.is_service else Policy())
@@ -112,7 +121,7 @@ class Scenario:
             raise DefinitionError(*problems)
 
     def _problems(self) -> list[str]:
-        problems = _unknown_steps(self.flows.values(), self.steps)
+        problems = unknown_steps(self.flows.values(), self.steps)
         for item in self.machines.values():
             try:
                 item.validate(self.flows)
@@ -166,7 +175,7 @@ class Scenario:
         flow = file if isinstance(file, Flow) else load_flow(file)
         registry = StepRegistry(steps)
         filled = tuple(
-            step if _has_code(step, registry) else _filled(step, drawn, failure)
+            step if has_code(step, registry) else _filled(step, drawn, failure)
             for step in flow.steps
         )
         machine = (
@@ -185,7 +194,7 @@ class Scenario:
         made.assumed = {
             step.name: drawn
             for step in flow.steps
-            if not _has_code(step, registry) and step.duration is None
+            if not has_code(step, registry) and step.duration is None
         }
         return made
 
@@ -223,21 +232,22 @@ class Scenario:
     def set_steps(self, pools: Mapping[str, Pool]) -> Steps:
         """Return `bodies` as its settings want them; they hold places of *pools*."""
         return (
-            SetSteps(self.bodies(), self._wanted, pools)
-            if self._wanted
+            SetSteps(self.bodies(), self._wrapped, pools)
+            if self._wrapped
             else (self.bodies())
         )
 
-    def _set(self, flow: Flow) -> Flow:
-        """Return *flow* with its steps without code as the settings say."""
-        if not self.settings:
-            return flow
-        pairs = [(step, settings_of(step, self.settings)) for step in flow.steps]
-        steps = tuple(
-            step if wanted is None or _has_code(step, self.steps) else wanted.of(step)
-            for step, wanted in pairs
-        )
-        return replace(flow, steps=steps)
+    @classmethod
+    def load(cls, file: str | Path, overrides: Mapping[str, Any] = EMPTY) -> Scenario:
+        """Return the scenario in the YAML *file*; `wfsim schema --of scenario` says more.
+
+        *overrides* are values in place of those in the file, by dotted paths such as
+        ``"steps.CopyAway.failure"``; what the file does not have is added.  Raises
+        `DefinitionError` with one line, file and line number first, for each problem.
+        """
+        from wfsim.sim.scenario_loading import load_scenario
+
+        return load_scenario(file, overrides)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -291,21 +301,6 @@ class Scenario:
             problems.append(f"seed is {self.seed!r}; give a whole number")
         return problems
 
-    @cached_property
-    def _wanted(self) -> Mapping[tuple[str, str], StepSettings]:
-        """What the settings say, by step and first class, of what is to be wrapped."""
-        found = {}
-        for flow in self._written.values():
-            for step in flow.steps:
-                wanted = settings_of(step, self.settings)
-                if wanted is None:
-                    continue
-                if not _has_code(step, self.steps):
-                    wanted = StepSettings(uses=wanted.uses)
-                if wanted != StepSettings():
-                    found[step.name, step.class_names[0]] = wanted
-        return found
-
     def bodies(self) -> Mapping[str, StepFunction]:
         """Return the effect of every class name that a flow uses."""
         return self._bodies
@@ -323,7 +318,7 @@ class Scenario:
     @cached_property
     def _class_names(self) -> list[str]:
         steps = [step for flow in self.flows.values() for step in flow.steps]
-        return sorted({name for step in steps for name in _classes(step)})
+        return sorted({name for step in steps for name in classes_of(step)})
 
     @cached_property
     def _bodies(self) -> Mapping[str, StepFunction]:
@@ -350,13 +345,9 @@ class Scenario:
 _SAME = (
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
-    *("warm_up", "seed"),
+    *("warm_up", "seed", "begin", "recall"),
 )
 """The keywords of a scenario that are kept under their own names."""
-
-
-def _has_code(step: Step, steps: StepRegistry) -> bool:
-    return all(name in steps for name in _classes(step))
 
 
 def _filled(step: Step, duration: Duration, failure: float) -> Step:
@@ -365,10 +356,6 @@ def _filled(step: Step, duration: Duration, failure: float) -> Step:
         duration=step.duration or duration,
         failure=failure if step.failure is None else step.failure,
     )
-
-
-def _settings(given: StepSettings | Mapping[str, Any]) -> StepSettings:
-    return given if isinstance(given, StepSettings) else StepSettings(**given)
 
 
 def _api_rate(given: ApiRate | float | None) -> ApiRate | None:
@@ -389,22 +376,6 @@ def _flows(
             raise DefinitionError(f"two flows are called {flow.name!r}")
         found[flow.name] = flow
     return found
-
-
-def _unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
-    return [
-        f"{step.source}: step {step.name!r} of flow {flow.name!r}: the class "
-        f"{name!r} has no code and no duration{did_you_mean(name, steps)}"
-        for flow in flows
-        for step in flow.steps
-        if step.duration is None and step.failure is None
-        for name in _classes(step)
-        if name not in steps
-    ]
-
-
-def _classes(step: Step) -> tuple[str, ...]:
-    return step.class_names if step.undo is None else (*step.class_names, step.undo)
 
 
 def _frozen(resource: Resource) -> Resource:

@@ -6,10 +6,10 @@ StepSettings(duration=Duration(name='uniform', params=(20.0, 40.0)), failure=0.1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeAlias
 
 from wfsim.engine.ports import Effect, StepFunction, Steps
 from wfsim.engine.steps import StepContext
@@ -66,10 +66,53 @@ class StepSettings:
         )
 
 
-def settings_of(step: Step, settings: Mapping[str, StepSettings]) -> StepSettings | None:
-    """Return what *settings* say of *step*, by its name or else by a class of it."""
-    names = (step.name, *step.class_names)
-    return next((settings[name] for name in names if name in settings), None)
+def settings_by_name(given: Mapping[str, Any]) -> dict[str, StepSettings]:
+    """Return *given* with every mapping in it as settings; raises `DefinitionError`."""
+    known = [item.name for item in fields(StepSettings)]
+    made = {}
+    for name, each in given.items():
+        if isinstance(each, StepSettings):
+            made[name] = each
+            continue
+        if not isinstance(each, Mapping):
+            raise DefinitionError(f"settings of {name!r}: {each!r}; give StepSettings()")
+        for key in each:
+            if key not in known:
+                near = did_you_mean(key, known)
+                raise DefinitionError(f"settings of {name!r}: no {key!r}{near}")
+        made[name] = StepSettings(**each)
+    return made
+
+
+Wrapped: TypeAlias = Mapping[tuple[str, str], StepSettings]
+"""What is done around a step, by its name and its first class."""
+
+
+def set_flows(
+    flows: Mapping[str, Flow],
+    settings: Mapping[str, StepSettings],
+    has_code: Callable[[Step], bool],
+) -> tuple[dict[str, Flow], Wrapped]:
+    """Return *flows* with their steps without code as *settings* say, and the rest.
+
+    A step is meant by its name, or else by a class of it.
+    """
+    if not settings:
+        return dict(flows), {}
+    made: dict[str, Flow] = {}
+    wrapped = {}
+    for name, flow in flows.items():
+        steps = []
+        for step in flow.steps:
+            names = (step.name, *step.class_names)
+            wanted = next((settings[each] for each in names if each in settings), None)
+            if wanted is not None and not has_code(step):
+                step, wanted = wanted.of(step), StepSettings(uses=wanted.uses)
+            if wanted is not None and wanted != StepSettings():
+                wrapped[step.name, step.class_names[0]] = wanted
+            steps.append(step)
+        made[name] = replace(flow, steps=tuple(steps))
+    return made, wrapped
 
 
 def wrong_settings(
@@ -109,7 +152,7 @@ class SetSteps(Mapping[str, StepFunction]):
     def __init__(
         self,
         steps: Steps,
-        settings: Mapping[tuple[str, str], StepSettings],
+        settings: Wrapped,
         pools: Mapping[str, Pool],
     ) -> None:
         self._steps = steps

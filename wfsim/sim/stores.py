@@ -260,7 +260,8 @@ class InMemoryMementos:
                 if isinstance(entry, Quarantined):
                     continue
                 if reads_back(entry):
-                    runs[run] = entry._replace()  # nothing is the same after a restart
+                    # Equal, but not the same: so is whatever has been read.
+                    runs[run] = entry._replace(context=Frozen(entry.context))
                     continue
                 again = runs[run] = read_entry(key, run, entry.to_json())
                 if isinstance(again, Quarantined):

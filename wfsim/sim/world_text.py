@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model import json_text
-from wfsim.model.frozen import Frozen
+from wfsim.model.frozen import Frozen, is_json
 from wfsim.sim.world import Completion, World
 
 W = TypeVar("W", bound=World)
 
 _TAG, _OF = "$", "of"
-_PLAIN = (str, bool, int, type(None))
+_PLAIN = (bool, int, type(None))
 _MAPPINGS: dict[str, Callable[[Any], Any]] = {
     kind.__name__: kind for kind in (dict, Counter, Frozen)
 }
@@ -95,6 +95,10 @@ class _NotPlain(Exception):
 def _encoded(value: Any) -> Any:
     kind = type(value)
     if kind in _PLAIN:
+        return value
+    if kind is str:
+        if not is_json(value):  # half a character
+            raise _NotPlain(value)
         return value
     if kind is float:
         odd = value - value != 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,25 @@ class Calibration:
         import pandas as pd
 
         return pd.DataFrame([self._row(item) for item in self.estimates])
+
+    def text(self) -> str:
+        """Return the frame in short, as lines for a console."""
+        rows = [("step", "failure", "duration", "p95", "KS", "")]
+        several = len({item.flow for item in self.estimates}) > 1
+        for row in self.frame.itertuples(index=False):
+            item: Any = row
+            fit = self.estimate((item.flow, item.step)).chosen
+            told = str(fit.duration) if fit else "never completed"
+            p95, ks = (f"{item.p95:.1f} s", f"{item.ks:.3f}") if fit else ("", "")
+            doubt = "doubtful" if item.doubtful else ""
+            name = f"{item.flow}: {item.step}" if several else item.step
+            rows.append((name, f"{item.failure:.1%}", told, p95, ks, doubt))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = (
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        )
+        return "\n".join(line.rstrip() for line in lines)
 
     @property
     def candidates(self) -> pd.DataFrame:
@@ -324,14 +344,17 @@ def _resampled(item: Estimate, draws: KeyedDraws) -> Estimate:
 
 
 def _positions(sample: Sample) -> list[tuple[float, float]]:
-    """Return (share, duration) for a Q-Q plot: shares in the middle of each step."""
+    """Return (share, duration) for a Q-Q plot: each in the middle of its own step."""
     steps = sample.steps()
-    shares = dict(zip(steps.quantiles, steps.probabilities, strict=True))
     found, before = [], 0.0
-    for value in dict.fromkeys(sample.seen):
-        share = float(shares[value])
-        found.append(((before + share) / 2.0, value))
-        before = share
+    times = Counter(sample.seen)
+    for value, share in zip(steps.quantiles, steps.probabilities, strict=True):
+        # Those that took equally long share a step.
+        count = times[float(value)]
+        for place in range(count):
+            part = (place + 0.5) / count
+            found.append((before + (float(share) - before) * part, float(value)))
+        before = float(share)
     return found
 
 

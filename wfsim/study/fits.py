@@ -132,8 +132,10 @@ def fitted(sample: Sample, candidates: Sequence[str] = CANDIDATES) -> tuple[Fit,
     if not sample.seen:
         return ()
     longest = max(sample.seen)
-    if longest - min(sample.seen) <= 1e-9 * longest:
-        return (given(sample, Duration.parse(_rounded(longest, DIGITS))),)
+    alike = longest - min(sample.seen) <= 1e-9 * longest
+    # What was cut short after it shows that it does vary.
+    if alike and all(value <= longest for value in sample.cut):
+        return (Fit(Duration.parse(_rounded(longest, DIGITS)), math.nan, 0.0),)
     with warnings.catch_warnings():
         # On its way the optimiser looks at parameters that overflow.
         warnings.simplefilter("ignore")
@@ -175,7 +177,7 @@ def _fit(sample: Sample, name: str) -> Fit | None:
     try:
         best, curvature = _polished(loss, _likeliest(sample, name, scale))
         duration, spread = _kept(bound(name, best)), _inverse(curvature)
-    except (ArithmeticError, ValueError):
+    except (ArithmeticError, ValueError, stats().FitError):
         return None
     if spread is None:
         return None

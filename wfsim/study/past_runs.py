@@ -131,10 +131,17 @@ class PastRuns:
         steps = frame[["flow", "step"]].drop_duplicates()
         times = Counter(frame["status"].tolist())
         told = ", ".join(f"{times[name]:,} {name}" for name in sorted(times))
-        wrong = f"; {len(self.problems)} problems" if self.problems else ""
+        parts = (
+            (len(frame), "attempt"),
+            (len(steps), "step"),
+            (frame["case"].nunique(), "run"),
+            (len(self.problems), "problem"),
+        )
+        counts = [f"{n:,} {noun}{'s' if n != 1 else ''}" for n, noun in parts]
+        wrong = f"; {counts[3]}" if self.problems else ""
         return (
-            f"<PastRuns: {len(frame):,} attempts of {len(steps)} steps in "
-            f"{frame['case'].nunique():,} runs: {told or 'none'}{wrong}>"
+            f"<PastRuns: {counts[0]} of {counts[1]} in {counts[2]}: {told or 'none'}"
+            f"{wrong}>"
         )
 
 
@@ -272,7 +279,7 @@ class Problems:
         if self.more:
             self.listed.append(f"{self.name}:1: {self.more} more problems")
         if not found:
-            problems = self.listed or [f"{self.name}:1: the file is empty"]
+            problems = self.listed[:3] or [f"{self.name}:1: the file is empty"]
             raise DefinitionError(*problems, f"{self.name}:1: no line is {what}")
         return tuple(self.listed)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import compress
 from statistics import fmean
 from typing import Any, NamedTuple, TypeAlias
 
@@ -23,11 +24,16 @@ from wfsim.sim.simulation import simulate
 Measure: TypeAlias = Callable[[EventLog], Any]
 
 _SECONDS = ("start", "end", "duration")
-_PARTS = tuple(f"{part}_seconds" if part == "retries" else part for part in PARTS)
+PART_COLUMNS = (
+    *(f"{part}_seconds" if part == "retries" else part for part in PARTS),
+    "total",
+)
+"""Where the time of a run went, and the sum of that."""
+
 RUN_DTYPES: Mapping[str, str] = {
     **dict.fromkeys(_SECONDS, "float64"),
     **dict.fromkeys(("retries", "restarts"), "int64"),
-    **dict.fromkeys((*_PARTS, "total"), "float64"),
+    **dict.fromkeys(PART_COLUMNS, "float64"),
 }
 RUN_COLUMNS = ("resource", "run", "flow", "status", *RUN_DTYPES)
 """What is known of a run, as in `tables.runs` and `tables.breakdown`."""
@@ -67,6 +73,17 @@ class Rows(NamedTuple):
     def stop(self) -> int:
         """The number after that of the last one."""
         return self.first + self.size
+
+    def part(self, first: int, stop: int) -> Rows:
+        """Return those of its replications that are from *first* to before *stop*."""
+        if first <= self.first and stop >= self.stop:
+            return self
+        first, stop = max(first, self.first), min(stop, self.stop)
+        kept = [first <= number < stop for number in self.runs["replication"]]
+        runs = {name: list(compress(each, kept)) for name, each in self.runs.items()}
+        begin, end = first - self.first, stop - self.first
+        tallies = {name: each[begin:end] for name, each in self.tallies.items()}
+        return Rows(self.point, first, runs, tallies)
 
 
 def seed_of(seed: int, replication: int, point: str = "") -> int:

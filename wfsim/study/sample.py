@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wfsim.errors import UsageError
 from wfsim.model.machine import did_you_mean
+from wfsim.study.replication import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,3 +162,32 @@ class Samples:
             return Sample(numbers, np.array([]), empty, self.share)
         owners = np.searchsorted(numbers, runs["replication"].to_numpy())
         return Sample(numbers, runs["duration"].to_numpy(), owners, self.share)
+
+
+def sampled(rows: Sequence[Rows], measure: str) -> Sample:
+    """Return what *rows* of one point hold of *measure*.
+
+    Raises `UsageError` for a measure that there is not.
+    """
+    ordered = sorted(rows, key=lambda each: each.first)
+    numbers = np.concatenate([np.arange(each.first, each.stop) for each in ordered])
+    share = share_of(measure)
+    if share is None:
+        known = ordered[0].tallies
+        if measure not in known:
+            raise UsageError(f"no measure {measure!r}{did_you_mean(measure, known)}")
+        values = np.concatenate([each.tallies[measure] for each in ordered]).astype(float)
+        there = ~np.isnan(values)
+        return Sample(numbers[there], values[there])
+    completed = [
+        (number, duration)
+        for each in ordered
+        for number, status, duration in zip(
+            *(each.runs["replication"], each.runs["status"], each.runs["duration"]),
+            strict=True,
+        )
+        if status == "completed"
+    ]
+    owners = np.searchsorted(numbers, [number for number, _ in completed])
+    durations = np.array([duration for _, duration in completed], dtype=float)
+    return Sample(numbers, durations, owners, share)

@@ -6,8 +6,11 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wfsim.errors import UsageError
+from wfsim.model.machine import did_you_mean
 from wfsim.report.chart import count, frame_digest
 from wfsim.report.frames import frame
+from wfsim.report.groups import label
 from wfsim.study.grid import Grid
 from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, TALLY_DTYPES, Rows
 
@@ -45,7 +48,8 @@ class Study:
     =============== ======= ======================================================
 
     and a float64 column for each measure of one's own.  Times are seconds of virtual
-    time.  ``interrupted`` tells of a study that Ctrl-C has cut short.
+    time.  ``interrupted`` tells of a study that Ctrl-C has cut short, and ``settled``
+    (a bool for each row of ``points``, None without a precision) where it was reached.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Study:
         design: Design | None = None,
         seed: int = 0,
         interrupted: bool = False,
+        settled: Mapping[int, bool] | None = None,
     ) -> None:
         self.over = tuple(over)
         self.points = points
@@ -69,6 +74,9 @@ class Study:
         self.design = design
         self.seed = seed
         self.interrupted = interrupted
+        self.settled: tuple[bool, ...] | None = None
+        if settled is not None:
+            self.settled = tuple(settled.get(row, False) for row in range(len(points)))
 
     @classmethod
     def of(
@@ -122,6 +130,131 @@ class Study:
         from wfsim.study.summary import summary
 
         return summary(self, confidence)
+
+    def compare(
+        self,
+        measure: str = "mean",
+        *,
+        baseline: Any = None,
+        by: str | None = None,
+        confidence: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return one row per pair of points: what *measure* is at *b* less that at *a*.
+
+        *baseline*, a mapping of parameters to labels or the label of the one that is
+        compared, is *a* of each pair; without it each two points are a pair.  With *by*
+        only points are that differ in this parameter alone; the others are columns then.
+
+        ================ ======= =====================================================
+        ``a``, ``b``     text    the two points
+        ``at_a``         float64 the measure there; ``at_b`` too
+        ``difference``   float64 in the unit of the measure: seconds, or a share
+        ``low``          float64 its BCa bootstrap interval; ``high`` too
+        ``relative``     float64 *difference* / *at_a*
+        ``p``            float64 of a permutation test within pairs
+        ``p_holm``       float64 the same, corrected for the number of rows
+        ``replications`` int64   that both have
+        ================ ======= =====================================================
+
+        *measure* is a column of ``replications``, or a quantile such as ``p99`` of all
+        completed runs.  Raises `UsageError`.
+        """
+        from wfsim.study.comparison import compare
+
+        return compare(self, baseline, measure, by, confidence)
+
+    def rank(
+        self,
+        measure: str = "mean",
+        *,
+        largest: bool | None = None,
+        confidence: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return one row per point, the best first.
+
+        After the parameters come ``rank`` (int64), *measure*, the ends ``low`` and
+        ``high`` of its interval, and ``best``, the probability that it is the best of all
+        (float64).  That is the share of 4,999 bootstrap samples of replications, the same
+        for all points, in which it is; points that are equally good share it.  Less is
+        better but for ``success``; *largest* says otherwise.  Raises `UsageError`.
+        """
+        from wfsim.study.ranking import rank
+
+        return rank(self, measure, largest, confidence)
+
+    def sensitivity(
+        self, measure: str = "mean", *, confidence: float = 0.95
+    ) -> pd.DataFrame:
+        """Return one row per parameter of a `design.saltelli`: its Sobol indices.
+
+        ``first`` is the share of the variance of *measure* over the design that goes away
+        if this parameter is known, ``total`` that which stays if all others are; each
+        with the ends of its bootstrap interval, as in ``first_low`` (float64).  By SALib:
+        Sobol (2001), Saltelli et al. (2010).  Where points are replicated a few times
+        only, chance counts as well.  Raises `UsageError` for another design.
+        """
+        from wfsim.study.sensitivity import sensitivity
+
+        return sensitivity(self, measure, confidence)
+
+    def tornado(self, measure: str = "mean") -> pd.DataFrame:
+        """Return one row per parameter, for `charts.tornado`.
+
+        ``parameter``, its values ``low`` and ``high``, what *measure* is there,
+        ``at_low`` and ``at_high``, and ``base`` (float64).  Of `design.one_at_a_time` all
+        else is as at its base; otherwise *measure* is averaged over all else, and
+        ``base`` is its average.  Raises `UsageError`.
+        """
+        from wfsim.study.sensitivity import tornado
+
+        return tornado(self, measure)
+
+    def breakdown(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """Return where the time goes: seconds of a run on average, by the columns *by*.
+
+        *by* are the parameters if not given.  ``runs`` (int64), then the float64 columns
+        ``queued``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``, ``other``
+        and ``total``, the sum of these.  Raises `UsageError` for an unknown column.
+        """
+        from wfsim.study.summary import breakdown
+
+        return breakdown(self, self.over if by is None else by)
+
+    def check_parameter(self, name: str) -> None:
+        """Raise `UsageError` if *name* is not that of a parameter."""
+        if name not in self.over:
+            raise UsageError(f"no parameter {name!r}{did_you_mean(name, self.over)}")
+
+    def label(self, point: int, names: Sequence[str]) -> str:
+        """Return what the point of that number is called by the parameters *names*."""
+        row = self.points.iloc[point]
+        if len(names) == 1:
+            return str(label(row[names[0]]))
+        return ", ".join(f"{name} {label(row[name])}" for name in names)
+
+    def find(self, wanted: Any, among: Sequence[int], names: Sequence[str]) -> int | None:
+        """Return the one of the points *among* that *wanted* names, None for none.
+
+        It is a mapping of parameters to labels, or the label of the only one of *names*.
+        Raises `UsageError` if it names a parameter that there is not, or several points.
+        """
+        if not isinstance(wanted, Mapping):
+            if len(names) != 1:
+                raise UsageError(
+                    f"{wanted!r} names no point; give a mapping of {', '.join(names)}"
+                )
+            wanted = {names[0]: wanted}
+        for name in wanted:
+            self.check_parameter(name)
+        points = self.points.to_dict("records")
+        found = [
+            number
+            for number in among
+            if all(points[number][name] == each for name, each in wanted.items())
+        ]
+        if len(found) > 1:
+            raise UsageError(f"{dict(wanted)!r} names {len(found)} points; give more")
+        return found[0] if found else None
 
     def __repr__(self) -> str:
         said = f" over {', '.join(self.over)}" if self.over else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wfsim.report.frames import frame
+from wfsim.report.groups import column
 from wfsim.study.interval import Interval, check_confidence, interval, of_success
-from wfsim.study.replication import TALLY_DTYPES
+from wfsim.study.replication import PART_COLUMNS, TALLY_DTYPES
 from wfsim.study.sample import Samples
 
 if TYPE_CHECKING:
@@ -63,3 +65,19 @@ def _successes(study: Study, confidence: float) -> list[Interval]:
         shares, runs = here["success"].to_numpy(), here["runs"].to_numpy()
         found.append(of_success(shares, runs, confidence))
     return found
+
+
+def breakdown(study: Study, by: str | Sequence[str]) -> pd.DataFrame:
+    """Return what `Study.breakdown` does."""
+    names = [by] if isinstance(by, str) else list(by)
+    runs = study.runs
+    for name in names:
+        column(runs, name)
+    if not names:
+        means = runs[list(PART_COLUMNS)].mean().to_frame().T
+        means.insert(0, "runs", len(runs))
+        return means
+    groups = runs.groupby(names, sort=False)
+    means = groups[list(PART_COLUMNS)].mean()
+    means.insert(0, "runs", groups.size())
+    return means.reset_index()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from wfsim.errors import UsageError
-from wfsim.model.machine import did_you_mean
 from wfsim.sim.faults import Fault
-from wfsim.sim.scenario import Scenario
+from wfsim.study.cache import Cache, missing
 from wfsim.study.design import Design
-from wfsim.study.execution import Job, Span, in_parallel, made, serially, tasks
-from wfsim.study.grid import Grid, Over, Point, grid_of
-from wfsim.study.replication import RESERVED, Measure, Rows, replicate, seed_of
+from wfsim.study.execution import Span, in_parallel, serially, tasks
+from wfsim.study.grid import Over
+from wfsim.study.plan import Make, Plan, plan_of
+from wfsim.study.precision import Precision
+from wfsim.study.replication import Measure, Rows, replicate
+from wfsim.study.sample import sampled
 from wfsim.study.study import Study
 
-Make = Callable[..., Scenario]
+ROUND = 20
+"""With a precision to reach, so many replications are made before it is looked at."""
 
 
 def sweep(
@@ -28,190 +31,152 @@ def sweep(
     seed: int = 0,
     faults: Iterable[Fault] = (),
     measure: Measure | Mapping[str, Measure] | None = None,
+    precision: Precision | str | None = None,
     jobs: int | None = 1,
+    cache: str | Path | None = None,
+    key: str | None = None,
     progress: bool = True,
     independent: bool = False,
 ) -> Study:
     """Simulate what *make* returns at each point of *over*, *replications* times.
 
-    *make* is called with the values of a point by name.  *over* is a mapping of names to
-    lists of values (each combination is a point), a list of points, or a `design`.
+    *make* is called with the values of a point by name; or it is a scenario file, whose
+    parameters are dotted paths.  *over* is a mapping of names to lists of values (each
+    combination is a point), a list of points, or a `design`.  Replication r has the same
+    seed at every point, so that points differ by what was varied and by nothing else
+    (common random numbers); *independent* gives each point seeds of its own instead.
 
-    Replication r has the same seed at every point, so that points differ by what was
-    varied and by nothing else (common random numbers); *independent* gives each point
-    seeds of its own instead.  *measure* is a function of a log to a number, or to numbers
-    by name, or such functions by name: further columns of ``replications``.
+    *measure* is a function of a log to a number, or to numbers by name, or such functions
+    by name: further columns of ``replications``.  With a *precision* a point is
+    replicated only as often as that takes, *replications* times at most.
 
     *jobs* processes share the work (-1: one for each core; None: what
-    ``joblib.parallel_config`` says); the study is the same, byte for byte.  Ctrl-C ends
-    it early and returns what is complete, marked ``interrupted``.
+    ``joblib.parallel_config`` says); the study is the same, byte for byte.  *cache* is a
+    folder that keeps each replication; *key* stands for code that cannot be compared.
+    Ctrl-C returns what is complete, marked ``interrupted``; with a cache the same call
+    goes on from there.
 
     Raises `UsageError` or `DefinitionError` for wrong arguments, before anything runs.
     """
-    plan = _plan(make, over, replications, seed, faults, measure, jobs, independent)
-    done: dict[int, list[Rows]] = {}
+    plan = plan_of(
+        *(make, over, replications, seed, faults, measure, jobs, independent, precision)
+    )
+    work = _Work(plan, plan.cache(cache, key), progress)
     interrupted = False
-    bar = _Bar(len(plan.grid.points) * replications if progress else 0)
     try:
-        wanted = [plan.span(point, 0, replications) for point in plan.numbers]
-        for rows in _simulated(plan, wanted):
-            done.setdefault(rows.point, []).append(rows)
-            bar.add(rows.size)
+        work.carry_out()
     except KeyboardInterrupt:
-        if not done:
+        if not any(work.done.values()):
             raise
         interrupted = True
     finally:
-        bar.close()
-    design = over if isinstance(over, Design) else None
-    return Study.of(plan.grid, done, design=design, seed=seed, interrupted=interrupted)
+        work.close()
+    return Study.of(
+        plan.grid,
+        work.result(),
+        design=over if isinstance(over, Design) else None,
+        seed=seed,
+        interrupted=interrupted,
+        settled=work.settled if plan.precision else None,
+    )
 
 
-class Plan(NamedTuple):
-    """The arguments of `sweep`, looked at."""
+class _Work:
+    """A plan under way: what is done of each point, and how far each is to go."""
 
-    job: Job
-    grid: Grid
-    scenarios: Mapping[int, Scenario]
-    seed: int
-    jobs: int | None
-    independent: bool
-
-    @property
-    def numbers(self) -> range:
-        """The numbers of the points."""
-        return range(len(self.grid.points))
-
-    def span(self, point: int, first: int, stop: int) -> Span:
-        """Return the replications from *first* to before *stop* of *point*."""
-        name = str(self.grid.points[point]) if self.independent else ""
-        seeds = tuple(seed_of(self.seed, each, name) for each in range(first, stop))
-        return Span(point, first, seeds)
-
-
-def _simulated(plan: Plan, wanted: Sequence[Span]) -> Iterator[Rows]:
-    """Yield what comes of the spans *wanted*, the first replication by itself."""
-    if not wanted:
-        return
-    point, first, seeds = wanted[0]
-    job, scenario = plan.job, plan.scenarios[point]
-    # How long its log is says how many make a task.
-    rows, records = replicate(scenario, point, first, seeds[:1], job.faults, job.measures)
-    yield rows
-    rest = [Span(point, first + 1, seeds[1:])] if len(seeds) > 1 else []
-    todo = tasks(job, [*rest, *wanted[1:]], records, plan.jobs)
-    if plan.jobs == 1:
-        yield from serially(todo, plan.scenarios)
-    else:
-        yield from in_parallel(todo, plan.jobs)
-
-
-def _plan(
-    make: Make | str | Path,
-    over: Over,
-    replications: int,
-    seed: int,
-    faults: Iterable[Fault],
-    measure: Any,
-    jobs: int | None,
-    independent: bool,
-) -> Plan:
-    _check_number("replications", replications, 1)
-    _check_number("seed", seed, None)
-    if jobs is not None and (type(jobs) is not int or jobs == 0):
-        raise UsageError(f"jobs is {jobs!r}; give 1 or more, -1 for all cores, or None")
-    grid = grid_of(over, RESERVED)
-    maker = _maker(make)
-    _check_names(maker, grid.names)
-    scenarios = {number: _made(maker, point) for number, point in enumerate(grid.points)}
-    values = tuple(point.values for point in grid.points)
-    job = Job(maker, values, _checked(faults), _measures(measure))
-    return Plan(job, grid, scenarios, seed, jobs, independent)
-
-
-def _check_number(name: str, value: Any, least: int | None) -> None:
-    if type(value) is not int or (least is not None and value < least):
-        what = "a whole number" if least is None else f"a whole number from {least} on"
-        raise UsageError(f"{name} is {value!r}; give {what}")
-
-
-def _maker(make: Any) -> Make:
-    if isinstance(make, (str, Path)):
-        from wfsim.study.scenario_source import ScenarioSource
-
-        return ScenarioSource(str(make))
-    if isinstance(make, Scenario):
-        raise UsageError(
-            "make is a scenario; give what makes one, such as polardb.scenario or "
-            "lambda: scenario"
-        )
-    if not callable(make):
-        raise UsageError(f"make is {make!r}; give a function that returns a Scenario")
-    maker: Make = make
-    return maker
-
-
-def _check_names(make: Make, names: Sequence[str]) -> None:
-    """Raise `UsageError` for a name of a parameter that *make* has not."""
-    try:
-        parameters = inspect.signature(make).parameters
-    except (TypeError, ValueError):  # of something built in
-        return
-    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
-        return
-    for name in names:
-        if name not in parameters:
-            what = getattr(make, "__qualname__", repr(make))
-            near = did_you_mean(name, list(parameters))
-            raise UsageError(f"over: {what} has no parameter {name!r}{near}")
-
-
-def _made(make: Make, point: Point) -> Scenario:
-    try:
-        return made(make, point.values)
-    except Exception as error:
-        error.add_note(f"at the point ({point})")
-        raise
-
-
-def _checked(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    listed = (faults,) if isinstance(faults, Fault) else tuple(faults)
-    for fault in listed:
-        if not isinstance(fault, Fault):
-            raise UsageError(
-                f"faults: {fault!r} is not a fault; give some, such as "
-                "[wfsim.CrashAt(t=40)]"
-            )
-    return listed
-
-
-def _measures(measure: Any) -> dict[str, Measure]:
-    named = measure if isinstance(measure, Mapping) else {}
-    if callable(measure):
-        name = getattr(measure, "__name__", "measure")
-        named = {"measure" if name == "<lambda>" else name: measure}
-    elif measure is not None and not isinstance(measure, Mapping):
-        raise UsageError(f"measure is {measure!r}; give a function of a log")
-    for name, each in named.items():
-        if not callable(each):
-            raise UsageError(f"measure: {name!r} is {each!r}; give a function of a log")
-    return dict(named)
-
-
-class _Bar:
-    """A bar of replications that shows itself after two seconds."""
-
-    def __init__(self, total: int) -> None:
+    def __init__(self, plan: Plan, cache: Cache | None, progress: bool) -> None:
+        self.plan = plan
+        self.cache = cache
+        self.done: dict[int, list[Rows]] = {
+            point: cache.load(point) if cache else [] for point in plan.numbers
+        }
+        self.settled: dict[int, bool] = {}
+        self._stops = dict.fromkeys(plan.numbers, plan.replications)
+        self._records = 0
         self._bar: Any = None
-        if total:
+        if progress:
             from tqdm.auto import tqdm
 
+            total = None if plan.precision else len(plan.numbers) * plan.replications
             self._bar = tqdm(total=total, unit=" replications", delay=2.0, leave=False)
 
-    def add(self, count: int) -> None:
-        if self._bar is not None:
-            self._bar.update(count)
-
     def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
+
+    def result(self) -> dict[int, list[Rows]]:
+        """Return what is done of each point, as far as it was to go."""
+        return {
+            point: [rows.part(0, stop) for rows in self.done[point] if rows.first < stop]
+            for point, stop in self._stops.items()
+        }
+
+    def carry_out(self) -> None:
+        """Simulate what is missing; with a precision to reach, in rounds."""
+        rule, most = self.plan.precision, self.plan.replications
+        if rule is None:
+            self._reach()
+            return
+        open_points = set(self.plan.numbers)
+        self._stops = dict.fromkeys(open_points, min(ROUND, most))
+        while open_points:
+            self._reach()
+            for point, enough in self._enough(rule, sorted(open_points)).items():
+                stop = self._stops[point]
+                if enough or stop == most:
+                    self._stops[point] = enough or most
+                    self.settled[point] = enough > 0
+                    open_points.remove(point)
+                else:
+                    # The rounds are the same for any number of jobs.
+                    self._stops[point] = min(most, math.ceil(stop * 1.5))
+
+    def _enough(self, rule: Precision, points: Sequence[int]) -> dict[int, int]:
+        """Return how many replications are enough for each of *points*, 0 if unknown."""
+        if self.plan.between is None:
+            return {point: self._enough_at(rule, point) for point in points}
+        a, b = (sampled(self.done[each], rule.measure) for each in self.plan.between)
+        at = partial(rule.difference, a, b)
+        return dict.fromkeys(points, rule.enough(at, self._stops[points[0]]))
+
+    def _enough_at(self, rule: Precision, point: int) -> int:
+        sample = sampled(self.done[point], rule.measure)
+        return rule.enough(partial(rule.of, sample), self._stops[point])
+
+    def _reach(self) -> None:
+        """Simulate what is missing before the stop of each point."""
+        wanted = []
+        for point, stop in self._stops.items():
+            gaps = missing(self.done[point], 0, stop)
+            wanted += [self.plan.span(point, *gap) for gap in gaps]
+        if self._bar is not None and not self.plan.precision:
+            total = sum(self._stops.values())
+            self._bar.update(total - sum(len(span.seeds) for span in wanted))
+        for rows in self._simulated(wanted):
+            self.done[rows.point].append(rows)
+            if self.cache is not None:
+                self.cache.store(rows)
+            if self._bar is not None:
+                self._bar.update(rows.size)
+
+    def _simulated(self, wanted: Sequence[Span]) -> Iterator[Rows]:
+        """Yield what comes of the spans *wanted*, the very first one by itself."""
+        if not wanted:
+            return
+        plan, todo = self.plan, list(wanted)
+        if not self._records:
+            point, first, seeds = todo.pop(0)
+            job, scenario = plan.job, plan.scenarios[point]
+            # How long its log is says how many make a task.
+            rows, self._records = replicate(
+                scenario, point, first, seeds[:1], job.faults, job.measures
+            )
+            yield rows
+            if len(seeds) > 1:
+                todo.insert(0, Span(point, first + 1, seeds[1:]))
+        cut = tasks(plan.job, todo, self._records, plan.jobs)
+        if plan.jobs == 1:
+            yield from serially(cut, plan.scenarios)
+        else:
+            yield from in_parallel(cut, plan.jobs)

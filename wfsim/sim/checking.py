@@ -1,0 +1,71 @@
+"""Which kind of file it is, and whether it can be loaded."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from wfsim.errors import DefinitionError
+from wfsim.model.document import read_document
+from wfsim.model.flow import Flow
+from wfsim.model.loading import load_flow, load_flows
+from wfsim.sim.plan_file import load_plan
+from wfsim.sim.scenario_loading import is_scenario, load_scenario
+
+
+class FileKind(StrEnum):
+    """What a YAML file may be."""
+
+    FLOW = "flow"
+    PLAN = "plan"
+    SCENARIO = "scenario"
+
+
+def kind_of(file: Path) -> FileKind:
+    """Return what *file* is by its keys; one that cannot be read is taken for a flow."""
+    try:
+        document = read_document(file)
+    except DefinitionError:
+        return FileKind.FLOW
+    if isinstance(document.data, list):
+        return FileKind.PLAN
+    return FileKind.SCENARIO if is_scenario(document) else FileKind.FLOW
+
+
+def checked(target: Path) -> list[str]:
+    """Load *target*, a file or a folder, and return a line for each thing in it.
+
+    A folder holds flows, or scenarios and plans.  Raises `DefinitionError`.
+    """
+    if not target.is_dir():
+        return _file(target)
+    files = sorted(target.glob("*.yaml"))
+    if not files or any(kind_of(file) is FileKind.FLOW for file in files):
+        return [_flow(flow) for flow in load_flows(target).values()]
+    lines: list[str] = []
+    problems: list[str] = []
+    for file in files:
+        try:
+            lines += _file(file)
+        except DefinitionError as error:
+            problems += error.problems
+    if problems:
+        raise DefinitionError(*problems)
+    return lines
+
+
+def _file(file: Path) -> list[str]:
+    match kind_of(file):
+        case FileKind.SCENARIO:
+            scenario = load_scenario(file)
+            said = f"{len(scenario.resources)} resources"
+            flows = f"{len(scenario.flows)} flow{'s' * (len(scenario.flows) != 1)}"
+            return [f"{file}: {scenario.title}, {flows}, {said}"]
+        case FileKind.PLAN:
+            plan = load_plan(file)
+            return [f"{file}: a plan of {len(plan)} fault{'s' * (len(plan) != 1)}"]
+    return [_flow(load_flow(file))]
+
+
+def _flow(flow: Flow) -> str:
+    return f"{flow.source.path}: {flow.name}, {len(flow.steps)} steps, {flow.digest}"

@@ -1,0 +1,45 @@
+"""The command ``wfsim calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wfsim.errors import DefinitionError
+
+
+def calibrate(
+    history: Annotated[
+        Path, typer.Argument(help="mpd_workflow.txt, log.jsonl, .xes, .csv or SQLite.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the numbers go, as YAML.", metavar="FILE")
+    ] = None,
+    flow: Annotated[
+        Path | None, typer.Option(help="A flow file that is written with them.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="What a CSV has where: step=activity.", metavar="KEY=COLUMN"),
+    ] = None,
+    waiting: Annotated[str, typer.Option(help="apart or included")] = "apart",
+    resumed: Annotated[str, typer.Option(help="observed or left out")] = "observed",
+) -> None:
+    """Fit durations and failures to what HISTORY tells; print them, write YAML."""
+    from wfsim.study.calibrate import calibrate as fit
+    from wfsim.study.histories import read_history
+
+    wrong = [item for item in column or () if "=" not in item]
+    if wrong:
+        raise DefinitionError(f"--column: {wrong[0]!r} is not KEY=COLUMN")
+    columns = dict(item.split("=", 1) for item in column or ()) or None
+    past = read_history(history, columns=columns)
+    for problem in past.problems:
+        typer.echo(f"wfsim: {problem}", err=True)
+    choices: Any = {"waiting": waiting, "resumed": resumed}
+    found = fit(past, **choices)
+    typer.echo(f"{past!r}\n{found.text()}")
+    if out is not None:
+        typer.echo(f"Written: {found.to_yaml(out, flow)}")
