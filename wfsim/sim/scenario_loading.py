@@ -74,6 +74,18 @@ def load_scenario(
     return _Loading(document, validated(ScenarioFile, document)).scenario()
 
 
+def load_flow_as_scenario(
+    file: str | os.PathLike[str], overrides: Mapping[str, Any] = EMPTY
+) -> Scenario:
+    """Return the scenario of a file that says no more than that the flow in *file* runs.
+
+    *overrides* and errors are those of `load_scenario`.
+    """
+    name = os.fspath(file)
+    document = overridden(Document(name, {"flow": Path(name).name}, {}), overrides)
+    return _Loading(document, validated(ScenarioFile, document)).scenario()
+
+
 class _Loading:
     """Makes the scenario of one file, part by part, and collects what is wrong."""
 
