@@ -145,12 +145,15 @@ class Study:
         return Study(
             self.over,
             self.points.iloc[kept].reset_index(drop=True),
-            **frames,
+            frames["runs"],
+            frames["replications"],
             of_runs=of["runs"],
             of_replications=of["replications"],
             seed=self.seed,
             interrupted=self.interrupted,
-            settled=settled and {at: settled[number] for number, at in place.items()},
+            settled=None
+            if settled is None
+            else {at: settled[number] for number, at in place.items()},
         )
 
     def summary(self, confidence: float = 0.95) -> pd.DataFrame:
