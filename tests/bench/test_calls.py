@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import os
 import pstats
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import simpy
 import wfsim
 from tests.bench import workload
 
-BUDGET = 75
+BUDGET = 64
 ROOT = Path(__file__).parent.parent.parent
 STEPS = tuple(f"S{index}" for index in range(7))
 
@@ -75,9 +76,10 @@ def test_a_step_costs_no_more_calls_than_its_budget(capsys):
 
 
 def test_a_step_costs_as_many_calls_among_ten_times_as_many():
+    full = os.environ.get("WFSIM_FULL") == "1"
     few, many = (
-        calls(workload.simulation(instances, seed=1).run) / instances
-        for instances in (100, 1000)
+        calls(workload.simulation(steps // len(STEPS), seed=1).run) / steps
+        for steps in (1000, 1_000_000 if full else 10_000)
     )
     assert many <= few * 1.05
 

@@ -122,3 +122,17 @@ def test_records_are_numbered_in_order_whoever_writes_them(scene):
     scene.mementos.save(Memento.new(1, FLOW, Key("db", "default", "a"), now=0.0), 1)
     assert [record.seq for record in scene.log] == [0, 1, 2]
     assert scene.log[1][2:] == (Kind.STEP_LOG, "a", "", "", "Copy", 2, "hello", None)
+
+
+def test_a_log_that_was_forgotten_goes_on_in_the_middle_of_a_run(scene):
+    run = Memento.new(1, FLOW, Key("db", "default", "orders"), now=0.0)
+    scene.mementos.save(run, 1)
+    scene.mementos.save(begun := run.start_step(0, 0.0), 1)
+    scene.recorder.forget()
+    scene.mementos.save(ended := begun.complete_step(0, 0.0, {}), 1)
+    scene.mementos.save(ended.start_step(1, 0.0), 1)
+    assert [(row.kind.value, row.step) for row in scene.log] == [
+        ("step.completed", "Snapshot"),
+        ("step.started", "Copy"),
+    ]
+    assert scene.log[1].value == ended.start_step(1, 0.0)

@@ -186,7 +186,7 @@ class Memento(NamedTuple):
 
     def start_step(self, index: int, now: float) -> Memento:
         """Begin step *index*, for the first time or again."""
-        global _latest
+        global latest
         (
             key, resource, flow, _, old, context, started, _, _, _, retries, restarts,
             _, _, entered, digest, owner, deadline, extra,
@@ -203,12 +203,12 @@ class Memento(NamedTuple):
             key, resource, flow, _RUNNING, tuple(steps), context, started, None, "", "",
             retries, restarts, index, None, entered, digest, owner, deadline, extra,
         ))  # fmt: skip
-        _latest = (self, made, now, 2 * index)
+        latest = (self, made, now, 2 * index)
         return made
 
     def complete_step(self, index: int, now: float, output: Mapping[str, Any]) -> Memento:
         """End step *index* well."""
-        global _latest
+        global latest
         (
             key, resource, flow, _, old, context, started, _, _, _, retries, restarts,
             _, _, entered, digest, owner, deadline, extra,
@@ -221,7 +221,7 @@ class Memento(NamedTuple):
             key, resource, flow, _RUNNING, tuple(steps), context, started, None, "", "",
             retries, restarts, index, None, entered, digest, owner, deadline, extra,
         ))  # fmt: skip
-        _latest = (self, made, now, (index, output) if output else 2 * index + 1)
+        latest = (self, made, now, (index, output) if output else 2 * index + 1)
         return made
 
     def launch_step(
@@ -378,21 +378,14 @@ Transition: TypeAlias = int | tuple[int, Mapping[str, Any]]
 """Twice the index of a step that is begun, and one more if it is completed; with an
 output, that is a pair of the index and the output."""
 
-# The last one of all, of whichever run: what it made, and of what and when.
-_latest: tuple[Memento | None, Memento | None, float, Transition] = (None, None, 0.0, 0)
+latest: tuple[Memento | None, Memento | None, float, Transition] = (None, None, 0.0, 0)
+"""The transition made last, of whichever run: of what it made what, when, and how.
 
-
-def transition(before: Memento, after: Memento, now: float) -> Transition | None:
-    """Return the transition that made *after* of *before* at *now*, None if not known.
-
-    It is known of the one that was made last, so of nearly all that are written at once.
-    """
-    source, made, time, how = _latest
-    return how if made is after and source is before and time == now else None
-
+Who is told of a write at once can see here, by identity, what it was.
+"""
 
 __all__ = [
     "CANCELLED", "DEADLINE", "DEFINITION_CHANGED", "FINAL", "MANY_RESTARTS", "MANY_RETRY",
     "OURS", "UNKNOWN_FLOW", "UNKNOWN_TASK", "Memento", "Quarantined", "RunStatus",
-    "StepMemento", "StepStatus", "Transition", "transition",
+    "StepMemento", "StepStatus", "Transition",
 ]  # fmt: skip

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
+from wfsim.model import memento
 from wfsim.model.frozen import EMPTY
-from wfsim.model.memento import Memento, StepMemento, Transition, transition
+from wfsim.model.memento import Memento, StepMemento, Transition
 from wfsim.model.record import Kind, Record, resource_kind, run_kind
 from wfsim.model.resource import Key, Resource
 from wfsim.model.status import RunStatus, StepStatus
@@ -29,46 +30,60 @@ MADE = 1000
 
 
 class Told(Sequence[Record]):
-    """A list of records that grows at its end."""
+    """A list of records that grows at its end, with the time that *clock* tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Any) -> None:
         # Three items for each record, in one list: a tuple for each takes 64 bytes more.
         # They are the time, the value before, and the value after.  Of a memento that
         # follows on one that was told of, the value before is the place of that; and the
         # value after may be the transition.
         self._flat: list[Any] = []
+        self._clock = clock
+        self._place = 0
         self._names: dict[Key, str] = {}
-        self._newest: dict[int, tuple[int, Memento]] = {}
+        self._newest: dict[tuple[Key, str], tuple[int, Memento]] = {}
         self._made: dict[int, Memento] = {}
 
-    def of_run(self, time: float, before: Memento | None, after: Memento) -> None:
+    def of_run(self, before: Memento | None, after: Memento) -> None:
         """Take it that *after* took the place of *before* (None: there was none)."""
-        flat, newest = self._flat, self._newest
-        place = len(flat)
-        # By identity, which is safe: what is in there stays alive, so nothing else has
-        # its number.
-        known = newest.pop(id(before), None)
+        place, now, newest = self._place, self._clock.now, self._newest
+        self._place = place + 3
+        of = after.resource, after.key
+        how: Any = after
+        last: Any = before
+        if of in newest:
+            known = newest[of]
+            if known[1] is before:
+                last = known[0]
+                # Looked at here, since a call for each write is worth avoiding.
+                source, made, time, latest = memento.latest
+                near = after.cursor % WHOLE != WHOLE - 1
+                if made is after and source is before and time == now and near:
+                    how = latest
         if after.finished is None:
-            newest[id(after)] = (place, after)
-        if known is None or before is None:
-            flat.extend((time, before, after))
-            return
-        how = transition(before, after, time)
-        far = after.cursor % WHOLE == WHOLE - 1
-        flat.extend((time, known[0], after if how is None or far else how))
+            newest[of] = (place, after)
+        elif of in newest:
+            del newest[of]
+        self._flat.extend((now, last, how))
 
-    def of_resource(self, time: float, before: Resource | None, after: Resource) -> None:
+    def of_resource(self, before: Resource | None, after: Resource) -> None:
         """Take it that *after* took the place of *before* (None: there was none)."""
-        self._flat.extend((time, before, after))
+        self._place += 3
+        self._flat.extend((self._clock.now, before, after))
 
     def append(self, record: Record) -> None:
         """Take a record of what no store shows."""
+        self._place += 3
         self._flat.extend((record.time, None, record))
 
     def clear(self) -> None:
         """Forget all records; numbers begin anew."""
         self._flat.clear()
         self._names.clear()
+        # What comes next of a run under way must not point at what is forgotten.
+        self._newest.clear()
+        self._made.clear()
+        self._place = 0
 
     def __len__(self) -> int:
         return len(self._flat) // 3

@@ -16,16 +16,13 @@ class Recorder:
     def __init__(self, log: EventLog, clock: Clock) -> None:
         self.log = log
         self._clock = clock
-        self._records = log.records = Told()
-        self._of_run = self._records.of_run
+        self._records = log.records = Told(clock)
+        self.memento = self._records.of_run
+        """Record that a memento took the place of another, or of none."""
 
     def forget(self) -> None:
         """Let the log be empty: one that nobody reads would grow for ever."""
         self._records.clear()
-
-    def memento(self, before: Memento | None, after: Memento) -> None:
-        """Record that *after* took the place of *before*."""
-        self._of_run(self._clock.now, before, after)
 
     def removed(self, entry: Memento | Quarantined) -> None:
         """Record that *entry* was forgotten."""
@@ -43,7 +40,7 @@ class Recorder:
     def resource(self, before: Resource | None, after: Resource | None) -> None:
         """Record that *after* took the place of *before* (None: there is none)."""
         if after is not None:
-            self._records.of_resource(self._clock.now, before, after)
+            self._records.of_resource(before, after)
         elif before is not None:
             self.note(Kind.RESOURCE_DELETED, resource=str(before.key))
 

@@ -83,7 +83,7 @@ class _Numbered(Writes):
         self._records = records
         self.numbers: dict[int, int] = {}
 
-    def through(self, write: Callable[[], Any], writer: str = "") -> Effect[Any]:
+    def through(self, write: Callable[[], Any], writer: str = "") -> Any:
         """Make *write* as before, and number the records that it makes."""
 
         def noting() -> Effect[Any]:
