@@ -1,8 +1,8 @@
 """What a step of workload W costs in a run of a given length, in a process of its own.
 
-``python -m tests.bench.growth seconds 143`` prints the CPU seconds of each step of 143
-instances, ``... bytes 143`` the bytes that are still held for it when the run is over:
-the log, every version of the mementos, and what the stores hold.
+``python -m tests.bench.growth seconds 143 10`` prints the CPU seconds of each step of 143
+instances in 10 runs, ``... bytes 143 1`` the bytes that are still held for it when the
+run is over: the log, every version of the mementos, and what the stores hold.
 """
 
 from __future__ import annotations
@@ -19,21 +19,31 @@ from tests.bench import workload
 ROOT = Path(__file__).parent.parent.parent
 
 
-def of_a_step(what, instances):
-    """Return what a step costs in a run of so many instances, by a fresh process."""
-    command = [sys.executable, "-m", "tests.bench.growth", what, str(instances)]
+def of_a_step(what, instances, runs=1):
+    """Return what a step costs in *runs* of so many instances, by a fresh process."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.bench.growth",
+        what,
+        str(instances),
+        str(runs),
+    ]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return float(told.stdout)
 
 
-def spent(what, instances):
+def spent(what, instances, runs):
     workload.simulation(100, seed=2).run()
     measure = {"seconds": seconds, "bytes": held}[what]
-    log, cost = measure(instances)
-    ended = wfsim.tables.runs(log)["status"].isin(["completed", "failed"])
-    assert len(ended) == instances
-    assert ended.all()
-    return cost / (instances * len(workload.STEPS))
+    total = 0.0
+    for _ in range(runs):
+        log, cost = measure(instances)
+        ended = wfsim.tables.runs(log)["status"].isin(["completed", "interrupted"])
+        assert len(ended) == instances
+        assert ended.all()
+        total += cost
+    return total / (runs * instances * len(workload.STEPS))
 
 
 def seconds(instances):
@@ -53,4 +63,4 @@ def held(instances):
 
 
 if __name__ == "__main__":
-    print(spent(sys.argv[1], int(sys.argv[2])))
+    print(spent(sys.argv[1], *map(int, sys.argv[2:])))
