@@ -86,6 +86,7 @@ def begin_hosts(
             _create(there, flow, "host", host, context)
             for host, context in zip(hosts, contexts, strict=True)
         ]
+        _start(there, flows[0])
         there.clock.process(_batch(there, flows))
         return flows
 
@@ -94,14 +95,19 @@ def begin_hosts(
 
 def _batch(sim: Any, flows: Sequence[str]) -> Any:
     for flow_id in flows:
-        # Somebody may have cancelled it by now, so that it cannot be started.
-        with suppress(wfsim.ServiceError):
-            sim.service.start(flow_id)
+        if flow_id != flows[0]:
+            _start(sim, flow_id)
         for _ in range(LOOKS):
             yield sim.clock.timeout(LOOK)
             if sim.service.detail(flow_id).status in ENDED:
                 break
     sim.world.host_batch = ""
+
+
+def _start(sim: Any, flow_id: str) -> None:
+    # Somebody may have cancelled it by now, so that it cannot be started.
+    with suppress(wfsim.ServiceError):
+        sim.service.start(flow_id)
 
 
 def _begin(sim: Any, flow: str, name: str, told: Asked) -> str:

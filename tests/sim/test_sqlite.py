@@ -29,7 +29,7 @@ from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock, WallClock
-from wfsim.sim.database import Database
+from wfsim.sim.database import Database, Lost
 from wfsim.sim.sqlite import SqliteLeases, SqliteMementos, SqliteResources
 from wfsim.sim.storage import immediately as now
 from wfsim.sim.streams import KeyedDraws
@@ -762,3 +762,47 @@ def test_a_resource_that_cannot_be_read_is_let_alone_with_all_its_runs(db, text,
     mended = wfsim.Simulation(scenario(), db=db)
     mended.run()
     assert mended.resource("orders").state == "Running"
+
+
+# Several writes as one.
+
+
+def test_what_is_written_together_is_there_at_once_or_not_at_all(db, stores):
+    with stores.file.together():
+        now(stores.resources.create(Resource("db", "orders")))
+        stores.mementos.save(RUN, 1)
+        assert stores.content() != {}
+        # Whoever starts now finds what a crash would leave.
+        assert run_sql(db, "SELECT * FROM resources") == []
+    assert stores.content() == Stores(db).content()
+
+
+def test_what_was_written_before_something_failed_counts(db, stores):
+    def fail():
+        with stores.file.together():
+            now(stores.resources.create(Resource("db", "orders")))
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    now(stores.resources.create(Resource("db", "users")))
+    assert {*stores.content()} == {*Stores(db).content()} == {ORDERS, USERS}
+
+
+def test_what_cannot_be_committed_together_ends_it(db, stores):
+    def write(then=lambda: None):
+        with stores.file.together():
+            now(stores.resources.create(Resource("db", "orders")))
+            then()
+
+    # SQLite does so by itself when the disk is full.
+    taken_back = stores.file._connection.rollback
+    with pytest.raises(Lost, match=r"rolled back; it has less than was told"):
+        write(taken_back)
+    other = Stores(db)
+    with pytest.raises(Lost, match="opened by somebody else"), stores.file.together():
+        now(stores.resources.create(Resource("db", "users")))
+    stores.file.close()
+    with pytest.raises(Unavailable, match=r"stores.db: .*closed"):
+        write()
+    assert other.content() == Stores(db).content() == {}

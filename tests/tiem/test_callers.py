@@ -258,3 +258,10 @@ def test_a_scenario_that_makes_no_sense_is_refused(wrong, said):
 def test_a_platform_may_have_one_cluster_alone():
     sim = wfsim.Simulation(tiem.scenario(slaves=0), seed=1)
     assert Begun(sim, tiem.begin(sim, "CreateCluster")).ended().status == "Finished"
+
+
+def test_no_two_flows_have_one_number_whoever_created_them():
+    run = begun("RestartCluster").ended()
+    tiem.begin(run.sim, "StopCluster", "cluster-2")
+    flows = [each.id for each in run.sim.service.list().flows]
+    assert flows == ["3-StopCluster", "2-BuildLogConfig", "1-RestartCluster"]

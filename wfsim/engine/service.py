@@ -8,7 +8,7 @@ A request compares and sets the state, and returns; the watch loop does the rest
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from wfsim.engine.children import PARENT, ChildFlows
 from wfsim.engine.ports import Clock, Effect, MementoStore, ResourceStore
@@ -86,6 +86,12 @@ class Page(NamedTuple):
     total: int
 
 
+class _Numbers:
+    """The last number that a flow was given."""
+
+    last = 0
+
+
 class WorkflowService:
     """What may be asked of flows; every answer that is no result is a `ServiceError`.
 
@@ -103,7 +109,13 @@ class WorkflowService:
         self.resources = resources
         self.mementos = mementos
         self.flows = flows
-        self._last = 0
+        self._numbers = _Numbers()
+
+    def through(self, resources: ResourceStore, mementos: MementoStore) -> Self:
+        """Return this service as whoever reaches its stores through those sees it."""
+        seen = type(self)(self.clock, resources, mementos, self.flows)
+        seen._numbers = self._numbers
+        return seen
 
     def of(self, context: StepContext) -> ChildFlows:
         """Return the service as a step of one of its flows sees it."""
@@ -176,11 +188,12 @@ class WorkflowService:
             status={"created": now, "updated": now},
             annotations={PARENT: parent} if parent else EMPTY,
         )
-        if not self._last:
-            self._last = max(map(number_of, self.resources.keys()), default=0)
+        numbers = self._numbers
+        if not numbers.last:
+            numbers.last = max(map(number_of, self.resources.keys()), default=0)
         while True:
-            self._last += 1
-            named = born._replace(name=f"{self._last}-{flow_name}")
+            numbers.last += 1
+            named = born._replace(name=f"{numbers.last}-{flow_name}")
             try:
                 yield from self.resources.create(named)
                 return named.name

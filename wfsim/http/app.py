@@ -41,7 +41,7 @@ from wfsim.http.messages import (
     Refusal,
     refusal,
 )
-from wfsim.sim.database import TakenOver
+from wfsim.sim.database import Lost
 from wfsim.sim.live import Gone, LiveService
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Asker:
             return await asyncio.wait_for(asyncio.wrap_future(answer), PATIENCE)
         except StoreError:
             raise ServiceError(failed, "the store did not take it") from None
-        except (Gone, TakenOver) as error:
+        except (Gone, Lost) as error:
             raise ServiceError(NO_ANSWER, "the service has stopped") from error
         except UsageError as error:
             raise ServiceError(PARAMETER_INVALID, str(error)) from error

@@ -135,7 +135,7 @@ class ControlPlane(Storage, ABC):
             scenario.polls(),
         )
         if scenario.is_service:
-            seen = WorkflowService(self.clock, resources, mementos, self.flows)
+            seen = self._service.through(resources, mementos)
             pick_up = PickUp(ports._replace(flows=seen), self.flows, scenario.migrations)
             controller: Controller = WatchLoop(name, ports, pick_up, self.leases)
         else:

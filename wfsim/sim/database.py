@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 from weakref import finalize
@@ -48,8 +49,8 @@ _CURES = {
 }
 
 
-class TakenOver(UsageError):
-    """Somebody else has opened the file since; nobody is to try again."""
+class Lost(UsageError):
+    """Nothing can be kept from here any more; nobody is to try again."""
 
 
 class Database:
@@ -80,6 +81,7 @@ class Database:
         self.unreadable: dict[Key, Quarantined] = {}
         self.world: Callable[[], str] | None = None
         self._kept_world = ""
+        self._is_together = False
         if not self.path.parent.is_dir():
             raise DefinitionError(
                 f"{self.path}: there is no folder {self.path.parent}; make it, or give "
@@ -143,24 +145,59 @@ class Database:
     ) -> None:
         """Commit one change, with the time, the counters and the world as of then.
 
-        Raises `Unavailable` if the file did not take it, and `TakenOver` if it is no
-        longer ours.
+        Raises `Unavailable` if the file did not take it, and `Lost` if it is no longer
+        ours.
         """
-        world = self._kept_world if self.world is None else self.world()
+        mine = (now, revision, uids, self._generation)
         try:
-            with self._connection:
-                self._connection.execute("BEGIN IMMEDIATE")
-                mine = (now, revision, uids, self._generation)
+            with nullcontext() if self._is_together else self._transaction():
                 if not self._connection.execute(_MINE, mine).rowcount:
-                    raise TakenOver(
+                    raise Lost(
                         f"{self.path} has been opened by somebody else since; nothing "
                         "can be written from here any more"
                     )
                 self._connection.execute(sql, values)
-                if world != self._kept_world:
-                    self._connection.execute(_PUT_WORLD, (world,))
         except sqlite3.Error as error:
             raise Unavailable(f"{self.path}: {error}") from error
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit all that is written meanwhile at once: a crash leaves all or nothing.
+
+        Raises `Unavailable` if the file takes nothing now, and `Lost` if it does not in
+        the end, since by then it has been told of.
+        """
+        try:
+            with self._transaction():
+                self._is_together = True
+                try:
+                    yield
+                except Exception as error:
+                    # What was written before counts, whatever came of the rest.
+                    failed: Exception | None = error
+                else:
+                    failed = None
+        except sqlite3.Error as error:
+            if not self._is_together:
+                raise Unavailable(f"{self.path}: {error}") from error
+            raise Lost(f"{self.path}: {error}; it has less than was told") from error
+        finally:
+            self._is_together = False
+        if failed is not None:
+            raise failed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit what is written meanwhile, with the world as of then, or nothing."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            if not self._connection.in_transaction:
+                # SQLite has taken it back by itself; a commit would pass without a word.
+                raise sqlite3.OperationalError("what was written has been rolled back")
+            world = self._kept_world if self.world is None else self.world()
+            if world != self._kept_world:
+                self._connection.execute(_PUT_WORLD, (world,))
         self._kept_world = world
 
     def world_as_left(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 from wfsim.errors import UsageError
 from wfsim.sim.clock import WallClock
-from wfsim.sim.database import TakenOver
+from wfsim.sim.database import Lost
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 
@@ -144,16 +145,22 @@ class LiveService:
         self._clock.catch_up()
         try:
             if operation == "begin":
-                found: Any = self._simulation.service.begin(*args, **keywords)
+                found = self._begin(*args)
             else:
                 found = self._simulation.look(operation, *args, **keywords)
-        except TakenOver as error:
+        except Lost as error:
             answer.set_exception(error)
             raise
         except Exception as error:
             answer.set_exception(error)
         else:
             answer.set_result(found)
+
+    def _begin(self, *args: Any) -> Any:
+        """Ask as a caller does, all in one commit, of which no crash leaves half."""
+        file = self._simulation.database
+        with nullcontext() if file is None else file.together():
+            return self._simulation.service.begin(*args)
 
     def _refuse(self) -> None:
         """Answer those who wait that nobody will take their request."""
