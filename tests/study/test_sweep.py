@@ -350,6 +350,18 @@ def test_a_run_that_began_in_the_warm_up_does_not_count():
     assert (late["start"] >= 100.0).all()
 
 
+def test_some_points_of_a_study_are_a_study():
+    over = {"flows": [1, 2], "retry": {"none": wfsim.Retry(limit=0), "usual": None}}
+    study = wfsim.sweep(scenario, over, replications=4, precision="mean within 1 %")
+    part = study.where(flows=2)
+    alone = wfsim.sweep(scenario, {**over, "flows": [2]}, replications=4)
+    assert texts(part) == texts(alone)
+    assert part.settled == study.settled[2:]
+    assert part.summary().to_csv() == alone.summary().to_csv()
+    with pytest.raises(UsageError, match="no point has"):
+        study.where(flows=3)
+
+
 def test_frames_of_a_study_feed_the_charts():
     study = wfsim.sweep(
         scenario, {"failure": [0.0, 0.3], "flows": [1, 2]}, replications=4

@@ -59,8 +59,13 @@ class Cache:
         name = f"{rows.first}-{rows.stop}.{_digest(content)}.parquet"
         # A name of its own, since other processes may write the same.
         with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as draft:
-            draft.write(content)
-        os.replace(draft.name, folder / name)
+            try:
+                draft.write(content)
+                draft.flush()
+                os.replace(draft.name, folder / name)
+            except BaseException:
+                Path(draft.name).unlink(missing_ok=True)
+                raise
 
     def _files(self, point: int) -> list[tuple[int, int, Path]]:
         folder = self.folder / self.cells[point]

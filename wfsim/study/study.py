@@ -130,7 +130,7 @@ class Study:
         kept = [
             number
             for number, point in enumerate(points)
-            if all(point[name] == each for name, each in labels.items())
+            if all(_is(point[name], each) for name, each in labels.items())
         ]
         if not kept:
             raise UsageError(f"no point has {labels!r}")
@@ -289,7 +289,7 @@ class Study:
         found = [
             number
             for number in among
-            if all(points[number][name] == each for name, each in wanted.items())
+            if all(_is(points[number][name], each) for name, each in wanted.items())
         ]
         if len(found) > 1:
             raise UsageError(f"{dict(wanted)!r} names {len(found)} points; give more")
@@ -305,7 +305,16 @@ class Study:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.summary().to_html(index=False)}"
+        said = f"<p>{html.escape(repr(self))}</p>"
+        try:
+            return said + self.summary().to_html(index=False)
+        except UsageError:  # without scipy there are no intervals
+            return said
+
+
+def _is(label: Any, wanted: Any) -> bool:
+    """Whether *label* of a point is *wanted*, or is what a column of text made of it."""
+    return bool(label == wanted) or (isinstance(label, str) and label == str(wanted))
 
 
 def _runs(grid: Grid, ordered: Sequence[Rows], of: Sequence[int]) -> pd.DataFrame:
