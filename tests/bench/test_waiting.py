@@ -1,4 +1,4 @@
-"""The flow of ten one-day waits that `peers.waiting` measures: nothing of it is missing."""
+"""The flow of ten one-day waits that the peers are measured with: nothing is missing."""
 
 from __future__ import annotations
 
