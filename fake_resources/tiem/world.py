@@ -143,6 +143,11 @@ class TiemWorld(OperationWorld):
         self.switchovers: dict[str, Switchover] = {}
         self.host_batch = ""
 
+    def attach(self, clock: Any, draws: Any, journal: Any = None) -> None:
+        """Live on *clock* from now on; a batch of hosts died with its caller."""
+        self.host_batch = ""
+        super().attach(clock, draws, journal)
+
     def over(self, operation: Operation) -> None:
         """Let its target be as *operation* makes it, if it is still there."""
         target = self.clusters.get(operation.target) or self.hosts.get(operation.target)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from wfsim.engine.ports import Clock, Leases, MementoStore, ResourceStore
+from wfsim.sim.api import Api, ApiRate, LimitedMementos, LimitedResources
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.database import Database
 from wfsim.sim.injection import FaultyMementos, FaultyResources, View, Writes
@@ -50,6 +51,9 @@ CLOCKS: Mapping[str, Callable[[], Clock]] = {
 RESOURCES: Mapping[str, Callable[[Clock, Tokens, Database], ResourceStore]] = {
     "memory": lambda clock, tokens, _: InMemoryResources(clock, tokens),
     "wrapped": lambda clock, tokens, _: wrapped(InMemoryResources(clock, tokens), clock),
+    "limited": lambda clock, tokens, _: LimitedResources(
+        InMemoryResources(clock, tokens), Api(clock, ApiRate(1e6))
+    ),
     "sqlite": lambda clock, tokens, file: SqliteResources(file, clock, tokens),
     "reread": lambda clock, tokens, file: Reread(SqliteResources(file, clock, tokens)),
 }
@@ -57,6 +61,9 @@ MEMENTOS: Mapping[str, Callable[[Clock, Tokens, Database], MementoStore]] = {
     "memory": lambda clock, tokens, _: InMemoryMementos(tokens),
     "wrapped": lambda clock, tokens, _: FaultyMementos(
         InMemoryMementos(tokens), faultless(), "controller-0"
+    ),
+    "limited": lambda clock, tokens, _: LimitedMementos(
+        InMemoryMementos(tokens), Api(clock, ApiRate(1e6))
     ),
     "sqlite": lambda clock, tokens, file: SqliteMementos(file, clock, tokens),
     "reread": lambda clock, tokens, file: Reread(SqliteMementos(file, clock, tokens)),

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 import wfsim
+from fake_resources import tiem
 from tests.http.conftest import CHECK, FAST, FROZEN, Api, scenario
 from wfsim import Server, Simulation
 
@@ -170,6 +171,66 @@ def test_the_context_is_kept_with_the_flow_and_so_is_who_asked(serve, tmp_path):
         '"context":{"ClusterMeta":{"id":"c1"},"Em-X-Tenant-Id":"acme",'
         '"Em-X-Trace-Id":"t-1","Em-X-User-Id":"eve","size":2.0}'
     ) in text
+
+
+# Flows that are begun as their callers do.
+
+
+def test_a_flow_is_begun_at_once_where_there_is_no_caller(api):
+    body = {"flowName": "StopCluster", "bizId": "c7"}
+    assert api.asked("POST", "/begin", json=body) == (
+        200,
+        {"code": 0, "message": "OK", "data": {"workFlowId": "1-StopCluster"}},
+    )
+    info = api.asked("GET", "/1-StopCluster")[1]["data"]["info"]
+    assert (info["bizId"], info["status"]) == ("c7", "Processing")
+    text = "no flow 'StopClustre'; did you mean 'StopCluster'?"
+    assert api.asked("POST", "/begin", json={"flowName": "StopClustre"}) == (
+        404,
+        refused(40104, f"[40104]workflow define not found\t{text}"),
+    )
+
+
+@pytest.fixture(scope="module")
+def em():
+    """A client of TiUniManager, in which no time passes."""
+    with Server(tiem.scenario(), factor=FROZEN) as server, Api(server) as client:
+        yield client
+
+
+def test_a_caller_takes_the_lock_and_another_one_is_told_who_has_it(em):
+    body = {"flowName": "RestartCluster", "bizId": "cluster-1"}
+    assert em.asked("POST", "/begin", json=body)[0] == 200
+    text = "[20114]cluster maintenance conflict\tcluster-1 is Restarting"
+    refusal = refused(20114, text)
+    assert em.asked("POST", "/begin", json=body) == (409, refusal)
+    total = em.asked("GET", "/")[1]["page"]["total"]
+    assert total == 1
+
+
+def test_a_caller_may_be_busy_with_another_batch(em):
+    assert em.asked("POST", "/begin", json={"flowName": "ImportHosts"})[0] == 200
+    status, answer = em.asked("POST", "/begin", json={"flowName": "DeleteHosts"})
+    text = "[9993]task conflict\tImportHosts host-new is under way"
+    assert (status, answer) == (400, refused(9993, text))
+
+
+def test_what_nobody_can_ask_for_is_refused_and_the_service_goes_on(em):
+    body = {"flowName": "StopCluster", "bizId": "cluster-9"}
+    status, answer = em.asked("POST", "/begin", json=body)
+    assert (status, answer["code"]) == (400, 10001)
+    assert "there is no cluster cluster-9; one of cluster-1, " in answer["message"]
+    assert em.asked("GET", "/")[0] == 200
+
+
+def test_callers_are_of_one_tenant(em):
+    body = {"flowName": "StopCluster", "bizId": "cluster-2"}
+    other = {"Em-X-Tenant-Id": "acme"}
+    text = "callers are of the tenant 'default'; create the flow, and start it"
+    assert em.asked("POST", "/begin", json=body, headers=other) == (
+        403,
+        refused(70650, f"[70650]permission check failed\t{text}"),
+    )
 
 
 # Refusals.

@@ -26,6 +26,7 @@ OPERATIONS = {
     "GET /api/v1/workflow/": (200,),
     "GET /api/v1/workflow/{workFlowId}": (200, 404),
     "POST /api/v1/workflow/": (200, 404),
+    "POST /api/v1/workflow/begin": (200, 403, 404),
     "POST /api/v1/workflow/start": (200, 404, 500),
     "POST /api/v1/workflow/stop": (200, 404, 500),
     "POST /api/v1/workflow/cancel": (200, 404, 500),

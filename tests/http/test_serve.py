@@ -69,11 +69,8 @@ def test_a_signal_ends_it_cleanly_and_what_was_asked_is_kept(tmp_path, number):
 def test_the_scenario_of_tiem_is_what_is_served_unless_another_is_named():
     with served("--factor", "0.001") as (_, url):
         about = f"{url}/api/v1/workflow"
-        meta = {"ClusterMeta": {"id": "cluster-1", "maintenance": ""}}
-        body = {"bizId": "cluster-1", "bizType": "cluster", "flowName": "RestartCluster"}
-        created = httpx.post(f"{about}/", json={**body, "context": meta}, timeout=20)
-        flow = created.json()["data"]
-        httpx.post(f"{about}/start", json=flow, timeout=20)
+        body = {"bizId": "cluster-1", "flowName": "RestartCluster"}
+        flow = httpx.post(f"{about}/begin", json=body, timeout=20).json()["data"]
         status = "Processing"
         while status == "Processing":
             answer = httpx.get(f"{about}/{flow['workFlowId']}", timeout=20).json()

@@ -6,7 +6,7 @@ import math
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -14,10 +14,14 @@ from wfsim.errors import UsageError
 from wfsim.model.duration import NAMES, Duration
 from wfsim.sim.streams import KeyedDraws
 
+# The first gamma loads scipy, and a mixture is drawn from by bisection.
+slow = settings(deadline=None)
 positive = st.floats(0.01, 1000.0)
-rising = st.lists(st.floats(0.0, 1000.0), min_size=3, max_size=3).map(sorted)
+# To a microsecond: the squares of what is below 1e-150 are no numbers any more.
+lengths = st.floats(0.0, 1000.0).map(lambda x: round(x, 6))
+rising = st.lists(lengths, min_size=3, max_size=3).map(sorted)
 simple = st.one_of(
-    st.floats(0.0, 1000.0),
+    lengths,
     rising.map(lambda v: {"uniform": v[:2]}),
     rising.map(lambda v: {"triangular": v}),
     positive.map(lambda v: {"exponential": v}),
@@ -26,9 +30,7 @@ simple = st.one_of(
     ),
     st.tuples(st.floats(0.1, 50.0), positive).map(lambda v: {"gamma": list(v)}),
     st.tuples(st.floats(0.2, 20.0), positive).map(lambda v: {"weibull": list(v)}),
-    st.lists(st.floats(0.0, 1000.0), min_size=1, max_size=9).map(
-        lambda v: {"empirical": v}
-    ),
+    st.lists(lengths, min_size=1, max_size=9).map(lambda v: {"empirical": v}),
     st.lists(positive, min_size=3, max_size=3)
     .map(sorted)
     .map(lambda v: {"percentiles": dict(zip(("p10", "p50", "p99.9"), v, strict=True))}),
@@ -146,6 +148,7 @@ def test_three_percentiles_are_met_and_have_a_tail():
     )
 
 
+@slow
 @given(durations, shares, shares)
 def test_a_longer_duration_never_comes_of_a_smaller_number(duration, u, v):
     low, high = sorted((u, v))
@@ -153,6 +156,11 @@ def test_a_longer_duration_never_comes_of_a_smaller_number(duration, u, v):
     assert duration.draw(low) >= 0.0
 
 
+@slow
+@example(Duration("lognormal", (3.0, 1e-16)), 0.3)
+@example(
+    Duration.parse({"percentiles": {"p1": 3, "p9": 3.0000000000000004, "p99": 9}}), 0.5
+)
 @given(durations, shares)
 def test_a_quantile_holds_the_share_that_it_is_of(duration, u):
     x = duration.quantile(u)
@@ -160,6 +168,7 @@ def test_a_quantile_holds_the_share_that_it_is_of(duration, u):
     assert duration.cdf(x * (1 - 1e-9)) <= u + 1e-6 or x == duration.quantile(0)
 
 
+@slow
 @given(durations)
 def test_what_is_written_reads_back_the_same(duration):
     again = Duration.parse(duration.spec())
@@ -168,6 +177,13 @@ def test_what_is_written_reads_back_the_same(duration):
     assert str(again) == str(duration)
 
 
+@slow
+@example(Duration("lognormal", (1.5e-94, 1.5e-187)), 0)
+@example(Duration("lognormal", (3.0, 1e-16)), 0)
+@example(
+    Duration.parse({"percentiles": {"p1": 3, "p9": 3.0000000000000004, "p99": 9}}), 0
+)
+@example(Duration.parse({"percentiles": {"p1": 7.3, "p9": 7.3, "p99": 7.3}}), 0)
 @given(durations, st.integers(0, 2**32))
 def test_the_mean_of_many_draws_is_the_mean_within_its_interval(duration, seed):
     draws = KeyedDraws(seed)

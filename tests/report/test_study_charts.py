@@ -297,11 +297,12 @@ def test_bars_of_a_tornado_on_one_side_do_not_hide_each_other():
 def test_a_comparison_says_which_intervals_leave_zero_out():
     chart = charts.comparison(PAIRS, "p95")
     assert chart.sentence == (
-        "Comparison of 2 pairs, 1 with an interval without zero: workers 2 less workers "
-        "1 -50.0 s (-60.0 to -40.0); workers 4 less workers 1 -1.0 s (-4.0 to +2.0)."
+        "Comparison of p95 of 2 pairs, 1 with an interval without zero: workers 2 less "
+        "workers 1 -50.0 s (-60.0 s to -40.0 s); workers 4 less workers 1 -1.0 s (-4.0 s "
+        "to +2.0 s)."
     )
     labels = [label.get_text() for label in chart.axes.get_yticklabels()]
-    assert labels == ["workers 2 - workers 1", "workers 4 - workers 1"]
+    assert labels == ["workers 2\nless workers 1", "workers 4\nless workers 1"]
 
 
 def test_utilisation_and_queue_are_means_over_time(scenario):
@@ -324,6 +325,20 @@ def test_utilisation_and_queue_are_means_over_time(scenario):
     ]
 
 
+def test_a_comparison_says_where_and_knows_no_interval_of_one_replication():
+    pairs = PAIRS.assign(low=float("nan"), high=float("nan"), difference=[-0.5, 0.25])
+    pairs.insert(0, "load", [1, 2])
+    pairs["p_holm"] = [0.01, 1.0]
+    chart = charts.comparison(pairs, "success")
+    assert chart.sentence == (
+        "Comparison of success of 2 pairs, 0 with an interval without zero, 1 with a "
+        "corrected p below 5%: load 1, workers 2 less workers 1 -50.0% (unknown to "
+        "unknown); load 2, workers 4 less workers 1 +25.0% (unknown to unknown)."
+    )
+    labels = [label.get_text() for label in chart.axes.get_yticklabels()]
+    assert labels[0] == "load 1, workers 2\nless workers 1"
+
+
 @pytest.mark.parametrize("name", OF_A_STUDY)
 @pytest.mark.parametrize("number", [1, 12])
 def test_no_label_is_cut_off_or_lies_on_another(name, number):
@@ -336,6 +351,16 @@ def test_no_label_is_cut_off_or_lies_on_another(name, number):
 @pytest.mark.parametrize("name", OF_A_STUDY)
 def test_names_that_are_long_are_cut_in_their_middle_not_at_the_edge(name):
     chart = OF_A_STUDY[name](study(tuple(f"{n} {'$long$' * 20}" for n in range(12))))
+    assert flaws(chart) == []
+
+
+@pytest.mark.parametrize("name", OF_A_STUDY)
+def test_long_names_that_differ_in_their_middle_can_be_told_apart(name):
+    chart = OF_A_STUDY[name](study(tuple("a" * 40 + str(n) + "b" * 40 for n in "12")))
+    legend = chart.axes.get_legend()
+    texts = [*ticks(chart)[1], *(legend.get_texts() if legend else ())]
+    named = [text.get_text() for text in texts if "aaa" in text.get_text()]
+    assert len(named) == len(set(named)) == 2
     assert flaws(chart) == []
 
 
@@ -437,3 +462,31 @@ def test_a_page_about_nothing_says_so(tmp_path):
     )  # fmt: skip
     text = wfsim.export.study_page(bare, tmp_path / "study.html").read_text()
     assert "0 runs in 0 replications of 0 points" in text
+
+
+def test_a_sweep_is_drawn_as_it_is(scenario, tmp_path):
+    def fleet(workers):
+        return scenario(("a", "b", "c"), policy=Policy(workers=workers))
+
+    found = wfsim.sweep(fleet, over={"workers": [1, 3]}, replications=2, progress=False)
+    assert charts.breakdown(found).sentence == (
+        "Where the time of 12 runs goes by workers: workers 1 110.0 s (queued 50.0%, "
+        "steps 50.0%); workers 3 55.0 s (steps 100.0%)."
+    )
+    assert charts.ecdf(found, value="total").sentence == (
+        "ECDF of the seconds 'total' of 12 completed runs by workers, with a 95% band: "
+        "workers 1: p50 110.0 s, p95 165.0 s; workers 3: p50 55.0 s, p95 55.0 s."
+    )
+    pairs = found.compare(measure="makespan")
+    assert charts.comparison(pairs, "makespan", "workers").sentence == (
+        "Comparison of makespan of 1 pair, 1 with an interval without zero, 0 with a "
+        "corrected p below 5%: workers 3 less workers 1 -110.0 s (-110.0 s to -110.0 s)."
+    )
+    assert charts.tornado(found.tornado("makespan"), "makespan").sentence == (
+        "Tornado chart of makespan around 110.0 s, 1 parameter: workers from 1 to 3: "
+        "165.0 s to 55.0 s."
+    )
+    for draw in OF_A_STUDY.values():
+        assert draw(found).png().startswith(b"\x89PNG")
+    page = wfsim.export.study_page(found, tmp_path / "study.html").read_text()
+    assert "12 runs in 4 replications of 2 points" in page

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import simpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wfsim
 from wfsim import Kind, Pool, UsageError
@@ -157,6 +162,75 @@ def test_pools_in_a_mapping_are_called_by_their_keys():
     ]
 
 
+JOBS = st.lists(
+    st.tuples(
+        st.integers(0, 20), st.integers(1, 9), st.integers(0, 3), st.integers(1, 3)
+    ),
+    max_size=12,
+)
+unhurried = settings(deadline=None, derandomize=True, max_examples=150)
+
+
+@unhurried
+@given(jobs=JOBS, capacity=st.integers(1, 4))
+def test_everybody_is_served_when_a_priority_resource_of_simpy_would(jobs, capacity):
+    clock, pool = on_a_clock(capacity)
+    theirs = simpy.PriorityResource(clock, capacity)
+    got, expected = [], []
+
+    def ours(number, come, stay, priority):
+        yield clock.timeout(come)
+        with (yield from pool.acquire(priority=priority)):
+            got.append((number, clock.now))
+            yield clock.timeout(stay)
+
+    def simpys(number, come, stay, priority):
+        yield clock.timeout(come)
+        with theirs.request(priority) as turn:
+            yield turn
+            expected.append((number, clock.now))
+            yield clock.timeout(stay)
+
+    for number, (come, stay, priority, _) in enumerate(jobs):
+        clock.process(ours(number, come, stay, priority))
+        clock.process(simpys(number, come, stay, priority))
+    run(clock)
+    assert sorted(got) == sorted(expected)
+    assert str(pool) == f"uplink 0/{capacity}, queue 0"
+
+
+@unhurried
+@given(jobs=JOBS, kills=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 11))))
+def test_whoever_dies_whenever_nothing_is_lost_and_nothing_given_twice(jobs, kills):
+    clock, pool = on_a_clock(3)
+    inside = {}
+    alive = []
+
+    def job(number, come, stay, priority, amount):
+        try:
+            yield clock.timeout(come)
+            with (yield from pool.acquire(amount, priority)):
+                inside[number] = amount
+                try:
+                    yield clock.timeout(stay)
+                finally:
+                    del inside[number]
+        except wfsim.Killed:
+            return
+
+    for number, each in enumerate(jobs):
+        alive.append(clock.process(job(number, *each)))
+    for time, victim in kills:
+        if victim < len(alive):
+            clock.call(time, lambda it=alive[victim]: clock.throw(it, wfsim.Killed()))
+    while clock.peek() < float("inf"):
+        clock.step()
+        held, queue = map(int, re.findall(r" (\d+)", str(pool).replace("/3,", "")))
+        assert sum(inside.values()) <= held <= 3
+        assert queue == pool.queue >= 0
+    assert (pool.held, pool.queue, inside) == (0, 0, {})
+
+
 @wfsim.step
 def Copy(ctx):
     yield from ctx.world.uplink.hold(ctx, 10.0)
@@ -261,3 +335,16 @@ def test_a_fork_comes_to_the_same_line():
     twin = sim.fork()
     assert str(twin.world.uplink) == str(sim.world.uplink) == "uplink 1/1, queue 1"
     assert twin.run().digest() == sim.run().digest()
+
+
+def test_a_pool_is_empty_when_a_file_is_opened_again(tmp_path):
+    first = wfsim.Simulation(clusters(3), db=tmp_path / "s.db")
+    first.run(until=12.0)
+    assert str(first.world.uplink) == "uplink 1/1, queue 1"
+    second = wfsim.Simulation(clusters(3), db=tmp_path / "s.db")
+    assert changes(second.run()) == [
+        (10.0, "uplink 1/1, queue 0"),
+        (10.0, "uplink 1/1, queue 1"),
+        (20.0, "uplink 1/1, queue 0"),
+        (30.0, "uplink 0/1, queue 0"),
+    ]

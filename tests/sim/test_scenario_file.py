@@ -113,6 +113,7 @@ def test_an_installed_scenario_gets_its_arguments_capacities_and_latencies(write
         "policy: {retry: {limit: 3}, cancel_tick: 1, timeout: 900}\n"
         "horizon: 3600\n"
         "warm_up: 60\n"
+        "lag: 2\n"
     )
     scenario = Scenario.load(path)
     world = scenario.world()
@@ -122,7 +123,8 @@ def test_an_installed_scenario_gets_its_arguments_capacities_and_latencies(write
     }
     assert world.storage.capacity == 500
     assert str(world._latencies["launch pod"]) == "60 s"
-    assert (world._pod_failure, scenario.horizon, scenario.warm_up) == (0.25, 3600, 60)
+    assert (world._pod_failure, scenario.lag) == (0.25, 2)
+    assert (scenario.horizon, scenario.warm_up) == (3600, 60)
     assert scenario.policy == wfsim.Policy(
         retry=wfsim.Retry(limit=3), cancel_tick=1.0, timeout=900.0
     )
@@ -260,7 +262,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nresources:\n- {name: a}\n- {name: a}\n",
-        "1: two resources are called 'a'; a log could not tell them apart",
+        "4: a resource before is called 'a' too; rename one",
     ),
     (
         "flow: flow.yaml\nresources:\n- {name: 'a-{n}', count: 60000}\n"
@@ -305,7 +307,11 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nrates:\n  api: {mtbf: 1, mttr: 1}\n",
-        "1: rates: api: 302400 failures until the horizon; give until, count or a ",
+        "3: 302400 failures until the horizon; give until, count or a lower horizon",
+    ),
+    (
+        "flow: flow.yaml\narrivals:\n- {name: 'a-{n}', every: 0.01}\n",
+        "3: more than 10000000 times; give until or count",
     ),
     (
         "flow: flow.yaml\npolicy: {lease: 3}\n",
@@ -328,6 +334,18 @@ def test_what_is_wrong_is_told_with_its_line_and_a_cure(write, text, said):
     (problem,) = refused(write(text))
     where = said if said.startswith("gone") else f"scenario.yaml:{said}"
     assert problem.startswith(where)
+
+
+def test_a_low_horizon_allows_for_more_in_a_second(write):
+    path = write(
+        "flow: flow.yaml\nhorizon: 60\n"
+        "arrivals: [{name: 'a-{n}', every: 0.01}]\n"
+        "rates: {api: {mtbf: 1, mttr: 1}}\n"
+    )
+    assert Scenario.load(path).horizon == 60
+    assert refused(path, {"horizon": 1e6}) == [
+        "scenario.yaml:3: more than 10000000 times; give until or count"
+    ]
 
 
 def test_all_problems_of_a_kind_are_told_at_once(write):

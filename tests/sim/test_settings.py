@@ -113,6 +113,27 @@ def test_a_step_without_code_holds_places_too():
     assert str(sim.pools["disk"]) == "disk 0/2, queue 0"
 
 
+def test_a_step_with_a_lower_priority_goes_first():
+    steps = [wfsim.Step("First", "Work"), wfsim.Step("Second", "Work")]
+    uses = {"uses": {"uplink": 1}}
+
+    def order(priority):
+        settings = {"First": uses, "Second": {**uses, "priority": priority}}
+        made = scenario(steps, count=3, pools={"uplink": 1}, settings=settings)
+        log = wfsim.simulate(made)
+        return [f"{r.resource} {r.step}" for r in log.filter(Kind.STEP_COMPLETED)]
+
+    firsts, seconds = (
+        [f"r{number} {step}" for number in range(3)] for step in ("First", "Second")
+    )
+    assert order(0) == [*firsts, *seconds]
+    # r2 has waited from the start, but the second steps of the others go first.
+    assert order(-1) == [
+        *("r0 First", "r1 First", "r0 Second"),
+        *("r1 Second", "r2 First", "r2 Second"),
+    ]
+
+
 def test_a_crash_gives_the_places_back():
     settings = {"Work": {"uses": {"uplink": 1}}}
     made = scenario(count=2, pools={"uplink": 1}, settings=settings)

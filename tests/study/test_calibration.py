@@ -273,6 +273,13 @@ def test_the_numbers_are_the_steps_of_a_scenario_file(tmp_path):
     )
 
 
+def test_the_section_of_steps_is_taken_by_a_scenario_file(calibration, tmp_path):
+    file = calibration.to_yaml(tmp_path / "scenario.yaml")
+    file.write_text(f"flow: {CREATE}\n{file.read_text()}")
+    (flow,) = wfsim.Scenario.load(file).flows.values()
+    assert {step.name: step.duration for step in flow.steps} == calibration.durations
+
+
 def test_numbers_of_a_step_from_a_group_are_not_lost_in_silence(tmp_path):
     (tmp_path / "g_step_group.yaml").write_text(
         "groupName: G\nsteps:\n- {stepName: A, duration: 1}\n"

@@ -32,3 +32,23 @@ def test_a_flow_ends_in_the_same_world_however_often_its_process_is_dropped(
         lives += 1
     assert lives > 1
     assert outcome(run.ended()) == wanted
+
+
+def test_a_batch_of_hosts_dies_with_the_process_of_its_caller(tmp_path):
+    db = tmp_path / "flows.db"
+    first = wfsim.Simulation(tiem.scenario(), seed=1, db=db)
+    flow = tiem.begin(first, "ImportHosts")
+    first.run(until=12)
+    assert first.world.host_batch == "ImportHosts host-new"
+    second = wfsim.Simulation(tiem.scenario(), seed=1, db=db)
+    second.run()
+    assert second.service.detail(flow).status == "Finished"
+    after = tiem.begin(second, "DeleteHosts")
+    second.run()
+    assert second.service.detail(after).status == "Finished"
+
+
+def test_a_flow_is_no_resource_that_anybody_may_create():
+    sim = wfsim.Simulation(tiem.scenario())
+    with pytest.raises(wfsim.UsageError, match=r"call service.create\(\)"):
+        sim.create(wfsim.Resource("workflow", "1-Mine"))

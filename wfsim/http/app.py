@@ -27,6 +27,7 @@ from wfsim.errors import StoreError, UsageError
 from wfsim.http.guard import Guard
 from wfsim.http.messages import (
     LONGEST,
+    BeginRequest,
     CancelRequest,
     Created,
     CreateRequest,
@@ -40,13 +41,14 @@ from wfsim.http.messages import (
     Refusal,
     refusal,
 )
-from wfsim.sim.live import LiveService
+from wfsim.sim.database import TakenOver
+from wfsim.sim.live import Gone, LiveService
 
 if TYPE_CHECKING:
     from fastapi.responses import JSONResponse
 
 BASE = "/api/v1"
-NO_ANSWER, UNRECOGNIZED = 9999, 10000
+NO_ANSWER, UNRECOGNIZED, FORBIDDEN = 9999, 10000, 70650
 PATIENCE = 30.0
 """Real seconds that an answer may take, as in the reference's calls of its service."""
 
@@ -64,7 +66,7 @@ Trace: TypeAlias = Annotated[Told, Header(alias="Em-X-Trace-Id")]
 Done: TypeAlias = Envelope[Nothing]
 
 _REFUSALS = {
-    400: "10001: a parameter is invalid. 10004: query or body cannot be read.",
+    400: "10001: invalid. 10004: query or body cannot be read. 9993: busy with another.",
     404: "9996: no such flow. 40104: no such definition.",
     413: "10001: the body is too large.",
     500: "40100 to 40107: it cannot be done. 9999, 10000: the service is out of order.",
@@ -90,14 +92,29 @@ class Asker:
         self._tenant = tenant
 
     async def ask(self, failed: int, operation: str, *args: Any, **keywords: Any) -> Any:
-        """Return what the service answers; *failed* is the code if its store fails."""
+        """Return what the service answers in the request's tenant.
+
+        *failed* is the code if its store fails.
+        """
+        return await self._ask(failed, operation, *args, tenant=self._tenant, **keywords)
+
+    async def begin(self, flow_name: str, biz_id: str | None) -> Any:
+        """Return the id of the flow that its caller has begun."""
+        if self._tenant != TENANT:
+            text = f"callers are of the tenant {TENANT!r}; create the flow, and start it"
+            raise ServiceError(FORBIDDEN, text)
+        return await self._ask(CREATE_FAILED, "begin", flow_name, biz_id)
+
+    async def _ask(self, failed: int, operation: str, *args: Any, **keywords: Any) -> Any:
         try:
-            answer = self._service.ask(operation, *args, tenant=self._tenant, **keywords)
+            answer = self._service.ask(operation, *args, **keywords)
             return await asyncio.wait_for(asyncio.wrap_future(answer), PATIENCE)
         except StoreError:
             raise ServiceError(failed, "the store did not take it") from None
-        except UsageError as error:
+        except (Gone, TakenOver) as error:
             raise ServiceError(NO_ANSWER, "the service has stopped") from error
+        except UsageError as error:
+            raise ServiceError(PARAMETER_INVALID, str(error)) from error
         except TimeoutError:
             text = f"no answer within {PATIENCE:g} s; it may have been done"
             raise ServiceError(NO_ANSWER, text) from None
@@ -155,6 +172,26 @@ async def create(
     made = await service.ask(
         CREATE_FAILED, "create", *asked, context=wanted.context, **who
     )
+    return Envelope(data=Created(workFlowId=made))
+
+
+@router.post(
+    "/begin",
+    response_model=Envelope[Created],
+    summary="Begin a flow as its caller does",
+    responses={
+        200: {"links": _LINKS},
+        403: {"model": Refusal, "description": "70650: not for this tenant."},
+        409: {"model": Refusal, "description": "20114: somebody else has the lock."},
+    },
+)
+async def begin(service: Asking, wanted: BeginRequest) -> Envelope[Created]:
+    """Take the lock, enter what is new in the books, create the flow and start it.
+
+    That is what the business endpoints of the reference do; of a scenario without
+    callers it is to create and start.
+    """
+    made = await service.begin(wanted.flowName, wanted.bizId)
     return Envelope(data=Created(workFlowId=made))
 
 

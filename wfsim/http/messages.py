@@ -72,6 +72,13 @@ class CreateRequest(_Request):
     )
 
 
+class BeginRequest(_Request):
+    """A flow, and what it is about: None is something that the scenario has."""
+
+    flowName: str = Field(max_length=LONGEST, examples=["RestartCluster"])  # noqa: N815
+    bizId: str | None = Field(None, max_length=LONGEST, examples=["cluster-1"])  # noqa: N815
+
+
 class Nothing(BaseModel):
     """No data."""
 

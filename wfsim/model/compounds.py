@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from wfsim.model.distributions import (
+    NARROW,
     NORMAL,
     TINY,
     Family,
@@ -175,16 +176,16 @@ class Percentiles(Family):
         return f"percentiles({points})"
 
     def quantile(self, p: Params, u: float) -> float:
-        zs, ys, slopes = _knots(p)
+        zs, values, slopes = _knots(p)
         z = NORMAL.inv_cdf(max(u, TINY))
         at = min(max(bisect_right(zs, z) - 1, 0), len(slopes) - 1)
-        return math.exp(ys[at] + slopes[at] * (z - zs[at]))
+        return values[at] * math.exp(slopes[at] * (z - zs[at]))
 
     def cdf(self, p: Params, x: float) -> float:
         return phi(_z(p, x))
 
     def below(self, p: Params, x: float) -> float:
-        zs, ys, slopes = _knots(p)
+        zs, values, slopes = _knots(p)
         end = _z(p, x)
         edges = [-math.inf, *zs[1:-1], math.inf]
         total = 0.0
@@ -192,7 +193,7 @@ class Percentiles(Family):
             top = min(edges[at + 1], end)
             if top > edges[at]:
                 part = phi(top - slope) - phi(edges[at] - slope)
-                total += math.exp(ys[at] - slope * zs[at] + slope**2 / 2.0) * part
+                total += values[at] * math.exp(slope * (slope / 2.0 - zs[at])) * part
         return total
 
 
@@ -221,24 +222,34 @@ def _normal(percent: float) -> float:
 
 @lru_cache(maxsize=1024)
 def _knots(p: Params) -> tuple[list[float], list[float], list[float]]:
-    """Return normal scores, logarithms of seconds, and the slopes between them."""
+    """Return normal scores, seconds, and the slopes of their logarithm in between.
+
+    What differs by less than a double can resolve is made equal.
+    """
     zs = [_normal(percent) for percent, _ in p]
-    ys = [math.log(value) for _, value in p]
-    slopes = [(ys[at + 1] - ys[at]) / (zs[at + 1] - zs[at]) for at in range(len(zs) - 1)]
-    return zs, ys, slopes
+    values: list[float] = []
+    for _, value in p:
+        near = values and value - values[-1] <= NARROW * value
+        values.append(values[-1] if near else float(value))
+    slopes = [
+        math.log(high / low) / (after - before)
+        for (before, after), (low, high) in zip(
+            pairwise(zs), pairwise(values), strict=True
+        )
+    ]
+    return zs, values, slopes
 
 
 def _z(p: Params, x: float) -> float:
     """Return the normal score of *x*; of a value that many share, the highest."""
     if x <= 0.0 or x == math.inf:
         return math.inf if x > 0.0 else -math.inf
-    zs, ys, slopes = _knots(p)
-    y = math.log(x)
-    last = bisect_right(ys, y) - 1
+    zs, values, slopes = _knots(p)
+    last = bisect_right(values, x) - 1
     at = min(max(last, 0), len(slopes) - 1)
     if slopes[at] == 0.0:
         return -math.inf if last < 0 else math.inf
-    return zs[at] + (y - ys[at]) / slopes[at]
+    return zs[at] + math.log(x / values[at]) / slopes[at]
 
 
 def _digits(number: float) -> str:

@@ -20,6 +20,7 @@ Params: TypeAlias = tuple[Any, ...]
 Parse: TypeAlias = Callable[[Any], Any]
 
 TINY = 2.0**-54
+NARROW = 1e-12
 NORMAL = NormalDist()
 MOST_SECONDS = 1e12
 MOST_VALUES = 100_000
@@ -208,12 +209,17 @@ class Lognormal(Family):
             return 0.0
         if sigma == 0.0:
             return float(x >= math.exp(mu))
-        return phi((math.log(x) - mu) / sigma) if x < math.inf else 1.0
+        if x == math.inf:
+            return 1.0
+        if sigma < NARROW:
+            # A double cannot tell its values apart.
+            return float(math.log(x) >= mu - 10.0 * NARROW)
+        return phi((math.log(x) - mu) / sigma)
 
     def below(self, p: Params, x: float) -> float:
         if x <= 0.0:
             return 0.0
-        if p[1] == 0.0:
+        if p[1] < NARROW:
             return self.cdf(p, x) * math.exp(p[0])
         share = phi((math.log(x) - p[0]) / p[1] - p[1]) if x < math.inf else 1.0
         return _exp(p[0] + p[1] ** 2 / 2.0) * share

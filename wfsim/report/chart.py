@@ -118,7 +118,7 @@ def canvas(ax: Axes | None, width: float, height: float) -> Axes:
 
 def row_axis(axes: Axes, labels: Sequence[str], under: str) -> None:
     """Let the y axis of *axes* name rows from the top, and *under* the other one."""
-    axes.set_yticks(range(len(labels)), [plain(label) for label in labels], fontsize=8)
+    axes.set_yticks(range(len(labels)), distinct(labels), fontsize=8)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlabel(under)
@@ -180,6 +180,18 @@ def plain(text: str, most: int = 44) -> str:
         half = (most - 1) // 2
         line = f"{line[:half]}…{line[-half:]}"
     return line.replace("$", r"\$")
+
+
+def distinct(texts: Sequence[str]) -> list[str]:
+    """Return *texts* as `plain` ones, cut less if they could not be told apart.
+
+    >>> distinct(["a" * 50 + "b" + "c" * 50, "a" * 50 + "d" + "c" * 50])[0][50]
+    'b'
+    """
+    short = [plain(text) for text in texts]
+    if len(set(short)) == len(set(texts)):
+        return short
+    return [plain(text, 120) for text in texts]
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

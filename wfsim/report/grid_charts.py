@@ -14,6 +14,7 @@ from wfsim.report.chart import (
     Chart,
     canvas,
     count,
+    distinct,
     legend,
     plain,
     row_axis,
@@ -132,47 +133,83 @@ def tornado(frame: pd.DataFrame, measure: str = "p95", ax: Axes | None = None) -
     )
 
 
-def comparison(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> Chart:
+def comparison(
+    frame: pd.DataFrame, measure: str = "", by: str = "", ax: Axes | None = None
+) -> Chart:
     """Draw differences with their intervals, a row each, against a line at zero.
 
     *frame* has a row per pair: ``a`` and ``b``, the two, ``difference`` (b less a) and
-    ``low`` and ``high``, the ends of its interval.  It is the chart's frame too.  A
+    ``low`` and ``high``, the ends of its interval; columns before ``a`` say where the two
+    are compared, and a column ``p_holm`` is counted.  *by* is what ``a`` and ``b`` are
+    values of, where they do not say so.  It is the chart's frame too.  A
     difference whose interval leaves zero out is drawn filled.  Raises `UsageError` for a
     column that is missing.
     """
     for name in ("a", "b", "difference", "low", "high"):
         column(frame, name)
     shown = frame.head(MOST_VALUES).reset_index(drop=True)
-    axes = canvas(ax, 9.0, 1.5 + 0.42 * max(len(shown), 2))
+    axes = canvas(ax, 9.0, 1.5 + 0.5 * max(len(shown), 2))
     if shown.empty:
         say_nothing(axes, "Nothing to compare")
         return Chart(axes, shown, "Comparison of nothing.")
     rows: list[Any] = list(shown.itertuples(index=False))
+    sure = ((shown["low"] > 0.0) | (shown["high"] < 0.0)).tolist()
     for place, row in enumerate(rows):
-        sure = not row.low <= 0.0 <= row.high
-        colour = (_LOW if row.difference < 0.0 else _HIGH).colour if sure else FAINT
+        colour = (
+            (_LOW if row.difference < 0.0 else _HIGH).colour if sure[place] else FAINT
+        )
         axes.plot([row.low, row.high], [place, place], color=colour, lw=2.5)
         axes.plot(
             row.difference, place, "o", color=colour, ms=8, mew=1.6,
-            mfc=colour if sure else "white",
+            mfc=colour if sure[place] else "white",
         )  # fmt: skip
     axes.axvline(0.0, color=INK, lw=1, ls="--")
     named = f"difference in {unit(measure)}" if measure else "difference [virtual s]"
-    row_axis(axes, [f"{row.b} - {row.a}" for row in rows], named)
+    where, of = _where(shown), f"{by} " if by else ""
+    pairs = [f"{at}{of}{row.b}" for at, row in zip(where, rows, strict=True)]
+    row_axis(axes, pairs, named)
+    seconds = distinct([f"less {of}{row.a}" for row in rows])
+    labels = map("\n".join, zip(distinct(pairs), seconds, strict=True))
+    axes.set_yticks(range(len(rows)), list(labels), fontsize=8)
     axes.margins(x=0.06)
     clear = int(((frame["low"] > 0.0) | (frame["high"] < 0.0)).sum())
     cut = f", the first {len(shown)}" * (len(shown) < len(frame))
     said = "; ".join(
-        f"{row.b} less {row.a} {row.difference:+,.1f} s "
-        f"({row.low:+,.1f} to {row.high:+,.1f})"
-        for row in rows[:FEW]
+        f"{at}{of}{row.b} less {of}{row.a} {_signed(measure, row.difference)} "
+        f"({_signed(measure, row.low)} to {_signed(measure, row.high)})"
+        for at, row in zip(where[:FEW], rows, strict=False)
     )
+    named = f" of {measure}" if measure else ""
     return Chart(
         axes,
         shown,
-        f"Comparison of {count(len(frame), 'pair')}{cut}, "
-        f"{clear} with an interval without zero: {said}.",
+        f"Comparison{named} of {count(len(frame), 'pair')}{cut}, "
+        f"{clear} with an interval without zero{_corrected(frame)}: {said}.",
     )
+
+
+def _corrected(pairs: pd.DataFrame) -> str:
+    """Say how many differences stand when it is counted how many were looked at."""
+    if "p_holm" not in pairs.columns:
+        return ""
+    return f", {int((pairs['p_holm'] < 0.05).sum())} with a corrected p below 5%"
+
+
+def _where(pairs: pd.DataFrame) -> list[str]:
+    """Return at which point of the other parameters each of *pairs* is compared."""
+    names = list(pairs.columns)[: list(pairs.columns).index("a")]
+    return [
+        "".join(
+            f"{name} {label(value)}, " for name, value in zip(names, row, strict=True)
+        )
+        for row in pairs[names].itertuples(index=False, name=None)
+    ] or [""] * len(pairs)
+
+
+def _signed(measure: str, value: float) -> str:
+    """Return a difference of *measure* in words; of no measure, of seconds."""
+    sign = "+" if value >= 0.0 else ""
+    return sign + amount(measure or "duration", value)
 
 
 _LOW = Style("#56B4E9")

@@ -18,6 +18,7 @@ from wfsim.report.chart import (
     Chart,
     canvas,
     count,
+    distinct,
     legend,
     plain,
     row_axis,
@@ -337,7 +338,9 @@ def _curves(
     handles: list[Any] = []
     # Many bands on each other hide the curves.
     alpha = 0.15 if len(groups.of) <= FEW else 0.05
-    for number, (name, curve) in enumerate(frame.groupby(groups.name, sort=False)):
+    curves = dict(list(frame.groupby(groups.name, sort=False)))
+    names = distinct(list(map(str, curves)))
+    for number, (name, curve) in enumerate(zip(names, curves.values(), strict=True)):
         colour, line = series(number)
         across, up, low, high = (curve[each].to_list() for each in (x, y, "low", "high"))
         axes.fill_between(
@@ -347,7 +350,7 @@ def _curves(
         if rising:
             across, up = [across[0], *across], [0.0, *up]
         handles += axes.plot(
-            across, up, color=colour, ls=line, lw=1.6, label=plain(str(name)),
+            across, up, color=colour, ls=line, lw=1.6, label=name,
             drawstyle="steps-post" if rising else "default",
         )  # fmt: skip
     if groups.by:

@@ -48,6 +48,10 @@ _CURES = {
 }
 
 
+class TakenOver(UsageError):
+    """Somebody else has opened the file since; nobody is to try again."""
+
+
 class Database:
     """A file that holds resources, mementos, the world and the newest tokens of leases.
 
@@ -139,8 +143,8 @@ class Database:
     ) -> None:
         """Commit one change, with the time, the counters and the world as of then.
 
-        Raises `Unavailable` if the file did not take it.  Raises `UsageError` if
-        somebody has opened the file since: that is final, so nobody is to try again.
+        Raises `Unavailable` if the file did not take it, and `TakenOver` if it is no
+        longer ours.
         """
         world = self._kept_world if self.world is None else self.world()
         try:
@@ -148,7 +152,7 @@ class Database:
                 self._connection.execute("BEGIN IMMEDIATE")
                 mine = (now, revision, uids, self._generation)
                 if not self._connection.execute(_MINE, mine).rowcount:
-                    raise UsageError(
+                    raise TakenOver(
                         f"{self.path} has been opened by somebody else since; nothing "
                         "can be written from here any more"
                     )

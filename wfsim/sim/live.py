@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from wfsim.errors import UsageError
 from wfsim.sim.clock import WallClock
+from wfsim.sim.database import TakenOver
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 
@@ -30,6 +31,10 @@ class _Request(NamedTuple):
     args: tuple[Any, ...]
     keywords: dict[str, Any]
     answer: Future[Any]
+
+
+class Gone(UsageError):
+    """The service takes no requests any more."""
 
 
 class LiveService:
@@ -75,8 +80,9 @@ class LiveService:
     def ask(self, operation: str, *args: Any, **keywords: Any) -> Future[Any]:
         """Have the method *operation* of `WorkflowService` called; return what comes.
 
-        The answer or the exception is there once all that was written is kept.
-        `UsageError` if it is closed, or has failed.
+        Or ``begin`` of `SimulatedService`, which asks as a flow's caller does.  The
+        answer or the exception is there once all that was written is kept.  Raises `Gone`
+        if it is closed, or has failed.
         """
         request = _Request(operation, args, keywords, Future())
         with self._door:
@@ -94,9 +100,9 @@ class LiveService:
         if self._simulation.database is not None:
             self._simulation.database.close()
 
-    def _gone(self) -> UsageError:
+    def _gone(self) -> Gone:
         why = "is closed" if self.failure is None else f"has failed: {self.failure}"
-        return UsageError(f"the service {why}; start another one")
+        return Gone(f"the service {why}; start another one")
 
     def _live(self) -> None:
         simulation = self._simulation
@@ -137,18 +143,17 @@ class LiveService:
             return
         self._clock.catch_up()
         try:
-            found = self._simulation.look(operation, *args, **keywords)
+            if operation == "begin":
+                found: Any = self._simulation.service.begin(*args, **keywords)
+            else:
+                found = self._simulation.look(operation, *args, **keywords)
+        except TakenOver as error:
+            answer.set_exception(error)
+            raise
         except Exception as error:
             answer.set_exception(error)
-            if self._is_fatal(error):
-                raise
         else:
             answer.set_result(found)
-
-    @staticmethod
-    def _is_fatal(error: Exception) -> bool:
-        """Whether the file has been taken over, so that nothing can be kept any more."""
-        return isinstance(error, UsageError)
 
     def _refuse(self) -> None:
         """Answer those who wait that nobody will take their request."""
@@ -163,4 +168,4 @@ class LiveService:
                 request.answer.set_exception(self._gone())
 
 
-__all__ = ["LiveService"]
+__all__ = ["Gone", "LiveService"]

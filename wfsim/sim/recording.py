@@ -20,7 +20,7 @@ class Recorder:
         self._of_run = self._records.of_run
 
     def forget(self) -> None:
-        """Let the log be empty, for one that nobody reads and that would grow for ever."""
+        """Let the log be empty: one that nobody reads would grow for ever."""
         self._records.clear()
 
     def memento(self, before: Memento | None, after: Memento) -> None:

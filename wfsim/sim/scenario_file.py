@@ -142,6 +142,9 @@ class SettingsItem(_Item):
     uses: dict[Text, Places] = Field(
         {}, description="How many places of which pool an attempt holds."
     )
+    priority: Annotated[float, Field(ge=-1e12, le=1e12)] = Field(
+        0, description="Who waits for places with a lower one goes first."
+    )
 
 
 class OperationsItem(_Item):
@@ -331,6 +334,9 @@ class ScenarioFile(_Item):
     )
     horizon: Omissible[Limit] = Field(
         None, description="The second at which it stops whatever goes on."
+    )
+    lag: Omissible[Wait] = Field(
+        None, description="How old, in seconds, what controllers read from a cache is."
     )
     warm_up: Omissible[Wait] = Field(
         None, description="What begins before this second does not count in a study."

@@ -21,10 +21,19 @@ from wfsim.model.frozen import EMPTY
 from wfsim.model.resource import Key, Resource
 from wfsim.model.validation import validated
 from wfsim.sim.arguments import made_by
-from wfsim.sim.demand import ANY, EACH, Arrivals, FlowRequest, Times, Trigger, numbered
+from wfsim.sim.demand import (
+    ANY,
+    EACH,
+    Arrivals,
+    FlowRequest,
+    Times,
+    Trigger,
+    numbered,
+    wrong_demand,
+)
 from wfsim.sim.overrides import overridden
 from wfsim.sim.plan_file import plan_in
-from wfsim.sim.rates import Rate
+from wfsim.sim.rates import Rate, wrong_rates
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.scenario_file import (
     MAX_RESOURCES,
@@ -65,6 +74,18 @@ def load_scenario(
     return _Loading(document, validated(ScenarioFile, document)).scenario()
 
 
+def load_flow_as_scenario(
+    file: str | os.PathLike[str], overrides: Mapping[str, Any] = EMPTY
+) -> Scenario:
+    """Return the scenario of a file that says no more than that the flow in *file* runs.
+
+    *overrides* and errors are those of `load_scenario`.
+    """
+    name = os.fspath(file)
+    document = overridden(Document(name, {"flow": Path(name).name}, {}), overrides)
+    return _Loading(document, validated(ScenarioFile, document)).scenario()
+
+
 class _Loading:
     """Makes the scenario of one file, part by part, and collects what is wrong."""
 
@@ -75,10 +96,11 @@ class _Loading:
         self.problems: list[str] = []
 
     def scenario(self) -> Scenario:
-        base = self.base()
+        bare = self.base()
+        numbers = self.numbers(bare)
         self.demand_none_is_left()
+        base = self.whole(bare, numbers)
         parts: dict[str, Any] = {"pools": dict(self.said.capacities.pools)}
-        parts |= self.numbers(base)
         parts["resources"] = self.resources(base)
         parts["settings"] = self.settings(base, parts["pools"])
         arrivals = [
@@ -88,11 +110,12 @@ class _Loading:
         self.demand_none_is_left()
         parts["arrivals"] = arrivals
         whole = self.whole(base, parts)
+        known = {name for it in whole.resources for name in (it.name, str(it.key))}
         parts["triggers"] = [
-            self.trigger(whole, index) for index in range(len(self.said.triggers))
+            self.trigger(whole, index, known) for index in range(len(self.said.triggers))
         ]
         parts["faults"] = self.faults(base)
-        parts["rates"] = self.rates()
+        parts["rates"] = self.rates(base)
         self.demand_none_is_left()
         return self.whole(base, parts)
 
@@ -165,7 +188,7 @@ class _Loading:
         said, given = self.said, self.said.capacities
         found: dict[str, Any] = {
             name: getattr(said, name)
-            for name in ("title", "horizon", "warm_up", "seed")
+            for name in ("title", "horizon", "lag", "warm_up", "seed")
             if getattr(said, name) is not None
         }
         if given.api_rate is not None:
@@ -195,7 +218,7 @@ class _Loading:
         if sum(item.count for item in items) > MAX_RESOURCES:
             text = f"more than {MAX_RESOURCES} resources; give fewer"
             raise DefinitionError(self.document.problem(("resources",), text))
-        made = []
+        made: dict[Key, Resource] = {}
         for index, item in enumerate(items):
             like = _like(base, item)
             if item.count > 1 and numbered(like, 0).name == numbered(like, 1).name:
@@ -208,8 +231,15 @@ class _Loading:
                 continue
             with self.at("resources", index):
                 base.check([numbered(like, 0)])
-            made += [numbered(like, number) for number in range(item.count)]
-        return tuple(made)
+            more = [numbered(like, number) for number in range(item.count)]
+            twice = next((each.key for each in more if each.key in made), None)
+            if twice is not None:
+                text = f"a resource before is called {str(twice)!r} too; rename one"
+                self.problems.append(
+                    self.document.problem(("resources", index, "name"), text)
+                )
+            made.update((each.key, each) for each in more)
+        return tuple(made.values())
 
     def settings(
         self, base: Scenario, pools: Mapping[str, int]
@@ -217,7 +247,7 @@ class _Loading:
         made = {}
         for name, item in self.said.steps.items():
             with self.at("steps", name, strip=f"settings of {name!r}: "):
-                made[name] = StepSettings(item.duration, item.failure, item.uses)
+                made[name] = StepSettings(**dict(item))
                 base.but(settings={name: made[name]}, pools=pools)
         return made
 
@@ -261,10 +291,8 @@ class _Loading:
             raise DefinitionError(f"{odd[0]} goes with name; remove it")
         return FlowRequest(item.flow, item.biz_id, item.biz_type, item.context)
 
-    def trigger(self, scenario: Scenario, index: int) -> Any:
+    def trigger(self, scenario: Scenario, index: int, known: set[str]) -> Any:
         item = self.said.triggers[index]
-        known = {resource.name for resource in scenario.resources}
-        known |= {str(resource.key) for resource in scenario.resources}
         wanted = item.resource
         arrives = any(
             scenario.arrived(Key(kind, "default", wanted or ""))
@@ -281,9 +309,10 @@ class _Loading:
             with self.at("triggers", index, strip="Trigger: "):
                 parts = {name: getattr(item, name) for name in _PARTS}
                 found = Trigger(times, wanted, **parts)
-                with self.at("triggers", index, strip="Trigger 0: "):
-                    scenario.but(triggers=[found])
-                    return found
+                flows = scenario.flows if scenario.is_service else None
+                for text in wrong_demand([found], flows, scenario.horizon):
+                    raise DefinitionError(text.removeprefix("Trigger 0: "))
+                return found
         return None
 
     def faults(self, base: Scenario) -> tuple[Any, ...]:
@@ -300,13 +329,15 @@ class _Loading:
                 self.problems.append(self.document.problem(("faults", index), text))
         return plan
 
-    def rates(self) -> dict[str, Rate]:
-        made = {}
+    def rates(self, base: Scenario) -> dict[str, Rate]:
+        made: dict[str, Rate] = {}
         for name in ("controller", "api", "pods"):
             item = getattr(self.said.rates, name)
             if item is not None:
                 with self.at("rates", name, strip="Rate: "):
                     made[name] = Rate(**item.model_dump())
+                    for text in wrong_rates({name: made[name]}, (), base.horizon):
+                        raise DefinitionError(text.removeprefix(f"rates: {name}: "))
         return made
 
 

@@ -1,7 +1,7 @@
 """What a scenario says of single steps: how long, how often they fail, what they hold.
 
->>> StepSettings(duration={"uniform": [20, 40]}, failure=0.1)
-StepSettings(duration=Duration(name='uniform', params=(20.0, 40.0)), failure=0.1, uses={})
+>>> str(StepSettings(duration={"uniform": [20, 40]}, failure=0.1).duration)
+'uniform(20, 40)'
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
+from math import isfinite
 from typing import Any, TypeAlias
 
 from wfsim.engine.ports import Effect, StepFunction, Steps
@@ -29,13 +30,14 @@ class StepSettings:
     of what its file says.  For a step with code, *duration* passes before its code runs,
     and then the attempt fails with probability *failure*, its work undone.  *uses* are
     the places of the scenario's pools that an attempt holds from before all of that to
-    its end; to wait for them is part of the attempt, and of its timeout.
-    Raises `DefinitionError`.
+    its end; to wait for them is part of the attempt, and of its timeout.  Who has a lower
+    *priority* is served first.  Raises `DefinitionError`.
     """
 
     duration: Any = None
     failure: float | None = None
     uses: Mapping[str, int] = field(default_factory=lambda: EMPTY)
+    priority: float = 0
 
     def __post_init__(self) -> None:
         if self.duration is not None:
@@ -56,6 +58,10 @@ class StepSettings:
                     f"StepSettings: uses {amount!r} of {name!r}; give a number from 1 on"
                 )
         object.__setattr__(self, "uses", freeze(self.uses))
+        if not isinstance(self.priority, (int, float)) or not isfinite(self.priority):
+            raise DefinitionError(
+                f"StepSettings: priority is {self.priority!r}; give a number"
+            )
 
     def of(self, step: Step) -> Step:
         """Return *step*, which has no code, as it is with these settings."""
@@ -107,8 +113,11 @@ def set_flows(
             names = (step.name, *step.class_names)
             wanted = next((settings[each] for each in names if each in settings), None)
             if wanted is not None and not has_code(step):
-                step, wanted = wanted.of(step), StepSettings(uses=wanted.uses)
-            if wanted is not None and wanted != StepSettings():
+                step, wanted = (
+                    wanted.of(step),
+                    StepSettings(uses=wanted.uses, priority=wanted.priority),
+                )
+            if wanted is not None and (wanted.uses or wanted.duration or wanted.failure):
                 wrapped[step.name, step.class_names[0]] = wanted
             steps.append(step)
         made[name] = replace(flow, steps=tuple(steps))
@@ -185,7 +194,8 @@ class SetSteps(Mapping[str, StepFunction]):
         with ExitStack() as held:
             # In one order, so that no two attempts wait for each other.
             for name in sorted(settings.uses):
-                claim = yield from self._pools[name].acquire(settings.uses[name])
+                amount, pool = settings.uses[name], self._pools[name]
+                claim = yield from pool.acquire(amount, settings.priority)
                 held.enter_context(claim)
             if settings.duration is not None:
                 drawn = context.draw("set duration")

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar
 
 from wfsim.errors import DefinitionError, UsageError
@@ -93,39 +94,51 @@ class _NotPlain(Exception):
 
 
 def _encoded(value: Any) -> Any:
-    kind = type(value)
-    if kind in _PLAIN:
+    kind: Any = type(value)
+    if kind in _PLAIN or (kind is str and value.isascii()):
         return value
-    if kind is str:
-        if not is_json(value):  # half a character
-            raise _NotPlain(value)
-        return value
-    if kind is float:
-        odd = value - value != 0.0
-        return {_TAG: "float", _OF: repr(value)} if odd else value
     if kind is list:
         return [_encoded(item) for item in value]
     if kind is dict and _TAG not in value and all(type(key) is str for key in value):
         return {key: _encoded(item) for key, item in value.items()}
+    if kind in (str, float):
+        return _encoded_odd(value)
     name = kind.__name__
     if name in _MAPPINGS and kind is _MAPPINGS[name]:
         pairs = [[_encoded(key), _encoded(item)] for key, item in value.items()]
         return {_TAG: name, _OF: pairs}
     if name in _SERIES and kind is _SERIES[name]:
         return {_TAG: name, _OF: [_encoded(item) for item in value]}
-    if not _is_known(kind):
+    place, names = _shape(kind)
+    if not place:
         raise _NotPlain(value)
-    place = f"{kind.__module__}:{kind.__qualname__}"
-    if isinstance(value, Enum):
+    if names is None:
         return {_TAG: place, _OF: _encoded(value.value)}
-    told = {item.name: _encoded(getattr(value, item.name)) for item in fields(value)}
-    return {_TAG: place, _OF: told}
+    return {_TAG: place, _OF: {name: _encoded(getattr(value, name)) for name in names}}
 
 
-def _is_known(kind: type) -> bool:
-    """Whether another process would find *kind* where this one has it."""
-    plain = issubclass(kind, Enum) or is_dataclass(kind)
-    return plain and _found(kind.__module__, kind.__qualname__) is kind
+def _encoded_odd(value: str | float) -> Any:
+    if isinstance(value, str):
+        if not is_json(value):  # half a character
+            raise _NotPlain(value)
+        return value
+    odd = value - value != 0.0
+    return {_TAG: "float", _OF: repr(value)} if odd else value
+
+
+@cache
+def _shape(kind: Any) -> tuple[str, tuple[str, ...] | None]:
+    """Return where another process finds *kind*, and its fields, None for an enum.
+
+    That is "" if it would not find it, and if it is neither enum nor dataclass.
+    """
+    names = None
+    if is_dataclass(kind):
+        names = tuple(item.name for item in fields(kind))
+    elif not issubclass(kind, Enum):
+        return "", None
+    there = _found(kind.__module__, kind.__qualname__) is kind
+    return (f"{kind.__module__}:{kind.__qualname__}" if there else "", names)
 
 
 def _found(module: str, name: str) -> Any:

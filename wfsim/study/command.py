@@ -7,7 +7,6 @@ is wrong, before anything runs; 130 when Ctrl-C has cut the study short.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ import typer
 from wfsim.errors import DefinitionError
 from wfsim.model.document import parse_document
 from wfsim.model.machine import did_you_mean
+from wfsim.sim.scenario_loading import installed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def maker(target: str) -> str | Callable[..., Any]:
     """
     if target.endswith((".yaml", ".yml")) or Path(target).is_file():
         return target
-    found = {entry.name: entry for entry in entry_points(group="wfsim.scenarios")}
+    found = installed()
     if target not in found:
         near = did_you_mean(target, found)
         raise DefinitionError(f"no scenario {target!r}{near} (or give a file)")
@@ -111,7 +111,7 @@ def _tell(study: Study, out: Path) -> None:
 
     summary = study.summary()
     typer.echo(repr(study))
-    console = Console(width=max(Console().width, 100), highlight=False)
+    console = Console(width=max(Console().width, 140), highlight=False)
     console.print(_shown(summary, study), markup=False)
     out.mkdir(parents=True, exist_ok=True)
     frames = {
@@ -141,21 +141,18 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
     from rich import box
     from rich.table import Table
 
-    from wfsim.report.files import shown
     from wfsim.report.groups import label
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
     table = Table(box=box.SIMPLE_HEAD)
-    for name in (*study.over, "runs"):
-        table.add_column(name, justify="right")
-    for name in measures:
-        table.add_column(name, justify="right")
+    for name in (*study.over, "runs", *measures):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in summary.to_dict("records"):
-        cells = [label(row[name]) for name in study.over] + [shown(int(row["runs"]))]
+        cells = [label(row[name]) for name in study.over] + [f"{row['runs']:,}"]
         for name in measures:
-            low, high = (
-                shown(round(row[f"{name}{end}"], 3)) for end in ("_low", "_high")
-            )
-            cells.append(f"{shown(round(row[name], 3))}  ({low} to {high})")
+            number = "{:.1%}" if name == "success" else "{:,.1f}"
+            ends = (row[f"{name}_low"], row[f"{name}_high"])
+            low, high = map(number.format, ends)
+            cells.append(f"{number.format(row[name])} ({low} to {high})")
         table.add_row(*cells)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -40,10 +41,10 @@ class Gate(NamedTuple):
         """Read a measure, one of > >= < <=, and a number.  Raises `DefinitionError`."""
         found = _SENTENCE.fullmatch(text)
         try:
-            limit = float(found[3].replace("_", "x")) if found else float("nan")
+            limit = float(found[3].replace("_", "x")) if found else math.nan
         except ValueError:
-            limit = float("nan")
-        if found is None or limit != limit:
+            limit = math.nan
+        if found is None or math.isnan(limit):
             raise DefinitionError(
                 f"--fail-if: {text!r}; write a measure, one of > >= < <=, and a number, "
                 "such as 'p95 > 300' or 'success < 0.99'"
@@ -65,14 +66,18 @@ class Gate(NamedTuple):
         said = []
         for number in range(len(study.points)):
             value = samples.at(number).estimate
-            if value != value or _SIGNS[self.sign](value, self.limit):
-                where = study.label(number, study.over) or "the only point"
-                name = study.over[0] + " " if len(study.over) == 1 else ""
-                shown = "unknown" if value != value else label(round(value, 3))
-                said.append(
-                    f"{name}{where}: {self.measure} is {shown}, "
-                    f"{self.sign} {self.limit:g}"
-                    if value == value
-                    else f"{name}{where}: {self.measure} is {shown}: no run completed"
+            unknown = math.isnan(value)
+            if unknown or _SIGNS[self.sign](value, self.limit):
+                found = (
+                    "unknown, since no run completed"
+                    if unknown
+                    else f"{label(round(value, 3))}, which is {self.sign} {self.limit:g}"
                 )
+                said.append(f"{_where(study, number)}: {self.measure} is {found}")
         return said
+
+
+def _where(study: Study, number: int) -> str:
+    row = study.points.iloc[number]
+    pairs = (f"{name} {label(row[name])}" for name in study.over)
+    return ", ".join(pairs) or "the only point"

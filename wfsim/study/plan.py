@@ -18,6 +18,7 @@ from wfsim.study.grid import Grid, Over, Point, grid_of
 from wfsim.study.precision import Precision
 from wfsim.study.replication import RESERVED, TALLY_DTYPES, Measure, seed_of
 from wfsim.study.sample import share_of
+from wfsim.study.scenario_source import ScenarioSource
 
 Make: TypeAlias = Callable[..., Scenario]
 
@@ -133,8 +134,6 @@ def _check_number(name: str, value: Any, least: int | None) -> None:
 
 def _maker(make: Any) -> Make:
     if isinstance(make, (str, Path)):
-        from wfsim.study.scenario_source import ScenarioSource
-
         return ScenarioSource(str(make))
     if isinstance(make, Scenario):
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from wfsim.errors import UsageError
 from wfsim.report.frames import frame
-from wfsim.study.interval import check_confidence, interval
+from wfsim.study.interval import check_confidence
 from wfsim.study.sample import Samples
+from wfsim.study.summary import intervals_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +32,16 @@ def rank(
     check_confidence(confidence)
     samples = Samples(study, measure)
     every = [samples.at(point) for point in range(len(study.points))]
-    numbers = reduce(np.intersect1d, [each.numbers for each in every])
+    # A point that never has the measure is not the best, and no reason to say nothing.
+    able = [at for at, each in enumerate(every) if not math.isnan(each.estimate)]
+    if not able:
+        raise UsageError(f"no point has a {measure!r}; replicate more often")
+    numbers = reduce(np.intersect1d, [every[at].numbers for at in able])
     if not len(numbers):
         raise UsageError(f"no replication has a {measure!r} at every point")
     most = measure in LARGEST if largest is None else largest
     sign = -1.0 if most else 1.0
-    common = [each.only(numbers) for each in every]
+    common = [every[at].only(numbers) for at in able]
     best = np.zeros(len(every))
     draws = np.random.default_rng(len(numbers))
     for begin in range(0, RESAMPLES, _AT_A_TIME):
@@ -45,8 +51,8 @@ def rank(
         values = sign * np.array([each.of(drawn) for each in common])
         values = np.where(np.isnan(values), np.inf, values)
         first = np.isclose(values, values.min(axis=0), rtol=1e-12, atol=0.0)
-        best += (first / first.sum(axis=0)).sum(axis=1)
-    found = [interval(each, confidence) for each in every]
+        best[able] += (first / first.sum(axis=0)).sum(axis=1)
+    found = intervals_of(study, measure, confidence)
     estimates = sign * np.array([each.estimate for each in found])
     order = np.argsort(estimates, kind="stable")  # NaN comes last
     columns: dict[str, Any] = {

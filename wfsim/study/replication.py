@@ -142,7 +142,7 @@ def _add(
     scenario: Scenario,
     log: EventLog,
 ) -> None:
-    warm_up = getattr(scenario, "warm_up", 0.0)
+    warm_up = scenario.warm_up
     completed: list[float] = []
     counts = [0, 0, 0]
     last = 0.0

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from wfsim.errors import DefinitionError
 from wfsim.model.document import read_document
 from wfsim.sim.scenario import Scenario
+from wfsim.sim.scenario_loading import is_scenario, load_flow_as_scenario
 
 
 class ScenarioSource:
     """Makes scenarios of a file: parameters are dotted paths into a scenario file.
 
-    Those of a flow file are what `Scenario.of_flow` takes: ``failure``, ``duration``,
-    ``resource``.
+    A flow file counts as a scenario file that says no more than to run that flow.
+    Raises `DefinitionError` for a file that cannot be read.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        document = read_document(path).data
-        self.is_flow = isinstance(document, dict) and "flowName" in document
+        self._load = (
+            Scenario.load if is_scenario(read_document(path)) else load_flow_as_scenario
+        )
 
     def __repr__(self) -> str:
         return f"ScenarioSource({self.path!r})"
 
     def __call__(self, **values: Any) -> Scenario:
         """Return the scenario of the file with *values* in place of what it says."""
-        if not self.is_flow:
-            return Scenario.load(self.path, values)
-        try:
-            return Scenario.of_flow(self.path, **values)
-        except TypeError as error:
-            raise DefinitionError(f"{self.path}: {error}") from error
+        return self._load(self.path, values)

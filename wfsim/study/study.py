@@ -91,7 +91,9 @@ class Study:
             for point in range(len(grid.points))
             for rows in sorted(done.get(point, ()), key=lambda rows: rows.first)
         ]
-        points = frame(grid.columns(range(len(grid.points))), grid.dtypes)
+        every = range(len(grid.points))
+        # A frame without columns has no rows but by its index.
+        points = frame(grid.columns(every), grid.dtypes).reindex(every)
         of_runs = [rows.point for rows in ordered for _ in rows.runs["replication"]]
         of_tallies = [rows.point for rows in ordered for _ in range(rows.size)]
         return cls(
@@ -116,6 +118,40 @@ class Study:
         """
         of: pd.DataFrame = getattr(self, name)
         return of.assign(point=self._of[name])
+
+    def where(self, **labels: Any) -> Study:
+        """Return the study of the points alone that have those *labels*.
+
+        Raises `UsageError` for a parameter that there is not, or if no point is left.
+        """
+        for name in labels:
+            self.check_parameter(name)
+        points = self.points.to_dict("records")
+        kept = [
+            number
+            for number, point in enumerate(points)
+            if all(point[name] == each for name, each in labels.items())
+        ]
+        if not kept:
+            raise UsageError(f"no point has {labels!r}")
+        place = {number: at for at, number in enumerate(kept)}
+        frames, of = {}, {}
+        for name in ("runs", "replications"):
+            inside = [number in place for number in self._of[name]]
+            whole: pd.DataFrame = getattr(self, name)
+            frames[name] = whole[inside].reset_index(drop=True)
+            of[name] = [place[each] for each in self._of[name] if each in place]
+        settled = self.settled
+        return Study(
+            self.over,
+            self.points.iloc[kept].reset_index(drop=True),
+            **frames,
+            of_runs=of["runs"],
+            of_replications=of["replications"],
+            seed=self.seed,
+            interrupted=self.interrupted,
+            settled=settled and {at: settled[number] for number, at in place.items()},
+        )
 
     def summary(self, confidence: float = 0.95) -> pd.DataFrame:
         """Return one row per point: what was measured there, with its intervals.

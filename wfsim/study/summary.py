@@ -22,13 +22,8 @@ def summary(study: Study, confidence: float = 0.95) -> pd.DataFrame:
     check_confidence(confidence)
     own = own_measures(study)
     points = range(len(study.points))
-    intervals = {
-        "mean": _of(study, "mean", confidence),
-        "p50": _of(study, "p50", confidence),
-        "p95": _of(study, "p95", confidence),
-        "success": _successes(study, confidence),
-        **{name: _of(study, name, confidence) for name in own},
-    }
+    measures = ("mean", "p50", "p95", "success", *own)
+    intervals = {name: intervals_of(study, name, confidence) for name in measures}
     tallies = study.numbered("replications").groupby("point")
     columns: dict[str, Any] = {
         name: study.points[name].tolist() for name in study.points.columns
@@ -51,7 +46,10 @@ def own_measures(study: Study) -> list[str]:
     return [str(name) for name in study.replications.columns if name not in usual]
 
 
-def _of(study: Study, measure: str, confidence: float) -> list[Interval]:
+def intervals_of(study: Study, measure: str, confidence: float) -> list[Interval]:
+    """Return the interval of *measure* at each point of *study*, in their order."""
+    if measure == "success":
+        return _successes(study, confidence)
     samples = Samples(study, measure)
     points = range(len(study.points))
     return [interval(samples.at(point), confidence) for point in points]

@@ -1,0 +1,191 @@
+"""A cache of replications: what costs nothing, what is new, and what is not trusted."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import pytest
+
+import wfsim
+from fake_resources import polardb
+from wfsim.errors import UsageError
+from wfsim.study.fingerprint import Fingerprints
+
+
+class CountedWorld(wfsim.World):
+    """Each simulation makes a world of its own, so worlds count simulations."""
+
+    made = 0
+
+    def __init__(self):
+        super().__init__()
+        CountedWorld.made += 1
+
+
+@wfsim.step
+def Only(context):
+    yield from context.sleep(-10.0 * math.log1p(-context.draw("duration")))
+
+
+def scenario(flows=1, workers=4, steps=(Only,)):
+    return wfsim.Scenario(
+        [wfsim.Resource("w", f"r{number}") for number in range(flows)],
+        wfsim.StateMachine("w")
+        .stable("Running", "Interrupt")
+        .unstable("Creating", run="F"),
+        [wfsim.Flow("F", (wfsim.Step("Only"),))],
+        steps,
+        world=CountedWorld,
+        policy=wfsim.Policy(workers=workers),
+    )
+
+
+@pytest.fixture
+def cached(tmp_path):
+    """Sweep with a cache; return the study and how many simulations it took."""
+
+    def sweep(make=scenario, over=None, replications=10, **more):
+        before = CountedWorld.made
+        arguments = {"cache": tmp_path, "progress": False, **more}
+        study = wfsim.sweep(make, over, replications=replications, **arguments)
+        return study, CountedWorld.made - before
+
+    return sweep
+
+
+def same(one, two):
+    for name in ("points", "runs", "replications"):
+        ours, theirs = getattr(one, name), getattr(two, name)
+        assert ours.to_csv() == theirs.to_csv()
+        assert ours.dtypes.tolist() == theirs.dtypes.tolist()
+    return True
+
+
+def test_a_repeated_study_costs_no_simulation_and_is_the_same(cached):
+    over = {"flows": [1, 2]}
+    first, simulations = cached(over=over, measure={"last": len})
+    again, none = cached(over=over, measure={"last": len})
+    assert (simulations, none) == (20, 0)
+    assert same(first, again)
+
+
+def test_a_widened_grid_costs_its_new_points_only(cached):
+    cached(over={"flows": [1, 2]})
+    study, simulations = cached(over={"flows": [1, 2, 3], "workers": [4]})
+    assert simulations == 10
+    assert same(
+        study,
+        wfsim.sweep(scenario, {"flows": [1, 2, 3], "workers": [4]}, replications=10),
+    )
+
+
+def test_more_replications_cost_the_new_ones_only_and_fewer_none(cached):
+    cached(replications=10)
+    assert cached(replications=25)[1] == 15
+    fewer, simulations = cached(replications=7)
+    assert simulations == 0
+    assert same(fewer, wfsim.sweep(scenario, replications=7))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"faults": [wfsim.CrashAt(t=1, restart_after=1)]},
+        {"measure": {"n": lambda log: 1}},
+        {"independent": True},
+        {"make": partial(scenario, workers=1)},
+    ],
+)
+def test_whatever_changes_the_outcome_is_another_cell(cached, change):
+    cached()
+    assert cached(**change)[1] == 10
+    assert cached(**change)[1] == 0
+
+
+def test_a_step_of_other_code_is_another_cell(cached):
+    def of(seconds):
+        def Only(context):
+            yield from context.sleep(seconds)
+
+        return partial(scenario, steps=(Only,))
+
+    assert cached(of(1.0))[1] == 10
+    assert cached(of(2.0))[1] == 10
+    assert cached(of(1.0))[1] == 0
+
+
+def test_processes_read_and_fill_the_same_cache(cached):
+    over = {"replicas": [1, 2]}
+    parallel, _ = cached(polardb.scenario, over, 20, jobs=2)
+    serial, _ = cached(polardb.scenario, over, 20)
+    assert same(parallel, serial)
+    assert same(parallel, wfsim.sweep(polardb.scenario, over, replications=20))
+
+
+def test_a_corrupt_file_is_reported_and_computed_again(cached, tmp_path):
+    first, _ = cached()
+    (path,) = tmp_path.glob("*/1-10.*.parquet")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.warns(UserWarning, match="is corrupt; replications 1 to 9 are computed"):
+        again, simulations = cached()
+    assert simulations == 9
+    assert same(first, again)
+    assert cached()[1] == 0
+
+
+def test_a_write_that_was_cut_short_is_not_seen(cached, tmp_path):
+    cached()
+    (path,) = tmp_path.glob("*/1-10.*.parquet")
+    path.rename(path.with_suffix(".part"))
+    assert cached()[1] == 9
+
+
+def test_code_without_a_source_is_refused_until_it_has_a_key(cached):
+    names = {}
+    exec("def Only(context):\n    yield from context.sleep(1)", names)
+    make = partial(scenario, steps=(names["Only"],))
+    with pytest.raises(UsageError, match=r"'Only' has no source .*give key="):
+        cached(make)
+    assert cached(make, key="one")[1] == 10
+    assert cached(make, key="one")[1] == 0
+    assert cached(make, key="two")[1] == 10
+
+
+def test_a_value_that_nobody_can_compare_is_refused(cached):
+    def of(stream):
+        def Only(context):
+            yield from context.sleep(next(stream))
+
+        return partial(scenario, steps=(Only,))
+
+    with pytest.raises(UsageError, match="could be anything next time"):
+        cached(of(iter([1.0])))
+
+
+def test_fingerprints_tell_values_apart_but_not_by_their_order():
+    of = Fingerprints().of
+    assert of(1) != of(1.0) != of(True) != of("1")
+    assert of([1, 2]) != of([2, 1])
+    assert of({"a": 1, "b": 2}) == of({"b": 2, "a": 1})
+    assert of({"a", "b", "c"}) == of({"c", "b", "a"})
+    assert of(lambda: 1) != of(lambda: 2)
+    assert of(wfsim.Policy(workers=1)) != of(wfsim.Policy(workers=2))
+    assert of(polardb.scenario(2)) == Fingerprints().of(polardb.scenario(2))
+    assert of(polardb.scenario(2)) != of(polardb.scenario(3))
+
+
+def test_a_fingerprint_is_the_same_after_a_simulation():
+    made = polardb.scenario(2)
+    before = Fingerprints().of(made)
+    wfsim.simulate(made)
+    assert Fingerprints().of(made) == before
+
+
+def test_what_a_fingerprint_goes_round_in_circles_about_has_an_end():
+    circle: list[object] = [1]
+    circle.append(circle)
+    assert Fingerprints().of(circle) == Fingerprints().of(circle)

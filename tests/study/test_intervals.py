@@ -1,0 +1,330 @@
+"""Intervals and comparisons: against literal figures, and against the truth."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import wfsim
+from wfsim.errors import UsageError
+from wfsim.study.comparison import difference, holm, p_value
+from wfsim.study.interval import interval, of_mean, of_success
+from wfsim.study.replication import Rows
+from wfsim.study.sample import Sample, share_of
+from wfsim.study.study import Study
+
+CONFIDENCE = 0.9
+STUDIES = 200
+
+
+def simple(values, share=None):
+    """A sample with one number for each replication."""
+    values = np.array(values, dtype=float)
+    numbers = np.arange(len(values))
+    return Sample(numbers, values, None if share is None else numbers, share)
+
+
+def scenario(pace=10.0, failure=0.0, flows=1, workers=26):
+    """Flows of one exponential step, which may fail for good, on so many workers."""
+
+    def Only(context):
+        yield from context.sleep(-pace * math.log1p(-context.draw("duration")))
+        if context.draw("failure") < failure:
+            raise wfsim.StepFailed("by chance")
+
+    return wfsim.Scenario(
+        [wfsim.Resource("w", f"r{number:02}") for number in range(flows)],
+        wfsim.StateMachine("w")
+        .stable("Running", "Interrupt")
+        .unstable("Creating", run="F"),
+        [wfsim.Flow("F", (wfsim.Step("Only"),), retry=wfsim.Retry(limit=0))],
+        [Only],
+        policy=wfsim.Policy(workers=workers),
+    )
+
+
+def test_the_interval_of_a_mean_is_students():
+    found = of_mean(np.array([4.0, 6.0, 8.0, 10.0]), 0.95)
+    assert found == pytest.approx((7.0, 2.891480, 11.108520), abs=1e-6)
+    assert of_mean(np.array([3.0])) == (3.0, -math.inf, math.inf)
+    assert all(map(math.isnan, of_mean(np.array([]))))
+
+
+def test_one_run_each_gives_wilsons_interval_of_a_success_rate():
+    shares = np.array([1.0] * 9 + [0.0])
+    found = of_success(shares, np.ones(10))
+    assert found == pytest.approx((0.9, 0.595850, 0.982124), abs=1e-6)
+    never = of_success(np.ones(10), np.ones(10))
+    assert never == pytest.approx((1.0, 0.722467, 1.0), abs=1e-6)
+
+
+def test_several_runs_each_give_students_interval_of_their_shares():
+    shares, runs = np.array([0.5, 0.75, 1.0, 0.75]), np.full(4, 4)
+    assert of_success(shares, runs) == of_mean(shares)._replace(high=1.0)
+
+
+def test_the_interval_of_a_quantile_are_order_statistics():
+    # Of 1 to 100 the 40th and the 61st bound the median (Conover 1999, 3.2).
+    median = interval(simple(range(1, 101), 0.5))
+    assert median == (50.5, 40.0, 61.0)
+    assert interval(simple(range(1, 21), 0.95)).high == math.inf
+
+
+def test_runs_of_one_replication_are_no_evidence_of_their_own():
+    """A hundred copies of each run say no more than one does."""
+    once = simple([float(value * value) for value in range(1, 41)], 0.5)
+    copies = Sample(
+        np.arange(40), np.repeat(once.values, 100), np.repeat(np.arange(40), 100), 0.5
+    )
+    naive = interval(Sample(np.arange(4000), copies.values, np.arange(4000), 0.5))
+    honest = interval(copies)
+    assert honest.half_width > 5 * naive.half_width
+    assert honest.half_width == pytest.approx(interval(once).half_width, rel=0.1)
+
+
+def test_a_resample_of_replications_has_the_quantile_of_their_runs():
+    values = np.array([5.0, 1.0, 9.0, 2.0, 7.0])
+    sample = Sample(np.arange(3), values, np.array([0, 1, 1, 2, 2]), 0.75)
+    drawn = np.array([[0, 0, 1], [2, 2, 2], [1, 0, 2]])
+    runs = {0: [5.0], 1: [1.0, 9.0], 2: [2.0, 7.0]}
+    expected = [
+        np.quantile([value for place in row for value in runs[place]], 0.75)
+        for row in drawn.tolist()
+    ]
+    assert sample.of(drawn).tolist() == pytest.approx(expected)
+
+
+def test_names_of_quantiles():
+    assert [share_of(name) for name in ("p50", "p99.9", "p0", "p100", "pod")] == [
+        *(0.5, pytest.approx(0.999), None, None, None)
+    ]
+
+
+def test_the_difference_of_means_is_paired_and_bca():
+    noise = np.random.default_rng(1).exponential(size=50)
+    shift = np.random.default_rng(2).exponential(size=50)
+    a, b = simple(100 * noise), simple(100 * noise + shift)
+    found = difference(a, b)
+    expected = stats.bootstrap((shift,), np.mean, n_resamples=20_000, rng=1)
+    assert found.estimate == pytest.approx(shift.mean())
+    assert found.low == pytest.approx(expected.confidence_interval.low, abs=0.03)
+    assert found.high == pytest.approx(expected.confidence_interval.high, abs=0.03)
+    assert p_value(a, b) == pytest.approx(2 / 5000)
+    assert p_value(a, a) == 1.0
+
+
+def test_where_every_pair_differs_alike_the_interval_is_a_point():
+    a = simple([1.0, 2.0, 3.0])
+    assert difference(a, simple([2.0, 3.0, 4.0])) == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_holms_correction_is_that_of_his_paper():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, math.nan, 0.8])[0] == 1.0
+
+
+@pytest.fixture(scope="module")
+def queue():
+    """Thirty exponential jobs on three workers: replications whose runs are alike."""
+    return wfsim.sweep(
+        partial(scenario, flows=12, workers=3), {"pace": [10.0]},
+        replications=40, measure=lambda log: log.records[-1].time,
+    )  # fmt: skip
+
+
+def covered(make, truths, replications, **more):
+    """How many of many studies have each of *truths* inside their intervals."""
+    hits = dict.fromkeys(truths, 0)
+    study = wfsim.sweep(make, replications=replications * STUDIES, progress=False, **more)
+    for number in range(STUDIES):
+        row = part(study, number * replications, replications).summary(CONFIDENCE).iloc[0]
+        for name, truth in truths.items():
+            hits[name] += row[f"{name}_low"] <= truth <= row[f"{name}_high"]
+    print({name: f"{hit / STUDIES:.1%}" for name, hit in hits.items()})
+    return {name: hit / STUDIES for name, hit in hits.items()}
+
+
+def part(study, first, count):
+    """The study of those replications alone."""
+    inside = {}
+    for name in ("runs", "replications"):
+        frame = getattr(study, name)
+        inside[name] = frame[frame["replication"].between(first, first + count - 1)]
+    of = {f"of_{name}": [0] * len(frame) for name, frame in inside.items()}
+    return Study((), study.points, inside["runs"], inside["replications"], **of)
+
+
+def test_intervals_of_single_exponential_runs_cover_the_truth_as_often_as_they_say():
+    times = {"mean": 10.0, "p50": 10 * math.log(2), "p95": -10 * math.log(0.05)}
+    truths = {**times, "success": 0.8}
+    share = covered(partial(scenario, failure=0.2), truths, 30)
+    # Binomial: 200 studies at 90 % give 84 % to 95 % in 99 of 100 cases.  Order
+    # statistics and Wilson's interval cover at least as much as they say.
+    assert 0.83 <= share["mean"] <= 0.95
+    assert 0.85 <= share["p50"] <= 0.98
+    assert 0.85 <= share["p95"] <= 1.0
+    assert 0.85 <= share["success"] <= 0.98
+
+
+def test_intervals_of_runs_that_depend_on_each_other_cover_the_truth_as_well():
+    """Durations share a factor within a replication, so their runs are one cluster."""
+
+    def make():
+        made = scenario(flows=3)
+
+        def Only(context):
+            common = -math.log1p(-context.world.draw("common"))
+            own = -math.log1p(-context.draw("own"))
+            yield from context.sleep(10.0 * common + own)
+
+        return wfsim.Scenario(
+            made.resources, made.machines.values(), made.flows.values(), [Only],
+            world=wfsim.World,
+        )  # fmt: skip
+
+    # The sum of exponentials of mean 10 and 1: its distribution function, solved.
+    def below(t):
+        return 1.0 - (10.0 * math.exp(-t / 10.0) - math.exp(-t)) / 9.0
+
+    times = np.linspace(0.0, 60.0, 600_001)
+    shares = np.vectorize(below)(times)
+    median = float(times[np.searchsorted(shares, 0.5)])
+    share = covered(make, {"mean": 11.0, "p50": median}, 20)
+    assert 0.83 <= share["mean"] <= 0.95
+    assert 0.83 <= share["p50"] <= 0.96
+
+
+def test_a_summary_has_a_row_for_each_point_and_each_measure_with_its_interval(queue):
+    summary = queue.summary()
+    assert list(summary.columns) == [
+        *("pace", "replications", "runs", "mean", "mean_low", "mean_high"),
+        *("p50", "p50_low", "p50_high", "p95", "p95_low", "p95_high"),
+        *("success", "success_low", "success_high"),
+        *("measure", "measure_low", "measure_high"),
+    ]
+    row = summary.iloc[0]
+    assert (row["replications"], row["runs"]) == (40, 480)
+    for name in ("mean", "p50", "p95", "success", "measure"):
+        assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+
+
+@pytest.fixture(scope="module")
+def study():
+    over = {"pace": [10.0, 11.0, 20.0], "failure": [0.0, 0.2]}
+    return wfsim.sweep(scenario, over, replications=60)
+
+
+def test_comparing_by_a_parameter_leaves_the_others_as_columns(study):
+    pairs = study.compare(by="pace", baseline=10.0)
+    assert pairs[["failure", "a", "b", "replications"]].values.tolist()[:2] == [
+        [0.0, "10", "11", 60],
+        [0.0, "10", "20", 60],
+    ]
+    # Under the same draws every run takes a tenth longer, so that this is all but sure.
+    first = pairs.iloc[0]
+    assert first["relative"] == pytest.approx(0.1)
+    assert first["difference"] == pytest.approx(first["at_b"] - first["at_a"])
+    assert 0 < first["low"] < first["difference"] < first["high"]
+    assert (pairs["p_holm"] >= pairs["p"]).all()
+    assert "10" in repr(wfsim.charts.comparison(pairs))
+
+
+def test_all_pairs_and_a_baseline_that_is_a_mapping(study):
+    assert len(study.compare()) == 15
+    base = study.compare("p95", baseline={"pace": 10.0, "failure": 0.0})
+    assert len(base) == 5
+    assert set(base["a"]) == {"pace 10, failure 0"}
+
+
+def test_the_best_point_is_ranked_first_with_its_probability(study):
+    ranked = study.rank("mean")
+    assert ranked["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert ranked["best"].sum() == pytest.approx(1.0)
+    assert ranked.iloc[0]["pace"] == 10.0
+    assert study.rank("success").iloc[0]["failure"] == 0.0
+
+
+def test_equally_good_points_share_the_probability():
+    same = wfsim.sweep(scenario, {"workers": [5, 6]}, replications=5)
+    assert same.rank()["best"].tolist() == [0.5, 0.5]
+
+
+def test_sobol_indices_find_the_parameter_that_matters():
+    design = wfsim.design.saltelli({"pace": (1.0, 20.0), "workers": range(20, 28)}, 64)
+    study = wfsim.sweep(scenario, design, replications=4)
+    found = study.sensitivity()
+    assert found["parameter"].tolist() == ["pace", "workers"]
+    # The mean is the pace times a number that common draws make the same everywhere.
+    assert found["first"].tolist() == pytest.approx([1.0, 0.0], abs=0.05)
+    assert found["total"].tolist() == pytest.approx([1.0, 0.0], abs=0.05)
+    assert (found["total_low"] <= found["total"]).all()
+
+
+def test_a_design_without_an_effect_has_indices_of_zero():
+    design = wfsim.design.saltelli({"workers": range(20, 28)}, 4)
+    found = wfsim.sweep(scenario, design, replications=1).sensitivity()
+    assert found.values.tolist() == [["workers", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
+
+
+def test_a_tornado_of_one_parameter_at_a_time_starts_from_the_base():
+    design = wfsim.design.one_at_a_time({"pace": (5.0, 10.0, 20.0), "flows": (1, 2, 3)})
+    study = wfsim.sweep(scenario, design, replications=3)
+    frame = study.tornado()
+    pace = frame.iloc[0]
+    assert frame["parameter"].tolist() == ["pace", "flows"]
+    assert (pace["low"], pace["high"]) == (5.0, 20.0)
+    assert pace["at_low"] == pytest.approx(pace["base"] / 2)
+    assert pace["at_high"] == pytest.approx(pace["base"] * 2)
+    assert "2 parameters" in repr(wfsim.charts.tornado(frame, "mean"))
+
+
+def test_the_time_of_runs_goes_into_parts_that_sum_up(queue):
+    row = queue.breakdown().iloc[0]
+    assert row["runs"] == 480
+    parts = ("queued", "steps", "retries_seconds", "recovery", "waiting", "other")
+    assert sum(row[part] for part in parts) == pytest.approx(row["total"])
+    assert row["queued"] > row["steps"] > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda study: study.compare("maen"), "no measure 'maen'; did you mean 'mean'"),
+        (
+            lambda study: study.compare(by="pce"),
+            "no parameter 'pce'; did you mean 'pace'",
+        ),
+        (lambda study: study.compare(baseline=3), "3 names no point; give a mapping"),
+        (lambda study: study.compare(by="pace", baseline=3), "nothing to compare"),
+        (lambda study: study.compare(baseline={"x": 3}), "no parameter 'x'"),
+        (lambda study: study.compare(baseline={"pace": 10.0}), "names 2 points"),
+        (lambda study: study.summary(95), "confidence is 95"),
+        (lambda study: study.sensitivity(), "sweep over wfsim.design.saltelli"),
+        (lambda study: study.breakdown("x"), "no column 'x'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(study, call, said):
+    with pytest.raises(UsageError, match=said):
+        call(study)
+
+
+def test_a_point_where_nothing_completed_has_no_durations():
+    nothing = wfsim.sweep(scenario, {"failure": [0.0, 1.0]}, replications=5)
+    row = nothing.summary().iloc[1]
+    assert math.isnan(row["mean"])
+    assert math.isnan(row["p95_high"])
+    assert (row["success"], row["success_low"]) == (0.0, 0.0)
+    assert nothing.rank()["best"].tolist()[-1] == 0.0
+    assert math.isnan(nothing.compare().iloc[0]["difference"])
+
+
+def test_rows_can_be_cut():
+    runs = {"replication": [3, 3, 4], "duration": [1.0, 2.0, 3.0]}
+    rows = Rows(0, 3, runs, {"seed": [10, 11]})
+    assert rows.part(4, 9) == Rows(
+        0, 4, {"replication": [4], "duration": [3.0]}, {"seed": [11]}
+    )

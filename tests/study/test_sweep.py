@@ -1,0 +1,359 @@
+"""Sweeps: the same scenario at many points, and what comes of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from functools import partial
+
+import joblib
+import pandas as pd
+import pytest
+
+import wfsim
+from fake_resources import polardb
+from wfsim.errors import UsageError
+from wfsim.study.replication import seed_of
+
+STEPS = ("Prepare", "Copy", "Check", "Publish")
+
+
+def body(name, mean, failure):
+    def step(context):
+        yield from context.sleep(-mean * math.log1p(-context.draw("duration")))
+        if context.draw("failure") < failure:
+            raise wfsim.StepFailed("by chance")
+
+    step.__name__ = name
+    return step
+
+
+def scenario(pace=10.0, failure=0.1, flows=1, workers=4, retry=None, steps=STEPS):
+    """Flows of some steps, each of which may fail and is tried again, on few workers."""
+    flow = wfsim.Flow(
+        "F", tuple(map(wfsim.Step, steps)), retry=retry or wfsim.Retry(limit=3, delay=5)
+    )
+    return wfsim.Scenario(
+        [wfsim.Resource("w", f"r{number:02}") for number in range(flows)],
+        wfsim.StateMachine("w")
+        .stable("Running", "Interrupt")
+        .unstable("Creating", run="F"),
+        [flow],
+        [body(name, pace, failure) for name in steps],
+        policy=wfsim.Policy(workers=workers),
+    )
+
+
+def texts(study):
+    """The frames as CSV, and their dtypes: what two equal studies have in common."""
+    frames = (study.points, study.runs, study.replications)
+    return [(frame.to_csv(), frame.dtypes.astype(str).tolist()) for frame in frames]
+
+
+def test_a_grid_is_every_combination_and_the_last_name_varies_fastest():
+    study = wfsim.sweep(
+        scenario, over={"pace": [1.0, 2.0], "flows": [1, 2]}, replications=2
+    )
+    assert study.points.to_dict("records") == [
+        {"pace": 1.0, "flows": 1},
+        {"pace": 1.0, "flows": 2},
+        {"pace": 2.0, "flows": 1},
+        {"pace": 2.0, "flows": 2},
+    ]
+    assert study.over == ("pace", "flows")
+    rows = study.replications[["pace", "flows", "replication", "runs"]]
+    assert rows.values.tolist() == [
+        [1.0, 1, 0, 1], [1.0, 1, 1, 1], [1.0, 2, 0, 2], [1.0, 2, 1, 2],
+        [2.0, 1, 0, 1], [2.0, 1, 1, 1], [2.0, 2, 0, 2], [2.0, 2, 1, 2],
+    ]  # fmt: skip
+
+
+def test_a_replication_is_what_simulate_does_with_its_seed():
+    study = wfsim.sweep(scenario, over={"flows": [3]}, replications=2, seed=7)
+    second = study.replications.iloc[1]
+    assert second["seed"] == seed_of(7, 1)
+    log = wfsim.simulate(scenario(flows=3), seed=int(second["seed"]))
+    runs = study.runs[study.runs["replication"] == 1].reset_index(drop=True)
+    alone = wfsim.tables.runs(log)
+    for name in ("run", "flow", "resource", "status", "start", "end", "duration"):
+        assert runs[name].tolist() == alone[name].tolist()
+    parts = wfsim.tables.breakdown(log)
+    assert runs["retries_seconds"].tolist() == parts["retries"].tolist()
+    assert runs["total"].tolist() == parts["duration"].tolist()
+    summary = wfsim.tables.summary(log).iloc[0]
+    for name in ("runs", "success", "mean", "p50", "p95", "retries", "restarts"):
+        assert second[name] == pytest.approx(summary[name], rel=1e-12)
+    assert second["makespan"] == alone["end"].max()
+
+
+def test_every_point_has_the_same_seeds_unless_they_are_to_be_independent():
+    over = {"pace": [1.0, 2.0]}
+    common = wfsim.sweep(scenario, over, replications=3).replications
+    apart = wfsim.sweep(scenario, over, replications=3, independent=True).replications
+    assert common["seed"].tolist() == [seed_of(0, r) for r in range(3)] * 2
+    assert apart["seed"].nunique() == 6
+
+
+def test_doubled_durations_under_the_same_draws_double_every_run():
+    study = wfsim.sweep(
+        partial(scenario, failure=0.0), {"pace": [1.0, 2.0]}, replications=5
+    )
+    one, two = (study.runs[study.runs["pace"] == pace] for pace in (1.0, 2.0))
+    doubled = (2 * one["duration"]).tolist()
+    assert two["duration"].tolist() == pytest.approx(doubled)
+
+
+def test_a_list_of_points_and_named_values_are_points_too():
+    slow = wfsim.Retry(limit=3, delay=60)
+    fast = wfsim.Retry(limit=3, delay=1)
+    named = wfsim.sweep(scenario, {"retry": {"slow": slow, "fast": fast}}, replications=1)
+    assert named.points["retry"].tolist() == ["slow", "fast"]
+    points = [{"pace": 1.0, "retry": slow}, {"pace": 2.0, "retry": fast}]
+    listed = wfsim.sweep(scenario, points, replications=1)
+    assert listed.points["retry"].tolist() == [repr(slow), repr(fast)]
+
+
+def test_without_anything_to_vary_there_is_one_point():
+    study = wfsim.sweep(scenario, replications=2)
+    assert (study.over, len(study.points), len(study.replications)) == ((), 1, 2)
+    assert len(study.summary()) == 1
+
+
+def test_faults_happen_in_each_replication():
+    crash = wfsim.CrashAt(t=5, restart_after=10)
+    study = wfsim.sweep(scenario, replications=3, faults=[crash])
+    assert (study.replications["restarts"] == 1).all()
+
+
+def test_a_measure_of_ones_own_is_a_column():
+    study = wfsim.sweep(
+        scenario,
+        replications=2,
+        measure={"records": len, "times": lambda log: {"last": log.records[-1].time}},
+    )
+    assert study.replications["last"].tolist() == study.replications["makespan"].tolist()
+    assert str(study.replications["records"].dtype) == "float64"
+    assert {"records", "records_low", "last_high"} <= {*study.summary().columns}
+
+
+def test_the_frames_have_the_columns_and_dtypes_that_are_written_down():
+    study = wfsim.sweep(
+        scenario, {"pace": [1, 2.5], "retry": {"x": None}}, replications=1
+    )
+    dtypes = dict(zip(study.runs.columns, map(str, study.runs.dtypes), strict=True))
+    assert dtypes == {
+        "pace": "float64", "retry": "str", "replication": "int64", "resource": "str",
+        "run": "str", "flow": "str", "status": "str", "start": "float64",
+        "end": "float64", "duration": "float64", "retries": "int64",
+        "restarts": "int64", "queued": "float64", "steps": "float64",
+        "retries_seconds": "float64", "recovery": "float64", "waiting": "float64",
+        "other": "float64", "total": "float64",
+    }  # fmt: skip
+    assert list(study.replications.columns) == [
+        *("pace", "retry", "replication", "seed", "runs", "success", "mean"),
+        *("p50", "p95", "makespan", "retries", "restarts"),
+    ]
+
+
+def test_a_study_says_what_it_is_and_the_same_one_says_the_same():
+    one, two = (wfsim.sweep(scenario, {"flows": [1, 2]}, replications=2) for _ in "ab")
+    assert repr(one) == repr(two)
+    assert repr(one).startswith("<Study over flows: 2 points, 4 replications, 6 runs [")
+    assert one._repr_html_() == two._repr_html_()
+
+
+def cell():
+    """What a notebook defines: functions that no process could import."""
+    names = {"wfsim": wfsim}
+    exec(
+        "def make(delay):\n"
+        "    def Only(context):\n"
+        "        yield from context.sleep(delay * context.draw('d'))\n"
+        "    machine = wfsim.StateMachine('w').stable('Running', 'Interrupt')\n"
+        "    machine.unstable('Creating', run='F')\n"
+        "    flow = wfsim.Flow('F', (wfsim.Step('Only'),))\n"
+        "    resources = [wfsim.Resource('w', 'r')]\n"
+        "    return wfsim.Scenario(resources, machine, [flow], [Only])\n",
+        names,
+    )
+    return names["make"]
+
+
+def test_processes_give_byte_equal_frames_also_for_functions_of_a_cell():
+    over = {"delay": [1.0, 2.0, 3.0]}
+    serial, parallel = (
+        wfsim.sweep(cell(), over, replications=40, jobs=jobs) for jobs in (1, 2)
+    )
+    assert texts(serial) == texts(parallel)
+
+
+def test_what_joblib_is_configured_for_does_the_work():
+    over = {"replicas": [1, 2]}
+    serial = wfsim.sweep(polardb.scenario, over, replications=6)
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        configured = wfsim.sweep(polardb.scenario, over, replications=6, jobs=None)
+    assert texts(serial) == texts(configured)
+
+
+def test_what_a_worker_that_dies_was_about_is_done_again(tmp_path):
+    here, marker = os.getpid(), tmp_path / "died"
+
+    def deadly(log):
+        if os.getpid() != here and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1.0
+
+    over = {"replicas": [1, 2]}
+    parallel, serial = (
+        wfsim.sweep(
+            polardb.scenario, over, replications=20, measure={"x": deadly}, jobs=jobs
+        )
+        for jobs in (2, 1)
+    )
+    assert marker.exists()
+    assert texts(parallel) == texts(serial)
+
+
+def test_a_point_at_which_workers_go_on_dying_is_named():
+    here = os.getpid()
+
+    def deadly(log):
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1.0
+
+    with pytest.raises(wfsim.WfsimError, match=r"died 3 times.* of point 0"):
+        wfsim.sweep(polardb.scenario, replications=9, measure={"x": deadly}, jobs=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"make": 3}, "make is 3; give a function that returns a Scenario"),
+        ({"make": lambda: 3}, r"make\(\{\}\) is 3; return a wfsim.Scenario"),
+        ({"over": {"pca": [1]}}, "scenario has no parameter 'pca'; did you mean 'pace'"),
+        ({"over": {"pace": 3}}, "pace is 3; give a list of values"),
+        ({"over": {"pace": "ab"}}, "pace is 'ab'; give a list of values"),
+        ({"over": {"pace": []}}, "pace has no value"),
+        ({"over": {"pace": [1, 1]}}, r"the point \(pace 1\) is there twice"),
+        ({"over": {"pace": [math.nan]}}, "pace is NaN"),
+        ({"over": {"pace": [lambda: 1]}}, "<lambda> of pace has no lasting name"),
+        ({"over": [{"pace": 1}, {"flows": 1}]}, "point 1 has the names"),
+        ({"over": []}, "over has no point"),
+        ({"over": {"steps": [("A",)]}}, "'steps' is a column that frames"),
+        ({"replications": 0}, "replications is 0; give a whole number from 1 on"),
+        ({"seed": 1.5}, "seed is 1.5; give a whole number"),
+        ({"jobs": 0}, "jobs is 0"),
+        ({"faults": ["crash"]}, "'crash' is not a fault"),
+        ({"measure": 3}, "measure is 3; give a function of a log"),
+        ({"measure": {"mean": len}}, "there is a column 'mean' already"),
+        ({"measure": {"x": str}}, "'x' is '<EventLog"),
+        ({"precision": "soon"}, "write 'p95 within 5 %'"),
+        ({"precision": "p9x within 5 %"}, "no measure 'p9x'"),
+        ({"precision": "is 1 better than 9"}, "'1' names no point"),
+        ({"key": "mine"}, "give cache='folder' too"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_what_to_give_instead(arguments, said):
+    with pytest.raises(UsageError, match=said):
+        wfsim.sweep(**{"make": scenario, "replications": 2, **arguments})
+
+
+def test_a_point_at_which_there_is_no_scenario_is_named_before_anything_runs():
+    ran = []
+    with pytest.raises(wfsim.DefinitionError) as caught:
+        wfsim.sweep(
+            polardb.scenario, {"pod_failure": [0.0, 1.5]}, measure={"n": ran.append}
+        )
+    assert "pod_failure is 1.5" in str(caught.value)
+    assert caught.value.__notes__ == ["at the point (pod_failure 1.5)"]
+    assert ran == []
+
+
+def test_an_error_in_a_replication_says_how_to_have_it_again():
+    def broken(log):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        wfsim.sweep(scenario, replications=1, measure=broken)
+    assert f"seed={seed_of(0, 0)}" in caught.value.__notes__[0]
+
+
+def test_ctrl_c_keeps_what_is_complete_and_the_cache_goes_on_from_there(tmp_path):
+    calls = []
+
+    def impatient(log):
+        calls.append(log)
+        if len(calls) == 500:
+            raise KeyboardInterrupt
+        return 1.0
+
+    over = {"pace": [1.0, 2.0]}
+    arguments = {"replications": 300, "measure": {"x": impatient}, "key": "k"}
+    cut = wfsim.sweep(scenario, over, cache=tmp_path, **arguments)
+    kept = len(cut.replications)
+    assert cut.interrupted
+    assert "interrupted" in repr(cut)
+    assert 0 < kept < 500
+    calls.clear()
+    calls.extend([None] * 1000)
+    whole = wfsim.sweep(scenario, over, cache=tmp_path, **arguments)
+    assert len(calls) - 1000 == 600 - kept
+    assert not whole.interrupted
+    assert texts(whole) == texts(
+        wfsim.sweep(scenario, over, replications=300, measure={"x": lambda log: 1.0})
+    )
+
+
+def test_ctrl_c_before_anything_is_complete_is_ctrl_c():
+    def impatient(log):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        wfsim.sweep(scenario, replications=2, measure=impatient)
+
+
+@pytest.mark.parametrize("measure", ["mean", "makespan"])
+def test_common_draws_need_fifty_times_fewer_replications_to_compare_policies(measure):
+    policies = {
+        "steady": wfsim.Retry(limit=10, delay=10),
+        "growing": wfsim.Retry(limit=10, delay=2, factor=2, cap=60),
+    }
+    make = partial(scenario, flows=30, workers=4)
+    spread = {}
+    for independent in (False, True):
+        study = wfsim.sweep(
+            make, {"retry": policies}, replications=150, independent=independent
+        )
+        wide = study.replications.pivot(
+            index="replication", columns="retry", values=measure
+        )
+        spread[independent] = (wide["growing"] - wide["steady"]).var()
+    ratio = spread[True] / spread[False]
+    print(f"{measure}: {ratio:.0f} times fewer replications")
+    assert ratio >= 50
+
+
+def test_a_run_that_began_in_the_warm_up_does_not_count():
+    def make(warm_up):
+        made = scenario(failure=0.0, flows=30, workers=4)
+        made.warm_up = warm_up
+        return made
+
+    study = wfsim.sweep(make, {"warm_up": [0.0, 100.0]}, replications=1)
+    counts = study.replications.set_index("warm_up")["runs"]
+    assert counts[0.0] == 30
+    assert 0 < counts[100.0] < 30
+    late = study.runs[study.runs["warm_up"] == 100.0]
+    assert (late["start"] >= 100.0).all()
+
+
+def test_frames_of_a_study_feed_the_charts():
+    study = wfsim.sweep(
+        scenario, {"failure": [0.0, 0.3], "flows": [1, 2]}, replications=4
+    )
+    assert "failure 0.3" in repr(wfsim.charts.ecdf(study, by="failure"))
+    assert "4 cells" in repr(wfsim.charts.heatmap(study, "failure", "flows"))
+    assert isinstance(wfsim.charts.breakdown(study).frame, pd.DataFrame)
