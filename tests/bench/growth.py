@@ -1,8 +1,7 @@
-"""What a step of workload W costs in a run of a given length, in a process of its own.
+"""What a step of workload W costs in runs of a given length, in a process of its own.
 
-``python -m tests.bench.growth seconds 143 10`` prints the CPU seconds of each step of 143
-instances in 10 runs, ``... bytes 143 1`` the bytes that are still held for it when the
-run is over: the log, every version of the mementos, and what the stores hold.
+``python -m tests.bench.growth 143 10`` prints the CPU seconds of each step of 143
+instances, in 10 runs.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import tracemalloc
 from pathlib import Path
 
 import wfsim
@@ -19,48 +17,26 @@ from tests.bench import workload
 ROOT = Path(__file__).parent.parent.parent
 
 
-def of_a_step(what, instances, runs=1):
-    """Return what a step costs in *runs* of so many instances, by a fresh process."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.bench.growth",
-        what,
-        str(instances),
-        str(runs),
-    ]
+def of_a_step(instances, runs=1):
+    """Return the CPU seconds of a step in *runs* of so many, by a fresh process."""
+    command = [sys.executable, "-m", "tests.bench.growth", str(instances), str(runs)]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return float(told.stdout)
 
 
-def spent(what, instances, runs):
+def measure(instances, runs):
     workload.simulation(100, seed=2).run()
-    measure = {"seconds": seconds, "bytes": held}[what]
-    total = 0.0
+    spent = 0.0
     for _ in range(runs):
-        log, cost = measure(instances)
+        simulation = workload.simulation(instances, seed=1)
+        began = time.process_time()
+        log = simulation.run()
+        spent += time.process_time() - began
         ended = wfsim.tables.runs(log)["status"].isin(["completed", "interrupted"])
         assert len(ended) == instances
         assert ended.all()
-        total += cost
-    return total / (runs * instances * len(workload.STEPS))
-
-
-def seconds(instances):
-    simulation = workload.simulation(instances, seed=1)
-    began = time.process_time()
-    log = simulation.run()
-    return log, time.process_time() - began
-
-
-def held(instances):
-    tracemalloc.start()
-    simulation = workload.simulation(instances, seed=1)
-    log = simulation.run()
-    found, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return log, found
+    return spent / (runs * instances * len(workload.STEPS))
 
 
 if __name__ == "__main__":
-    print(spent(sys.argv[1], *map(int, sys.argv[2:])))
+    print(measure(*map(int, sys.argv[1:])))
