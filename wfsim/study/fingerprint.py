@@ -181,7 +181,8 @@ class Fingerprints:
             raise UsageError(f"cache: the module {name!r} has no file; {CURE}")
         path = Path(file)
         if name != "wfsim" and {"site-packages", "dist-packages"} & {*path.parts}:
-            yield f"{name} {getattr(module, '__version__', _version(name))}"
+            # Not by getattr: some modules warn of it.
+            yield f"{name} {vars(module).get('__version__', _version(name))}"
             return
         is_package = path.name == "__init__.py"
         files = sorted(path.parent.rglob("*.py")) if is_package else [path]
