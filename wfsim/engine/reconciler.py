@@ -161,10 +161,12 @@ class FlowReconciler:
 
     def _settle(self, resource: Resource, run: Memento, turn: Turn) -> Effect[bool]:
         """Write the state that the ended *run* led to, unless the resource moved on."""
+        if run.entered != resource.entered:
+            return False
         interrupted = run.status in _FAILED
         action = self._machines[resource.kind].action(resource.state)
         done = run.status is RunStatus.COMPLETED and action and action.flow == run.flow
-        if run.entered != resource.entered or not (interrupted or done):
+        if not (interrupted or done):
             return False
         then = action.then if action else ""
 
@@ -175,7 +177,7 @@ class FlowReconciler:
                 return live.interrupt(run.reason or "ERROR", run.error)
             return live.move(then, run.flow)
 
-        yield from rewrite(self._resources, resource.key, change, turn.token)
+        yield from rewrite(self._resources, turn.key, change, turn.token)
         return True
 
     def _recover(
@@ -268,7 +270,8 @@ class FlowReconciler:
             return _DONE
         try:
             event = machine.entry(live)
-            params = storable(event.params) if event else None
+            params = event.params if event else None
+            params = params if params is EMPTY else storable(params)
         except Exception as error:
             self._check_failed(live, action.check, error)
             return self._again
@@ -278,9 +281,9 @@ class FlowReconciler:
             return _DONE
         flow = self._flows[action.flow]
         run = Memento.new(
-            max((_number(entry) for entry in entries), default=0) + 1,
+            max(map(_number, entries)) + 1 if entries else 1,
             flow,
-            live.key,
+            turn.key,
             now=self._clock.now,
             params=params,
             entered=live.entered,

@@ -28,8 +28,6 @@ class Ways:
     def __init__(self, steps: Steps, policy: Policy) -> None:
         self._steps = steps
         self._policy = policy
-        # As in the reference, a node is not tried again unless its file says so.
-        self._once = replace(policy.retry, limit=0)
         self._known: dict[str, tuple[Flow, tuple[Way, ...]]] = {}
 
     def through(self, flow: Flow) -> tuple[Way, ...]:
@@ -41,7 +39,10 @@ class Ways:
         return known[1]
 
     def _way(self, flow: Flow, spec: Step) -> Way:
-        usual = flow.retry or (self._policy.retry if flow.is_linear else self._once)
+        usual = flow.retry or self._policy.retry
+        if flow.retry is None and not flow.is_linear:
+            # As in the reference, a node is not tried again unless its file says so.
+            usual = replace(usual, limit=0)
         limit = spec.timeout or flow.timeout or self._policy.timeout
         single = spec.undo is None and spec.class_name in self._steps
         body = self._steps[spec.class_name] if single else None

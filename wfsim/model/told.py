@@ -26,7 +26,7 @@ WHOLE = 16
 """The mementos of each eighth step are kept whole, so that none is far from one."""
 
 MADE = 1000
-"""So many of those made again are at hand: who reads on looks at the next one soon."""
+"""So many of those made are at hand: who looks at one soon looks at it again."""
 
 
 class Told(Sequence[Record]):
@@ -43,6 +43,7 @@ class Told(Sequence[Record]):
         self._names: dict[Key, str] = {}
         self._newest: dict[tuple[Key, str], tuple[int, Memento]] = {}
         self._made: dict[int, Memento] = {}
+        self._shown: dict[int, Record] = {}
 
     def of_run(self, before: Memento | None, after: Memento) -> None:
         """Take it that *after* took the place of *before* (None: there was none)."""
@@ -138,6 +139,15 @@ class Told(Sequence[Record]):
             return self._names.setdefault(key, str(key))
 
     def _record(self, seq: int) -> Record:
+        shown = self._shown
+        if seq in shown:
+            return shown[seq]
+        if len(shown) >= MADE:
+            shown.clear()
+        record = shown[seq] = self._new_record(seq)
+        return record
+
+    def _new_record(self, seq: int) -> Record:
         place = 3 * seq
         time, before, after = self._flat[place : place + 3]
         if type(after) is Record:

@@ -65,8 +65,8 @@ class _More(simpy.Environment):
 
     def advance(self, limit: float) -> bool:
         """Let the next event happen, unless there is none until *limit*."""
-        queue = self._queue
-        if self._void:
+        queue, void = self._queue, self._void
+        if void and queue and queue[0][3] in void:
             self.peek()
         if not queue or queue[0][0] > limit:
             return False

@@ -312,11 +312,11 @@ class InMemoryLeases:
 
     def acquire(self, key: Key, holder: str, freed: Callable[[], None]) -> Effect[Grant]:
         """Return a new token, or call *freed* once when it is worth asking again."""
-        held = self._held.get(key)
-        if held is not None and held.holder != holder and not held.lapsed:
+        held, tokens = self._held, self.tokens
+        if key in held and held[key].holder != holder and not held[key].lapsed:
             self._waiting.setdefault(key, {})[holder] = freed
             return Grant(None)
-        token = self.tokens[key] = self.tokens.get(key, 0) + 1
+        token = tokens[key] = tokens[key] + 1 if key in tokens else 1
         self._held[key] = _Lease(holder, token, self._clock.now)
         return Grant(token)
         yield
