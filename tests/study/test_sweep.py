@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 from functools import partial
 
 import joblib
@@ -305,6 +306,32 @@ def test_ctrl_c_keeps_what_is_complete_and_the_cache_goes_on_from_there(tmp_path
     assert texts(whole) == texts(
         wfsim.sweep(scenario, over, replications=300, measure={"x": lambda log: 1.0})
     )
+
+
+@pytest.mark.parametrize(
+    ("library", "call"),
+    [
+        ("joblib", lambda: wfsim.sweep(scenario, replications=2, jobs=2)),
+        ("pyarrow", lambda: wfsim.sweep(scenario, replications=2, cache="never made")),
+        ("scipy", lambda: wfsim.sweep(scenario, replications=2).summary()),
+        ("scipy", lambda: wfsim.design.latin({"x": (0, 1)}, 2)),
+        ("SALib.sample", lambda: wfsim.design.saltelli({"x": (0, 1)}, 2)),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch, library, call):
+    for name in [name for name in sys.modules if name.startswith(library)]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=r"install the extra: wfsim-lab\[study\]"):
+        call()
+
+
+def test_without_intervals_a_study_still_shows_itself(monkeypatch):
+    study = wfsim.sweep(scenario, replications=2)
+    for name in [name for name in sys.modules if name.startswith("scipy")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert study._repr_html_().startswith("<p>&lt;Study: 1 point, 2 replications")
 
 
 def test_ctrl_c_before_anything_is_complete_is_ctrl_c():

@@ -51,9 +51,13 @@ def sweep(
     """Simulate TARGET at many points; write frames, summary and a report."""
     from wfsim.sim.plan_file import load_plan
     from wfsim.study import sweep as sweeping
+    from wfsim.study.cache import arrow
     from wfsim.study.gate import Gate
+    from wfsim.study.interval import stats
     from wfsim.study.replication import TALLY_DTYPES
 
+    for needed in (arrow, stats):
+        needed()
     gates = [Gate.parse(text) for text in fail_if or ()]
     for gate in gates:
         gate.check(list(TALLY_DTYPES))
