@@ -95,6 +95,7 @@ def test_more_replications_cost_the_new_ones_only_and_fewer_none(cached):
         {"faults": [wfsim.CrashAt(t=1, restart_after=1)]},
         {"measure": {"n": lambda log: 1}},
         {"independent": True},
+        {"flow": "F"},
         {"make": partial(scenario, workers=1)},
     ],
 )

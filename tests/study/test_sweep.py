@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import wfsim
-from fake_resources import polardb
+from fake_resources import polardb, tiem
 from wfsim.errors import UsageError
 from wfsim.study.replication import seed_of
 
@@ -260,6 +260,27 @@ def test_a_point_at_which_workers_go_on_dying_is_named():
 def test_wrong_arguments_are_refused_with_what_to_give_instead(arguments, said):
     with pytest.raises(UsageError, match=said):
         wfsim.sweep(**{"make": scenario, "replications": 2, **arguments})
+
+
+def test_a_service_is_swept_by_the_flows_that_it_is_asked_for():
+    def make(operation_failure):
+        once = wfsim.Times(at=(0,))
+        asked = wfsim.Arrivals(wfsim.FlowRequest("CreateCluster", "cluster-9"), once)
+        return tiem.scenario(operation_failure=operation_failure).but(arrivals=[asked])
+
+    over = {"operation_failure": [0.0, 1.0]}
+    whole = wfsim.sweep(make, over, replications=2)
+    assert whole.runs["flow"].unique().tolist()[:2] == [
+        "CreateCluster",
+        "ModifyParameters",
+    ]
+    study = wfsim.sweep(make, over, replications=2, flow="CreateCluster")
+    assert study.runs["flow"].unique().tolist() == ["CreateCluster"]
+    assert study.replications["success"].tolist() == [1.0, 1.0, 0.0, 0.0]
+    with pytest.raises(UsageError, match="no flow 'CreatCluster'; did you mean"):
+        wfsim.sweep(make, over, flow="CreatCluster")
+    with pytest.raises(UsageError, match=r"nobody asks the service .* give it some"):
+        wfsim.sweep(tiem.scenario, replications=2)
 
 
 def test_a_point_at_which_there_is_no_scenario_is_named_before_anything_runs():

@@ -34,6 +34,9 @@ def sweep(
     faults: Annotated[
         Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
     ] = None,
+    flow: Annotated[
+        str | None, typer.Option(help="Only runs of this flow count.", metavar="NAME")
+    ] = None,
     precision: Annotated[
         str | None,
         typer.Option(help="Stop when known so well: 'p95 within 5 %'.", metavar="WHEN"),
@@ -67,6 +70,7 @@ def sweep(
         replications=replications,
         seed=seed,
         faults=load_plan(faults) if faults is not None else (),
+        flow=flow,
         precision=precision,
         jobs=jobs,
         cache=cache,
