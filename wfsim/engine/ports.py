@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from wfsim.model.memento import Memento, Quarantined
-from wfsim.model.record import Kind
+from wfsim.model.record import Kind, PoolState
 from wfsim.model.resource import Key, Resource
 
 T = TypeVar("T")
@@ -160,6 +160,10 @@ class Journal(Protocol):
         attempt: int = 0,
         text: str = "",
     ) -> None: ...
+
+    def pool(self, state: PoolState) -> None:
+        """Write down what a pool tells of itself, each time that it changes."""
+        ...
 
 
 class Draws(Protocol):

@@ -43,6 +43,18 @@ class Kind(StrEnum):
     POOL_CHANGED = "pool.changed"
 
 
+class PoolState(NamedTuple):
+    """What a pool tells of itself; a record's text, made when somebody looks."""
+
+    name: str
+    held: int
+    capacity: int
+    queue: int
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.held}/{self.capacity}, queue {self.queue}"
+
+
 class Record(NamedTuple):
     """One row of a log.
 

@@ -16,7 +16,7 @@ from typing import Any, overload
 from wfsim.model import memento
 from wfsim.model.frozen import EMPTY
 from wfsim.model.memento import Memento, StepMemento, Transition
-from wfsim.model.record import Kind, Record, resource_kind, run_kind
+from wfsim.model.record import Kind, PoolState, Record, resource_kind, run_kind
 from wfsim.model.resource import Key, Resource
 from wfsim.model.status import RunStatus, StepStatus
 
@@ -70,6 +70,11 @@ class Told(Sequence[Record]):
         """Take it that *after* took the place of *before* (None: there was none)."""
         self._place += 3
         self._flat.extend((self._clock.now, before, after))
+
+    def of_pool(self, state: PoolState) -> None:
+        """Take it that a pool is in *state*."""
+        self._place += 3
+        self._flat.extend((self._clock.now, None, state))
 
     def append(self, record: Record) -> None:
         """Take a record of what no store shows."""
@@ -139,6 +144,8 @@ class Told(Sequence[Record]):
             return after
         if type(after) is Resource:
             return self._of_resource(seq, time, before, after)
+        if type(after) is PoolState:
+            return Record(seq, time, Kind.POOL_CHANGED, text=str(after))
         if type(before) is int:
             before = self._flat[before + 2]
             if type(before) is not Memento:

@@ -19,7 +19,7 @@ from wfsim.model.memento import (
     RunStatus,
     StepMemento,
 )
-from wfsim.model.record import Kind, Record
+from wfsim.model.record import Kind, PoolState, Record
 from wfsim.model.resource import Resource
 from wfsim.model.told import Told
 
@@ -153,7 +153,7 @@ class History:
                 else:
                     step = steps[after // 2]
                     self._begin(run, step.name, step.attempts + 1, time)
-            elif kind is not Resource:
+            elif kind is not Resource and kind is not PoolState:
                 record = records[seq]
                 self._take(record)
                 if type(before) is int:

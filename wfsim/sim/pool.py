@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.ports import Clock, Effect, Journal
 from wfsim.errors import UsageError
-from wfsim.model.record import Kind
+from wfsim.model.record import PoolState
 
 if TYPE_CHECKING:
     from wfsim.engine.steps import StepContext
+
+
+_new = tuple.__new__
 
 
 class _Ticket:
@@ -99,7 +102,7 @@ class Pool:
         return f"<Pool {self}>"
 
     def __str__(self) -> str:
-        return f"{self.name} {self.held}/{self.capacity}, queue {self.queue}"
+        return str(PoolState(self.name, self.held, self.capacity, self.queue))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Pool):
@@ -116,7 +119,7 @@ class Pool:
     def attach(self, clock: Clock, journal: Journal | None, name: str) -> None:
         """Live on *clock*, telling *journal* of each change; a world does this."""
         self._clock = clock
-        self._note = None if journal is None else journal.note
+        self._note = None if journal is None else journal.pool
         self.name = self.name or name
 
     @types.coroutine
@@ -202,7 +205,8 @@ class Pool:
 
     def _tell(self) -> None:
         if self._note is not None:
-            self._note(Kind.POOL_CHANGED, text=str(self))
+            state = (self.name, self.held, self.capacity, self.queue)
+            self._note(_new(PoolState, state))
 
 
 def pools(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Pool]]:

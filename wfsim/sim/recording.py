@@ -19,6 +19,8 @@ class Recorder:
         self._records = log.records = Told(clock)
         self.memento = self._records.of_run
         """Record that a memento took the place of another, or of none."""
+        self.pool = self._records.of_pool
+        """Record that a pool has changed."""
 
     def forget(self) -> None:
         """Let the log be empty: one that nobody reads would grow for ever."""
