@@ -117,6 +117,8 @@ def replicate(
     for number, seed in enumerate(seeds, start=first):
         try:
             log = simulate(scenario, faults, seed)
+            # A log makes its records whenever it is read, and here it is read thrice.
+            log.records = list(log.records)
             _add(runs, tallies, number, seed, log, scenario.warm_up, flow)
             for name, value in _measured(measures or {}, log).items():
                 tallies.setdefault(name, []).append(value)

@@ -47,8 +47,8 @@ def sweep(
     seed at every point, so that points differ by what was varied and by nothing else
     (common random numbers); *independent* gives each point seeds of its own instead.
 
-    With a *flow* only its runs count.  *measure* is a function of a log to a number, or to
-    numbers by name, or such functions by name: further columns of ``replications``.  With
+    With a *flow* only its runs count.  *measure* is a function of a log to a number, or
+    to numbers by name, or such functions by name: columns of ``replications``.  With
     a *precision* a point is replicated only as often as that takes, *replications* times
     at most.
 
