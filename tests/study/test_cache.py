@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -95,6 +98,7 @@ def test_more_replications_cost_the_new_ones_only_and_fewer_none(cached):
         {"faults": [wfsim.CrashAt(t=1, restart_after=1)]},
         {"measure": {"n": lambda log: 1}},
         {"independent": True},
+        {"flow": "F"},
         {"make": partial(scenario, workers=1)},
     ],
 )
@@ -189,3 +193,24 @@ def test_what_a_fingerprint_goes_round_in_circles_about_has_an_end():
     circle: list[object] = [1]
     circle.append(circle)
     assert Fingerprints().of(circle) == Fingerprints().of(circle)
+
+
+def test_another_process_with_another_hash_seed_finds_the_same_cells():
+    program = (
+        "import wfsim\n"
+        "from fake_resources import polardb\n"
+        "from wfsim.study.fingerprint import Fingerprints\n"
+        "study = wfsim.sweep(polardb.scenario, {'replicas': [1, 2]}, replications=3)\n"
+        "print(Fingerprints().of(polardb.scenario(2)), study.digest)\n"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1

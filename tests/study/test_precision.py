@@ -49,6 +49,17 @@ def test_a_point_is_replicated_until_its_measure_is_known_well_enough():
     assert exactly.summary().iloc[0].tolist() == study.summary().iloc[0].tolist()
 
 
+def test_a_success_rate_is_not_known_for_sure_since_nothing_has_failed_yet():
+    study = wfsim.sweep(
+        polardb.scenario, replications=300, precision=Precision("success", absolute=0.05)
+    )
+    row = study.summary().iloc[0]
+    assert study.settled == (True,)
+    assert row["success"] == 1.0
+    assert 0.9 <= row["success_low"] < 0.95
+    assert row["replications"] > 30
+
+
 def test_it_ends_at_the_limit_and_says_that_it_was_not_reached():
     study = wfsim.sweep(
         polardb.scenario, replications=25, precision=Precision("p95", relative=0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 from functools import partial
 
 import joblib
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 import wfsim
-from fake_resources import polardb
+from fake_resources import polardb, tiem
 from wfsim.errors import UsageError
 from wfsim.study.replication import seed_of
 
@@ -261,6 +262,27 @@ def test_wrong_arguments_are_refused_with_what_to_give_instead(arguments, said):
         wfsim.sweep(**{"make": scenario, "replications": 2, **arguments})
 
 
+def test_a_service_is_swept_by_the_flows_that_it_is_asked_for():
+    def make(operation_failure):
+        once = wfsim.Times(at=(0,))
+        asked = wfsim.Arrivals(wfsim.FlowRequest("CreateCluster", "cluster-9"), once)
+        return tiem.scenario(operation_failure=operation_failure).but(arrivals=[asked])
+
+    over = {"operation_failure": [0.0, 1.0]}
+    whole = wfsim.sweep(make, over, replications=2)
+    assert whole.runs["flow"].unique().tolist()[:2] == [
+        "CreateCluster",
+        "ModifyParameters",
+    ]
+    study = wfsim.sweep(make, over, replications=2, flow="CreateCluster")
+    assert study.runs["flow"].unique().tolist() == ["CreateCluster"]
+    assert study.replications["success"].tolist() == [1.0, 1.0, 0.0, 0.0]
+    with pytest.raises(UsageError, match="no flow 'CreatCluster'; did you mean"):
+        wfsim.sweep(make, over, flow="CreatCluster")
+    with pytest.raises(UsageError, match=r"nobody asks the service .* give it some"):
+        wfsim.sweep(tiem.scenario, replications=2)
+
+
 def test_a_point_at_which_there_is_no_scenario_is_named_before_anything_runs():
     ran = []
     with pytest.raises(wfsim.DefinitionError) as caught:
@@ -305,6 +327,32 @@ def test_ctrl_c_keeps_what_is_complete_and_the_cache_goes_on_from_there(tmp_path
     assert texts(whole) == texts(
         wfsim.sweep(scenario, over, replications=300, measure={"x": lambda log: 1.0})
     )
+
+
+@pytest.mark.parametrize(
+    ("library", "call"),
+    [
+        ("joblib", lambda: wfsim.sweep(scenario, replications=2, jobs=2)),
+        ("pyarrow", lambda: wfsim.sweep(scenario, replications=2, cache="never made")),
+        ("scipy", lambda: wfsim.sweep(scenario, replications=2).summary()),
+        ("scipy", lambda: wfsim.design.latin({"x": (0, 1)}, 2)),
+        ("SALib.sample", lambda: wfsim.design.saltelli({"x": (0, 1)}, 2)),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch, library, call):
+    for name in [name for name in sys.modules if name.startswith(library)]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=r"install the extra: wfsim-lab\[study\]"):
+        call()
+
+
+def test_without_intervals_a_study_still_shows_itself(monkeypatch):
+    study = wfsim.sweep(scenario, replications=2)
+    for name in [name for name in sys.modules if name.startswith("scipy")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert study._repr_html_().startswith("<p>&lt;Study: 1 point, 2 replications")
 
 
 def test_ctrl_c_before_anything_is_complete_is_ctrl_c():

@@ -32,7 +32,7 @@ class Cache:
     """The files below *folder*; *cells* are the fingerprints of the points."""
 
     def __init__(self, folder: str | Path, cells: Sequence[str]) -> None:
-        _arrow()
+        arrow()
         self.folder = Path(folder)
         self.cells = cells
 
@@ -107,7 +107,7 @@ def missing(there: Sequence[Rows], first: int, stop: int) -> list[tuple[int, int
 
 
 def _encoded(rows: Rows) -> bytes:
-    pa, parquet = _arrow()
+    pa, parquet = arrow()
     kinds = {"float64": pa.float64(), "int64": pa.int64()}
     fields = [pa.field("replication", pa.int64())]
     fields += [
@@ -122,7 +122,7 @@ def _encoded(rows: Rows) -> bytes:
 
 
 def _decoded(content: bytes, point: int, first: int, stop: int) -> Rows:
-    _, parquet = _arrow()
+    _, parquet = arrow()
     table = parquet.read_table(io.BytesIO(content))
     tallies = json.loads(table.schema.metadata[b"wfsim"])["replications"]
     return Rows(point, first, table.to_pydict(), tallies)
@@ -132,12 +132,13 @@ def _digest(content: bytes) -> str:
     return blake2b(content, digest_size=8).hexdigest()
 
 
-def _arrow() -> tuple[Any, Any]:
+def arrow() -> tuple[Any, Any]:
+    """Return pyarrow and its Parquet; raise `UsageError` where it is not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise UsageError(
-            "a cache needs pyarrow; install the extra: wfsim-lab[study]"
+            "Parquet needs pyarrow; install the extra: wfsim-lab[study]"
         ) from None
     return pyarrow, parquet

@@ -34,6 +34,9 @@ def sweep(
     faults: Annotated[
         Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
     ] = None,
+    flow: Annotated[
+        str | None, typer.Option(help="Only runs of this flow count.", metavar="NAME")
+    ] = None,
     precision: Annotated[
         str | None,
         typer.Option(help="Stop when known so well: 'p95 within 5 %'.", metavar="WHEN"),
@@ -51,9 +54,13 @@ def sweep(
     """Simulate TARGET at many points; write frames, summary and a report."""
     from wfsim.sim.plan_file import load_plan
     from wfsim.study import sweep as sweeping
+    from wfsim.study.cache import arrow
     from wfsim.study.gate import Gate
+    from wfsim.study.interval import stats
     from wfsim.study.replication import TALLY_DTYPES
 
+    for needed in (arrow, stats):
+        needed()
     gates = [Gate.parse(text) for text in fail_if or ()]
     for gate in gates:
         gate.check(list(TALLY_DTYPES))
@@ -63,6 +70,7 @@ def sweep(
         replications=replications,
         seed=seed,
         faults=load_plan(faults) if faults is not None else (),
+        flow=flow,
         precision=precision,
         jobs=jobs,
         cache=cache,

@@ -42,6 +42,7 @@ class Job(NamedTuple):
     values: tuple[dict[str, Any], ...]
     faults: tuple[Fault, ...]
     measures: Mapping[str, Measure]
+    flow: str | None = None
 
 
 class Task(NamedTuple):
@@ -67,7 +68,7 @@ def carry_out(task: Task, scenarios: Mapping[int, Scenario] | None = None) -> li
         if span.point not in known:
             known[span.point] = made(job.make, job.values[span.point])
         scenario = known[span.point]
-        rows, _ = replicate(scenario, *span, job.faults, job.measures)
+        rows, _ = replicate(scenario, *span, job.faults, job.measures, job.flow)
         done.append(rows)
     return done
 

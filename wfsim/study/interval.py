@@ -41,7 +41,9 @@ class Interval(NamedTuple):
 
 
 def interval(sample: Sample, confidence: float = 0.95) -> Interval:
-    """Return the interval of the mean or the quantile that *sample* is of."""
+    """Return the interval of the mean, share or quantile that *sample* is of."""
+    if sample.runs is not None:
+        return of_success(sample.values, sample.runs, confidence)
     if sample.share is None:
         return of_mean(sample.values, confidence)
     if sample.is_simple:

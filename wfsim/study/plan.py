@@ -65,7 +65,9 @@ class Plan(NamedTuple):
             if key is not None:
                 what = (key, self.grid.names, point.labels, tuple(self.job.measures))
             own = str(point) if self.independent else ""
-            cells.append(told.of(FORMAT, what, self.seed, own, self.job.faults))
+            cells.append(
+                told.of(FORMAT, what, self.seed, own, self.job.faults, self.job.flow)
+            )
         return Cache(folder, cells)
 
 
@@ -79,6 +81,7 @@ def plan_of(
     jobs: int | None,
     independent: bool,
     precision: Precision | str | None,
+    flow: str | None,
 ) -> Plan:
     """Return the plan of a sweep with those arguments; raise for wrong ones."""
     _check_number("replications", replications, 1)
@@ -90,7 +93,8 @@ def plan_of(
     _check_names(maker, grid.names)
     scenarios = {number: _made(maker, point) for number, point in enumerate(grid.points)}
     values = tuple(point.values for point in grid.points)
-    job = Job(maker, values, _checked(faults), _measures(measure))
+    _check_flow(flow, scenarios.values())
+    job = Job(maker, values, _checked(faults), _measures(measure), flow)
     rule, between = _precision(precision, grid, job.measures)
     return Plan(
         *(job, grid, scenarios, seed, jobs, replications, independent, rule, between)
@@ -163,10 +167,24 @@ def _check_names(make: Make, names: Sequence[str]) -> None:
 
 def _made(make: Make, point: Point) -> Scenario:
     try:
-        return made(make, point.values)
+        scenario = made(make, point.values)
+        if scenario.is_service and not (scenario.arrivals or scenario.triggers):
+            raise UsageError(
+                f"nobody asks the service {scenario.title!r} for a flow; give it some, "
+                "as in scenario.but(arrivals=[wfsim.Arrivals(wfsim.FlowRequest('...'), "
+                "wfsim.Times(at=(0,)))]), or take a scenario file that has arrivals"
+            )
+        return scenario
     except Exception as error:
         error.add_note(f"at the point ({point})")
         raise
+
+
+def _check_flow(flow: Any, scenarios: Iterable[Scenario]) -> None:
+    """Raise `UsageError` for a flow that no point has."""
+    known = {name for scenario in scenarios for name in scenario.flows}
+    if flow is not None and flow not in known:
+        raise UsageError(f"no flow {flow!r}{did_you_mean(str(flow), known)}")
 
 
 def _checked(faults: Iterable[Fault]) -> tuple[Fault, ...]:

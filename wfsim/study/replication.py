@@ -105,8 +105,9 @@ def replicate(
     seeds: Sequence[int],
     faults: Iterable[Fault] = (),
     measures: Mapping[str, Measure] | None = None,
+    flow: str | None = None,
 ) -> tuple[Rows, int]:
-    """Simulate *scenario* with each of *seeds*.
+    """Simulate *scenario* with each of *seeds*; with *flow* only its runs count.
 
     Return what came of it, and how many records all logs had.
     """
@@ -116,7 +117,9 @@ def replicate(
     for number, seed in enumerate(seeds, start=first):
         try:
             log = simulate(scenario, faults, seed)
-            _add(runs, tallies, number, seed, scenario, log)
+            # A log makes its records whenever it is read, and here it is read thrice.
+            log.records = list(log.records)
+            _add(runs, tallies, number, seed, log, scenario.warm_up, flow)
             for name, value in _measured(measures or {}, log).items():
                 tallies.setdefault(name, []).append(value)
         except Exception as error:
@@ -139,10 +142,10 @@ def _add(
     tallies: dict[str, list[Any]],
     number: int,
     seed: int,
-    scenario: Scenario,
     log: EventLog,
+    warm_up: float,
+    flow: str | None,
 ) -> None:
-    warm_up = scenario.warm_up
     completed: list[float] = []
     counts = [0, 0, 0]
     last = 0.0
@@ -150,7 +153,7 @@ def _add(
         run, parts = course.run, spent(course)
         # One that has not ended lasts as long as the log does.
         last = max(last, course.end)
-        if run.start < warm_up:
+        if run.start < warm_up or (flow is not None and run.flow != flow):
             continue
         duration = run.end - run.start
         counts = [counts[0] + 1, counts[1] + run.retries, counts[2] + run.restarts]

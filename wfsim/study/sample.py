@@ -45,7 +45,8 @@ class Sample:
     """Values by replication; *numbers* are those of the replications.
 
     Of a quantile, *values* are durations of runs and *owners* the places of their
-    replications among *numbers*; of a mean there is a value for each replication.
+    replications among *numbers*; of a mean there is a value for each replication, and of
+    a success rate how many *runs* that is a share of, too.
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class Sample:
         values: NDArray[Any],
         owners: NDArray[Any] | None = None,
         share: float | None = None,
+        runs: NDArray[Any] | None = None,
     ) -> None:
         self.numbers = numbers
         self.share = share
+        self.runs = runs
         self.values = values
         self.owners = owners
         if share is not None and owners is not None:
@@ -87,7 +90,8 @@ class Sample:
         places = {int(number): place for place, number in enumerate(self.numbers)}
         wanted = np.array([places[int(number)] for number in numbers], dtype=np.intp)
         if self.owners is None:
-            return Sample(numbers, self.values[wanted], None, self.share)
+            runs = None if self.runs is None else self.runs[wanted]
+            return Sample(numbers, self.values[wanted], None, self.share, runs)
         back = np.full(len(self.numbers), -1, dtype=np.intp)
         back[wanted] = np.arange(len(wanted))
         owners = back[self.owners]
@@ -154,8 +158,8 @@ class Samples:
         numbers = tallies["replication"].to_numpy()
         if self.share is None:
             values = tallies[self.measure].to_numpy(dtype="float64")
-            there = ~np.isnan(values)
-            return Sample(numbers[there], values[there])
+            counts = tallies["runs"].to_numpy()
+            return _known(numbers, values, counts if self.measure == "success" else None)
         runs = self._runs.get(point)
         if runs is None:
             empty = np.array([], dtype=np.intp)
@@ -177,8 +181,8 @@ def sampled(rows: Sequence[Rows], measure: str) -> Sample:
         if measure not in known:
             raise UsageError(f"no measure {measure!r}{did_you_mean(measure, known)}")
         values = np.concatenate([each.tallies[measure] for each in ordered]).astype(float)
-        there = ~np.isnan(values)
-        return Sample(numbers[there], values[there])
+        counts = np.concatenate([each.tallies["runs"] for each in ordered])
+        return _known(numbers, values, counts if measure == "success" else None)
     completed = [
         (number, duration)
         for each in ordered
@@ -191,3 +195,12 @@ def sampled(rows: Sequence[Rows], measure: str) -> Sample:
     owners = np.searchsorted(numbers, [number for number, _ in completed])
     durations = np.array([duration for _, duration in completed], dtype=float)
     return Sample(numbers, durations, owners, share)
+
+
+def _known(
+    numbers: NDArray[Any], values: NDArray[Any], runs: NDArray[Any] | None
+) -> Sample:
+    """Return the sample of the replications that have a value."""
+    there = ~np.isnan(values)
+    counts = None if runs is None else runs[there]
+    return Sample(numbers[there], values[there], runs=counts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.report.frames import frame
 from wfsim.report.groups import column
-from wfsim.study.interval import Interval, check_confidence, interval, of_success
+from wfsim.study.interval import Interval, check_confidence, interval
 from wfsim.study.replication import PART_COLUMNS, TALLY_DTYPES
 from wfsim.study.sample import Samples
 
@@ -48,21 +48,9 @@ def own_measures(study: Study) -> list[str]:
 
 def intervals_of(study: Study, measure: str, confidence: float) -> list[Interval]:
     """Return the interval of *measure* at each point of *study*, in their order."""
-    if measure == "success":
-        return _successes(study, confidence)
     samples = Samples(study, measure)
     points = range(len(study.points))
     return [interval(samples.at(point), confidence) for point in points]
-
-
-def _successes(study: Study, confidence: float) -> list[Interval]:
-    tallies = study.numbered("replications")
-    found = []
-    for point in range(len(study.points)):
-        here = tallies[tallies["point"] == point]
-        shares, runs = here["success"].to_numpy(), here["runs"].to_numpy()
-        found.append(of_success(shares, runs, confidence))
-    return found
 
 
 def breakdown(study: Study, by: str | Sequence[str]) -> pd.DataFrame:

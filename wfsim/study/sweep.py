@@ -30,6 +30,7 @@ def sweep(
     replications: int = 100,
     seed: int = 0,
     faults: Iterable[Fault] = (),
+    flow: str | None = None,
     measure: Measure | Mapping[str, Measure] | None = None,
     precision: Precision | str | None = None,
     jobs: int | None = 1,
@@ -46,9 +47,10 @@ def sweep(
     seed at every point, so that points differ by what was varied and by nothing else
     (common random numbers); *independent* gives each point seeds of its own instead.
 
-    *measure* is a function of a log to a number, or to numbers by name, or such functions
-    by name: further columns of ``replications``.  With a *precision* a point is
-    replicated only as often as that takes, *replications* times at most.
+    With a *flow* only its runs count.  *measure* is a function of a log to a number, or
+    to numbers by name, or such functions by name: columns of ``replications``.  With
+    a *precision* a point is replicated only as often as that takes, *replications* times
+    at most.
 
     *jobs* processes share the work (-1: one for each core; None: what
     ``joblib.parallel_config`` says); the study is the same, byte for byte.  *cache* is a
@@ -59,7 +61,8 @@ def sweep(
     Raises `UsageError` or `DefinitionError` for wrong arguments, before anything runs.
     """
     plan = plan_of(
-        *(make, over, replications, seed, faults, measure, jobs, independent, precision)
+        *(make, over, replications, seed, faults, measure, jobs, independent, precision),
+        flow,
     )
     work = _Work(plan, plan.cache(cache, key), progress)
     interrupted = False
@@ -170,7 +173,7 @@ class _Work:
             job, scenario = plan.job, plan.scenarios[point]
             # How long its log is says how many make a task.
             rows, self._records = replicate(
-                scenario, point, first, seeds[:1], job.faults, job.measures
+                *(scenario, point, first, seeds[:1], job.faults, job.measures, job.flow)
             )
             yield rows
             if len(seeds) > 1:
