@@ -270,8 +270,7 @@ class FlowReconciler:
             return _DONE
         try:
             event = machine.entry(live)
-            params = event.params if event else None
-            params = params if params is EMPTY else storable(params)
+            params = storable(event.params) if event else None
         except Exception as error:
             self._check_failed(live, action.check, error)
             return self._again
@@ -374,10 +373,8 @@ class FlowReconciler:
 
 def _only_run(resource: Resource, entries: Entries) -> list[Memento] | None:
     """Return the runs of *resource* if there is nothing to sort out, as nearly always."""
-    if len(entries) > 1:
-        return None
     runs = [run for run in entries if isinstance(run, Memento)]
-    own = all(run.owner in ("", resource.uid) for run in runs)
+    own = len(entries) < 2 and all(run.owner in ("", resource.uid) for run in runs)
     return runs if own else None
 
 

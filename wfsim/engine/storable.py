@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from wfsim.model.frozen import MAX_DEPTH, Frozen
+from wfsim.model.frozen import EMPTY, MAX_DEPTH, Frozen
 
 
 def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
@@ -18,7 +18,7 @@ def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
     {'ports': (1, 2.0), 'ready': True}
     """
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in _PLAIN or value is EMPTY:
         return value
     # A member of an enum, say, must not be another thing after a restart.
     if isinstance(value, str):
