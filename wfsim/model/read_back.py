@@ -26,7 +26,7 @@ def reads_back(run: Memento) -> bool:
     """Whether the text of *run* is sure to be read as *run*, in the same order too."""
     number, _, name = run.key.partition("-")
     context = run.context
-    counts = (run.retries, run.restarts, run.cursor, run.entered + 1)
+    counts = (run.retries, run.restarts, run.cursor, max(run.entered, 0))
     texts = (run.key, run.reason, run.error, run.digest, run.owner)
     times = (run.started, run.finished, run.wake, run.deadline)
     certain = (
@@ -38,6 +38,7 @@ def reads_back(run: Memento) -> bool:
         and not run.extra
         and type(run.extra) is Frozen
         and run.cursor < max(len(run.steps), 1)
+        and run.entered >= -1
         and _are_counts(counts)
         and {*map(type, times)} <= _TIME
         and type(context.get("_resourceName", "")) is str
@@ -47,7 +48,9 @@ def reads_back(run: Memento) -> bool:
     if not certain:
         return False
     size = _HEAD + _most((*texts, *times, context), MAX_DEPTH + 1)
-    size += sum([_ROW + _most(step[5:], MAX_DEPTH + 1) for step in run.steps])
+    size += sum(
+        [_ROW + _most((step.name, *step[5:]), MAX_DEPTH + 1) for step in run.steps]
+    )
     return size <= MAX_BYTES
 
 
