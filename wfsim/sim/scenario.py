@@ -201,7 +201,10 @@ class Scenario:
     def but(self, **changes: Any) -> Scenario:
         """Return this scenario with other values for some of its keywords.
 
-        >>> calm = scenario.but(faults=[], rates={})  # doctest: +SKIP
+        >>> from wfsim.model.flow import Flow, Step
+        >>> busy = Scenario.of_flow(Flow("Nap", (Step("Sleep"),))).but(lag=2.0)
+        >>> busy.lag, busy.but(lag=0.0).lag
+        (2.0, 0.0)
         """
         same = {name: getattr(self, name) for name in _SAME}
         same |= {"machine": self.machines.values(), "steps": self._code}
