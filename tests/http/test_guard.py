@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import httpx
@@ -177,3 +178,14 @@ def test_a_scenario_of_resources_is_not_served(serve):
 def test_a_speed_that_makes_no_sense_is_refused(serve, factor):
     with pytest.raises(wfsim.UsageError, match=r"factor is .*; give real seconds above"):
         serve(factor=factor)
+
+
+def test_the_page_that_says_what_can_be_asked_takes_nothing_from_elsewhere(guarded):
+    page = httpx.get(f"{guarded.url}/docs").text
+    taken = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert taken == [
+        "/docs-files/swagger-ui.css",
+        "/docs-files/favicon.png",
+        "/docs-files/swagger-ui-bundle.js",
+    ]
+    assert [httpx.get(guarded.url + each).status_code for each in taken] == [200] * 3

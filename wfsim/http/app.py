@@ -41,6 +41,7 @@ from wfsim.http.messages import (
     Refusal,
     refusal,
 )
+from wfsim.http.page import add_page
 from wfsim.sim.database import Lost
 from wfsim.sim.live import Gone, LiveService
 
@@ -239,7 +240,10 @@ def application(service: LiveService, *, token: str = "", title: str = "") -> Fa
         generate_unique_id_function=lambda route: route.name,
         version="v1",
         description=f"Pages have {PAGE_SIZE} flows, or up to {MAX_PAGE_SIZE} if asked.",
+        docs_url=None,
+        redoc_url=None,
     )
+    add_page(app)
     app.state.service = service
     app.include_router(
         router,
