@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from bisect import bisect_left
 from collections.abc import Callable
+from math import inf
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.controller import next_tick
@@ -28,6 +29,37 @@ class Completion(NamedTuple):
     args: tuple[Any, ...]
 
 
+class _Wait:
+    """What somebody waits for, who looks every so many seconds from *began* on."""
+
+    __slots__ = ("began", "condition", "deadline", "every", "late", "look")
+
+    def __init__(
+        self, condition: Callable[[], bool], began: float, every: float, deadline: float
+    ) -> None:
+        self.condition = condition
+        self.began = began
+        self.every = every
+        self.deadline = deadline
+        self.look = -inf
+        self.late = False
+
+    def next_look(self, now: float) -> float:
+        """Return when a change is seen, that of now or an earlier one not yet seen."""
+        if self.every <= 0.0:
+            return now
+        if now > self.look:
+            tick = min(next_tick(now, self.began, self.every), self.deadline)
+            self.look = now + (tick - now) if tick > now else now
+        return self.look
+
+    def may_be_over(self) -> bool:
+        try:
+            return self.condition()
+        except Exception:
+            return True  # it is raised where it is waited for
+
+
 class World:
     """Base class of fake worlds; attributes without an underscore are its state.
 
@@ -39,7 +71,8 @@ class World:
         self._numbers = 0
         self._clock: Clock | None = None
         self._draws: Draws | None = None
-        self._waiting: list[Any] = []
+        self._waiting: dict[Any, _Wait] = {}
+        self._acting = False
 
     def attach(self, clock: Clock, draws: Draws, journal: Journal | None = None) -> None:
         """Live on *clock* from now on; what is pending is due as it was.
@@ -81,7 +114,7 @@ class World:
         twin = copy.copy(self)
         # What refers to this world refers to the other one there.
         vars(twin).update(self._public({id(self): twin}))
-        twin._clock, twin._draws, twin._waiting = None, None, []
+        twin._clock, twin._draws, twin._waiting = None, None, {}
         return twin
 
     def _public(self, known: dict[int, Any]) -> dict[str, Any]:
@@ -116,10 +149,15 @@ class World:
 
     def changed(self) -> None:
         """Wake whoever waits in `until`; every method that changes something ends so."""
-        waiting, self._waiting = self._waiting, []
-        for event in waiting:
-            if not event.triggered:
-                event.succeed()
+        # What a completion changes is looked at when it is done.
+        if not self._waiting or self._acting:
+            return
+        clock = self.clock
+        for event, wait in tuple(self._waiting.items()):
+            look = wait.next_look(clock.now)
+            if wait.may_be_over():
+                del self._waiting[event]
+                clock.fire(event, look)
 
     def until(
         self,
@@ -131,36 +169,36 @@ class World:
     ) -> Effect[None]:
         """Wait until *condition* holds, as seen by a poll *every* so many seconds.
 
-        The polls are computed, not made.  Raises `TimeoutError` naming *what* if it
-        does not hold *timeout* seconds from now.
+        The polls are computed, not made: *condition* is asked when the world changes, and
+        at the tick that follows if it holds then.  It must change nothing itself.  Raises
+        `TimeoutError` naming *what* if it does not hold *timeout* seconds from now.
         """
+        if condition():
+            return
         clock = self.clock
         began = clock.now
-        event: Any = None
+        wait = _Wait(condition, began, every, inf if timeout is None else began + timeout)
+        event = clock.event()
         call_off: Callable[[], None] | None = None
-        late = False
 
         def alarm() -> None:
-            nonlocal late
-            late = True
-            if event is not None and not event.triggered:
-                event.succeed()
+            wait.late = True
+            if self._waiting.pop(event, None):
+                clock.fire(event, clock.now)
 
         try:
-            while not condition():
-                if late:
-                    raise TimeoutError(f"{what}: not within {timeout:g} s")
-                if call_off is None and timeout is not None:
-                    call_off = clock.call(timeout, alarm)
-                event = clock.event()
-                self._waiting.append(event)
+            if timeout is not None:
+                call_off = clock.call(timeout, alarm)
+            while True:
+                self._waiting[event] = wait
                 yield event
-                tick = next_tick(clock.now, began, every)
-                if timeout is not None:
-                    tick = min(tick, began + timeout)
-                if tick > clock.now:
-                    yield clock.timeout(tick - clock.now)
+                if condition():
+                    return
+                if wait.late:
+                    raise TimeoutError(f"{what}: not within {timeout:g} s")
+                event = clock.event()
         finally:
+            self._waiting.pop(event, None)
             if call_off is not None:
                 call_off()
 
@@ -169,7 +207,11 @@ class World:
             # By number, since the list is in that order: a scan would be O(n) each.
             at = bisect_left(self.pending, completion.number, key=_number)
             del self.pending[at]
-            getattr(self, completion.action)(*completion.args)
+            self._acting = True
+            try:
+                getattr(self, completion.action)(*completion.args)
+            finally:
+                self._acting = False
             self.changed()
 
         self.clock.call(max(completion.due - self.clock.now, 0.0), complete)
