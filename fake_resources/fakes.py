@@ -21,15 +21,22 @@ def counter() -> Any:
     return field(default=0, metadata={"counter": True})
 
 
+class Latencies(dict[str, wfsim.Duration]):
+    """How long each operation of a world takes, all of them read and checked."""
+
+
 def durations(
     known: Mapping[str, Any], given: Mapping[str, Any]
-) -> dict[str, wfsim.Duration]:
+) -> Latencies:
     """Return all latencies *known*, those *given* replaced, as distributions.
 
+    What it has returned is returned as it is, since a world is made for each run.
     Raises `wfsim.DefinitionError` naming every operation that is unknown or whose
     latency is no duration.
     """
-    found = {}
+    if isinstance(given, Latencies):
+        return given
+    found = Latencies()
     problems = [
         f"latencies: no operation {name!r}; one of {', '.join(known)}"
         for name in given
@@ -101,9 +108,8 @@ class FakeWorld(wfsim.World):
 
     def takes(self, operation: str, name: str) -> float:
         """Count *operation* on *name* and return the seconds that it takes this time."""
-        self.counts[operation, name] += 1
-        drawn = self.draw(operation, name, self.counts[operation, name])
-        return self._latencies[operation].draw(drawn)
+        count = self.counts[operation, name] = self.counts.get((operation, name), 0) + 1
+        return self._latencies[operation].draw(self.draw(operation, name, count))
 
     def happen(self, place: tuple[str, ...], action: str, *args: Any) -> None:
         """Call *action* of the fake at *place*; what is gone by now is left alone."""
@@ -126,14 +132,16 @@ class FakeWorld(wfsim.World):
         }
 
 
-def _fakes(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Fake]]:
-    if isinstance(value, Fake):
-        yield place, value
-        value = vars(value)
-    if isinstance(value, dict):
-        for name, inner in list(value.items()):
-            if isinstance(name, str) and name[0] != "_":
-                yield from _fakes(inner, (*place, name))
+def _fakes(
+    values: dict[Any, Any], place: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Fake]]:
+    for name, value in list(values.items()):
+        if isinstance(value, (Fake, dict)) and isinstance(name, str) and name[0] != "_":
+            there = (*place, name)
+            if isinstance(value, Fake):
+                yield there, value
+                value = vars(value)
+            yield from _fakes(value, there)
 
 
 def _essence(value: Any) -> Any:

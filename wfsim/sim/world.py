@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import partial
 from math import inf
+from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.controller import next_tick
@@ -132,7 +134,8 @@ class World:
         if not callable(getattr(self, action, None)):
             raise UsageError(f"{type(self).__name__} has no method {action!r} to call")
         self._numbers += 1
-        completion = Completion(self.clock.now + delay, self._numbers, action, args)
+        due = self.clock.now + delay
+        completion = Completion(due, self._numbers, action, args)
         self.pending.append(completion)
         self._schedule(completion)
 
@@ -203,19 +206,21 @@ class World:
                 call_off()
 
     def _schedule(self, completion: Completion) -> None:
-        def complete() -> None:
-            # By number, since the list is in that order: a scan would be O(n) each.
-            at = bisect_left(self.pending, completion.number, key=_number)
-            del self.pending[at]
-            self._acting = True
-            try:
-                getattr(self, completion.action)(*completion.args)
-            finally:
-                self._acting = False
-            self.changed()
+        clock = self.clock
+        timeout = clock.timeout(max(completion.due - clock.now, 0.0))
+        timeout.callbacks.append(partial(self._complete, completion))
 
-        self.clock.call(max(completion.due - self.clock.now, 0.0), complete)
+    def _complete(self, completion: Completion, _: Any) -> None:
+        pending, number = self.pending, completion.number
+        # By number, since the list is in that order: a scan would be O(n) each.
+        first = pending[0].number == number
+        del pending[0 if first else bisect_left(pending, number, key=_number)]
+        self._acting = True
+        try:
+            getattr(self, completion.action)(*completion.args)
+        finally:
+            self._acting = False
+        self.changed()
 
 
-def _number(completion: Completion) -> int:
-    return completion.number
+_number = attrgetter("number")
