@@ -63,7 +63,7 @@ class Fake:
     _place: tuple[str, ...] = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+        self.__dict__[name] = value
         if self._world is not None:
             self._world.changed()
 
@@ -79,7 +79,8 @@ class Fake:
 
     def later(self, delay: float, action: str, *args: Any) -> None:
         """Call its method *action* after *delay* seconds, if it is still there then."""
-        self.world.later(delay, "happen", self._place, action, *args)
+        world = self._world or self.world
+        world.later(delay, "happen", self._place, action, *args)
 
 
 class FakeWorld(wfsim.World):
@@ -103,7 +104,8 @@ class FakeWorld(wfsim.World):
 
     def settle(self, fake: F, *place: str) -> F:
         """Return *fake* as part of this world; *place* is the way to it from here."""
-        vars(fake).update(_world=self, _place=place)
+        own = fake.__dict__
+        own["_world"], own["_place"] = self, place
         return fake
 
     def takes(self, operation: str, name: str) -> float:

@@ -31,6 +31,11 @@ class Engine(StrEnum):
     FAILED = "failed"
 
 
+# Looked up once: waits look at every change.
+_PENDING, _RUNNING = Phase.PENDING, Phase.RUNNING
+_ENGINE_FAILED = Engine.FAILED
+
+
 @dataclass
 class Node(Fake):
     """A machine for *capacity* pods; ``up`` and ``cordoned`` are what one can break."""
@@ -101,7 +106,19 @@ class Pod(Fake):
     @property
     def reachable(self) -> bool:
         """Whether its node, if it has one, is in touch."""
-        return self.node == "" or bool(self.world.nodes[self.node].up)
+        world = self._world or self.world
+        return self.node == "" or bool(world.nodes[self.node].up)
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether it may become healthy, or is, if only one waits."""
+        well = self.phase is _RUNNING or self.phase is _PENDING
+        return (
+            well
+            and not self.unschedulable
+            and self.engine is not _ENGINE_FAILED
+            and self.reachable
+        )
 
     @property
     def healthy(self) -> bool:

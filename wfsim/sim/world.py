@@ -22,6 +22,10 @@ from wfsim.model.resource import Resource
 from wfsim.sim.pool import pools
 
 
+# A NamedTuple's own constructor is a Python function; this one is not.
+_new = tuple.__new__
+
+
 class Completion(NamedTuple):
     """At *due* (seconds of virtual time) the method *action* is called with *args*."""
 
@@ -133,9 +137,9 @@ class World:
         """Call the method *action* with *args* after *delay* seconds, come what may."""
         if not callable(getattr(self, action, None)):
             raise UsageError(f"{type(self).__name__} has no method {action!r} to call")
-        self._numbers += 1
+        number = self._numbers = self._numbers + 1
         due = self.clock.now + delay
-        completion = Completion(due, self._numbers, action, args)
+        completion = _new(Completion, (due, number, action, args))
         self.pending.append(completion)
         self._schedule(completion)
 
