@@ -49,6 +49,7 @@ class _More(simpy.Environment):
         super().__init__(initial_time=0.0, **keywords)
         self.timeout = MethodType(Timeout, self)  # type: ignore[method-assign]
         self.process = MethodType(simpy.Process, self)  # type: ignore[method-assign]
+        self.event = MethodType(Event, self)  # type: ignore[method-assign]
         self._held: dict[simpy.Process, BaseException | None] = {}
         self._void: set[Event] = set()
 

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from inspect import unwrap
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +29,9 @@ from wfsim.sim.scenario import Scenario
 from wfsim.sim.world import World
 
 Until: TypeAlias = float | Condition | None
+
+# What they wrap makes no enums, which took a twentieth of a short run.
+_handle, _handler = unwrap(signal.signal), unwrap(signal.getsignal)
 
 
 class Simulation(ControlPlane):
@@ -174,17 +178,17 @@ class Simulation(ControlPlane):
         usual = signal.default_int_handler
         patient = (
             threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is usual
+            and _handler(signal.SIGINT) is usual
             # Between two events it sleeps, which Ctrl-C may well cut short.
             and not isinstance(self.clock, WallClock)
         )
 
         def stop(*_: Any) -> None:
             self._stopped = True
-            signal.signal(signal.SIGINT, usual)
+            _handle(signal.SIGINT, usual)
 
         if patient:
-            signal.signal(signal.SIGINT, stop)
+            _handle(signal.SIGINT, stop)
         self._running = True
         try:
             with self.unrecorded():
@@ -193,7 +197,7 @@ class Simulation(ControlPlane):
             self._running = False
             gc.set_threshold(*thresholds)
             if patient:
-                signal.signal(signal.SIGINT, usual)
+                _handle(signal.SIGINT, usual)
         if self._stopped:
             self._stopped = False
             raise KeyboardInterrupt

@@ -52,18 +52,10 @@ class _Wait:
 
     def next_look(self, now: float) -> float:
         """Return when a change is seen, that of now or an earlier one not yet seen."""
-        if self.every <= 0.0:
-            return now
         if now > self.look:
             tick = min(next_tick(now, self.began, self.every), self.deadline)
             self.look = now + (tick - now) if tick > now else now
         return self.look
-
-    def may_be_over(self) -> bool:
-        try:
-            return self.condition()
-        except Exception:
-            return True  # it is raised where it is waited for
 
 
 class World:
@@ -138,7 +130,7 @@ class World:
         if not callable(getattr(self, action, None)):
             raise UsageError(f"{type(self).__name__} has no method {action!r} to call")
         number = self._numbers = self._numbers + 1
-        due = self.clock.now + delay
+        due = (self._clock or self.clock).now + delay
         completion = _new(Completion, (due, number, action, args))
         self.pending.append(completion)
         self._schedule(completion)
@@ -157,12 +149,17 @@ class World:
     def changed(self) -> None:
         """Wake whoever waits in `until`; every method that changes something ends so."""
         # What a completion changes is looked at when it is done.
-        if not self._waiting or self._acting:
+        if self._acting or not self._waiting:
             return
         clock = self.clock
+        now = clock.now
         for event, wait in tuple(self._waiting.items()):
-            look = wait.next_look(clock.now)
-            if wait.may_be_over():
+            look = wait.next_look(now) if wait.every else now
+            try:
+                over = wait.condition()
+            except Exception:
+                over = True  # it is raised where it is waited for
+            if over:
                 del self._waiting[event]
                 clock.fire(event, look)
 
@@ -182,7 +179,7 @@ class World:
         """
         if condition():
             return
-        clock = self.clock
+        clock = self._clock or self.clock
         began = clock.now
         wait = _Wait(condition, began, every, inf if timeout is None else began + timeout)
         event = clock.event()
@@ -210,7 +207,7 @@ class World:
                 call_off()
 
     def _schedule(self, completion: Completion) -> None:
-        clock = self.clock
+        clock = self._clock or self.clock
         timeout = clock.timeout(max(completion.due - clock.now, 0.0))
         timeout.callbacks.append(partial(self._complete, completion))
 
