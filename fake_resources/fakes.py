@@ -25,9 +25,7 @@ class Latencies(dict[str, wfsim.Duration]):
     """How long each operation of a world takes, all of them read and checked."""
 
 
-def durations(
-    known: Mapping[str, Any], given: Mapping[str, Any]
-) -> Latencies:
+def durations(known: Mapping[str, Any], given: Mapping[str, Any]) -> Latencies:
     """Return all latencies *known*, those *given* replaced, as distributions.
 
     What it has returned is returned as it is, since a world is made for each run.

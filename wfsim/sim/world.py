@@ -21,7 +21,6 @@ from wfsim.errors import UsageError
 from wfsim.model.resource import Resource
 from wfsim.sim.pool import pools
 
-
 # A NamedTuple's own constructor is a Python function; this one is not.
 _new = tuple.__new__
 
