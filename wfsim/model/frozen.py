@@ -61,7 +61,13 @@ def freeze(value: Any) -> Any:
     if type(value) in _ATOMS:
         return value
     if isinstance(value, (dict, Mapping)):
-        return Frozen({key: freeze(item) for key, item in value.items()})
+        atoms = _ATOMS  # most values are: to look here saves a call for each
+        return Frozen(
+            {
+                key: item if type(item) in atoms else freeze(item)
+                for key, item in value.items()
+            }
+        )
     if isinstance(value, (list, tuple)):
         return tuple(freeze(item) for item in value)
     return value

@@ -207,8 +207,9 @@ class World:
 
     def _schedule(self, completion: Completion) -> None:
         clock = self._clock or self.clock
-        timeout = clock.timeout(max(completion.due - clock.now, 0.0))
-        timeout.callbacks.append(partial(self._complete, completion))
+        now, event = clock.now, clock.event()
+        event.callbacks.append(partial(self._complete, completion))
+        clock.fire(event, now + max(completion.due - now, 0.0))
 
     def _complete(self, completion: Completion, _: Any) -> None:
         pending, number = self.pending, completion.number

@@ -151,12 +151,12 @@ def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
     if pod is not None and not dead:
         ctx.log(f"{name} is there already: {pod.phase}, engine {pod.engine}")
         return
-    noted = members.entries(ctx.resource).get(name, {}).get("target", "")
+    noted = members.entry(ctx.resource, name).get("target", "")
     target = ctx.resource.spec.get("targetNodes", {}).get(name, noted)
-    usable = [node.name for node in world.nodes.values() if node.schedulable]
-    if target and target not in usable:
+    nodes = world.nodes
+    if target and not (target in nodes and nodes[target].schedulable):
         raise wfsim.Interrupted(TARGET_NODE_UNAVAILABLE, f"{name}: {target} is not ready")
-    if not usable:
+    if not any(node.schedulable for node in nodes.values()):
         raise wfsim.Interrupted(NO_AVAILABLE_NODE, f"{name}: no node is ready")
     world.create_pod(
         name,
