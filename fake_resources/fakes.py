@@ -7,7 +7,7 @@ completion that is due later, so it does not matter whether its caller lives tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
@@ -81,6 +81,10 @@ class Fake:
         world.later(delay, "happen", self._place, action, *args)
 
 
+_HOLDS = (Fake, dict)
+"""What there may be fakes in."""
+
+
 class FakeWorld(wfsim.World):
     """A world whose attributes are fakes, or fakes by name.
 
@@ -96,8 +100,14 @@ class FakeWorld(wfsim.World):
 
     def attach(self, clock: Any, draws: Any, journal: Any = None) -> None:
         """Live on *clock* from now on, with everything in it."""
-        for place, fake in _fakes(vars(self), ()):
-            self.settle(fake, *place)
+        found: list[tuple[tuple[str, ...], dict[Any, Any]]] = [((), vars(self))]
+        for place, values in found:
+            for name, value in values.items():
+                # Most values are neither.
+                if isinstance(value, _HOLDS) and type(name) is str and name[0] != "_":
+                    if isinstance(value, Fake):
+                        value = vars(self.settle(value, *place, name))
+                    found.append(((*place, name), value))
         super().attach(clock, draws, journal)
 
     def settle(self, fake: F, *place: str) -> F:
@@ -130,18 +140,6 @@ class FakeWorld(wfsim.World):
             for name, value in vars(self).items()
             if name[0] != "_" and name not in ("counts", "pending")
         }
-
-
-def _fakes(
-    values: dict[Any, Any], place: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Fake]]:
-    for name, value in list(values.items()):
-        if isinstance(value, (Fake, dict)) and isinstance(name, str) and name[0] != "_":
-            there = (*place, name)
-            if isinstance(value, Fake):
-                yield there, value
-                value = vars(value)
-            yield from _fakes(value, there)
 
 
 def _essence(value: Any) -> Any:
