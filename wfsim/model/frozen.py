@@ -78,6 +78,8 @@ _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 def thaw(value: Any) -> Any:
     """Return a private copy of *value* made of plain dicts and lists."""
+    if type(value) in _ATOMS:
+        return value
     if isinstance(value, Mapping):
         return {key: thaw(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
