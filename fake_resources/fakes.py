@@ -7,7 +7,7 @@ completion that is due later, so it does not matter whether its caller lives tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
@@ -21,15 +21,20 @@ def counter() -> Any:
     return field(default=0, metadata={"counter": True})
 
 
-def durations(
-    known: Mapping[str, Any], given: Mapping[str, Any]
-) -> dict[str, wfsim.Duration]:
+class Latencies(dict[str, wfsim.Duration]):
+    """How long each operation of a world takes, all of them read and checked."""
+
+
+def durations(known: Mapping[str, Any], given: Mapping[str, Any]) -> Latencies:
     """Return all latencies *known*, those *given* replaced, as distributions.
 
+    What it has returned is returned as it is, since a world is made for each run.
     Raises `wfsim.DefinitionError` naming every operation that is unknown or whose
     latency is no duration.
     """
-    found = {}
+    if isinstance(given, Latencies):
+        return given
+    found = Latencies()
     problems = [
         f"latencies: no operation {name!r}; one of {', '.join(known)}"
         for name in given
@@ -56,7 +61,7 @@ class Fake:
     _place: tuple[str, ...] = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+        self.__dict__[name] = value
         if self._world is not None:
             self._world.changed()
 
@@ -72,7 +77,12 @@ class Fake:
 
     def later(self, delay: float, action: str, *args: Any) -> None:
         """Call its method *action* after *delay* seconds, if it is still there then."""
-        self.world.later(delay, "happen", self._place, action, *args)
+        world = self._world or self.world
+        world.later(delay, "happen", self._place, action, *args)
+
+
+_HOLDS = (Fake, dict)
+"""What there may be fakes in."""
 
 
 class FakeWorld(wfsim.World):
@@ -90,20 +100,26 @@ class FakeWorld(wfsim.World):
 
     def attach(self, clock: Any, draws: Any, journal: Any = None) -> None:
         """Live on *clock* from now on, with everything in it."""
-        for place, fake in _fakes(vars(self), ()):
-            self.settle(fake, *place)
+        found: list[tuple[tuple[str, ...], dict[Any, Any]]] = [((), vars(self))]
+        for place, values in found:
+            for name, value in values.items():
+                # Most values are neither.
+                if isinstance(value, _HOLDS) and type(name) is str and name[0] != "_":
+                    if isinstance(value, Fake):
+                        value = vars(self.settle(value, *place, name))
+                    found.append(((*place, name), value))
         super().attach(clock, draws, journal)
 
     def settle(self, fake: F, *place: str) -> F:
         """Return *fake* as part of this world; *place* is the way to it from here."""
-        vars(fake).update(_world=self, _place=place)
+        own = fake.__dict__
+        own["_world"], own["_place"] = self, place
         return fake
 
     def takes(self, operation: str, name: str) -> float:
         """Count *operation* on *name* and return the seconds that it takes this time."""
-        self.counts[operation, name] += 1
-        drawn = self.draw(operation, name, self.counts[operation, name])
-        return self._latencies[operation].draw(drawn)
+        count = self.counts[operation, name] = self.counts.get((operation, name), 0) + 1
+        return self._latencies[operation].draw(self.draw(operation, name, count))
 
     def happen(self, place: tuple[str, ...], action: str, *args: Any) -> None:
         """Call *action* of the fake at *place*; what is gone by now is left alone."""
@@ -124,16 +140,6 @@ class FakeWorld(wfsim.World):
             for name, value in vars(self).items()
             if name[0] != "_" and name not in ("counts", "pending")
         }
-
-
-def _fakes(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Fake]]:
-    if isinstance(value, Fake):
-        yield place, value
-        value = vars(value)
-    if isinstance(value, dict):
-        for name, inner in list(value.items()):
-            if isinstance(name, str) and name[0] != "_":
-                yield from _fakes(inner, (*place, name))
 
 
 def _essence(value: Any) -> Any:

@@ -31,6 +31,11 @@ class Engine(StrEnum):
     FAILED = "failed"
 
 
+# Looked up once: waits look at every change.
+_PENDING, _RUNNING = Phase.PENDING, Phase.RUNNING
+_ENGINE_FAILED = Engine.FAILED
+
+
 @dataclass
 class Node(Fake):
     """A machine for *capacity* pods; ``up`` and ``cordoned`` are what one can break."""
@@ -101,7 +106,19 @@ class Pod(Fake):
     @property
     def reachable(self) -> bool:
         """Whether its node, if it has one, is in touch."""
-        return self.node == "" or bool(self.world.nodes[self.node].up)
+        world = self._world or self.world
+        return self.node == "" or bool(world.nodes[self.node].up)
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether it may become healthy, or is, if only one waits."""
+        well = self.phase is _RUNNING or self.phase is _PENDING
+        return (
+            well
+            and not self.unschedulable
+            and self.engine is not _ENGINE_FAILED
+            and self.reachable
+        )
 
     @property
     def healthy(self) -> bool:
@@ -310,13 +327,21 @@ class PodWorld(FakeWorld):
             and load[name] < node.capacity
             and pod.target in ("", name)
         ]
-        liking = {name: self.draw("place", pod.name, name) for name in fit}
-        return min(fit, key=lambda name: (mates[name], liking[name]), default="")
+        least = min((mates[name] for name in fit), default=0)
+        best = [name for name in fit if mates[name] == least]
+        return self.liked(best, "place", pod.name)
+
+    def liked(self, nodes: list[str], *purpose: str) -> str:
+        """Return the one of *nodes* that the seed has *purpose* like most, "" of none."""
+        if len(nodes) < 2:  # so that nothing is drawn for no choice
+            return nodes[0] if nodes else ""
+        return min(nodes, key=lambda name: self.draw(*purpose, name))
 
     def start_fails(self, pod: Pod) -> bool:
         """Whether this start of *pod* is one that fails."""
         life = (pod.generation, pod.restarts)
-        return self.draw("pod failure", pod.name, *life) < self._pod_failure
+        chance = self._pod_failure
+        return chance > 0.0 and self.draw("pod failure", pod.name, *life) < chance
 
 
 __all__ = ["Engine", "Node", "Phase", "Pod", "PodWorld"]

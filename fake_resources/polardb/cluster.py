@@ -172,8 +172,8 @@ class PolarWorld(PodWorld):
         """
         usable = [name for name, node in self.nodes.items() if node.schedulable]
         leading = {pod.node for pod in self.pods_of(cluster) if pod.role == "rw"}
-        liking = {name: self.draw("home", cluster, name) for name in usable}
-        return min(usable, key=lambda name: (name in leading, liking[name]), default="")
+        apart = [name for name in usable if name not in leading]
+        return self.liked(apart or usable, "home", cluster)
 
     def deploy_manager(self, cluster: str, image: str = "") -> None:
         """Ask for a cluster manager, unless there is one."""

@@ -23,6 +23,12 @@ def entries(resource: wfsim.Resource) -> dict[str, dict[str, Any]]:
     return {name: dict(noted[name]) for name in sorted(noted)}
 
 
+def entry(resource: wfsim.Resource, name: str) -> Mapping[str, Any]:
+    """Return what is written down of the instance *name*, nothing if it is unknown."""
+    noted: Mapping[str, Mapping[str, Any]] = resource.status.get("instances", {})
+    return noted.get(name, {})
+
+
 def leader(resource: wfsim.Resource) -> str:
     """Return the name of the leader, "" while there is none."""
     return str(resource.status.get("leader", ""))
@@ -46,7 +52,7 @@ def temporary(resource: wfsim.Resource) -> list[str]:
 
 def physical(resource: wfsim.Resource, name: str) -> str:
     """Return whose place *name* has taken, or is to take."""
-    return str(entries(resource).get(name, {}).get("physical", name))
+    return str(entry(resource, name).get("physical", name))
 
 
 def follower_in_place_of(resource: wfsim.Resource, place: str, but: str) -> str:
@@ -107,6 +113,7 @@ def led_by(
 
 __all__ = [
     "entries",
+    "entry",
     "failed",
     "follower_in_place_of",
     "followers",

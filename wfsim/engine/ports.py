@@ -21,7 +21,7 @@ Nothing: TypeAlias = Iterable[Any]
 
 
 class Clock(Protocol):
-    """Time, and waiting for it: ``simpy.Environment`` and three verbs more."""
+    """Time, and waiting for it: ``simpy.Environment`` and a few verbs more."""
 
     @property
     def now(self) -> float: ...
@@ -34,6 +34,10 @@ class Clock(Protocol):
 
     def throw(self, process: Any, exception: BaseException) -> None:
         """Raise *exception* where *process* waits; a finished process is left alone."""
+        ...
+
+    def fire(self, event: Any, at: float) -> None:
+        """Let *event*, which has not happened, happen *at* that time, now or later."""
         ...
 
     def call(self, delay: float, action: Callable[[], Any]) -> Callable[[], None]:

@@ -61,7 +61,13 @@ def freeze(value: Any) -> Any:
     if type(value) in _ATOMS:
         return value
     if isinstance(value, (dict, Mapping)):
-        return Frozen({key: freeze(item) for key, item in value.items()})
+        atoms = _ATOMS  # most values are: to look here saves a call for each
+        return Frozen(
+            {
+                key: item if type(item) in atoms else freeze(item)
+                for key, item in value.items()
+            }
+        )
     if isinstance(value, (list, tuple)):
         return tuple(freeze(item) for item in value)
     return value
@@ -72,6 +78,8 @@ _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 def thaw(value: Any) -> Any:
     """Return a private copy of *value* made of plain dicts and lists."""
+    if type(value) in _ATOMS:
+        return value
     if isinstance(value, Mapping):
         return {key: thaw(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

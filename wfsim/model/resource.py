@@ -131,4 +131,6 @@ def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
     if not new:
         return old
     merged = {**old, **freeze(new)}
-    return Frozen((key, value) for key, value in merged.items() if value is not None)
+    if None in merged.values():
+        merged = {key: value for key, value in merged.items() if value is not None}
+    return Frozen(merged)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop
+from heapq import heappop, heappush
 from operator import attrgetter
 from time import monotonic
 from types import MethodType
@@ -49,6 +49,7 @@ class _More(simpy.Environment):
         super().__init__(initial_time=0.0, **keywords)
         self.timeout = MethodType(Timeout, self)  # type: ignore[method-assign]
         self.process = MethodType(simpy.Process, self)  # type: ignore[method-assign]
+        self.event = MethodType(Event, self)  # type: ignore[method-assign]
         self._held: dict[simpy.Process, BaseException | None] = {}
         self._void: set[Event] = set()
 
@@ -91,6 +92,12 @@ class _More(simpy.Environment):
         elif process.is_alive:
             self._void.add(process.target)
             _Throw(process, exception)
+
+    def fire(self, event: Event, at: float) -> None:
+        """Let *event*, which has not happened, happen *at* that time, now or later."""
+        event._ok, event._value = True, None
+        # Not by a delay: the sum of that and of now may be another time.
+        heappush(self._queue, (at, NORMAL, next(self._eid), event))
 
     def call(self, delay: float, action: Callable[[], Any]) -> Callable[[], None]:
         """Call *action* after *delay* virtual seconds; return how to call that off."""

@@ -106,7 +106,7 @@ class Fault:
         said = {}
         for item in fields(self):  # type: ignore[arg-type]
             value = getattr(self, item.name)
-            if value == item.default or (isinstance(value, Mapping) and not value):
+            if value == item.default or (not value and isinstance(value, Mapping)):
                 continue
             whole = isinstance(value, float) and value.is_integer()
             said[item.name] = int(value) if whole else thaw(value)

@@ -215,6 +215,6 @@ def pools(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Pool]]:
         if isinstance(value, Pool):
             yield name, value
         elif isinstance(value, dict):
-            yield from (
-                (str(key), item) for key, item in value.items() if isinstance(item, Pool)
-            )
+            for key, item in value.items():
+                if isinstance(item, Pool):
+                    yield str(key), item

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import math
-import signal
 import threading
+
+# Those of `signal` look for enums of what they are given: a twentieth of a short run.
+from _signal import getsignal, signal  # type: ignore[import-not-found]
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from signal import SIGINT, default_int_handler
 from typing import Any, TypeAlias
 
 from wfsim.errors import UsageError
@@ -171,20 +174,20 @@ class Simulation(ControlPlane):
         thresholds = gc.get_threshold()
         # Measured: with the default thresholds the collector takes a tenth of a run.
         gc.set_threshold(50_000, 20, 20)
-        usual = signal.default_int_handler
+        usual = default_int_handler
         patient = (
             threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is usual
+            and getsignal(SIGINT) is usual
             # Between two events it sleeps, which Ctrl-C may well cut short.
             and not isinstance(self.clock, WallClock)
         )
 
         def stop(*_: Any) -> None:
             self._stopped = True
-            signal.signal(signal.SIGINT, usual)
+            signal(SIGINT, usual)
 
         if patient:
-            signal.signal(signal.SIGINT, stop)
+            signal(SIGINT, stop)
         self._running = True
         try:
             with self.unrecorded():
@@ -193,7 +196,7 @@ class Simulation(ControlPlane):
             self._running = False
             gc.set_threshold(*thresholds)
             if patient:
-                signal.signal(signal.SIGINT, usual)
+                signal(SIGINT, usual)
         if self._stopped:
             self._stopped = False
             raise KeyboardInterrupt
@@ -208,7 +211,7 @@ class Simulation(ControlPlane):
     def _wait_until(self, time: float) -> None:
         """Let the clock show *time* though nothing happens then."""
         if time > self.now:
-            self.clock.call(time - self.now, _nothing)
+            self.clock.call(time - self.now, lambda: None)
             while self.now < time and self._advance(time):
                 pass
 
@@ -320,7 +323,7 @@ class Simulation(ControlPlane):
             peeked = self.clock.peek()
             if peeked > time or peeked == math.inf:
                 # There a wait of nothing but time was one of the events.
-                self.clock.call(time - self.now, _nothing)
+                self.clock.call(time - self.now, lambda: None)
             self.clock.step()
             self._events += 1
 
@@ -373,10 +376,6 @@ def _checked(faults: Any) -> tuple[Fault, ...]:
 
 def _fresh(resources: Iterable[Resource]) -> tuple[Found, ...]:
     return tuple(Found(resource, ()) for resource in resources)
-
-
-def _nothing() -> None:
-    return None
 
 
 def simulate(

@@ -10,6 +10,9 @@ from __future__ import annotations
 import copy
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import partial
+from math import inf
+from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.controller import next_tick
@@ -17,6 +20,9 @@ from wfsim.engine.ports import Clock, Draws, Effect, Journal
 from wfsim.errors import UsageError
 from wfsim.model.resource import Resource
 from wfsim.sim.pool import pools
+
+# A NamedTuple's own constructor is a Python function; this one is not.
+_new = tuple.__new__
 
 
 class Completion(NamedTuple):
@@ -26,6 +32,29 @@ class Completion(NamedTuple):
     number: int
     action: str
     args: tuple[Any, ...]
+
+
+class _Wait:
+    """What somebody waits for, who looks every so many seconds from *began* on."""
+
+    __slots__ = ("began", "condition", "deadline", "every", "late", "look")
+
+    def __init__(
+        self, condition: Callable[[], bool], began: float, every: float, deadline: float
+    ) -> None:
+        self.condition = condition
+        self.began = began
+        self.every = every
+        self.deadline = deadline
+        self.look = -inf
+        self.late = False
+
+    def next_look(self, now: float) -> float:
+        """Return when a change is seen, that of now or an earlier one not yet seen."""
+        if now > self.look:
+            tick = min(next_tick(now, self.began, self.every), self.deadline)
+            self.look = now + (tick - now) if tick > now else now
+        return self.look
 
 
 class World:
@@ -39,7 +68,8 @@ class World:
         self._numbers = 0
         self._clock: Clock | None = None
         self._draws: Draws | None = None
-        self._waiting: list[Any] = []
+        self._waiting: dict[Any, _Wait] = {}
+        self._acting = False
 
     def attach(self, clock: Clock, draws: Draws, journal: Journal | None = None) -> None:
         """Live on *clock* from now on; what is pending is due as it was.
@@ -81,7 +111,7 @@ class World:
         twin = copy.copy(self)
         # What refers to this world refers to the other one there.
         vars(twin).update(self._public({id(self): twin}))
-        twin._clock, twin._draws, twin._waiting = None, None, []
+        twin._clock, twin._draws, twin._waiting = None, None, {}
         return twin
 
     def _public(self, known: dict[int, Any]) -> dict[str, Any]:
@@ -98,8 +128,9 @@ class World:
         """Call the method *action* with *args* after *delay* seconds, come what may."""
         if not callable(getattr(self, action, None)):
             raise UsageError(f"{type(self).__name__} has no method {action!r} to call")
-        self._numbers += 1
-        completion = Completion(self.clock.now + delay, self._numbers, action, args)
+        number = self._numbers = self._numbers + 1
+        due = (self._clock or self.clock).now + delay
+        completion = _new(Completion, (due, number, action, args))
         self.pending.append(completion)
         self._schedule(completion)
 
@@ -116,10 +147,20 @@ class World:
 
     def changed(self) -> None:
         """Wake whoever waits in `until`; every method that changes something ends so."""
-        waiting, self._waiting = self._waiting, []
-        for event in waiting:
-            if not event.triggered:
-                event.succeed()
+        # What a completion changes is looked at when it is done.
+        if self._acting or not self._waiting:
+            return
+        clock = self.clock
+        now = clock.now
+        for event, wait in tuple(self._waiting.items()):
+            look = wait.next_look(now) if wait.every else now
+            try:
+                over = wait.condition()
+            except Exception:
+                over = True  # it is raised where it is waited for
+            if over:
+                del self._waiting[event]
+                clock.fire(event, look)
 
     def until(
         self,
@@ -131,49 +172,56 @@ class World:
     ) -> Effect[None]:
         """Wait until *condition* holds, as seen by a poll *every* so many seconds.
 
-        The polls are computed, not made.  Raises `TimeoutError` naming *what* if it
-        does not hold *timeout* seconds from now.
+        The polls are computed, not made: *condition* is asked when the world changes, and
+        at the tick that follows if it holds then.  It must change nothing itself.  Raises
+        `TimeoutError` naming *what* if it does not hold *timeout* seconds from now.
         """
-        clock = self.clock
+        if condition():
+            return
+        clock = self._clock or self.clock
         began = clock.now
-        event: Any = None
+        wait = _Wait(condition, began, every, inf if timeout is None else began + timeout)
+        event = clock.event()
         call_off: Callable[[], None] | None = None
-        late = False
 
         def alarm() -> None:
-            nonlocal late
-            late = True
-            if event is not None and not event.triggered:
-                event.succeed()
+            wait.late = True
+            if self._waiting.pop(event, None):
+                clock.fire(event, clock.now)
 
         try:
-            while not condition():
-                if late:
-                    raise TimeoutError(f"{what}: not within {timeout:g} s")
-                if call_off is None and timeout is not None:
-                    call_off = clock.call(timeout, alarm)
-                event = clock.event()
-                self._waiting.append(event)
+            if timeout is not None:
+                call_off = clock.call(timeout, alarm)
+            while True:
+                self._waiting[event] = wait
                 yield event
-                tick = next_tick(clock.now, began, every)
-                if timeout is not None:
-                    tick = min(tick, began + timeout)
-                if tick > clock.now:
-                    yield clock.timeout(tick - clock.now)
+                if condition():
+                    return
+                if wait.late:
+                    raise TimeoutError(f"{what}: not within {timeout:g} s")
+                event = clock.event()
         finally:
+            self._waiting.pop(event, None)
             if call_off is not None:
                 call_off()
 
     def _schedule(self, completion: Completion) -> None:
-        def complete() -> None:
-            # By number, since the list is in that order: a scan would be O(n) each.
-            at = bisect_left(self.pending, completion.number, key=_number)
-            del self.pending[at]
+        clock = self._clock or self.clock
+        now, event = clock.now, clock.event()
+        event.callbacks.append(partial(self._complete, completion))
+        clock.fire(event, now + max(completion.due - now, 0.0))
+
+    def _complete(self, completion: Completion, _: Any) -> None:
+        pending, number = self.pending, completion.number
+        # By number, since the list is in that order: a scan would be O(n) each.
+        first = pending[0].number == number
+        del pending[0 if first else bisect_left(pending, number, key=_number)]
+        self._acting = True
+        try:
             getattr(self, completion.action)(*completion.args)
-            self.changed()
+        finally:
+            self._acting = False
+        self.changed()
 
-        self.clock.call(max(completion.due - self.clock.now, 0.0), complete)
 
-
-def _number(completion: Completion) -> int:
-    return completion.number
+_number = attrgetter("number")

@@ -6,6 +6,7 @@ Waits are those of the reference, poll / at most; polls are computed by the worl
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any
 
 import wfsim
@@ -49,10 +50,7 @@ def bring_up(ctx: wfsim.StepContext, name: str, role: str) -> Effect:
     """
     world, volume = ctx.world, volume_of(ctx)
 
-    def until(
-        done: Callable[[Pod], bool], every: float, timeout: float, what: str
-    ) -> Effect:
-        return until_pod(ctx, name, done, every=every, timeout=timeout, what=what)
+    until = partial(until_pod, ctx, name)
 
     _ensure_pod(ctx, name, role)
     yield from until(lambda pod: pod.ready, 0.0, 900.0, "ready")
@@ -153,12 +151,12 @@ def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
     if pod is not None and not dead:
         ctx.log(f"{name} is there already: {pod.phase}, engine {pod.engine}")
         return
-    noted = members.entries(ctx.resource).get(name, {}).get("target", "")
+    noted = members.entry(ctx.resource, name).get("target", "")
     target = ctx.resource.spec.get("targetNodes", {}).get(name, noted)
-    usable = [node.name for node in world.nodes.values() if node.schedulable]
-    if target and target not in usable:
+    nodes = world.nodes
+    if target and not (target in nodes and nodes[target].schedulable):
         raise wfsim.Interrupted(TARGET_NODE_UNAVAILABLE, f"{name}: {target} is not ready")
-    if not usable:
+    if not any(node.schedulable for node in nodes.values()):
         raise wfsim.Interrupted(NO_AVAILABLE_NODE, f"{name}: no node is ready")
     world.create_pod(
         name,
@@ -175,19 +173,19 @@ def until_pod(
     ctx: wfsim.StepContext,
     name: str,
     done: Callable[[Pod], bool],
-    *,
     every: float,
     timeout: float,
     what: str,
 ) -> Effect:
     """Wait until *done* holds for the pod, or raise what stands in its way."""
-    world = ctx.world
+    world, trouble = ctx.world, None
 
     def settled() -> bool:
-        return trouble_with(world, name) is not None or done(world.pods[name])
+        nonlocal trouble
+        trouble = trouble_with(world, name)
+        return trouble is not None or done(world.pods[name])
 
     yield from world.until(settled, every=every, timeout=timeout, what=f"{name} {what}")
-    trouble = trouble_with(world, name)
     if trouble is not None:
         raise trouble
 
@@ -199,6 +197,8 @@ def trouble_with(world: PolarWorld, name: str) -> Exception | None:
     retry replaces it.  What a new pod would not mend is an interrupt for an operator.
     """
     pod = world.pods.get(name)
+    if pod is not None and pod.hopeful:
+        return None
     if pod is None or pod.phase is Phase.TERMINATING:
         return wfsim.Interrupted(POD_LOST, f"{name} is gone")
     if not pod.reachable:
@@ -207,9 +207,7 @@ def trouble_with(world: PolarWorld, name: str) -> Exception | None:
         return wfsim.Interrupted(POD_UNSCHEDULED, f"{name}: no node has room")
     if pod.engine is Engine.FAILED:
         return wfsim.Interrupted(DB_START_FAIL, f"{name}: the engine does not start")
-    if pod.phase is Phase.FAILED:
-        return PodFailed(f"{name} failed (generation {pod.generation})")
-    return None
+    return PodFailed(f"{name} failed (generation {pod.generation})")
 
 
 __all__ = [
