@@ -140,10 +140,11 @@ class Told(Sequence[Record]):
             return shown[seq]
         if len(shown) >= MADE:
             shown.clear()
-        record = shown[seq] = self._new_record(seq)
+        record = shown[seq] = self.made(seq)
         return record
 
-    def _new_record(self, seq: int) -> Record:
+    def made(self, seq: int) -> Record:
+        """Return the record of that number for who looks at each of them once."""
         place = 3 * seq
         time, before, after = self._flat[place : place + 3]
         if type(after) is Record:
