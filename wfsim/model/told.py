@@ -161,7 +161,11 @@ class Told(Sequence[Record]):
 
     def _memento(self, place: int) -> Memento:
         """Return the memento at *place*, made again if it was not kept."""
-        flat, made, chain = self._flat, self._made, []
+        flat, made = self._flat, self._made
+        kept = flat[place + 2]
+        if type(kept) is Memento:
+            return kept
+        chain = []
         while type(flat[place + 2]) is not Memento and place not in made:
             chain.append(place)
             place = flat[place + 1]
