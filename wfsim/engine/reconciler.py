@@ -311,9 +311,8 @@ class FlowReconciler:
             if release is None:
                 continue
             told = StepContext(
-                self._clock, live, EMPTY, 1, "", "", Step(name), ports.world,
-                self._resources, ports.journal, draws, turn.token,
-            )  # fmt: skip
+                ports, live, EMPTY, 1, "", "", Step(name), draws, turn.token
+            )
             try:
                 yield from as_effect(release)(told)
             except Exception as error:

@@ -56,9 +56,9 @@ class Told(Sequence[Record]):
             last = newest.pop(id(before))[0]
             # Looked at here, since a call for each write is worth avoiding.
             source, made, time, latest = memento.latest
-            near = after.cursor % WHOLE != WHOLE - 1
-            if made is after and source is before and time == now and near:
-                how = latest
+            if made is after and source is before and time == now:
+                if after.cursor % WHOLE != WHOLE - 1:
+                    how = latest
         if after.finished is None:
             newest[id(after)] = (place, after)
         self._flat.extend((now, last, how))
