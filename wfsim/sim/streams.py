@@ -60,7 +60,7 @@ class _Within:
 
     def __init__(self, begun: Any, before: bytes, purpose: tuple[str | int, ...]) -> None:
         self._begun = begun.copy()
-        self._begun.update(before + _rest(len(purpose))[:-1] % purpose + b", ")
+        self._begun.update(before + b"%a, " * len(purpose) % purpose)
 
     def uniform(self, *purpose: str | int) -> float:
         hashed = self._begun.copy()
