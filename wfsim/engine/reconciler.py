@@ -373,10 +373,9 @@ class FlowReconciler:
 
 def _only_run(resource: Resource, entries: Entries) -> list[Memento] | None:
     """Return the runs of *resource* if there is nothing to sort out, as nearly always."""
-    if len(entries) > 1:
-        return None
     runs = [run for run in entries if isinstance(run, Memento)]
-    return runs if not runs or runs[0].owner in ("", resource.uid) else None
+    own = len(entries) < 2 and (not runs or runs[0].owner in ("", resource.uid))
+    return runs if own else None
 
 
 def _may_recover(resource: Resource, run: Memento | None) -> bool:

@@ -41,8 +41,7 @@ class Told(Sequence[Record]):
         self._clock = clock
         self._place = 0
         self._names: dict[Key, str] = {}
-        # The newest of each run, by identity: it is kept, so nothing else can have its id.
-        self._newest: dict[int, tuple[int, Memento]] = {}
+        self._newest: dict[tuple[Key, str], tuple[int, Memento]] = {}
         self._made: dict[int, Memento] = {}
         self._shown: dict[int, Record] = {}
 
@@ -50,17 +49,22 @@ class Told(Sequence[Record]):
         """Take it that *after* took the place of *before* (None: there was none)."""
         place, now, newest = self._place, self._clock.now, self._newest
         self._place = place + 3
+        of = after.resource, after.key
         how: Any = after
         last: Any = before
-        if id(before) in newest:
-            last = newest.pop(id(before))[0]
-            # Looked at here, since a call for each write is worth avoiding.
-            source, made, time, latest = memento.latest
-            if made is after and source is before and time == now:
-                if after.cursor % WHOLE != WHOLE - 1:
+        if of in newest:
+            known = newest[of]
+            if known[1] is before:
+                last = known[0]
+                # Looked at here, since a call for each write is worth avoiding.
+                source, made, time, latest = memento.latest
+                near = after.cursor % WHOLE != WHOLE - 1
+                if made is after and source is before and time == now and near:
                     how = latest
         if after.finished is None:
-            newest[id(after)] = (place, after)
+            newest[of] = (place, after)
+        elif of in newest:
+            del newest[of]
         self._flat.extend((now, last, how))
 
     def of_resource(self, before: Resource | None, after: Resource) -> None:

@@ -120,13 +120,13 @@ class Writes:
     ) -> None:
         self.count = 0
         self._known = self._first = 0
-        self._by = defaultdict[str, int](int)
+        self._by: defaultdict[str, int] = defaultdict(int)
         self._faults = faults
         self._fired = fired
         self._crash = crash
 
     def passes(self, writer: str = "") -> bool:
-        """Count a write by the controller *writer*; one that does not pass goes `through`.
+        """Count a write by *writer*, a controller; one that does not pass goes `through`.
 
         Armed faults are to cost next to nothing until one is due.
         """
