@@ -105,11 +105,12 @@ class FlowReconciler:
         newest = runs[-1] if runs else None
         if resource.deleted is not None:
             return (yield from self._finalize(resource, newest, turn))
+        unfinished = newest
         if newest is not None and newest.is_final:
-            settled = yield from self._settle(resource, newest, turn)
-            if settled:
+            unfinished = None
+            serves = newest.entered == resource.entered
+            if serves and (yield from self._settle(resource, newest, turn)):
                 return _DONE
-        unfinished = None if newest is None or newest.is_final else newest
         if resource.state == INTERRUPT:
             if _may_recover(resource, newest):
                 served = self._served(resource, newest, entries)
@@ -310,9 +311,8 @@ class FlowReconciler:
             if release is None:
                 continue
             told = StepContext(
-                self._clock, live, EMPTY, 1, "", "", Step(name), ports.world,
-                self._resources, ports.journal, draws, turn.token,
-            )  # fmt: skip
+                ports, live, EMPTY, 1, "", "", Step(name), draws, turn.token
+            )
             try:
                 yield from as_effect(release)(told)
             except Exception as error:
@@ -374,7 +374,7 @@ class FlowReconciler:
 def _only_run(resource: Resource, entries: Entries) -> list[Memento] | None:
     """Return the runs of *resource* if there is nothing to sort out, as nearly always."""
     runs = [run for run in entries if isinstance(run, Memento)]
-    own = len(entries) < 2 and all(run.owner in ("", resource.uid) for run in runs)
+    own = len(entries) < 2 and (not runs or runs[0].owner in ("", resource.uid))
     return runs if own else None
 
 

@@ -287,9 +287,8 @@ class FlowRunner:
         """Return the next attempt, what it is to do, and how to call off its time-out."""
         ports, step = self._ports, run.steps[index]
         attempt = turn.attempt = StepContext(
-            self._clock, resource, inputs, step.attempts, run.key, run.flow, way.spec,
-            ports.world, self._resources, ports.journal, draws, turn.token,
-            step.operation, ports.flows,
+            ports, resource, inputs, step.attempts, run.key, run.flow, way.spec, draws,
+            turn.token, step.operation,
         )  # fmt: skip
         turn.sheltered = astray is not None
         limit, body, call_off = way.limit, way.body, None

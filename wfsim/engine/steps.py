@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from wfsim.engine.ports import Clock, Draws, Effect, Journal, ResourceStore, StepFunction
+from wfsim.engine.ports import Draws, Effect, ResourceStore, StepFunction
 from wfsim.engine.storable import storable
 from wfsim.errors import (
     Conflict,
@@ -31,6 +31,7 @@ from wfsim.model.resource import Resource
 
 if TYPE_CHECKING:
     from wfsim.engine.children import ChildFlows
+    from wfsim.engine.turn import Ports
 
 T = TypeVar("T")
 B = TypeVar("B", bound=Callable[..., Any])
@@ -57,9 +58,7 @@ class StepContext:
 
     __slots__ = (
         "_draws",
-        "_flows",
-        "_journal",
-        "_resources",
+        "_ports",
         "_token",
         "attempt",
         "clock",
@@ -75,35 +74,29 @@ class StepContext:
 
     def __init__(
         self,
-        clock: Clock,
+        ports: Ports,
         resource: Resource,
         inputs: Mapping[str, Any],
         attempt: int,
         run: str,
         flow: str,
         spec: Step,
-        world: Any,
-        resources: ResourceStore,
-        journal: Journal,
         draws: Draws,
         token: int,
         operation: str = "",
-        flows: Any = None,
     ) -> None:
-        self.clock = clock
+        self._ports = ports
+        self.clock = ports.clock
+        self.world = ports.world
         self.resource = resource
         self.inputs = inputs
         self.attempt = attempt
         self.run = run
         self.flow = flow
         self.spec = spec
-        self.world = world
-        self._resources = resources
-        self._journal = journal
         self._draws = draws
         self._token = token
         self.operation = operation
-        self._flows = flows
         self.is_open = True
 
     def __repr__(self) -> str:
@@ -120,9 +113,10 @@ class StepContext:
 
         Raises `UsageError` in a flow that no service runs.
         """
-        if self._flows is None:
+        service = self._ports.flows
+        if service is None:
             raise UsageError(f"flow {self.flow!r} is not run by a service")
-        children: ChildFlows = self._flows.of(self)
+        children: ChildFlows = service.of(self)
         return children
 
     @types.coroutine
@@ -138,7 +132,7 @@ class StepContext:
     @types.coroutine
     def fetch(self) -> Effect[Resource]:
         """Return the resource as it is now (``yield from`` or ``await`` it)."""
-        self.resource = yield from self._resources.get(self.resource.key)
+        self.resource = yield from self._ports.resources.get(self.resource.key)
         return self.resource
 
     @types.coroutine
@@ -167,12 +161,13 @@ class StepContext:
                 return edited
             return edited._replace(finalizers=tuple(sorted(finalizers)))
 
-        self.resource = yield from rewrite(self._resources, key, change, self._token)
+        resources, token = self._ports.resources, self._token
+        self.resource = yield from rewrite(resources, key, change, token)
         return self.resource
 
     def log(self, text: str) -> None:
         """Write a line into the log of the run."""
-        self._journal.note(
+        self._ports.journal.note(
             Kind.STEP_LOG,
             resource=str(self.resource.key),
             run=self.run,

@@ -144,10 +144,11 @@ class Told(Sequence[Record]):
             return shown[seq]
         if len(shown) >= MADE:
             shown.clear()
-        record = shown[seq] = self._new_record(seq)
+        record = shown[seq] = self.made(seq)
         return record
 
-    def _new_record(self, seq: int) -> Record:
+    def made(self, seq: int) -> Record:
+        """Return the record of that number for who looks at each of them once."""
         place = 3 * seq
         time, before, after = self._flat[place : place + 3]
         if type(after) is Record:
@@ -164,7 +165,11 @@ class Told(Sequence[Record]):
 
     def _memento(self, place: int) -> Memento:
         """Return the memento at *place*, made again if it was not kept."""
-        flat, made, chain = self._flat, self._made, []
+        flat, made = self._flat, self._made
+        kept = flat[place + 2]
+        if type(kept) is Memento:
+            return kept
+        chain = []
         while type(flat[place + 2]) is not Memento and place not in made:
             chain.append(place)
             place = flat[place + 1]

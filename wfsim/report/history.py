@@ -12,13 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from wfsim.model.log import EventLog
-from wfsim.model.memento import (
-    CANCELLED,
-    MANY_RESTARTS,
-    Memento,
-    RunStatus,
-    StepMemento,
-)
+from wfsim.model.memento import CANCELLED, MANY_RESTARTS, Memento, RunStatus
 from wfsim.model.record import Kind, PoolState, Record
 from wfsim.model.resource import Resource
 from wfsim.model.told import Told
@@ -143,23 +137,29 @@ class History:
             return
         # Nearly all records are of steps that begin or end well.  They need not be made,
         # which would take twice as long as the whole table does.
-        attempts, newest = self.attempts, dict[int, tuple[Run, tuple[StepMemento, ...]]]()
+        attempts, begin = self.attempts, self._begin
+        status, end = attempts.status, attempts.end
+        # By record, the run that it is of and its steps as they were kept last.
+        of: list[Any] = []
         for seq, (time, before, after) in enumerate(records.rows()):
             kind = type(after)
             if kind is int or kind is tuple:
-                newest[3 * seq] = run, steps = newest.pop(before)
+                found = of[before // 3]
+                of.append(found)
+                run, steps = found
                 if kind is tuple or after % 2:
-                    attempts.close(run.last, "completed", time)
+                    status[run.last] = "completed"
+                    end[run.last] = time
                 else:
                     step = steps[after // 2]
-                    self._begin(run, step.name, step.attempts + 1, time)
-            elif kind is not Resource and kind is not PoolState:
-                record = records[seq]
+                    begin(run, step.name, step.attempts + 1, time)
+            elif kind is Resource or kind is PoolState:
+                of.append(None)
+            else:
+                record = records.made(seq)
                 self._take(record)
-                if type(before) is int:
-                    newest.pop(before, None)
-                if kind is Memento:
-                    newest[3 * seq] = self._run_of(record), after.steps
+                known = kind is Memento
+                of.append((self._run_of(record), after.steps) if known else None)
 
     def _take(self, record: Record) -> None:
         kind = record.kind
@@ -195,7 +195,7 @@ class History:
 
     def _begin(self, run: Run, step: str, number: int, time: float) -> None:
         attempts, at = self.attempts, run.last
-        if at >= 0:
+        if at >= 0 and attempts.status[at] != "completed":
             if attempts.status[at] in _OPEN:
                 attempts.lose(run, time)
             if attempts.step[at] == step:

@@ -160,6 +160,22 @@ class _More(simpy.Environment):
 class VirtualClock(_More):
     """Time that jumps from event to event."""
 
+    def advance(self, limit: float) -> bool:
+        """Let the next event happen, unless there is none until *limit*."""
+        # As above with SimPy's own step() written out: a call less for each event.
+        queue, void = self._queue, self._void
+        if void and queue and queue[0][3] in void:
+            self.peek()
+        if not queue or queue[0][0] > limit:
+            return False
+        self._now, _, _, event = heappop(queue)
+        callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
+        for callback in callbacks:
+            callback(event)
+        if not event._ok and not hasattr(event, "_defused"):
+            raise type(event._value)(*event._value.args) from event._value
+        return True
+
     def sync(self) -> None:
         """Do nothing: this clock is never late."""
 

@@ -149,11 +149,9 @@ class Past:
         spec: Step,
     ) -> StepContext:
         """Return what an attempt is told here; its draws are those it had."""
-        return StepContext(
-            self.clock, resource, inputs, attempt, run, flow, spec, self.world,
-            self.store, self.recorder, self.draws.within(*resource.key, run), 0, "",
-            self.ports.flows,
-        )  # fmt: skip
+        draws = self.draws.within(*resource.key, run)
+        ports = self.ports
+        return StepContext(ports, resource, inputs, attempt, run, flow, spec, draws, 0)
 
     def begin(self, context: StepContext) -> Effect[Mapping[str, Any]]:
         """Do what the step does before it is polled; return its output, if any.
