@@ -248,6 +248,8 @@ def _scenario(
     from wfsim.sim.scenario_loading import installed
 
     found = installed()
+    if target not in found and Path(target).is_dir():
+        raise DefinitionError(f"{target} is a folder; give one of the files in it")
     if target not in found:
         raise DefinitionError(
             f"no scenario {target!r}{did_you_mean(target, found)} (or give a flow file)"

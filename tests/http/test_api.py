@@ -311,8 +311,9 @@ def test_a_body_that_does_not_say_that_it_is_json_is_not_taken_for_it(api):
     created = api.create()
     text = f'{{"workFlowId": "{created}"}}'
     headers = {"Content-Type": "text/plain"}
-    status, answer = api.asked("POST", "/start", content=text, headers=headers)
-    assert (status, answer["code"]) == (400, 10004)
+    said = "body: it is not said to be JSON; add 'Content-Type: application/json'"
+    answer = api.asked("POST", "/start", content=text, headers=headers)
+    assert answer == (400, refused(10004, f"[10004]marshal error\t{said}"))
     assert api.status(created) == "Initializing"
 
 
