@@ -163,7 +163,7 @@ def check(
 @app.command()
 def serve(
     target: Annotated[
-        str, typer.Argument(help="A scenario's name, or flow files.")
+        str, typer.Argument(help="A scenario: name or file; or flow files.")
     ] = "tiem",
     db: Annotated[
         Path | None, typer.Option(help="An SQLite file that outlives the process.")
