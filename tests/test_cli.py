@@ -130,6 +130,14 @@ def test_check_knows_scenarios_plans_and_flows_apart(run, tmp_path):
     ]
 
 
+def test_check_of_a_folder_of_folders_checks_them_all(run):
+    status, out, err = run("check", str(ROOT / "flows"))
+    assert (status, err) == (0, "")
+    files = {Path(line.partition(":")[0]) for line in out.splitlines()}
+    there = {*(ROOT / "flows").rglob("*.yaml")}
+    assert files == {path for path in there if "_step_group" not in path.name}
+
+
 def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
@@ -148,6 +156,7 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
     [
         (["run", "polardbb"], "wfsim: no scenario 'polardbb'; did you mean 'polardb'?"),
         (["run", "mine.yaml"], "wfsim: mine.yaml:1: "),
+        (["run", str(ROOT)], f"wfsim: {ROOT} is a folder; give one of the files in it"),
         (["run", "polardb", "--duration", "3"], "wfsim: --duration: only a flow file"),
         (["run", NIGHTLY, "--replicas", "3"], "wfsim: --replicas: "),
         (["run", NIGHTLY, "--duration", "soon"], "--duration: a duration is a number"),

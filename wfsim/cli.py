@@ -163,7 +163,7 @@ def check(
 @app.command()
 def serve(
     target: Annotated[
-        str, typer.Argument(help="A scenario's name, or flow files.")
+        str, typer.Argument(help="A scenario: name or file; or flow files.")
     ] = "tiem",
     db: Annotated[
         Path | None, typer.Option(help="An SQLite file that outlives the process.")
@@ -248,6 +248,8 @@ def _scenario(
     from wfsim.sim.scenario_loading import installed
 
     found = installed()
+    if target not in found and Path(target).is_dir():
+        raise DefinitionError(f"{target} is a folder; give one of the files in it")
     if target not in found:
         raise DefinitionError(
             f"no scenario {target!r}{did_you_mean(target, found)} (or give a flow file)"

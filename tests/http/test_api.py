@@ -311,8 +311,9 @@ def test_a_body_that_does_not_say_that_it_is_json_is_not_taken_for_it(api):
     created = api.create()
     text = f'{{"workFlowId": "{created}"}}'
     headers = {"Content-Type": "text/plain"}
-    status, answer = api.asked("POST", "/start", content=text, headers=headers)
-    assert (status, answer["code"]) == (400, 10004)
+    said = "body: it is not said to be JSON; add 'Content-Type: application/json'"
+    answer = api.asked("POST", "/start", content=text, headers=headers)
+    assert answer == (400, refused(10004, f"[10004]marshal error\t{said}"))
     assert api.status(created) == "Initializing"
 
 
@@ -443,14 +444,21 @@ def test_what_was_answered_is_in_the_file_by_then(serve, tmp_path):
         assert later.create() == "2-StopCluster"
 
 
-def test_who_has_lost_the_file_answers_that_it_has_stopped(serve, tmp_path):
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("POST", "/", {"bizId": "c1", "bizType": "cluster", "flowName": "StopCluster"}),
+        ("GET", "/", None),
+        ("GET", "/1-StopCluster", None),
+    ],
+)
+def test_who_has_lost_the_file_answers_that_it_has_stopped(serve, tmp_path, asked):
+    method, path, body = asked
     db = tmp_path / "flows.db"
-    first = serve(db=db)
-    serve(db=db)
-    with Api(first) as api:
-        body = {"bizId": "c1", "bizType": "cluster", "flowName": "StopCluster"}
+    with Api(serve(db=db)) as api, Api(serve(db=db)) as later:
+        later.create()
         text = "[9999]cluster server call error\tthe service has stopped"
-        assert api.asked("POST", "/", json=body) == (500, refused(9999, text))
+        assert api.asked(method, path, json=body) == (500, refused(9999, text))
 
 
 def test_what_the_file_does_not_take_is_told_with_the_code_of_the_request(

@@ -467,6 +467,16 @@ def test_a_folder_without_flows_is_refused(folder):
     ]
 
 
+def test_a_folder_whose_flows_are_in_folders_of_it_names_those(folder):
+    for inner in ("near/by", "empty", "far"):
+        (folder / inner).mkdir(parents=True)
+    write(folder / "near/by", a=flow_of("stepName: X"))
+    write(folder / "far", b=flow_of("stepName: X"))
+    assert refusals(load_flows, folder) == [
+        "flows:1: holds no flow; give one of its folders: flows/far, flows/near"
+    ]
+
+
 @pytest.mark.parametrize(
     ("place", "why"),
     [("nowhere", "No such file or directory"), ("flows/a.yaml", "Not a directory")],

@@ -471,6 +471,35 @@ def test_more_uplinks_make_nightly_backups_faster():
     assert mean(1) > mean(2) > mean(26)
 
 
+def test_a_service_in_a_file_may_go_on_at_once(write):
+    text = "scenario: tiem\narrivals:\n- {flow: BackupCluster, at: [0]}\n"
+    ticking = Scenario.load(write(text))
+    at_once = "policy: {nodes_per_tick: null, watch_tick: 0}\n"
+    scenario = Scenario.load(write(text + at_once))
+    assert scenario.policy == wfsim.Policy.service(nodes_per_tick=None, watch_tick=0)
+    waited = [
+        [*wfsim.tables.breakdown(wfsim.simulate(made)).queued]
+        for made in (ticking, scenario)
+    ]
+    assert waited[0][0] > 5
+    assert waited[1] == [0.0]
+
+
+@pytest.mark.parametrize("key", ["nodes_per_tick", "retention", "timeout", "deadline"])
+def test_what_is_without_bound_is_null_in_a_policy_and_to_editors(write, key):
+    scenario = Scenario.load(write(f"flow: flow.yaml\npolicy: {{{key}: null}}\n"))
+    assert getattr(scenario.policy, key) is None
+    editor = Draft202012Validator(scenario_schema())
+    assert editor.is_valid({"flow": "flow.yaml", "policy": {key: None}})
+    assert not editor.is_valid({"flow": "flow.yaml", "policy": {"lease": None}})
+
+
+def test_an_annotation_that_is_taken_away_is_null_to_editors_too():
+    trigger = {"resource": "a", "at": [3], "annotations": {"backup": None}}
+    editor = Draft202012Validator(scenario_schema())
+    assert editor.is_valid({"flow": "flow.yaml", "triggers": [trigger]})
+
+
 def test_the_schema_in_the_repository_is_current():
     file = ROOT / "flows" / "scenario.schema.json"
     assert json.loads(file.read_text()) == scenario_schema(), (

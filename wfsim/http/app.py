@@ -167,7 +167,11 @@ async def detail(service: Asking, flow_id: FlowId) -> Envelope[Detail]:
 async def create(
     service: Asking, wanted: CreateRequest, user: User = "", trace: Trace = ""
 ) -> Envelope[Created]:
-    """Create a flow, which is Initializing until it is started; it is kept by then."""
+    """Create a flow, which is Initializing until it is started; it is kept by then.
+
+    `context` is all that its nodes are told: those that miss something in it fail. To
+    have it filled in by the flow's caller, `begin` the flow instead.
+    """
     asked = (wanted.bizId, wanted.bizType, wanted.flowName)
     who = {"user": user, "trace": trace}
     made = await service.ask(
@@ -266,12 +270,15 @@ async def _refused(_: Request, error: Any) -> JSONResponse:
     return refusal(error)
 
 
-async def _invalid(_: Request, error: Any) -> JSONResponse:
+async def _invalid(request: Request, error: Any) -> JSONResponse:
     """Name the first thing that is wrong: 10004 if it cannot be read, else 10001."""
     first = error.errors()[0]
     unreadable = first["type"].endswith(_UNREADABLE)
     where = ".".join(str(part) for part in first["loc"])
     text = f"{where}: {first['msg']}"[: 2 * LONGEST]
+    told = request.headers.get("Content-Type", "")
+    if where == "body" and unreadable and "json" not in told.lower():
+        text = "body: it is not said to be JSON; add 'Content-Type: application/json'"
     code = MARSHAL_ERROR if unreadable else PARAMETER_INVALID
     return refusal(ServiceError(code, text), 400)
 

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 
 class EditorSchema(GenerateJsonSchema):
-    """Keys are their own titles; those that are optional may be left out, not null."""
+    """Keys are their own titles; those that are `Omissible` may be left out, not null."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
+    def function_before_schema(
+        self, schema: core_schema.BeforeValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        inner = schema["schema"]
+        if inner["type"] == "nullable":
+            inner = inner["schema"]
+        return self.generate_inner(inner)
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         if schema.get("default", ...) is None:

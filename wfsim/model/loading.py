@@ -42,8 +42,10 @@ def load_flows(
     groups = [file for file in files if file.is_group]
     flows = [file for file in files if not file.is_group]
     if not flows:
-        text = f"{folder}:1: holds no flow; write one into a file that ends in .yaml"
-        files.append(_File(str(folder), [text]))
+        inside = ", ".join(map(str, folders_of_files(Path(folder))))
+        cure = "write one into a file that ends in .yaml"
+        cure = f"give one of its folders: {inside}" if inside and not groups else cure
+        files.append(_File(str(folder), [f"{folder}:1: holds no flow; {cure}"]))
     _refuse_repeated(flows, "flow")
     expand = _Expansion(groups, classes)
     expanded = [expand(file) for file in flows]
@@ -95,6 +97,15 @@ def _paths(folder: Path) -> list[Path]:
         raise DefinitionError(
             f"{folder}:1: cannot be read: {why}; give the folder of the flow files"
         ) from None
+
+
+def folders_of_files(folder: Path) -> list[Path]:
+    """Return the folders in *folder* that have YAML files, directly or further down."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.is_symlink() and any(path.rglob("*.yaml"))
+    ]
 
 
 class _Item(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 from wfsim.errors import DefinitionError
 from wfsim.model.document import read_document
 from wfsim.model.flow import Flow
-from wfsim.model.loading import load_flow, load_flows
+from wfsim.model.loading import folders_of_files, load_flow, load_flows
 from wfsim.sim.plan_file import load_plan
 from wfsim.sim.scenario_loading import is_scenario, load_scenario
 
@@ -35,18 +35,20 @@ def kind_of(file: Path) -> FileKind:
 def checked(target: Path) -> list[str]:
     """Load *target*, a file or a folder, and return a line for each thing in it.
 
-    A folder holds flows, or scenarios and plans.  Raises `DefinitionError`.
+    A folder holds flows, or scenarios and plans, or nothing but folders of such files.
+    Raises `DefinitionError`.
     """
     if not target.is_dir():
         return _file(target)
     files = sorted(target.glob("*.yaml"))
-    if not files or any(kind_of(file) is FileKind.FLOW for file in files):
+    parts = files or folders_of_files(target)
+    if not parts or any(kind_of(file) is FileKind.FLOW for file in files):
         return [_flow(flow) for flow in load_flows(target).values()]
     lines: list[str] = []
     problems: list[str] = []
-    for file in files:
+    for part in parts:
         try:
-            lines += _file(file)
+            lines += checked(part)
         except DefinitionError as error:
             problems += error.problems
     if problems:

@@ -152,13 +152,28 @@ class Database:
         try:
             with nullcontext() if self._is_together else self._transaction():
                 if not self._connection.execute(_MINE, mine).rowcount:
-                    raise Lost(
-                        f"{self.path} has been opened by somebody else since; nothing "
-                        "can be written from here any more"
-                    )
+                    raise self._lost()
                 self._connection.execute(sql, values)
         except sqlite3.Error as error:
             raise Unavailable(f"{self.path}: {error}") from error
+
+    def check(self) -> None:
+        """Raise `Lost` if it is no longer ours: what is in memory may be of the past.
+
+        Raises `Unavailable` if it cannot be read.
+        """
+        try:
+            (row,) = self._connection.execute(_HEAD).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self.path}: {error}") from error
+        if row[1] != self._generation:
+            raise self._lost()
+
+    def _lost(self) -> Lost:
+        return Lost(
+            f"{self.path} has been opened by somebody else since; nothing can be written "
+            "from here any more"
+        )
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -82,8 +82,9 @@ class LiveService:
         """Have the method *operation* of `WorkflowService` called; return what comes.
 
         Or ``begin`` of `SimulatedService`, which asks as a flow's caller does.  The
-        answer or the exception is there once all that was written is kept.  Raises `Gone`
-        if it is closed, or has failed.
+        answer or the exception is there once all that was written is kept; it is `Lost`
+        if somebody else has opened the file, since what is here may be of the past.
+        Raises `Gone` if it is closed, or has failed.
         """
         request = _Request(operation, args, keywords, Future())
         with self._door:
@@ -143,7 +144,10 @@ class LiveService:
         if not answer.set_running_or_notify_cancel():
             return
         self._clock.catch_up()
+        file = self._simulation.database
         try:
+            if file is not None:
+                file.check()
             if operation == "begin":
                 found = self._begin(*args)
             else:

@@ -214,15 +214,27 @@ class PolicyItem(_Item):
     model_config = ConfigDict(title="Policy")
 
     retry: Omissible[RetryNumbers] = None
-    timeout: Omissible[Limit] = None
-    deadline: Omissible[Limit] = None
+    timeout: Limit | None = Field(
+        None, description="Seconds that one attempt of a step may take; null: any."
+    )
+    deadline: Limit | None = Field(
+        None, description="Seconds that a whole run may take; null: any."
+    )
     cancel_tick: Omissible[Wait] = None
     redrive: Omissible[RetryNumbers] = None
-    retention: Omissible[Places] = None
+    retention: Places | None = Field(
+        None, description="Finished runs of a resource that are kept; null: all."
+    )
     lease: Omissible[Limit] = None
     renew: Omissible[Limit] = None
-    watch_tick: Omissible[Wait] = None
-    nodes_per_tick: Omissible[Places] = None
+    watch_tick: Omissible[Wait] = Field(
+        None, description="Seconds between the looks of a service; 0: at once."
+    )
+    nodes_per_tick: Places | None = Field(
+        None,
+        description="Steps of a flow that a service runs at each look; null: it goes on "
+        "at once until nothing is left.",
+    )
 
 
 class RateItem(_Item):

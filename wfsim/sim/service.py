@@ -54,11 +54,10 @@ class SimulatedService:
         That is by the scenario's *begin*, or else to create and start it.  None is a
         business object that the scenario has.  Raises as whoever is asked does.
         """
-        self.define(flow_name)
+        flow = self.define(flow_name)
         asked = self._plane.scenario.begin
         if asked is not None:
             return asked(self._plane, flow_name, biz_id)
-        flow = self.define(flow_name)
         kind = flow.biz_type or BIZ_TYPE
         flow_id = self.create(biz_id or f"{kind}-0", kind, flow_name)
         self.start(flow_id)
