@@ -6,16 +6,18 @@ import math
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 import wfsim
 from wfsim.errors import UsageError
+from wfsim.report.load import average
 from wfsim.study.comparison import difference, holm, p_value
 from wfsim.study.interval import interval, of_mean, of_success
 from wfsim.study.replication import Rows
 from wfsim.study.sample import Sample, share_of
-from wfsim.study.study import Study
+from wfsim.study.study import Numbered, Study
 
 CONFIDENCE = 0.9
 STUDIES = 200
@@ -151,11 +153,11 @@ def covered(make, truths, replications, **more):
 def part(study, first, count):
     """The study of those replications alone."""
     inside = {}
-    for name in ("runs", "replications"):
+    for name in ("runs", "replications", "steps", "loads"):
         frame = getattr(study, name)
-        inside[name] = frame[frame["replication"].between(first, first + count - 1)]
-    of = {f"of_{name}": [0] * len(frame) for name, frame in inside.items()}
-    return Study((), study.points, inside["runs"], inside["replications"], **of)
+        frame = frame[frame["replication"].between(first, first + count - 1)]
+        inside[name] = Numbered(frame, [0] * len(frame))
+    return Study((), study.points, inside)
 
 
 def test_intervals_of_single_exponential_runs_cover_the_truth_as_often_as_they_say():
@@ -290,6 +292,51 @@ def test_the_time_of_runs_goes_into_parts_that_sum_up(queue):
     assert row["queued"] > row["steps"] > 0
 
 
+def test_a_study_of_one_log_says_what_its_tables_do_of_steps_workers_and_pools():
+    file = "flows/scenarios/backup_capacity.yaml"
+    study = wfsim.sweep(file, {"warm_up": [0]}, replications=1)
+    seed = int(study.replications["seed"][0])
+    log = wfsim.simulate(wfsim.Scenario.load(file, {"warm_up": 0}), seed=seed)
+    told = wfsim.tables.critical(log).drop(columns="tail")
+    pd.testing.assert_frame_equal(study.critical(by=()), told[study.critical(()).columns])
+    assert told["bottleneck"].tolist() == [False, True, False]
+    used = wfsim.tables.utilisation(log)
+    for row in study.utilisation(by=()).to_dict("records"):
+        for name in ("busy", "queue"):
+            assert row[name] == pytest.approx(average(used, row["name"], name))
+        assert row["share"] == row["busy"] / row["places"]
+    places = study.loads.set_index("name")["places"].to_dict()
+    assert places == {"workers": 26.0, "uplink": 2.0}
+
+
+def test_where_the_time_goes_is_told_point_by_point(study):
+    steps = study.critical(by="pace")
+    assert list(steps.columns) == [
+        *("pace", "flow", "step", "runs", "mean", "share", "bottleneck"),
+    ]
+    assert steps.groupby("pace")["bottleneck"].sum().tolist() == [1] * len(
+        steps["pace"].unique()
+    )
+    used = study.utilisation()
+    assert list(used.columns) == [*study.over, "name", "busy", "queue", "places", "share"]
+    assert len(used) == len(study.points)
+    one = study.where(**study.points.to_dict("records")[1])
+    assert one.utilisation().to_dict("records") == used.to_dict("records")[1:2]
+
+
+def test_what_happens_in_the_warm_up_is_no_load_and_no_bound_is_no_share():
+    busy = scenario().but(warm_up=1e6)
+    none = wfsim.sweep(lambda: busy, replications=1)
+    assert none.steps.empty
+    assert none.critical().empty
+    assert none.utilisation()["busy"].isna().tolist() == [True]
+    free = wfsim.sweep(
+        lambda: busy.but(warm_up=0, policy=wfsim.Policy(workers=10**9)), replications=1
+    )
+    assert free.utilisation()["share"].isna().tolist() == [True]
+    assert free.utilisation()["busy"].tolist() == [1.0]
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -324,7 +371,14 @@ def test_a_point_where_nothing_completed_has_no_durations():
 
 def test_rows_can_be_cut():
     runs = {"replication": [3, 3, 4], "duration": [1.0, 2.0, 3.0]}
-    rows = Rows(0, 3, runs, {"seed": [10, 11]})
+    steps = {"replication": [3, 4, 4], "seconds": [1.0, 2.0, 3.0]}
+    loads = {"replication": [3, 4], "busy": [0.5, 0.25]}
+    rows = Rows(0, 3, runs, {"seed": [10, 11]}, steps, loads)
     assert rows.part(4, 9) == Rows(
-        0, 4, {"replication": [4], "duration": [3.0]}, {"seed": [11]}
+        0,
+        4,
+        {"replication": [4], "duration": [3.0]},
+        {"seed": [11]},
+        {"replication": [4, 4], "seconds": [2.0, 3.0]},
+        {"replication": [4], "busy": [0.25]},
     )

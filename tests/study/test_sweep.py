@@ -48,7 +48,7 @@ def scenario(pace=10.0, failure=0.1, flows=1, workers=4, retry=None, steps=STEPS
 
 def texts(study):
     """The frames as CSV, and their dtypes: what two equal studies have in common."""
-    frames = (study.points, study.runs, study.replications)
+    frames = (study.points, study.runs, study.replications, study.steps, study.loads)
     return [(frame.to_csv(), frame.dtypes.astype(str).tolist()) for frame in frames]
 
 
