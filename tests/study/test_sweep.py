@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from functools import partial
 
 import joblib
@@ -244,6 +245,9 @@ def test_a_point_at_which_workers_go_on_dying_is_named():
         ({"over": [{"pace": 1}, {"flows": 1}]}, "point 1 has the names"),
         ({"over": []}, "over has no point"),
         ({"over": {"steps": [("A",)]}}, "'steps' is a column that frames"),
+        ({"over": dict.fromkeys("abc", range(50))}, "over has 125,000 combinations"),
+        ({"over": {"pace": [1], "name": [2]}}, "'name' is a column that frames"),
+        ({"replications": 10**9}, "is 1,000,000,000; give at most 1,000,000"),
         ({"replications": 0}, "replications is 0; give a whole number from 1 on"),
         ({"seed": 1.5}, "seed is 1.5; give a whole number"),
         ({"jobs": 0}, "jobs is 0"),
@@ -301,6 +305,19 @@ def test_an_error_in_a_replication_says_how_to_have_it_again():
     with pytest.raises(ZeroDivisionError) as caught:
         wfsim.sweep(scenario, replications=1, measure=broken)
     assert f"seed={seed_of(0, 0)}" in caught.value.__notes__[0]
+
+
+def test_a_study_that_takes_seconds_shows_how_far_it_is_unless_told_not_to(capsys):
+    def slow(log):
+        threading.Event().wait(0.8)
+        return 1.0
+
+    wfsim.sweep(scenario, replications=1, measure=slow)
+    assert capsys.readouterr().err == ""
+    wfsim.sweep(scenario, replications=3, measure=slow)
+    assert "3/3" in capsys.readouterr().err
+    wfsim.sweep(scenario, replications=3, measure=slow, progress=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_ctrl_c_keeps_what_is_complete_and_the_cache_goes_on_from_there(tmp_path):

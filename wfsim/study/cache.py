@@ -20,6 +20,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from wfsim.errors import UsageError
+from wfsim.report.files import check_folder
 from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, Rows
 
 FORMAT = 2
@@ -33,7 +34,7 @@ class Cache:
 
     def __init__(self, folder: str | Path, cells: Sequence[str]) -> None:
         arrow()
-        self.folder = Path(folder)
+        self.folder = check_folder(folder, "cache")
         self.cells = cells
 
     def load(self, point: int) -> list[Rows]:

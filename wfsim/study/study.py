@@ -63,11 +63,12 @@ class Study:
     one per point, replication and ``name``, that is ``workers`` or a pool: how many were
     ``busy`` and how many waited in the ``queue``, on average from the warm-up to the end,
     and how many ``places`` there are, NaN without a bound (float64).  They say what
-    `tables.critical` and `tables.utilisation` do of one log, and cost a replication
-    about a tenth of its time.
+    `tables.critical` and `tables.utilisation` do of one log, and cost a replication about
+    a twentieth of its time.
 
-    Times are seconds of virtual time.  ``interrupted`` tells of a study that Ctrl-C has cut short, and ``settled``
-    (a bool for each row of ``points``, None without a precision) where it was reached.
+    Times are seconds of virtual time.  ``interrupted`` tells of a study that Ctrl-C has
+    cut short, and ``settled`` (a bool for each row of ``points``, None without a
+    precision) where it was reached.
     """
 
     def __init__(
