@@ -14,10 +14,12 @@ import wfsim
 from wfsim.errors import UsageError
 from wfsim.report.load import average
 from wfsim.study.comparison import difference, holm, p_value
+from wfsim.study.gate import Gate
 from wfsim.study.interval import interval, of_mean, of_success
+from wfsim.study.numbered import Numbered
 from wfsim.study.replication import Rows
 from wfsim.study.sample import Sample, share_of
-from wfsim.study.study import Numbered, Study
+from wfsim.study.study import Study
 
 CONFIDENCE = 0.9
 STUDIES = 200
@@ -205,6 +207,8 @@ def test_a_summary_has_a_row_for_each_point_and_each_measure_with_its_interval(q
     assert list(summary.columns) == [
         *("pace", "replications", "runs", "mean", "mean_low", "mean_high"),
         *("p50", "p50_low", "p50_high", "p95", "p95_low", "p95_high"),
+        *("total", "total_low", "total_high"),
+        *("total_p95", "total_p95_low", "total_p95_high"),
         *("success", "success_low", "success_high"),
         *("measure", "measure_low", "measure_high"),
     ]
@@ -290,6 +294,22 @@ def test_the_time_of_runs_goes_into_parts_that_sum_up(queue):
     parts = ("queued", "steps", "retries_seconds", "recovery", "waiting", "other")
     assert sum(row[part] for part in parts) == pytest.approx(row["total"])
     assert row["queued"] > row["steps"] > 0
+
+
+def test_the_wait_for_a_worker_is_in_total_and_in_its_quantiles(queue):
+    done = queue.runs[queue.runs["status"] == "completed"]
+    row = queue.summary().iloc[0]
+    assert row["total"] == pytest.approx(done["total"].mean())
+    assert row["total_p95"] == pytest.approx(done["total"].quantile(0.95))
+    assert row["p95"] == pytest.approx(done["duration"].quantile(0.95))
+    assert row["total_low"] < row["total"] < row["total_high"]
+    assert row["total"] > 2 * row["mean"]
+    (said,) = Gate.parse("total_p95 > 1").violations(queue)
+    assert said.startswith("pace 10: total_p95 is ")
+    enough = wfsim.sweep(
+        partial(scenario, flows=12, workers=3), precision="total_p95 within 20 %"
+    )
+    assert enough.settled == (True,)
 
 
 def test_a_study_of_one_log_says_what_its_tables_do_of_steps_workers_and_pools():

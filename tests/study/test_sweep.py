@@ -154,7 +154,7 @@ def test_the_frames_have_the_columns_and_dtypes_that_are_written_down():
     }  # fmt: skip
     assert list(study.replications.columns) == [
         *("pace", "retry", "replication", "seed", "runs", "success", "mean"),
-        *("p50", "p95", "makespan", "retries", "restarts"),
+        *("p50", "p95", "total", "makespan", "retries", "restarts"),
     ]
 
 

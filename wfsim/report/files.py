@@ -55,9 +55,11 @@ def cells(values: Iterable[Any]) -> list[str]:
 def shown(value: Any) -> str:
     """Return *value* as a cell of a printed table: a number to a thousandth.
 
-    >>> shown(12.5), shown(3.0), shown(1234567.0001), shown(float("nan")), shown("x")
-    ('12.5', '3', '1,234,567', '', 'x')
+    >>> shown(12.5), shown(3.0), shown(1234567.0001), shown(float("nan")), shown(True)
+    ('12.5', '3', '1,234,567', '', 'yes')
     """
+    if isinstance(value, bool):
+        return "yes" if value else ""
     if not isinstance(value, float):
         return f"{value:,}" if isinstance(value, int) else str(value)
     if math.isnan(value):

@@ -120,7 +120,10 @@ def study_page(study: SummedStudy) -> str:
         f"of {points:,} points · digest {frame_digest(replications)} · "
         "all times in seconds</p>",
         _section("Summary", _table(summary, "Nothing was run.")),
-        _section("Durations", _picture(charts.ecdf(study))),
+        _section(
+            "Time from when a run was called for",
+            _picture(charts.ecdf(study, value="total")),
+        ),
         _section("Outcomes", _picture(charts.outcomes(study))),
         _section(
             "Where the time goes",
@@ -130,7 +133,12 @@ def study_page(study: SummedStudy) -> str:
         _section("Load", _table(study.utilisation(), "No time has passed.")),
     ]
     if len(over) == 2:
-        parts.append(_section("p95", _picture(charts.heatmap(summary, over[0], over[1]))))
+        parts.append(
+            _section(
+                "p95 from when a run was called for",
+                _picture(charts.heatmap(summary, over[0], over[1], "total_p95")),
+            )
+        )
     parts += [
         _section("Convergence of the mean", _picture(charts.convergence(study))),
         _section("Replications", _table(replications, "Nothing was run.")),

@@ -47,6 +47,7 @@ TALLY_DTYPES: Mapping[str, str] = {
     "mean": "float64",
     "p50": "float64",
     "p95": "float64",
+    "total": "float64",
     "makespan": "float64",
     "retries": "int64",
     "restarts": "int64",
@@ -192,6 +193,7 @@ def _add_runs(
     rows: Rows, number: int, seed: int, counted: Sequence[Course], last: float
 ) -> None:
     completed: list[float] = []
+    totals: list[float] = []
     counts = [0, 0, 0]
     for course in counted:
         run, parts = course.run, spent(course)
@@ -199,6 +201,7 @@ def _add_runs(
         counts = [counts[0] + 1, counts[1] + run.retries, counts[2] + run.restarts]
         if run.status == "completed":
             completed.append(duration)
+            totals.append(course.end - course.begin)
         row = (
             *(number, run.resource, run.run, run.flow, run.status, run.start, run.end),
             *(duration, run.retries, run.restarts, *parts.values()),
@@ -210,6 +213,7 @@ def _add_runs(
         *(seed, counts[0], len(completed) / counts[0] if counts[0] else math.nan),
         fmean(completed) if completed else math.nan,
         *(quantile(completed, 0.5), quantile(completed, 0.95)),
+        fmean(totals) if totals else math.nan,
         *(last, counts[1], counts[2]),
     )
     for name, value in zip(TALLY_DTYPES, tally, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from wfsim.errors import UsageError
 from wfsim.model.machine import did_you_mean
@@ -12,6 +12,7 @@ from wfsim.report.chart import count, frame_digest
 from wfsim.report.frames import frame
 from wfsim.report.groups import label
 from wfsim.study.grid import Grid
+from wfsim.study.numbered import Numbered, numbered, tallied
 from wfsim.study.replication import (
     LOAD_COLUMNS,
     LOAD_DTYPES,
@@ -19,7 +20,6 @@ from wfsim.study.replication import (
     RUN_DTYPES,
     STEP_COLUMNS,
     STEP_DTYPES,
-    TALLY_DTYPES,
     Rows,
 )
 
@@ -51,6 +51,8 @@ class Study:
     ``mean``        float64 duration of completed runs, NaN without any
     ``p50``         float64 their median
     ``p95``         float64 what 95 % of them do not exceed
+    ``total``       float64 their mean from when they were called for, which a worker
+                            that is long in coming makes longer, unlike ``mean``
     ``makespan``    float64 when the last run had ended, or the log
     ``retries``     int64   of all runs together
     ``restarts``    int64   of all runs together
@@ -113,10 +115,10 @@ class Study:
         # A frame without columns has no rows but by its index.
         points = frame(grid.columns(every), grid.dtypes).reindex(every)
         frames = {
-            "runs": _numbered(grid, ordered, "runs", RUN_COLUMNS, RUN_DTYPES),
-            "steps": _numbered(grid, ordered, "steps", STEP_COLUMNS, STEP_DTYPES),
-            "loads": _numbered(grid, ordered, "loads", LOAD_COLUMNS, LOAD_DTYPES),
-            "replications": _tallies(grid, ordered),
+            "runs": numbered(grid, ordered, "runs", RUN_COLUMNS, RUN_DTYPES),
+            "steps": numbered(grid, ordered, "steps", STEP_COLUMNS, STEP_DTYPES),
+            "loads": numbered(grid, ordered, "loads", LOAD_COLUMNS, LOAD_DTYPES),
+            "replications": tallied(grid, ordered),
         }
         return cls(grid.names, points, frames, **more)
 
@@ -173,11 +175,12 @@ class Study:
         """Return one row per point: what was measured there, with its intervals.
 
         After the parameters come ``replications`` and ``runs`` (int64), then ``mean``,
-        ``p50``, ``p95``, ``success`` and measures of one's own (float64), each followed
-        by the ends of its interval of that *confidence*, as in ``mean_low`` and
-        ``mean_high``.  ``mean`` is that of the means of replications; quantiles are those
-        of all completed runs.  `wfsim.study.interval` says how intervals are made.
-        Raises `UsageError` if scipy (the extra ``study``) is not installed.
+        ``p50``, ``p95``, ``total``, ``total_p95``, ``success`` and measures of one's own
+        (float64), each followed by the ends of its interval of that *confidence*, as in
+        ``mean_low`` and ``mean_high``.  ``mean`` and ``total`` are those of the means of
+        replications; quantiles are those of all completed runs.
+        `wfsim.study.interval` says how intervals are made.  Raises `UsageError` if scipy
+        (the extra ``study``) is not installed.
         """
         from wfsim.study.summary import summary
 
@@ -208,8 +211,9 @@ class Study:
         ``replications`` int64   that both have
         ================ ======= =====================================================
 
-        *measure* is a column of ``replications``, or a quantile such as ``p99`` of all
-        completed runs.  Raises `UsageError`.
+        *measure* is a column of ``replications``, or a quantile of all completed runs: of
+        their durations such as ``p99``, of ``total`` such as ``total_p99``.
+        Raises `UsageError`.
         """
         from wfsim.study.comparison import compare
 
@@ -353,39 +357,3 @@ class Study:
 def _is(label: Any, wanted: Any) -> bool:
     """Whether *label* of a point is *wanted*, or is what a column of text made of it."""
     return bool(label == wanted) or (isinstance(label, str) and label == str(wanted))
-
-
-class Numbered(NamedTuple):
-    """A frame, and for each of its rows the number of the point that it is *of*."""
-
-    frame: pd.DataFrame
-    of: Sequence[int]
-
-
-def _numbered(
-    grid: Grid,
-    ordered: Sequence[Rows],
-    part: str,
-    names: Sequence[str],
-    dtypes: Mapping[str, str],
-) -> Numbered:
-    """Return the *part* of all rows that is called so as a frame."""
-    parts = [(rows.point, getattr(rows, part)) for rows in ordered]
-    of = [point for point, columns in parts for _ in columns["replication"]]
-    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
-    for name in ("replication", *names):
-        columns[name] = [value for _, each in parts for value in each[name]]
-    return Numbered(frame(columns, {**grid.dtypes, **dtypes, "replication": "int64"}), of)
-
-
-def _tallies(grid: Grid, ordered: Sequence[Rows]) -> Numbered:
-    of = [rows.point for rows in ordered for _ in range(rows.size)]
-    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
-    columns["replication"] = [
-        number for rows in ordered for number in range(rows.first, rows.stop)
-    ]
-    names = ordered[0].tallies if ordered else TALLY_DTYPES
-    for name in names:
-        columns[name] = [value for rows in ordered for value in rows.tallies[name]]
-    dtypes = {**dict.fromkeys(names, "float64"), **TALLY_DTYPES, "replication": "int64"}
-    return Numbered(frame(columns, {**dtypes, **grid.dtypes}), of)

@@ -22,7 +22,7 @@ def summary(study: Study, confidence: float = 0.95) -> pd.DataFrame:
     check_confidence(confidence)
     own = own_measures(study)
     points = range(len(study.points))
-    measures = ("mean", "p50", "p95", "success", *own)
+    measures = ("mean", "p50", "p95", "total", "total_p95", "success", *own)
     intervals = {name: intervals_of(study, name, confidence) for name in measures}
     tallies = study.numbered("replications").groupby("point")
     columns: dict[str, Any] = {
