@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -73,6 +74,18 @@ def test_no_column_of_the_printed_summary_is_cut_off(run, monkeypatch):
     assert status == 0
     assert "steps.CopyAway.failure   capacities.pools.uplink   runs" in out
     assert "…" not in out
+    assert "total" not in out
+
+
+def test_the_wait_for_a_worker_is_printed_where_there_is_one(run):
+    status, out, _ = run("sweep polardb --over clusters=30 --replications 2")
+    assert status == 0
+    assert re.search(r"mean +p50 +p95 +total +total_p95 +success", out)
+    status, out, _ = run(
+        "sweep polardb --over clusters=30 --replications 2 --fail-if 'total_p95 > 1'"
+    )
+    assert status == 1
+    assert "Failed: clusters 30: total_p95 is " in out
 
 
 def test_a_gate_that_fails_names_point_and_value_and_ends_with_one(run):

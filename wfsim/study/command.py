@@ -167,6 +167,8 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
     from wfsim.report.groups import label
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
+    if summary["total"].equals(summary["mean"]):  # nobody waited for a worker
+        measures = [name for name in measures if not name.startswith("total")]
     table = Table(box=box.SIMPLE_HEAD)
     for name in (*study.over, "runs", *measures):
         table.add_column(name, justify="right", no_wrap=True)
