@@ -151,14 +151,15 @@ def schema(
 
 @app.command()
 def check(
-    target: Annotated[
-        Path, typer.Argument(help="A flow, scenario or plan, or a folder of them.")
+    targets: Annotated[
+        list[Path],
+        typer.Argument(help="Flows, scenarios, plans, folders of them.", metavar="FILE"),
     ],
 ) -> None:
     """Load flows, scenarios and plans of faults, and say what is wrong where."""
     from wfsim.sim.checking import checked
 
-    for line in checked(target):
+    for line in checked(targets):
         typer.echo(line)
 
 
