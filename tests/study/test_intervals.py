@@ -323,9 +323,9 @@ def test_a_study_of_one_log_says_what_its_tables_do_of_steps_workers_and_pools()
     used = wfsim.tables.utilisation(log)
     for row in study.utilisation(by=()).to_dict("records"):
         for name in ("busy", "queue"):
-            assert row[name] == pytest.approx(average(used, row["name"], name))
+            assert row[name] == pytest.approx(average(used, row["server"], name))
         assert row["share"] == row["busy"] / row["places"]
-    places = study.loads.set_index("name")["places"].to_dict()
+    places = study.loads.set_index("server")["places"].to_dict()
     assert places == {"workers": 26.0, "uplink": 2.0}
 
 
@@ -338,7 +338,14 @@ def test_where_the_time_goes_is_told_point_by_point(study):
         steps["pace"].unique()
     )
     used = study.utilisation()
-    assert list(used.columns) == [*study.over, "name", "busy", "queue", "places", "share"]
+    assert list(used.columns) == [
+        *study.over,
+        "server",
+        "busy",
+        "queue",
+        "places",
+        "share",
+    ]
     assert len(used) == len(study.points)
     one = study.where(**study.points.to_dict("records")[1])
     assert one.utilisation().to_dict("records") == used.to_dict("records")[1:2]

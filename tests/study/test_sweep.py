@@ -246,7 +246,7 @@ def test_a_point_at_which_workers_go_on_dying_is_named():
         ({"over": []}, "over has no point"),
         ({"over": {"steps": [("A",)]}}, "'steps' is a column that frames"),
         ({"over": dict.fromkeys("abc", range(50))}, "over has 125,000 combinations"),
-        ({"over": {"pace": [1], "name": [2]}}, "'name' is a column that frames"),
+        ({"over": {"pace": [1], "server": [2]}}, "'server' is a column that frames"),
         ({"replications": 10**9}, "is 1,000,000,000; give at most 1,000,000"),
         ({"replications": 0}, "replications is 0; give a whole number from 1 on"),
         ({"seed": 1.5}, "seed is 1.5; give a whole number"),

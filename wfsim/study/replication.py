@@ -57,7 +57,7 @@ STEP_COLUMNS = ("flow", "step", *STEP_DTYPES)
 """What is known of a step: how many runs began it, and the seconds they spent in it."""
 
 LOAD_DTYPES: Mapping[str, str] = dict.fromkeys(("busy", "queue", "places"), "float64")
-LOAD_COLUMNS = ("name", *LOAD_DTYPES)
+LOAD_COLUMNS = ("server", *LOAD_DTYPES)
 """What is known of workers and pools: how many were busy and waited for, on average."""
 
 RESERVED = {

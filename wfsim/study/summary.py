@@ -84,7 +84,7 @@ def critical(study: Study, by: str | Sequence[str]) -> pd.DataFrame:
 
 def utilisation(study: Study, by: str | Sequence[str]) -> pd.DataFrame:
     """Return what `Study.utilisation` does."""
-    names = [*_columns(study, by, "name"), "name"]
+    names = [*_columns(study, by, "server"), "server"]
     found = study.loads.assign(share=study.loads["busy"] / study.loads["places"])
     means = found.groupby(names, sort=False)[[*LOAD_DTYPES, "share"]].mean()
     return means.reset_index()
