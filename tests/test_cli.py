@@ -138,6 +138,28 @@ def test_check_of_a_folder_of_folders_checks_them_all(run):
     assert files == {path for path in there if "_step_group" not in path.name}
 
 
+def test_check_takes_a_flow_and_its_scenario_side_by_side(run, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    flow, scenario = folder / "copy.yaml", folder / "scenario.yaml"
+    flow.write_text("flowName: Copy\nsteps: [{className: x.A, stepName: A}]\n")
+    scenario.write_text("flow: copy.yaml\n")
+    whole = run("check", "mine")
+    assert whole == run("check", "mine/copy.yaml", "mine/scenario.yaml")
+    assert whole[0] == 0
+    assert [line.partition(",")[0] for line in whole[1].splitlines()] == [
+        "mine/copy.yaml: Copy",
+        "mine/scenario.yaml: Copy",
+    ]
+    flow.write_text("flowName: Copy\nsteps: 3\n")
+    status, _, err = run("check", "mine/copy.yaml", "nowhere.yaml")
+    assert status == 2
+    assert [line.split(":")[1] for line in err.splitlines()] == [
+        " mine/copy.yaml",
+        " nowhere.yaml",
+    ]
+
+
 def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()

@@ -21,6 +21,7 @@ from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow, Step
 from wfsim.model.machine import did_you_mean
 from wfsim.model.policy import Policy
+from wfsim.report.files import check_folder
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
@@ -96,6 +97,7 @@ def run(
     _check_steps(scenario, plan)
     if until is not None and not 0 <= until < float("inf"):
         raise DefinitionError(f"--until: {until:g} is not a second from 0 on")
+    check_folder(out, "--out")
     sim = Simulation(scenario, seed=seed, faults=plan)
     flow_id = None if flow is None else sim.service.begin(flow, biz_id)
     sim.run(until)
@@ -149,14 +151,15 @@ def schema(
 
 @app.command()
 def check(
-    target: Annotated[
-        Path, typer.Argument(help="A flow, scenario or plan, or a folder of them.")
+    targets: Annotated[
+        list[Path],
+        typer.Argument(help="Flows, scenarios, plans, folders of them.", metavar="FILE"),
     ],
 ) -> None:
     """Load flows, scenarios and plans of faults, and say what is wrong where."""
     from wfsim.sim.checking import checked
 
-    for line in checked(target):
+    for line in checked(targets):
         typer.echo(line)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,16 @@ def _check(*, replicas: int, clusters: int, nodes: int, pod_failure: float) -> N
             ("clusters", clusters, 1),
             ("nodes", nodes, 1),
         )
-        if int(value) != value or value < least
+        if not (_is_real(value) and value % 1 == 0 and value >= least)
     ]
-    if not 0.0 <= pod_failure <= 1.0:
+    if not (_is_real(pod_failure) and 0.0 <= pod_failure <= 1.0):
         problems.append(f"pod_failure is {pod_failure!r}; give a probability from 0 to 1")
     if problems:
         raise wfsim.DefinitionError(*problems)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real)
 
 
 @cache

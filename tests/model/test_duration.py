@@ -201,7 +201,14 @@ def test_the_mean_of_many_draws_is_the_mean_within_its_interval(duration, seed):
     [
         ({"gamma": [0, 3]}, "gamma takes a shape from 0.001 to 1e6 and a scale above 0"),
         ({"weibull": [2, 0]}, "weibull takes a shape from 0.05 to 1000 and a scale abov"),
-        ({"weibull": [2]}, r"weibull takes 2 number\(s\), got 1"),
+        (
+            {"weibull": [2]},
+            r"weibull takes \[shape, scale\], numbers in a list, got \[2\]",
+        ),
+        (
+            {"exponential": {"mean": 3}},
+            r"exponential takes \[mean\], numbers in a list, got \{'mean': 3\}",
+        ),
         ({"empirical": []}, "empirical takes 1 to 100000 values, got 0"),
         ({"empirical": [1, "2"]}, "a duration is a number of seconds, got '2'"),
         ({"empirical": [1, -2]}, "a duration is not negative, got -2"),

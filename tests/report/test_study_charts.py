@@ -28,7 +28,7 @@ def study(workers: tuple[object, ...] = (1, 2), replications: int = 3) -> Simple
         for number, status in enumerate(("completed", "completed", "interrupted")):
             parts = {
                 "queued": base / 2, "steps": base / 4, "retries_seconds": base / 4,
-                "recovery": 0.0, "waiting": 0.0, "other": 0.0,
+                "recovery": 0.0, "waiting": 0.0, "other": 0.0, "total": base,
             }  # fmt: skip
             row = {
                 "workers": workers[place], "replication": replication,
@@ -436,22 +436,29 @@ def test_the_same_study_gives_the_same_picture(name):
 
 def test_a_page_about_a_study_stands_alone(tmp_path):
     of = study(("<one>", "two"))
-    of.summary = lambda: of.replications.groupby("workers", as_index=False)["p95"].mean()
+    of.summary = lambda: of.replications.groupby(list(of.over), as_index=False).agg(
+        total_p95=("p95", "mean"), replications=("p95", "size")
+    )
+    of.critical = lambda: pd.DataFrame({"step": ["Copy"], "share": [0.75]})
+    of.utilisation = lambda: pd.DataFrame({"name": ["uplink"], "busy": [1.5]})
     path = wfsim.export.study_page(of, tmp_path / "new" / "study.html")
     text = path.read_text(encoding="utf-8")
     headings = re.findall("<h2>(.*?)</h2>", text)
     assert headings == [
-        *("Summary", "Durations", "Outcomes", "Where the time goes"),
+        *("Summary", "Time from when a run was called for", "Outcomes"),
+        *("Where the time goes", "Load"),
         *("Convergence of the mean", "Replications"),
     ]
     assert "18 runs in 6 replications of 2 points" in text
+    assert '<td class="short">Copy</td><td class="number">0.750</td>' in text
+    assert '<td class="short">uplink</td><td class="number">1.500</td>' in text
     assert "&lt;one&gt;" in text
     assert "<one>" not in text
     assert re.findall(r'(?:src|href)="(?!data:)', text) == []
     of.over = ("workers", "load")
     of.runs["load"] = of.replications["load"] = 1
     again = wfsim.export.study_page(of, path).read_text(encoding="utf-8")
-    assert "Heat map of p95 over workers and load, 2 cells of 3 replications" in again
+    assert "Heat map of total_p95 over workers and load, 2 cells of 3 " in again
 
 
 def test_a_page_about_nothing_says_so(tmp_path):
@@ -459,6 +466,8 @@ def test_a_page_about_nothing_says_so(tmp_path):
     bare = SimpleNamespace(
         over=full.over, runs=full.runs.head(0), replications=full.replications.head(0),
         summary=lambda: full.replications.head(0),
+        critical=lambda: pd.DataFrame({"step": []}),
+        utilisation=lambda: pd.DataFrame({"name": []}),
     )  # fmt: skip
     text = wfsim.export.study_page(bare, tmp_path / "study.html").read_text()
     assert "0 runs in 0 replications of 0 points" in text

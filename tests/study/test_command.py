@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -56,13 +57,35 @@ def test_frames_are_written_as_csv_and_parquet_and_told_on_a_page(run):
     assert repr(study) in out
     assert sorted(path.name for path in Path("out").iterdir()) == [
         *("replications.csv", "replications.parquet", "runs.csv", "runs.parquet"),
-        *("study.html", "summary.csv", "summary.parquet"),
+        *("steps.csv", "steps.parquet", "study.html", "summary.csv", "summary.parquet"),
+        *("utilisation.csv", "utilisation.parquet"),
     ]
     kept = pd.read_parquet("out/runs.parquet").astype(study.runs.dtypes)
     pd.testing.assert_frame_equal(kept, study.runs)
     page = Path("out/study.html").read_text(encoding="utf-8")
     assert study.digest in page
     assert page.lower().startswith("<!doctype html")
+
+
+def test_no_column_of_the_printed_summary_is_cut_off(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    line = f"sweep {CAPACITY} --over steps.CopyAway.failure=0 --replications 2"
+    status, out, _ = run(f"{line} --over capacities.pools.uplink=1,2")
+    assert status == 0
+    assert "steps.CopyAway.failure   capacities.pools.uplink   runs" in out
+    assert "…" not in out
+    assert "total" not in out
+
+
+def test_the_wait_for_a_worker_is_printed_where_there_is_one(run):
+    status, out, _ = run("sweep polardb --over clusters=30 --replications 2")
+    assert status == 0
+    assert re.search(r"mean +p50 +p95 +total +total_p95 +success", out)
+    status, out, _ = run(
+        "sweep polardb --over clusters=30 --replications 2 --fail-if 'total_p95 > 1'"
+    )
+    assert status == 1
+    assert "Failed: clusters 30: total_p95 is " in out
 
 
 def test_a_gate_that_fails_names_point_and_value_and_ends_with_one(run):
@@ -109,6 +132,9 @@ def test_a_precision_and_a_cache_are_taken_too(run):
         ("sweep polardb --fail-if 'maen > 1'", "did you mean 'mean'?"),
         ("sweep polardb --precision soon", "write 'p95 within 5 %'"),
         ("sweep polardb --jobs 0", "jobs is 0"),
+        ("sweep polardb --over replicas=two", "replicas is 'two'; give a whole number"),
+        (f"sweep polardb --out {NIGHTLY}/x", "nightly.yaml is a file; give another"),
+        (f"sweep polardb --cache {NIGHTLY}", "nightly.yaml is a file; give another"),
         (
             f"sweep {NIGHTLY} --over steps.Verify.failur=1",
             "unknown key 'failur'; did you mean 'failure'?",

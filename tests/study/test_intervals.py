@@ -6,13 +6,17 @@ import math
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 import wfsim
 from wfsim.errors import UsageError
+from wfsim.report.load import average
 from wfsim.study.comparison import difference, holm, p_value
+from wfsim.study.gate import Gate
 from wfsim.study.interval import interval, of_mean, of_success
+from wfsim.study.numbered import Numbered
 from wfsim.study.replication import Rows
 from wfsim.study.sample import Sample, share_of
 from wfsim.study.study import Study
@@ -151,11 +155,11 @@ def covered(make, truths, replications, **more):
 def part(study, first, count):
     """The study of those replications alone."""
     inside = {}
-    for name in ("runs", "replications"):
+    for name in ("runs", "replications", "steps", "loads"):
         frame = getattr(study, name)
-        inside[name] = frame[frame["replication"].between(first, first + count - 1)]
-    of = {f"of_{name}": [0] * len(frame) for name, frame in inside.items()}
-    return Study((), study.points, inside["runs"], inside["replications"], **of)
+        frame = frame[frame["replication"].between(first, first + count - 1)]
+        inside[name] = Numbered(frame, [0] * len(frame))
+    return Study((), study.points, inside)
 
 
 def test_intervals_of_single_exponential_runs_cover_the_truth_as_often_as_they_say():
@@ -203,6 +207,8 @@ def test_a_summary_has_a_row_for_each_point_and_each_measure_with_its_interval(q
     assert list(summary.columns) == [
         *("pace", "replications", "runs", "mean", "mean_low", "mean_high"),
         *("p50", "p50_low", "p50_high", "p95", "p95_low", "p95_high"),
+        *("total", "total_low", "total_high"),
+        *("total_p95", "total_p95_low", "total_p95_high"),
         *("success", "success_low", "success_high"),
         *("measure", "measure_low", "measure_high"),
     ]
@@ -290,6 +296,74 @@ def test_the_time_of_runs_goes_into_parts_that_sum_up(queue):
     assert row["queued"] > row["steps"] > 0
 
 
+def test_the_wait_for_a_worker_is_in_total_and_in_its_quantiles(queue):
+    done = queue.runs[queue.runs["status"] == "completed"]
+    row = queue.summary().iloc[0]
+    assert row["total"] == pytest.approx(done["total"].mean())
+    assert row["total_p95"] == pytest.approx(done["total"].quantile(0.95))
+    assert row["p95"] == pytest.approx(done["duration"].quantile(0.95))
+    assert row["total_low"] < row["total"] < row["total_high"]
+    assert row["total"] > 2 * row["mean"]
+    (said,) = Gate.parse("total_p95 > 1").violations(queue)
+    assert said.startswith("pace 10: total_p95 is ")
+    enough = wfsim.sweep(
+        partial(scenario, flows=12, workers=3), precision="total_p95 within 20 %"
+    )
+    assert enough.settled == (True,)
+
+
+def test_a_study_of_one_log_says_what_its_tables_do_of_steps_workers_and_pools():
+    file = "flows/scenarios/backup_capacity.yaml"
+    study = wfsim.sweep(file, {"warm_up": [0]}, replications=1)
+    seed = int(study.replications["seed"][0])
+    log = wfsim.simulate(wfsim.Scenario.load(file, {"warm_up": 0}), seed=seed)
+    told = wfsim.tables.critical(log).drop(columns="tail")
+    pd.testing.assert_frame_equal(study.critical(by=()), told[study.critical(()).columns])
+    assert told["bottleneck"].tolist() == [False, True, False]
+    used = wfsim.tables.utilisation(log)
+    for row in study.utilisation(by=()).to_dict("records"):
+        for name in ("busy", "queue"):
+            assert row[name] == pytest.approx(average(used, row["server"], name))
+        assert row["share"] == row["busy"] / row["places"]
+    places = study.loads.set_index("server")["places"].to_dict()
+    assert places == {"workers": 26.0, "uplink": 2.0}
+
+
+def test_where_the_time_goes_is_told_point_by_point(study):
+    steps = study.critical(by="pace")
+    assert list(steps.columns) == [
+        *("pace", "flow", "step", "runs", "mean", "share", "bottleneck"),
+    ]
+    assert steps.groupby("pace")["bottleneck"].sum().tolist() == [1] * len(
+        steps["pace"].unique()
+    )
+    used = study.utilisation()
+    assert list(used.columns) == [
+        *study.over,
+        "server",
+        "busy",
+        "queue",
+        "places",
+        "share",
+    ]
+    assert len(used) == len(study.points)
+    one = study.where(**study.points.to_dict("records")[1])
+    assert one.utilisation().to_dict("records") == used.to_dict("records")[1:2]
+
+
+def test_what_happens_in_the_warm_up_is_no_load_and_no_bound_is_no_share():
+    busy = scenario().but(warm_up=1e6)
+    none = wfsim.sweep(lambda: busy, replications=1)
+    assert none.steps.empty
+    assert none.critical().empty
+    assert none.utilisation()["busy"].isna().tolist() == [True]
+    free = wfsim.sweep(
+        lambda: busy.but(warm_up=0, policy=wfsim.Policy(workers=10**9)), replications=1
+    )
+    assert free.utilisation()["share"].isna().tolist() == [True]
+    assert free.utilisation()["busy"].tolist() == [1.0]
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -324,7 +398,14 @@ def test_a_point_where_nothing_completed_has_no_durations():
 
 def test_rows_can_be_cut():
     runs = {"replication": [3, 3, 4], "duration": [1.0, 2.0, 3.0]}
-    rows = Rows(0, 3, runs, {"seed": [10, 11]})
+    steps = {"replication": [3, 4, 4], "seconds": [1.0, 2.0, 3.0]}
+    loads = {"replication": [3, 4], "busy": [0.5, 0.25]}
+    rows = Rows(0, 3, runs, {"seed": [10, 11]}, steps, loads)
     assert rows.part(4, 9) == Rows(
-        0, 4, {"replication": [4], "duration": [3.0]}, {"seed": [11]}
+        0,
+        4,
+        {"replication": [4], "duration": [3.0]},
+        {"seed": [11]},
+        {"replication": [4, 4], "seconds": [2.0, 3.0]},
+        {"replication": [4], "busy": [0.25]},
     )

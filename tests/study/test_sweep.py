@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from functools import partial
 
 import joblib
@@ -48,7 +49,7 @@ def scenario(pace=10.0, failure=0.1, flows=1, workers=4, retry=None, steps=STEPS
 
 def texts(study):
     """The frames as CSV, and their dtypes: what two equal studies have in common."""
-    frames = (study.points, study.runs, study.replications)
+    frames = (study.points, study.runs, study.replications, study.steps, study.loads)
     return [(frame.to_csv(), frame.dtypes.astype(str).tolist()) for frame in frames]
 
 
@@ -153,7 +154,7 @@ def test_the_frames_have_the_columns_and_dtypes_that_are_written_down():
     }  # fmt: skip
     assert list(study.replications.columns) == [
         *("pace", "retry", "replication", "seed", "runs", "success", "mean"),
-        *("p50", "p95", "makespan", "retries", "restarts"),
+        *("p50", "p95", "total", "makespan", "retries", "restarts"),
     ]
 
 
@@ -244,6 +245,9 @@ def test_a_point_at_which_workers_go_on_dying_is_named():
         ({"over": [{"pace": 1}, {"flows": 1}]}, "point 1 has the names"),
         ({"over": []}, "over has no point"),
         ({"over": {"steps": [("A",)]}}, "'steps' is a column that frames"),
+        ({"over": dict.fromkeys("abc", range(50))}, "over has 125,000 combinations"),
+        ({"over": {"pace": [1], "server": [2]}}, "'server' is a column that frames"),
+        ({"replications": 10**9}, "is 1,000,000,000; give at most 1,000,000"),
         ({"replications": 0}, "replications is 0; give a whole number from 1 on"),
         ({"seed": 1.5}, "seed is 1.5; give a whole number"),
         ({"jobs": 0}, "jobs is 0"),
@@ -301,6 +305,19 @@ def test_an_error_in_a_replication_says_how_to_have_it_again():
     with pytest.raises(ZeroDivisionError) as caught:
         wfsim.sweep(scenario, replications=1, measure=broken)
     assert f"seed={seed_of(0, 0)}" in caught.value.__notes__[0]
+
+
+def test_a_study_that_takes_seconds_shows_how_far_it_is_unless_told_not_to(capsys):
+    def slow(log):
+        threading.Event().wait(0.8)
+        return 1.0
+
+    wfsim.sweep(scenario, replications=1, measure=slow)
+    assert capsys.readouterr().err == ""
+    wfsim.sweep(scenario, replications=3, measure=slow)
+    assert "3/3" in capsys.readouterr().err
+    wfsim.sweep(scenario, replications=3, measure=slow, progress=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_ctrl_c_keeps_what_is_complete_and_the_cache_goes_on_from_there(tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import NormalDist
 from typing import Any, TypeAlias
 
@@ -33,14 +33,16 @@ class Family(ABC):
     """
 
     name: str
-    arity: int
+    takes: tuple[str, ...]
+    """What its parameters are called, in the order in which they are given."""
 
     def read(self, given: Any, parse: Parse) -> Params:
         """Return the parameters that *given* says, or raise `ValueError`."""
         listed = given if isinstance(given, (list, tuple)) else [given]
-        if len(listed) != self.arity:
+        if len(listed) != len(self.takes) or isinstance(given, Mapping):
             raise ValueError(
-                f"{self.name} takes {self.arity} number(s), got {len(listed)}"
+                f"{self.name} takes [{', '.join(self.takes)}], numbers in a list, got "
+                f"{given!r}"
             )
         p = tuple(seconds(item) for item in listed)
         self.check(p)
@@ -87,7 +89,7 @@ class Family(ABC):
 
 
 class Constant(Family):
-    name, arity = "constant", 1
+    name, takes = "constant", ("seconds",)
 
     def text(self, p: Params) -> str:
         return f"{p[0]:g} s"
@@ -106,7 +108,7 @@ class Constant(Family):
 
 
 class Uniform(Family):
-    name, arity = "uniform", 2
+    name, takes = "uniform", ("low", "high")
 
     def quantile(self, p: Params, u: float) -> float:
         return float(p[0] + (p[1] - p[0]) * u)
@@ -127,7 +129,7 @@ class Uniform(Family):
 
 
 class Triangular(Family):
-    name, arity = "triangular", 3
+    name, takes = "triangular", ("low", "mode", "high")
 
     def quantile(self, p: Params, u: float) -> float:
         low, mode, high = p
@@ -169,7 +171,7 @@ class Triangular(Family):
 
 
 class Exponential(Family):
-    name, arity = "exponential", 1
+    name, takes = "exponential", ("mean",)
 
     def quantile(self, p: Params, u: float) -> float:
         return float(-p[0] * math.log1p(-u))
@@ -192,7 +194,7 @@ class Exponential(Family):
 
 
 class Lognormal(Family):
-    name, arity = "lognormal", 2
+    name, takes = "lognormal", ("mu", "sigma")
 
     def check(self, p: Params) -> None:
         if p[1] < 0 or abs(p[0]) > 100 or p[1] > 100:
@@ -229,7 +231,7 @@ class Lognormal(Family):
 
 
 class Gamma(Family):
-    name, arity = "gamma", 2
+    name, takes = "gamma", ("shape", "scale")
 
     def check(self, p: Params) -> None:
         if not (1e-3 <= p[0] <= 1e6 and p[1] > 0.0):
@@ -257,7 +259,7 @@ class Gamma(Family):
 
 
 class Weibull(Family):
-    name, arity = "weibull", 2
+    name, takes = "weibull", ("shape", "scale")
 
     def check(self, p: Params) -> None:
         if not (0.05 <= p[0] <= 1e3 and p[1] > 0.0):

@@ -15,6 +15,9 @@ from typing import Any
 
 from wfsim.errors import DefinitionError
 
+UNBOUNDED = 10**9
+"""So many workers are as many as anybody wants."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:
@@ -104,7 +107,10 @@ class Policy:
         >>> Policy.service(nodes_per_tick=None).retry.limit
         0
         """
-        anew: dict[str, Any] = {"retry": Retry(limit=0, restarts=100), "workers": 10**9}
+        anew: dict[str, Any] = {
+            "retry": Retry(limit=0, restarts=100),
+            "workers": UNBOUNDED,
+        }
         return cls(**(anew | numbers))
 
 

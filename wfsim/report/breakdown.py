@@ -94,11 +94,11 @@ def critical(log: EventLog) -> pd.DataFrame:
     it fails, waits and recovers, but not while no worker takes it up.
     """
     rows: list[tuple[Any, ...]] = []
-    for flow, group in _by_flow(courses(log)).items():
-        total = _in_steps(group)
+    for flow, group in by_flow(courses(log)).items():
+        total = in_steps(group)
         limit = _p95([course.end - course.begin for course in group])
         slow = [course for course in group if course.end - course.begin >= limit]
-        late = _in_steps(slow)
+        late = in_steps(slow)
         whole = sum(course.end - course.begin for course in group)
         end = sum(course.end - course.begin for course in slow)
         most = max((seconds for seconds, _ in total.values()), default=0.0)
@@ -120,14 +120,15 @@ def spent(course: Course) -> dict[str, float]:
     return parts
 
 
-def _by_flow(found: Iterable[Course]) -> dict[str, list[Course]]:
+def by_flow(found: Iterable[Course]) -> dict[str, list[Course]]:
+    """Return the courses *found* of each flow, in order of appearance."""
     groups: dict[str, list[Course]] = {}
     for course in found:
         groups.setdefault(course.run.flow, []).append(course)
     return groups
 
 
-def _in_steps(group: Iterable[Course]) -> dict[str, tuple[float, int]]:
+def in_steps(group: Iterable[Course]) -> dict[str, tuple[float, int]]:
     """Return the seconds that runs spent in each step, and how many runs began it."""
     spent: dict[str, tuple[float, int]] = {}
     for course in group:

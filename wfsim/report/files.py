@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from wfsim.errors import UsageError
+
+
+def check_folder(path: str | Path, what: str) -> Path:
+    """Return *path*; raise `UsageError`, naming *what* it is for, if it can be no folder.
+
+    Nothing is made.
+    """
+    target = Path(path)
+    there = next((each for each in (target, *target.parents) if each.exists()), None)
+    if there is not None and not (there.is_dir() and os.access(there, os.W_OK)):
+        wrong = "cannot be written to" if there.is_dir() else "is a file"
+        raise UsageError(f"{what}: {there} {wrong}; give another folder")
+    return target
 
 
 def write(path: str | Path, text: str) -> Path:
@@ -39,9 +55,11 @@ def cells(values: Iterable[Any]) -> list[str]:
 def shown(value: Any) -> str:
     """Return *value* as a cell of a printed table: a number to a thousandth.
 
-    >>> shown(12.5), shown(3.0), shown(1234567.0001), shown(float("nan")), shown("x")
-    ('12.5', '3', '1,234,567', '', 'x')
+    >>> shown(12.5), shown(3.0), shown(1234567.0001), shown(float("nan")), shown(True)
+    ('12.5', '3', '1,234,567', '', 'yes')
     """
+    if isinstance(value, bool):
+        return "yes" if value else ""
     if not isinstance(value, float):
         return f"{value:,}" if isinstance(value, int) else str(value)
     if math.isnan(value):

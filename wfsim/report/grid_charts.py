@@ -52,9 +52,10 @@ def heatmap(
 ) -> Chart:
     """Draw the mean of *value* over replications, by the parameters *x* and *y*.
 
-    *value* is a column of the study's ``replications``, which may be given themselves.
-    Other parameters are averaged over.  The frame has a row per cell: *x*, *y*, *value*
-    and ``replications``.  Raises `UsageError` for a column that there is not.
+    *value* is a column of the study's ``replications``, which may be given themselves, or
+    its ``summary()``, whose quantiles are those of all runs and not means of those of
+    replications.  Other parameters are averaged over.  The frame has a row per cell: *x*,
+    *y*, *value* and ``replications``.  Raises `UsageError` for an unknown column.
     """
     frame, cut = _by_two(replications_of(study), x, y, value)
     xs, ys = (list(dict.fromkeys(frame[name])) for name in (x, y))
@@ -232,9 +233,12 @@ def _by_two(
         for name, values in ((x, xs), (y, ys))
         if len(values) > MOST_VALUES
     ]
-    groups = dict(list(rows.groupby([y, x], sort=False)[value]))
+    # A row of a summary tells of several.
+    many = rows["replications"] if "replications" in rows.columns else 1
+    rows = rows.assign(replications=rows[value].notna() * many)
+    groups = dict(list(rows.groupby([y, x], sort=False)[[value, "replications"]]))
     found = [
-        (across, down, float(group.mean()), int(group.count()))
+        (across, down, float(group[value].mean()), int(group["replications"].sum()))
         for down in ys[:MOST_VALUES]
         for across in xs[:MOST_VALUES]
         if (group := groups.get((down, across))) is not None

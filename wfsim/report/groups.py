@@ -172,7 +172,7 @@ def unit(measure: str) -> str:
 SHARES = frozenset({"success", "share"})
 SECONDS = frozenset(
     {
-        *("mean", "p50", "p95", "p99", "max", "makespan", "duration"),
+        *("mean", "p50", "p95", "p99", "max", "makespan", "duration", "total"),
         *("queued", "steps", "recovery", "waiting", "other"),
     }
 )

@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.model.log import EventLog
 from wfsim.model.record import Kind
 from wfsim.report.frames import table
-from wfsim.report.stretches import CRASHED, OTHER, QUEUED, RESTART, RETRY, STEP, courses
+from wfsim.report.stretches import (
+    CRASHED,
+    OTHER,
+    QUEUED,
+    RESTART,
+    RETRY,
+    STEP,
+    Course,
+    courses,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,11 +48,41 @@ def utilisation(log: EventLog) -> pd.DataFrame:
 
     The rows of one name follow each other without a gap from 0 to the end of the log.
     """
+    return _frame(_rows(log, courses(log)))
+
+
+class Load(NamedTuple):
+    """How many of *name* were *busy* and how many waited in the *queue*, on average."""
+
+    name: str
+    busy: float
+    queue: float
+    capacity: float
+
+
+def loads(log: EventLog, found: Iterable[Course], since: float = 0.0) -> list[Load]:
+    """Return the means over time of what `utilisation` tells, from *since* to the end.
+
+    *found* are the `courses` of *log*.  NaN if no time has passed.
+    """
+    sums: dict[str, tuple[float, float, float, float]] = {}
+    for name, start, end, _, busy, queue, capacity in _rows(log, found):
+        time, at_work, waiting, _ = sums.get(name, (0.0, 0.0, 0.0, 0.0))
+        more = max(end - max(start, since), 0.0)
+        sums[name] = time + more, at_work + busy * more, waiting + queue * more, capacity
+    return [
+        Load(name, *((busy / time, queue / time) if time else (math.nan,) * 2), capacity)
+        for name, (time, busy, queue, capacity) in sums.items()
+    ]
+
+
+def _rows(log: EventLog, found: Iterable[Course]) -> list[tuple[Any, ...]]:
+    """Return the rows of `utilisation`."""
     if not log.records:
-        return _frame([])
+        return []
     end = log.records[-1].time
     changes: list[tuple[float, int, int]] = []
-    for course in courses(log):
+    for course in found:
         for what, _, start, until in course.stretches:
             busy, queue = int(what in _AT_WORK), int(what in _IN_QUEUE)
             if busy or queue:
@@ -51,7 +90,7 @@ def utilisation(log: EventLog) -> pd.DataFrame:
     rows = _pieces(WORKERS, _totals(changes), math.nan, end)
     for name, (levels, capacity) in _pools(log).items():
         rows += _pieces(name, levels, capacity, end)
-    return _frame(rows)
+    return rows
 
 
 def average(frame: pd.DataFrame, name: str, column: str) -> float:

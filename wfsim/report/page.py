@@ -24,10 +24,18 @@ MOST_ROWS = 1000
 
 
 class SummedStudy(Study, Protocol):
-    """A study that sums itself up in a frame."""
+    """A study that sums itself up in frames."""
 
     def summary(self) -> pd.DataFrame:
         """Return one row per point."""
+        ...
+
+    def critical(self) -> pd.DataFrame:
+        """Return one row per point, flow and step."""
+        ...
+
+    def utilisation(self) -> pd.DataFrame:
+        """Return one row per point and what may be busy there."""
         ...
 
 
@@ -105,18 +113,32 @@ def study_page(study: SummedStudy) -> str:
     title = f"wfsim study over {', '.join(over)}" if over else "wfsim study"
     replications = study.replications
     points = len(replications[over].drop_duplicates()) if over else 1
+    summary = study.summary()
     parts = [
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="note">{len(study.runs):,} runs in {len(replications):,} replications '
         f"of {points:,} points · digest {frame_digest(replications)} · "
         "all times in seconds</p>",
-        _section("Summary", _table(study.summary(), "Nothing was run.")),
-        _section("Durations", _picture(charts.ecdf(study))),
+        _section("Summary", _table(summary, "Nothing was run.")),
+        _section(
+            "Time from when a run was called for",
+            _picture(charts.ecdf(study, value="total")),
+        ),
         _section("Outcomes", _picture(charts.outcomes(study))),
-        _section("Where the time goes", _picture(charts.breakdown(study))),
+        _section(
+            "Where the time goes",
+            _picture(charts.breakdown(study))
+            + _table(study.critical(), "No step has begun."),
+        ),
+        _section("Load", _table(study.utilisation(), "No time has passed.")),
     ]
     if len(over) == 2:
-        parts.append(_section("p95", _picture(charts.heatmap(study, over[0], over[1]))))
+        parts.append(
+            _section(
+                "p95 from when a run was called for",
+                _picture(charts.heatmap(summary, over[0], over[1], "total_p95")),
+            )
+        )
     parts += [
         _section("Convergence of the mean", _picture(charts.convergence(study))),
         _section("Replications", _table(replications, "Nothing was run.")),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
 from wfsim.errors import DefinitionError
 from wfsim.model.document import read_document
 from wfsim.model.flow import Flow
-from wfsim.model.loading import folders_of_files, load_flow, load_flows
+from wfsim.model.loading import (
+    GROUP_ENDING,
+    folders_of_files,
+    load_flow,
+    load_flows,
+)
 from wfsim.sim.plan_file import load_plan
 from wfsim.sim.scenario_loading import is_scenario, load_scenario
 
@@ -32,28 +38,32 @@ def kind_of(file: Path) -> FileKind:
     return FileKind.SCENARIO if is_scenario(document) else FileKind.FLOW
 
 
-def checked(target: Path) -> list[str]:
-    """Load *target*, a file or a folder, and return a line for each thing in it.
+def checked(targets: Iterable[Path]) -> list[str]:
+    """Load *targets*, files or folders, and return a line for each thing in them.
 
-    A folder holds flows, or scenarios and plans, or nothing but folders of such files.
-    Raises `DefinitionError`.
+    A folder holds flows, scenarios and plans, or nothing but folders of such files.
+    Raises `DefinitionError` with what is wrong in any of them.
     """
-    if not target.is_dir():
-        return _file(target)
-    files = sorted(target.glob("*.yaml"))
-    parts = files or folders_of_files(target)
-    if not parts or any(kind_of(file) is FileKind.FLOW for file in files):
-        return [_flow(flow) for flow in load_flows(target).values()]
     lines: list[str] = []
     problems: list[str] = []
-    for part in parts:
+    for target in targets:
         try:
-            lines += checked(part)
+            lines += _folder(target) if target.is_dir() else _file(target)
         except DefinitionError as error:
             problems += error.problems
     if problems:
         raise DefinitionError(*problems)
     return lines
+
+
+def _folder(folder: Path) -> list[str]:
+    files = sorted(folder.glob("*.yaml"))
+    if not files and (folders := folders_of_files(folder)):
+        return checked(folders)
+    if all(kind_of(file) is FileKind.FLOW for file in files):
+        # Together, since no two flows of a folder may have one name.
+        return [_flow(flow) for flow in load_flows(folder).values()]
+    return checked(file for file in files if not file.name.endswith(GROUP_ENDING))
 
 
 def _file(file: Path) -> list[str]:

@@ -20,9 +20,10 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from wfsim.errors import UsageError
+from wfsim.report.files import check_folder
 from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, Rows
 
-FORMAT = 1
+FORMAT = 2
 """Goes into fingerprints: files of another format are other cells."""
 
 _NAME = re.compile(r"(\d+)-(\d+)\.([0-9a-f]{16})\.parquet")
@@ -33,7 +34,7 @@ class Cache:
 
     def __init__(self, folder: str | Path, cells: Sequence[str]) -> None:
         arrow()
-        self.folder = Path(folder)
+        self.folder = check_folder(folder, "cache")
         self.cells = cells
 
     def load(self, point: int) -> list[Rows]:
@@ -114,7 +115,14 @@ def _encoded(rows: Rows) -> bytes:
         pa.field(name, kinds.get(RUN_DTYPES.get(name, ""), pa.string()))
         for name in RUN_COLUMNS
     ]
-    said = json.dumps({"format": FORMAT, "replications": rows.tallies})
+    said = json.dumps(
+        {
+            "format": FORMAT,
+            "replications": rows.tallies,
+            "steps": rows.steps,
+            "loads": rows.loads,
+        }
+    )
     schema = pa.schema(fields, metadata={"wfsim": said})
     file = io.BytesIO()
     parquet.write_table(pa.table(rows.runs, schema=schema), file)
@@ -124,8 +132,9 @@ def _encoded(rows: Rows) -> bytes:
 def _decoded(content: bytes, point: int, first: int, stop: int) -> Rows:
     _, parquet = arrow()
     table = parquet.read_table(io.BytesIO(content))
-    tallies = json.loads(table.schema.metadata[b"wfsim"])["replications"]
-    return Rows(point, first, table.to_pydict(), tallies)
+    said = json.loads(table.schema.metadata[b"wfsim"])
+    others = (said[name] for name in ("replications", "steps", "loads"))
+    return Rows(point, first, table.to_pydict(), *others)
 
 
 def _digest(content: bytes) -> str:

@@ -20,6 +20,7 @@ from wfsim.sim.scenario_loading import installed
 if TYPE_CHECKING:
     import pandas as pd
 
+    from wfsim.study.gate import Gate
     from wfsim.study.study import Study
 
 
@@ -54,16 +55,8 @@ def sweep(
     """Simulate TARGET at many points; write frames, summary and a report."""
     from wfsim.sim.plan_file import load_plan
     from wfsim.study import sweep as sweeping
-    from wfsim.study.cache import arrow
-    from wfsim.study.gate import Gate
-    from wfsim.study.interval import stats
-    from wfsim.study.replication import TALLY_DTYPES
 
-    for needed in (arrow, stats):
-        needed()
-    gates = [Gate.parse(text) for text in fail_if or ()]
-    for gate in gates:
-        gate.check(list(TALLY_DTYPES))
+    gates = _checked(fail_if or (), out)
     study = sweeping.sweep(
         maker(target),
         _over(over or ()),
@@ -83,6 +76,23 @@ def sweep(
         raise typer.Exit(130)
     if violations:
         raise typer.Exit(1)
+
+
+def _checked(fail_if: Sequence[str], out: Path) -> list[Gate]:
+    """Return the gates, after a look at what is needed only when all has run."""
+    from wfsim.report.files import check_folder
+    from wfsim.study.cache import arrow
+    from wfsim.study.gate import Gate
+    from wfsim.study.interval import stats
+    from wfsim.study.replication import TALLY_DTYPES
+
+    for needed in (arrow, stats):
+        needed()
+    check_folder(out, "--out")
+    gates = [Gate.parse(text) for text in fail_if]
+    for gate in gates:
+        gate.check(list(TALLY_DTYPES))
+    return gates
 
 
 def maker(target: str) -> str | Callable[..., Any]:
@@ -119,12 +129,17 @@ def _tell(study: Study, out: Path) -> None:
 
     summary = study.summary()
     typer.echo(repr(study))
-    console = Console(width=max(Console().width, 140), highlight=False)
-    console.print(_shown(summary, study), markup=False)
     out.mkdir(parents=True, exist_ok=True)
+    table = _shown(summary, study)
+    # A column that is cut off says nothing: a narrow terminal breaks the lines instead.
+    wide = Console(width=10_000).measure(table).maximum
+    console = Console(width=max(Console().width, wide), highlight=False)
+    console.print(table, markup=False)
     frames = {
         "runs": study.runs,
         "replications": study.replications,
+        "steps": study.critical(),
+        "utilisation": study.utilisation(),
         "summary": summary,
     }
     written = [
@@ -152,6 +167,8 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
     from wfsim.report.groups import label
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
+    if summary["total"].equals(summary["mean"]):  # nobody waited for a worker
+        measures = [name for name in measures if not name.startswith("total")]
     table = Table(box=box.SIMPLE_HEAD)
     for name in (*study.over, "runs", *measures):
         table.add_column(name, justify="right", no_wrap=True)

@@ -61,6 +61,10 @@ _DTYPES = {
 }
 
 
+MOST = 100_000
+"""Points of a study; each has a scenario, which is made before anything runs."""
+
+
 def grid_of(over: Over, reserved: Iterable[str] = ()) -> Grid:
     """Return the points that *over* describes.
 
@@ -131,6 +135,12 @@ def _combinations(over: Mapping[str, Any]) -> list[Point]:
         if not listed:
             raise UsageError(f"over: {name} has no value; give one at least")
         choices.append(listed)
+    size = math.prod(map(len, choices))
+    if size > MOST:
+        raise UsageError(
+            f"over has {size:,} combinations; a study has at most {MOST:,} points: give "
+            "fewer values, or a design such as wfsim.design.latin({...}, 500)"
+        )
     return [
         Point(
             tuple(label for label, _ in row),

@@ -22,6 +22,9 @@ from wfsim.study.scenario_source import ScenarioSource
 
 Make: TypeAlias = Callable[..., Scenario]
 
+MOST = 1_000_000
+"""Replications of a point; a study keeps a row for each in memory."""
+
 
 class Plan(NamedTuple):
     """The arguments of `sweep`, looked at."""
@@ -85,6 +88,11 @@ def plan_of(
 ) -> Plan:
     """Return the plan of a sweep with those arguments; raise for wrong ones."""
     _check_number("replications", replications, 1)
+    if replications > MOST:
+        raise UsageError(
+            f"replications is {replications:,}; give at most {MOST:,}; a precision "
+            "such as 'p95 within 5 %' says how many that takes"
+        )
     _check_number("seed", seed, None)
     if jobs is not None and (type(jobs) is not int or jobs == 0):
         raise UsageError(f"jobs is {jobs!r}; give 1 or more, -1 for all cores, or None")

@@ -35,7 +35,7 @@ def rank(
     # A point that never has the measure is not the best, and no reason to say nothing.
     able = [at for at, each in enumerate(every) if not math.isnan(each.estimate)]
     if not able:
-        raise UsageError(f"no point has a {measure!r}; replicate more often")
+        raise UsageError(f"no point has a {measure!r}; no run completed that has one")
     numbers = reduce(np.intersect1d, [every[at].numbers for at in able])
     if not len(numbers):
         raise UsageError(f"no replication has a {measure!r} at every point")

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
-from wfsim.report.breakdown import PARTS, spent
-from wfsim.report.stretches import courses
+from wfsim.model.policy import UNBOUNDED
+from wfsim.report.breakdown import PARTS, by_flow, in_steps, spent
+from wfsim.report.load import WORKERS, loads
+from wfsim.report.stretches import Course, courses
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import simulate
@@ -45,24 +47,38 @@ TALLY_DTYPES: Mapping[str, str] = {
     "mean": "float64",
     "p50": "float64",
     "p95": "float64",
+    "total": "float64",
     "makespan": "float64",
     "retries": "int64",
     "restarts": "int64",
 }
-RESERVED = {"replication", "replications", "point", *RUN_COLUMNS, *TALLY_DTYPES}
+STEP_DTYPES: Mapping[str, str] = {"runs": "int64", "seconds": "float64"}
+STEP_COLUMNS = ("flow", "step", *STEP_DTYPES)
+"""What is known of a step: how many runs began it, and the seconds they spent in it."""
+
+LOAD_DTYPES: Mapping[str, str] = dict.fromkeys(("busy", "queue", "places"), "float64")
+LOAD_COLUMNS = ("server", *LOAD_DTYPES)
+"""What is known of workers and pools: how many were busy and waited for, on average."""
+
+RESERVED = {
+    *("replication", "replications", "point", "share"),
+    *(*RUN_COLUMNS, *TALLY_DTYPES, *STEP_COLUMNS, *LOAD_COLUMNS),
+}
 
 
 class Rows(NamedTuple):
     """The replications *first*, *first* + 1 and so on of the point numbered *point*.
 
-    *runs* and *tallies* hold a list per column, the latter with an entry per replication;
-    *runs* has besides the column ``replication``.
+    Each of the others holds a list per column; *tallies* an entry per replication, while
+    *runs*, *steps* and *loads* have a column ``replication`` of their own.
     """
 
     point: int
     first: int
     runs: dict[str, list[Any]]
     tallies: dict[str, list[Any]]
+    steps: dict[str, list[Any]]
+    loads: dict[str, list[Any]]
 
     @property
     def size(self) -> int:
@@ -79,11 +95,21 @@ class Rows(NamedTuple):
         if first <= self.first and stop >= self.stop:
             return self
         first, stop = max(first, self.first), min(stop, self.stop)
-        kept = [first <= number < stop for number in self.runs["replication"]]
-        runs = {name: list(compress(each, kept)) for name, each in self.runs.items()}
         begin, end = first - self.first, stop - self.first
         tallies = {name: each[begin:end] for name, each in self.tallies.items()}
-        return Rows(self.point, first, runs, tallies)
+        runs, steps, loads = (
+            _between(columns, first, stop)
+            for columns in (self.runs, self.steps, self.loads)
+        )
+        return Rows(self.point, first, runs, tallies, steps, loads)
+
+
+def _between(
+    columns: Mapping[str, list[Any]], first: int, stop: int
+) -> dict[str, list[Any]]:
+    """Return those rows of *columns* that are of the replications from *first* on."""
+    kept = [first <= number < stop for number in columns["replication"]]
+    return {name: list(compress(each, kept)) for name, each in columns.items()}
 
 
 def seed_of(seed: int, replication: int, point: str = "") -> int:
@@ -111,15 +137,32 @@ def replicate(
 
     Return what came of it, and how many records all logs had.
     """
-    runs: dict[str, list[Any]] = {name: [] for name in ("replication", *RUN_COLUMNS)}
-    tallies: dict[str, list[Any]] = {name: [] for name in TALLY_DTYPES}
-    records = 0
+    rows = Rows(
+        point,
+        first,
+        _columns("replication", *RUN_COLUMNS),
+        _columns(*TALLY_DTYPES),
+        _columns("replication", *STEP_COLUMNS),
+        _columns("replication", *LOAD_COLUMNS),
+    )
+    tallies, records = rows.tallies, 0
     for number, seed in enumerate(seeds, start=first):
         try:
             log = simulate(scenario, faults, seed)
             # A log makes its records whenever it is read, and here it is read thrice.
             log.records = list(log.records)
-            _add(runs, tallies, number, seed, log, scenario.warm_up, flow)
+            found = courses(log)
+            counted = [
+                course
+                for course in found
+                if course.run.start >= scenario.warm_up
+                and (flow is None or course.run.flow == flow)
+            ]
+            # One that has not ended lasts as long as the log does.
+            last = max((course.end for course in found), default=0.0)
+            _add_runs(rows, number, seed, counted, last)
+            _add_steps(rows, number, counted)
+            _add_loads(rows, number, log, found, scenario)
             for name, value in _measured(measures or {}, log).items():
                 tallies.setdefault(name, []).append(value)
         except Exception as error:
@@ -134,47 +177,64 @@ def replicate(
             raise UsageError(
                 f"measure: {name!r} is not there in each replication; give NaN instead"
             )
-    return Rows(point, first, runs, tallies), records
+    return rows, records
 
 
-def _add(
-    runs: dict[str, list[Any]],
-    tallies: dict[str, list[Any]],
-    number: int,
-    seed: int,
-    log: EventLog,
-    warm_up: float,
-    flow: str | None,
+def _columns(*names: str) -> dict[str, list[Any]]:
+    return {name: [] for name in names}
+
+
+def _append(columns: dict[str, list[Any]], row: Iterable[Any]) -> None:
+    for column, value in zip(columns.values(), row, strict=True):
+        column.append(value)
+
+
+def _add_runs(
+    rows: Rows, number: int, seed: int, counted: Sequence[Course], last: float
 ) -> None:
     completed: list[float] = []
+    totals: list[float] = []
     counts = [0, 0, 0]
-    last = 0.0
-    for course in courses(log):
+    for course in counted:
         run, parts = course.run, spent(course)
-        # One that has not ended lasts as long as the log does.
-        last = max(last, course.end)
-        if run.start < warm_up or (flow is not None and run.flow != flow):
-            continue
         duration = run.end - run.start
         counts = [counts[0] + 1, counts[1] + run.retries, counts[2] + run.restarts]
         if run.status == "completed":
             completed.append(duration)
+            totals.append(course.end - course.begin)
         row = (
             *(number, run.resource, run.run, run.flow, run.status, run.start, run.end),
             *(duration, run.retries, run.restarts, *parts.values()),
             course.end - course.begin,
         )
-        for column, value in zip(runs.values(), row, strict=True):
-            column.append(value)
+        _append(rows.runs, row)
     completed.sort()
     tally = (
         *(seed, counts[0], len(completed) / counts[0] if counts[0] else math.nan),
         fmean(completed) if completed else math.nan,
         *(quantile(completed, 0.5), quantile(completed, 0.95)),
+        fmean(totals) if totals else math.nan,
         *(last, counts[1], counts[2]),
     )
     for name, value in zip(TALLY_DTYPES, tally, strict=True):
-        tallies[name].append(value)
+        rows.tallies[name].append(value)
+
+
+def _add_steps(rows: Rows, number: int, counted: Sequence[Course]) -> None:
+    for flow, group in by_flow(counted).items():
+        for step, (seconds, runs) in in_steps(group).items():
+            _append(rows.steps, (number, flow, step, runs, seconds))
+
+
+def _add_loads(
+    rows: Rows, number: int, log: EventLog, found: Sequence[Course], scenario: Scenario
+) -> None:
+    workers = scenario.policy.workers
+    for load in loads(log, found, scenario.warm_up):
+        places = load.capacity
+        if load.name == WORKERS and workers < UNBOUNDED:
+            places = float(workers)
+        _append(rows.loads, (number, load.name, load.busy, load.queue, places))
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

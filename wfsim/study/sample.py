@@ -2,7 +2,8 @@
 
 A measure is the mean over replications of a column of ``replications``; the quantiles
 ``p50``, ``p95`` and so on are those of all completed runs together, since a replication
-may consist of a single run.  Resampling is over replications, whose runs depend on each
+may consist of a single run; ``total_p95`` is that of the times from when they were called
+for.  Resampling is over replications, whose runs depend on each
 other (a cluster bootstrap: Davison and Hinkley 1997, 3.8).
 """
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from wfsim.study.study import Study
 
-_QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+_QUANTILE = re.compile(r"(total_)?p(\d{1,2}(?:\.\d+)?)")
 _CELLS = 4_000_000
 """So many weights are kept at a time while quantiles of resamples are taken."""
 
@@ -33,12 +34,21 @@ _CELLS = 4_000_000
 def share_of(measure: str) -> float | None:
     """Return the share of the quantile that *measure* names, None for another.
 
-    >>> share_of("p95"), share_of("p99.9"), share_of("mean")
+    >>> share_of("p95"), share_of("total_p99.9"), share_of("mean")
     (0.95, 0.9990000000000001, None)
     """
     found = _QUANTILE.fullmatch(measure)
-    share = float(found[1]) / 100.0 if found else 0.0
+    share = float(found[2]) / 100.0 if found else 0.0
     return share if 0.0 < share < 1.0 else None
+
+
+def times_of(measure: str) -> str:
+    """Return the column of ``runs`` that *measure* is a quantile of.
+
+    >>> times_of("p95"), times_of("total_p95")
+    ('duration', 'total')
+    """
+    return "total" if measure.startswith("total_") else "duration"
 
 
 class Sample:
@@ -133,7 +143,7 @@ class Samples:
     def __init__(self, study: Study, measure: str) -> None:
         self.share = share_of(measure)
         known = [
-            *("p50", "p95"),
+            *("p50", "p95", "total_p95"),
             *(name for name in study.replications.columns if name not in study.over),
         ]
         if self.share is None and measure not in known:
@@ -165,7 +175,8 @@ class Samples:
             empty = np.array([], dtype=np.intp)
             return Sample(numbers, np.array([]), empty, self.share)
         owners = np.searchsorted(numbers, runs["replication"].to_numpy())
-        return Sample(numbers, runs["duration"].to_numpy(), owners, self.share)
+        values = runs[times_of(self.measure)].to_numpy()
+        return Sample(numbers, values, owners, self.share)
 
 
 def sampled(rows: Sequence[Rows], measure: str) -> Sample:
@@ -187,7 +198,7 @@ def sampled(rows: Sequence[Rows], measure: str) -> Sample:
         (number, duration)
         for each in ordered
         for number, status, duration in zip(
-            *(each.runs["replication"], each.runs["status"], each.runs["duration"]),
+            *(each.runs[name] for name in ("replication", "status", times_of(measure))),
             strict=True,
         )
         if status == "completed"

@@ -12,7 +12,16 @@ from wfsim.report.chart import count, frame_digest
 from wfsim.report.frames import frame
 from wfsim.report.groups import label
 from wfsim.study.grid import Grid
-from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, TALLY_DTYPES, Rows
+from wfsim.study.numbered import Numbered, numbered, tallied
+from wfsim.study.replication import (
+    LOAD_COLUMNS,
+    LOAD_DTYPES,
+    RUN_COLUMNS,
+    RUN_DTYPES,
+    STEP_COLUMNS,
+    STEP_DTYPES,
+    Rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,25 +51,34 @@ class Study:
     ``mean``        float64 duration of completed runs, NaN without any
     ``p50``         float64 their median
     ``p95``         float64 what 95 % of them do not exceed
+    ``total``       float64 their mean from when they were called for, which a worker
+                            that is long in coming makes longer, unlike ``mean``
     ``makespan``    float64 when the last run had ended, or the log
     ``retries``     int64   of all runs together
     ``restarts``    int64   of all runs together
     =============== ======= ======================================================
 
-    and a float64 column for each measure of one's own.  Times are seconds of virtual
-    time.  ``interrupted`` tells of a study that Ctrl-C has cut short, and ``settled``
-    (a bool for each row of ``points``, None without a precision) where it was reached.
+    and a float64 column for each measure of one's own.
+
+    ``steps`` has a row per point, replication, ``flow`` and ``step``: how many ``runs``
+    began it (int64), and the ``seconds`` (float64) that they spent in it.  ``loads`` has
+    one per point, replication and ``server``, that is ``workers`` or a pool: how many were
+    ``busy`` and how many waited in the ``queue``, on average from the warm-up to the end,
+    and how many ``places`` there are, NaN without a bound (float64).  They say what
+    `tables.critical` and `tables.utilisation` do of one log, and cost a replication about
+    a twentieth of its time.
+
+    Times are seconds of virtual time.  ``interrupted`` tells of a study that Ctrl-C has
+    cut short, and ``settled`` (a bool for each row of ``points``, None without a
+    precision) where it was reached.
     """
 
     def __init__(
         self,
         over: Sequence[str],
         points: pd.DataFrame,
-        runs: pd.DataFrame,
-        replications: pd.DataFrame,
+        frames: Mapping[str, Numbered],
         *,
-        of_runs: Sequence[int],
-        of_replications: Sequence[int],
         design: Design | None = None,
         seed: int = 0,
         interrupted: bool = False,
@@ -68,9 +86,11 @@ class Study:
     ) -> None:
         self.over = tuple(over)
         self.points = points
-        self.runs = runs
-        self.replications = replications
-        self._of = {"runs": of_runs, "replications": of_replications}
+        self.runs = frames["runs"].frame
+        self.replications = frames["replications"].frame
+        self.steps = frames["steps"].frame
+        self.loads = frames["loads"].frame
+        self._of = {name: of for name, (_, of) in frames.items()}
         self.design = design
         self.seed = seed
         self.interrupted = interrupted
@@ -94,17 +114,13 @@ class Study:
         every = range(len(grid.points))
         # A frame without columns has no rows but by its index.
         points = frame(grid.columns(every), grid.dtypes).reindex(every)
-        of_runs = [rows.point for rows in ordered for _ in rows.runs["replication"]]
-        of_tallies = [rows.point for rows in ordered for _ in range(rows.size)]
-        return cls(
-            grid.names,
-            points,
-            _runs(grid, ordered, of_runs),
-            _tallies(grid, ordered, of_tallies),
-            of_runs=of_runs,
-            of_replications=of_tallies,
-            **more,
-        )
+        frames = {
+            "runs": numbered(grid, ordered, "runs", RUN_COLUMNS, RUN_DTYPES),
+            "steps": numbered(grid, ordered, "steps", STEP_COLUMNS, STEP_DTYPES),
+            "loads": numbered(grid, ordered, "loads", LOAD_COLUMNS, LOAD_DTYPES),
+            "replications": tallied(grid, ordered),
+        }
+        return cls(grid.names, points, frames, **more)
 
     @property
     def digest(self) -> str:
@@ -112,7 +128,7 @@ class Study:
         return frame_digest(self.replications)
 
     def numbered(self, name: str) -> pd.DataFrame:
-        """Return the frame ``runs`` or ``replications`` with a column ``point``.
+        """Return the frame of that *name*, such as ``runs``, with a column ``point``.
 
         It holds the number of the point's row in ``points``, int64.
         """
@@ -135,20 +151,19 @@ class Study:
         if not kept:
             raise UsageError(f"no point has {labels!r}")
         place = {number: at for at, number in enumerate(kept)}
-        frames, of = {}, {}
-        for name in ("runs", "replications"):
-            inside = [number in place for number in self._of[name]]
+        frames = {}
+        for name, of in self._of.items():
+            inside = [number in place for number in of]
             whole: pd.DataFrame = getattr(self, name)
-            frames[name] = whole[inside].reset_index(drop=True)
-            of[name] = [place[each] for each in self._of[name] if each in place]
+            frames[name] = Numbered(
+                whole[inside].reset_index(drop=True),
+                [place[each] for each in of if each in place],
+            )
         settled = self.settled
         return Study(
             self.over,
             self.points.iloc[kept].reset_index(drop=True),
-            frames["runs"],
-            frames["replications"],
-            of_runs=of["runs"],
-            of_replications=of["replications"],
+            frames,
             seed=self.seed,
             interrupted=self.interrupted,
             settled=None
@@ -160,11 +175,12 @@ class Study:
         """Return one row per point: what was measured there, with its intervals.
 
         After the parameters come ``replications`` and ``runs`` (int64), then ``mean``,
-        ``p50``, ``p95``, ``success`` and measures of one's own (float64), each followed
-        by the ends of its interval of that *confidence*, as in ``mean_low`` and
-        ``mean_high``.  ``mean`` is that of the means of replications; quantiles are those
-        of all completed runs.  `wfsim.study.interval` says how intervals are made.
-        Raises `UsageError` if scipy (the extra ``study``) is not installed.
+        ``p50``, ``p95``, ``total``, ``total_p95``, ``success`` and measures of one's own
+        (float64), each followed by the ends of its interval of that *confidence*, as in
+        ``mean_low`` and ``mean_high``.  ``mean`` and ``total`` are those of the means of
+        replications; quantiles are those of all completed runs.
+        `wfsim.study.interval` says how intervals are made.  Raises `UsageError` if scipy
+        (the extra ``study``) is not installed.
         """
         from wfsim.study.summary import summary
 
@@ -195,8 +211,9 @@ class Study:
         ``replications`` int64   that both have
         ================ ======= =====================================================
 
-        *measure* is a column of ``replications``, or a quantile such as ``p99`` of all
-        completed runs.  Raises `UsageError`.
+        *measure* is a column of ``replications``, or a quantile of all completed runs: of
+        their durations such as ``p99``, of ``total`` such as ``total_p99``.
+        Raises `UsageError`.
         """
         from wfsim.study.comparison import compare
 
@@ -259,6 +276,31 @@ class Study:
 
         return breakdown(self, self.over if by is None else by)
 
+    def critical(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """Return which steps the time goes to, one row per group, flow and step.
+
+        Groups are made by the columns *by*, the parameters if not given.  ``flow``,
+        ``step``, ``runs`` that began it (int64), ``mean``, the seconds that a run of the
+        flow spends in it, ``share`` of the time of all these runs (float64), and whether
+        it is the flow's ``bottleneck``, with the largest share (bool); as
+        `tables.critical` has it.  Raises `UsageError` for an unknown column.
+        """
+        from wfsim.study.summary import critical
+
+        return critical(self, self.over if by is None else by)
+
+    def utilisation(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """Return how busy workers and pools are, one row per group and ``server``.
+
+        Groups are made by the columns *by*, the parameters if not given.  After ``server``
+        come means over replications: ``busy``, ``queue`` and ``places`` as in ``loads``,
+        and ``share``, what of the places is busy (float64, NaN without a bound).  Raises
+        `UsageError` for an unknown column.
+        """
+        from wfsim.study.summary import utilisation
+
+        return utilisation(self, self.over if by is None else by)
+
     def check_parameter(self, name: str) -> None:
         """Raise `UsageError` if *name* is not that of a parameter."""
         if name not in self.over:
@@ -315,22 +357,3 @@ class Study:
 def _is(label: Any, wanted: Any) -> bool:
     """Whether *label* of a point is *wanted*, or is what a column of text made of it."""
     return bool(label == wanted) or (isinstance(label, str) and label == str(wanted))
-
-
-def _runs(grid: Grid, ordered: Sequence[Rows], of: Sequence[int]) -> pd.DataFrame:
-    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
-    for name in ("replication", *RUN_COLUMNS):
-        columns[name] = [value for rows in ordered for value in rows.runs[name]]
-    return frame(columns, {**grid.dtypes, **RUN_DTYPES, "replication": "int64"})
-
-
-def _tallies(grid: Grid, ordered: Sequence[Rows], of: Sequence[int]) -> pd.DataFrame:
-    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
-    columns["replication"] = [
-        number for rows in ordered for number in range(rows.first, rows.stop)
-    ]
-    names = ordered[0].tallies if ordered else TALLY_DTYPES
-    for name in names:
-        columns[name] = [value for rows in ordered for value in rows.tallies[name]]
-    dtypes = {**dict.fromkeys(names, "float64"), **TALLY_DTYPES, "replication": "int64"}
-    return frame(columns, {**dtypes, **grid.dtypes})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wfsim.report.frames import frame
 from wfsim.report.groups import column
 from wfsim.study.interval import Interval, check_confidence, interval
-from wfsim.study.replication import PART_COLUMNS, TALLY_DTYPES
+from wfsim.study.replication import LOAD_DTYPES, PART_COLUMNS, TALLY_DTYPES
 from wfsim.study.sample import Samples
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def summary(study: Study, confidence: float = 0.95) -> pd.DataFrame:
     check_confidence(confidence)
     own = own_measures(study)
     points = range(len(study.points))
-    measures = ("mean", "p50", "p95", "success", *own)
+    measures = ("mean", "p50", "p95", "total", "total_p95", "success", *own)
     intervals = {name: intervals_of(study, name, confidence) for name in measures}
     tallies = study.numbered("replications").groupby("point")
     columns: dict[str, Any] = {
@@ -55,10 +55,8 @@ def intervals_of(study: Study, measure: str, confidence: float) -> list[Interval
 
 def breakdown(study: Study, by: str | Sequence[str]) -> pd.DataFrame:
     """Return what `Study.breakdown` does."""
-    names = [by] if isinstance(by, str) else list(by)
+    names = _columns(study, by)
     runs = study.runs
-    for name in names:
-        column(runs, name)
     if not names:
         means = runs[list(PART_COLUMNS)].mean().to_frame().T
         means.insert(0, "runs", len(runs))
@@ -67,3 +65,34 @@ def breakdown(study: Study, by: str | Sequence[str]) -> pd.DataFrame:
     means = groups[list(PART_COLUMNS)].mean()
     means.insert(0, "runs", groups.size())
     return means.reset_index()
+
+
+def critical(study: Study, by: str | Sequence[str]) -> pd.DataFrame:
+    """Return what `Study.critical` does."""
+    names = [*_columns(study, by, "flow", "step"), "flow"]
+    of_flows = study.runs.groupby(names, sort=False)["total"].agg(["size", "sum"])
+    steps = study.steps.groupby([*names, "step"], sort=False)[["runs", "seconds"]].sum()
+    steps = steps.reset_index().join(of_flows, on=names)
+    seconds, whole = steps.pop("seconds"), steps.pop("sum")
+    steps["mean"] = seconds / steps.pop("size")
+    steps["share"] = (seconds / whole).where(whole > 0, 0.0)
+    most = seconds.groupby([steps[name] for name in names], sort=False).transform("max")
+    worst = (seconds == most) & (most > 0)
+    again = steps.assign(worst=worst)[[*names, "worst"]].duplicated()
+    return steps.assign(bottleneck=worst & ~again)
+
+
+def utilisation(study: Study, by: str | Sequence[str]) -> pd.DataFrame:
+    """Return what `Study.utilisation` does."""
+    names = [*_columns(study, by, "server"), "server"]
+    found = study.loads.assign(share=study.loads["busy"] / study.loads["places"])
+    means = found.groupby(names, sort=False)[[*LOAD_DTYPES, "share"]].mean()
+    return means.reset_index()
+
+
+def _columns(study: Study, by: str | Sequence[str], *apart: str) -> list[str]:
+    """Return the columns *by* of runs that are not *apart* anyway."""
+    names = [by] if isinstance(by, str) else list(by)
+    for name in names:
+        column(study.runs, name)
+    return [name for name in names if name not in apart]
