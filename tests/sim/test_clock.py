@@ -401,6 +401,11 @@ def test_an_interrupted_run_is_over_when_it_is_interrupted_not_at_its_timeouts()
     assert simulation.resource("orders").state == "Interrupt"
 
 
+def let_happen(clock):
+    while clock.advance(1.0):
+        pass
+
+
 @pytest.mark.parametrize("clock", [VirtualClock, WallClock])
 def test_what_a_process_fails_with_comes_out_of_the_clock(clock):
     clock = clock()
@@ -411,8 +416,7 @@ def test_what_a_process_fails_with_comes_out_of_the_clock(clock):
 
     process = clock.process(fail())
     with pytest.raises(UsageError, match="no good"):
-        while clock.advance(1.0):
-            pass
+        let_happen(clock)
     assert not process.is_alive
 
 
@@ -432,6 +436,5 @@ def test_who_waits_for_a_process_that_fails_may_take_it(clock):
             seen.append(str(error))
 
     clock.process(wait())
-    while clock.advance(1.0):
-        pass
+    let_happen(clock)
     assert seen == ["no good"]
