@@ -14,7 +14,7 @@ import simpy
 import wfsim
 from tests.bench import workload
 
-BUDGET = 61
+BUDGET = 58
 ROOT = Path(__file__).parent.parent.parent
 STEPS = tuple(f"S{index}" for index in range(7))
 

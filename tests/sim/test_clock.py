@@ -399,3 +399,42 @@ def test_an_interrupted_run_is_over_when_it_is_interrupted_not_at_its_timeouts()
     simulation.run()
     assert simulation.now == 15.0
     assert simulation.resource("orders").state == "Interrupt"
+
+
+def let_happen(clock):
+    while clock.advance(1.0):
+        pass
+
+
+@pytest.mark.parametrize("clock", [VirtualClock, WallClock])
+def test_what_a_process_fails_with_comes_out_of_the_clock(clock):
+    clock = clock()
+
+    def fail():
+        yield clock.timeout(0.0)
+        raise UsageError("no good")
+
+    process = clock.process(fail())
+    with pytest.raises(UsageError, match="no good"):
+        let_happen(clock)
+    assert not process.is_alive
+
+
+@pytest.mark.parametrize("clock", [VirtualClock, WallClock])
+def test_who_waits_for_a_process_that_fails_may_take_it(clock):
+    clock = clock()
+    seen = []
+
+    def fail():
+        yield clock.timeout(0.0)
+        raise UsageError("no good")
+
+    def wait():
+        try:
+            yield clock.process(fail())
+        except UsageError as error:
+            seen.append(str(error))
+
+    clock.process(wait())
+    let_happen(clock)
+    assert seen == ["no good"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import wfsim
 from wfsim.sim.streams import KeyedDraws
 
 # Pinned: a release that changes one of these changes every result anybody has kept.
@@ -86,3 +87,13 @@ def test_neighbouring_draws_are_independent(neighbour):
         here, there = draws[0].uniform("step", n), draws[seed].uniform(*purpose)
         counts[int(here * 10) * 10 + int(there * 10)] += 1
     assert LOW < chi_square(counts) < HIGH
+
+
+def test_what_has_been_drawn_leaves_purposes_that_only_equal_it_alone():
+    # 1 == True and Kind.STEP_LOG == "step.log", but each is hashed as it is written.
+    draws = KeyedDraws(seed=7)
+    within = draws.within("mpd-0")
+    for alike in ((1, True), (True, 1), ("step.log", wfsim.Kind.STEP_LOG)):
+        found = [within.uniform("S", each) for each in alike]
+        assert found == [draws.uniform("mpd-0", "S", each) for each in alike]
+        assert found[0] != found[1]
