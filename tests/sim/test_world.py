@@ -175,6 +175,33 @@ def test_what_becomes_true_at_the_last_moment_counts(clock, cluster):
     assert log == [(10, "ready")]
 
 
+def test_a_change_that_does_not_help_wakes_nobody(clock, cluster):
+    log = []
+    wait(cluster, "a", log, every=3.0)
+    clock.call(1, cluster.changed)
+    while clock.advance(10):
+        pass
+    assert (clock.now, clock.peek()) == (1, float("inf"))
+    cluster.create("a", 0.5)
+    clock.run()
+    assert log == [(3, "ready")]
+
+
+def test_what_a_condition_raises_is_raised_where_it_is_waited_for(clock, cluster):
+    caught = []
+
+    def process():
+        try:
+            yield from cluster.until(lambda: cluster.log and cluster.pods["gone"].ready)
+        except KeyError as error:
+            caught.append((clock.now, str(error)))
+
+    clock.process(process())
+    cluster.create("a", 2.0)
+    clock.run()
+    assert caught == [(2, "'gone'")]
+
+
 def test_a_killed_waiter_does_no_harm(clock, cluster):
     log = []
     victim = wait(cluster, "a", log, timeout=50)
