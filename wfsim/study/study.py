@@ -62,9 +62,9 @@ class Study:
 
     ``steps`` has a row per point, replication, ``flow`` and ``step``: how many ``runs``
     began it (int64), and the ``seconds`` (float64) that they spent in it.  ``loads`` has
-    one per point, replication and ``server``, that is ``workers`` or a pool: how many were
-    ``busy`` and how many waited in the ``queue``, on average from the warm-up to the end,
-    and how many ``places`` there are, NaN without a bound (float64).  They say what
+    one per point, replication and ``server``, that is ``workers`` or a pool: how many
+    were ``busy`` and how many waited in the ``queue``, on average from the warm-up to the
+    end, and how many ``places`` there are, NaN without a bound (float64).  They say what
     `tables.critical` and `tables.utilisation` do of one log, and cost a replication about
     a twentieth of its time.
 
