@@ -292,9 +292,9 @@ class Study:
     def utilisation(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return how busy workers and pools are, one row per group and ``server``.
 
-        Groups are made by the columns *by*, the parameters if not given.  After ``server``
-        come means over replications: ``busy``, ``queue`` and ``places`` as in ``loads``,
-        and ``share``, what of the places is busy (float64, NaN without a bound).  Raises
+        Groups are made by the columns *by*, the parameters if not given.  ``busy``,
+        ``queue`` and ``places`` are as in ``loads``, ``share`` is what of the places is
+        busy (NaN without a bound); all are means over replications (float64).  Raises
         `UsageError` for an unknown column.
         """
         from wfsim.study.summary import utilisation
