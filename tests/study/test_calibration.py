@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -346,6 +346,7 @@ lengths = st.one_of(st.floats(0.0, 1e6), st.sampled_from([0.0, 1.0, 5.0, 1e-9]))
 
 
 @settings(max_examples=25, deadline=None)
+@example([954903.0, 955179.0, 957883.0], [])
 @given(st.lists(lengths, max_size=30), st.lists(lengths, max_size=10))
 def test_whatever_the_sample_what_is_fitted_is_a_duration(seen, cut):
     fits = fitted(Sample(tuple(sorted(seen)), tuple(sorted(x for x in cut if x > 0.0))))

@@ -88,7 +88,8 @@ class Fit(NamedTuple):
             for end in (at[place] - width, at[place] + width):
                 moved = [*at[:place], end, *at[place + 1 :]]
                 ends.append(_rounded(bound(self.name, moved).params[place], 4))
-            found.append((float(value), ends[0], ends[1]))
+            # An end has fewer digits than the value, and may be rounded to beyond it.
+            found.append((float(value), min(ends[0], value), max(ends[1], value)))
         return found
 
     def drawn(self, normals: Sequence[float]) -> Duration:

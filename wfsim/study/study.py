@@ -62,9 +62,9 @@ class Study:
 
     ``steps`` has a row per point, replication, ``flow`` and ``step``: how many ``runs``
     began it (int64), and the ``seconds`` (float64) that they spent in it.  ``loads`` has
-    one per point, replication and ``server``, that is ``workers`` or a pool: how many were
-    ``busy`` and how many waited in the ``queue``, on average from the warm-up to the end,
-    and how many ``places`` there are, NaN without a bound (float64).  They say what
+    one per point, replication and ``server``, that is ``workers`` or a pool: how many
+    were ``busy`` and how many waited in the ``queue``, on average from the warm-up to the
+    end, and how many ``places`` there are, NaN without a bound (float64).  They say what
     `tables.critical` and `tables.utilisation` do of one log, and cost a replication about
     a twentieth of its time.
 
@@ -292,9 +292,9 @@ class Study:
     def utilisation(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return how busy workers and pools are, one row per group and ``server``.
 
-        Groups are made by the columns *by*, the parameters if not given.  After ``server``
-        come means over replications: ``busy``, ``queue`` and ``places`` as in ``loads``,
-        and ``share``, what of the places is busy (float64, NaN without a bound).  Raises
+        Groups are made by the columns *by*, the parameters if not given.  ``busy``,
+        ``queue`` and ``places`` are as in ``loads``, ``share`` is what of the places is
+        busy (NaN without a bound); all are means over replications (float64).  Raises
         `UsageError` for an unknown column.
         """
         from wfsim.study.summary import utilisation
