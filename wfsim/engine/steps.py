@@ -39,6 +39,8 @@ B = TypeVar("B", bound=Callable[..., Any])
 DEFAULT_DURATION = Duration("constant", (1.0,))
 """What a step takes that has neither code nor a duration in its file: one second."""
 
+_NO_TIME = Duration("constant", (0.0,))
+
 CONFLICTS = 100
 """How often a change is tried on a resource that others change at the same time."""
 
@@ -350,12 +352,19 @@ def driven(result: Any) -> Effect[Any]:
 def timed(context: StepContext) -> Effect[Mapping[str, Any]]:
     """Take the place of a step without code: its duration, then perhaps its failure."""
     spec = context.spec
-    yield context.clock.timeout(
-        (spec.duration or DEFAULT_DURATION).draw(context.draw("duration"))
-    )
+    usual = DEFAULT_DURATION if spec.child is None else _NO_TIME
+    yield context.clock.timeout((spec.duration or usual).draw(context.draw("duration")))
     if spec.failure and context.draw("failure") < spec.failure:
         raise StepFailed(f"{spec.name} fails with probability {spec.failure:g}")
-    return EMPTY
+    return EMPTY if spec.child is None else (yield from _called(context, spec.child))
+
+
+def _called(context: StepContext, flow: str) -> Effect[Mapping[str, Any]]:
+    """Start *flow*, or find it started by an attempt before; wait if that is asked."""
+    flow_id = yield from context.flows.start(flow)
+    if context.spec.waits:
+        yield from context.flows.wait(flow_id)
+    return {"flow": flow_id}
 
 
 __all__ = [

@@ -76,7 +76,9 @@ class Step:
     *retry* and *timeout* override those of the flow, which override the policy's.
     *duration* and *failure* (a probability) are what a step without code takes.
     A step with *polling* launches an operation and is over when that is.  *undo* is the
-    class that takes back, within the step, what a failed attempt has done.
+    class that takes back, within the step, what a failed attempt has done.  One without
+    code may start another flow of its service, the *child*, and *waits* until that has
+    finished, or does not.
 
     *class_name* may join several by ``+``: they run in order, the first error ends it.
 
@@ -96,6 +98,8 @@ class Step:
     on_failure: str | None = None
     on_cancel: str | None = None
     source: Source = field(default=Source(), compare=False)
+    child: str | None = None
+    waits: bool = True
 
     def __post_init__(self) -> None:
         if not self.class_name:
@@ -120,6 +124,9 @@ class Step:
             more["mode"] = "polling"
         if self.undo is not None:
             more["undo"] = self.undo
+        if self.child is not None:
+            more["childFlow"] = self.child
+            more |= {} if self.waits else {"wait": False}
         more |= {outcome.value: target for outcome, target in self.edges.items()}
         return [self.name, self.class_name, *([more] if more else [])]
 

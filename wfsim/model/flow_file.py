@@ -115,6 +115,11 @@ class StepItem(Strict):
                 "interval": _POLLED,
                 "limit": _POLLED,
                 "toleratedErrors": _POLLED,
+                "wait": {"required": ["childFlow"]},
+                "childFlow": {
+                    "not": {"required": ["classNames"]},
+                    "properties": {"mode": {"const": "sync"}},
+                },
             },
             "examples": [
                 {"className": "workflow_shared.InitMeta", "stepName": "InitMeta"},
@@ -178,6 +183,16 @@ class StepItem(Strict):
         description="The class that takes back, within the step, what the failed step "
         "has done; the step fails all the same.",
     )
+    child_flow: Omissible[Name] = Field(
+        None,
+        description="The flow that the step starts, about the same business object; it "
+        "has no code then. A flow of a service.",
+    )
+    wait: bool = Field(
+        True,
+        description="Whether the step is done when that flow has finished, or as soon as "
+        "it is started.",
+    )
     on_success: Omissible[Name] = Field(
         None,
         description="The step that follows this one. Left out, it is the next one if no "
@@ -230,6 +245,21 @@ class StepItem(Strict):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _starts_a_flow_or_not(self) -> StepItem:
+        if "wait" in self.model_fields_set and self.child_flow is None:
+            raise ValueError(
+                "has 'wait' but starts no flow; add a childFlow or remove it"
+            )
+        if self.child_flow is None:
+            return self
+        for key in ("class_names", "mode"):
+            if getattr(self, key) not in (None, "sync"):
+                raise ValueError(
+                    f"has childFlow and {to_camel(key)}; give one a step of its own"
+                )
+        return self
+
     @property
     def classes(self) -> list[str]:
         """The classes that make up the step, in order."""
@@ -238,7 +268,8 @@ class StepItem(Strict):
     @property
     def simulated(self) -> bool:
         """Whether the step says how it goes, so that it needs no code."""
-        return self.duration is not None or self.failure is not None
+        given = (self.duration, self.failure, self.child_flow)
+        return any(each is not None for each in given)
 
     @property
     def tuned(self) -> list[str]:
@@ -274,6 +305,8 @@ class StepItem(Strict):
             self.on_failure,
             self.on_cancel,
             source,
+            self.child_flow,
+            self.wait,
         )
 
 

@@ -32,7 +32,12 @@ from wfsim.sim.settings import (
     settings_by_name,
     wrong_settings,
 )
-from wfsim.sim.step_classes import classes_of, has_code, unknown_steps
+from wfsim.sim.step_classes import (
+    classes_of,
+    has_code,
+    unknown_steps,
+    wrong_children,
+)
 from wfsim.sim.world import World
 
 
@@ -122,6 +127,7 @@ class Scenario:
 
     def _problems(self) -> list[str]:
         problems = unknown_steps(self.flows.values(), self.steps)
+        problems += wrong_children(self.flows, self.steps, self.is_service)
         for item in self.machines.values():
             try:
                 item.validate(self.flows)
