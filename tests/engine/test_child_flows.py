@@ -64,11 +64,31 @@ def test_the_step_fails_if_the_flow_that_it_waits_for_does(folder):
 def test_a_crash_at_any_write_starts_no_flow_twice(folder):
     scenario = wfsim.Scenario(flows=folder)
     calm, _ = moved(scenario)
-    for write in range(1, 20):
-        for after in ("before", "after"):
-            crash = wfsim.CrashAt(write=write, when=after, restart_after=3)
+    for when in ("before", "after"):
+        write, fired = 0, True
+        while fired:
+            write += 1
+            crash = wfsim.CrashAt(write=write, when=when, restart_after=3)
             sim, _ = moved(scenario, [crash])
-            assert listed(sim) == listed(calm), (write, after)
+            assert listed(sim) == listed(calm), (write, when)
+            fired = bool(sim.log.filter(Kind.FAULT_FIRED))
+        assert write > 20, "every write there is"
+
+
+@pytest.mark.parametrize("t", range(1, 331, 11))
+def test_a_crash_at_any_time_starts_no_flow_twice(folder, t):
+    scenario = wfsim.Scenario(flows=folder)
+    sim, _ = moved(scenario, [wfsim.CrashAt(t=t, restart_after=3)])
+    assert listed(sim) == listed(moved(scenario)[0])
+
+
+def test_what_takes_a_step_back_starts_no_flow(folder):
+    (folder / "copy.yaml").write_text(COPY.replace("duration: 7", "failure: 1"))
+    undone = "childFlow: Copy, undo: TakeBack"
+    (folder / "move.yaml").write_text(PARENT.replace("childFlow: Copy", undone))
+    sim, flow = moved(wfsim.Scenario(flows=folder))
+    assert listed(sim) == [("Copy", "c-1", "Error"), ("Move", "c-1", "Error")]
+    assert "its undo" not in sim.service.detail(flow).nodes[1].result
 
 
 def test_another_child_is_another_definition(folder):

@@ -14,17 +14,14 @@ from typing import Any
 
 from wfsim.engine.ports import Clock, Effect, StepFunction, Steps
 from wfsim.engine.service_errors import POLLING_TIME_OUT, ServiceError
-from wfsim.engine.steps import StepContext, driven, storable
+from wfsim.engine.steps import NO_TIME, StepContext, driven, storable
 from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import PollError, StepFailed, StepSignal, TimedOut, Waiting
-from wfsim.model.duration import Duration
 from wfsim.model.flow import Polling, Step
 from wfsim.model.frozen import EMPTY, Frozen
 
 OPERATION = "operation"
 """The key in the output of a polling step under which it names what it launched."""
-
-_NO_TIME = Duration("constant", (0.0,))
 
 
 def unknown_class(spec: Step, steps: Steps) -> str | None:
@@ -69,7 +66,7 @@ def _in_order(steps: Steps, attempt: StepContext) -> Effect[Mapping[str, Any]]:
         returned = yield from steps[name](attempt)
         if returned is not None:
             output = Frozen({**output, **checked_output(spec, returned)})
-        part = replace(spec, duration=_NO_TIME, failure=None)
+        part = replace(spec, duration=NO_TIME, failure=None)
     attempt.spec = spec
     return output
 
@@ -83,7 +80,7 @@ def _undoing(steps: Steps, work: StepFunction, attempt: StepContext) -> Effect[A
         if spec.undo is None or isinstance(signal_of(error), StepSignal):
             raise
         attempt.spec = replace(
-            spec, class_name=spec.undo, duration=_NO_TIME, failure=None
+            spec, class_name=spec.undo, duration=NO_TIME, failure=None, child=None
         )
         try:
             yield from steps[spec.undo](attempt)

@@ -39,7 +39,7 @@ B = TypeVar("B", bound=Callable[..., Any])
 DEFAULT_DURATION = Duration("constant", (1.0,))
 """What a step takes that has neither code nor a duration in its file: one second."""
 
-_NO_TIME = Duration("constant", (0.0,))
+NO_TIME = Duration("constant", (0.0,))
 
 CONFLICTS = 100
 """How often a change is tried on a resource that others change at the same time."""
@@ -352,7 +352,7 @@ def driven(result: Any) -> Effect[Any]:
 def timed(context: StepContext) -> Effect[Mapping[str, Any]]:
     """Take the place of a step without code: its duration, then perhaps its failure."""
     spec = context.spec
-    usual = DEFAULT_DURATION if spec.child is None else _NO_TIME
+    usual = DEFAULT_DURATION if spec.child is None else NO_TIME
     yield context.clock.timeout((spec.duration or usual).draw(context.draw("duration")))
     if spec.failure and context.draw("failure") < spec.failure:
         raise StepFailed(f"{spec.name} fails with probability {spec.failure:g}")
