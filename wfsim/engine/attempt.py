@@ -26,8 +26,7 @@ OPERATION = "operation"
 
 def unknown_class(spec: Step, steps: Steps) -> str | None:
     """Return the first class of *spec* that *steps* has no body for."""
-    names = spec.class_names if spec.undo is None else (*spec.class_names, spec.undo)
-    return next((name for name in names if name not in steps), None)
+    return next((name for name in spec.all_classes if name not in steps), None)
 
 
 def body_of(ports: Ports, attempt: StepContext, first: float, turn: Turn) -> StepFunction:

@@ -111,6 +111,11 @@ class Step:
         return tuple(self.class_name.split("+"))
 
     @property
+    def all_classes(self) -> tuple[str, ...]:
+        """The same, and the class that takes the step back, if there is one."""
+        return self.class_names if self.undo is None else (*self.class_names, self.undo)
+
+    @property
     def edges(self) -> Mapping[Outcome, str]:
         """The names of the steps that this one leads to, by how it ended."""
         targets = (self.on_success, self.on_failure, self.on_cancel)

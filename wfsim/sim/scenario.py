@@ -32,12 +32,7 @@ from wfsim.sim.settings import (
     settings_by_name,
     wrong_settings,
 )
-from wfsim.sim.step_classes import (
-    classes_of,
-    has_code,
-    unknown_steps,
-    wrong_children,
-)
+from wfsim.sim.step_classes import has_code, unknown_steps, wrong_children
 from wfsim.sim.world import World
 
 
@@ -327,7 +322,7 @@ class Scenario:
     @cached_property
     def _class_names(self) -> list[str]:
         steps = [step for flow in self.flows.values() for step in flow.steps]
-        return sorted({name for step in steps for name in classes_of(step)})
+        return sorted({name for step in steps for name in step.all_classes})
 
     @cached_property
     def _bodies(self) -> Mapping[str, StepFunction]:

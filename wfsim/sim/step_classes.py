@@ -9,14 +9,9 @@ from wfsim.model.flow import Flow, Step
 from wfsim.model.machine import did_you_mean
 
 
-def classes_of(step: Step) -> tuple[str, ...]:
-    """Return the names of all classes of *step*, that of its undo included."""
-    return step.class_names if step.undo is None else (*step.class_names, step.undo)
-
-
 def has_code(step: Step, steps: StepRegistry) -> bool:
     """Whether every class of *step* is one of *steps*."""
-    return all(name in steps for name in classes_of(step))
+    return all(name in steps for name in step.all_classes)
 
 
 def unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
@@ -27,7 +22,7 @@ def unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
         for flow in flows
         for step in flow.steps
         if step.duration is None and step.failure is None and step.child is None
-        for name in classes_of(step)
+        for name in step.all_classes
         if name not in steps
     ]
 
