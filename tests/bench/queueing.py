@@ -26,6 +26,7 @@ from tests.bench import workload
 from tests.bench.workload import DELAY, MEAN, RETRIES, STEPS, P
 
 SERVERS = 50
+FAULTS = (wfsim.FailSave(write=10**9), wfsim.FailStep("S3", resource="nobody"))
 COLUMNS = ("run", "step", "attempt", "start", "end", "failed")
 
 
@@ -95,7 +96,10 @@ def by_hand(instances, seed, servers=None):
 
 
 def by_wfsim(instances, seed, servers=None):
-    """Return the same, everything on: mementos, log, cancel checks, leases."""
+    """Return the same, everything on: mementos, log, cancel checks, leases, faults.
+
+    The faults are armed and never fire: each write of a controller is counted.
+    """
     made = simulation(instances, seed, servers)
     attempts = wfsim.tables.steps(made.run())
     names = ["first", *(f"r{index}" for index in range(instances - 1))]
@@ -123,7 +127,7 @@ def queued(name):
 def simulation(instances, seed, servers=None):
     """Return the simulation at second 0, its instances still to arrive."""
     if servers is None:
-        return workload.simulation(instances, seed)
+        return workload.simulation(instances, seed, FAULTS)
     flow = wfsim.Flow(
         "W",
         tuple(map(wfsim.Step, STEPS)),
@@ -138,7 +142,7 @@ def simulation(instances, seed, servers=None):
         policy=wfsim.Policy(workers=10**9),
         world=partial(Site, servers),
     )
-    made = wfsim.Simulation(scenario, seed=seed)
+    made = wfsim.Simulation(scenario, seed=seed, faults=FAULTS)
     made.step()
     for index, arrival in enumerate(workload.arrivals(instances - 1, seed)):
         resource = wfsim.Resource("w", f"r{index}")

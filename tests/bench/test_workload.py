@@ -12,7 +12,7 @@ import pytest
 
 import wfsim
 from fake_resources import polardb
-from tests.bench import workload
+from tests.bench import queueing, workload
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
 ROUNDS = 7 if FULL else 3
@@ -35,17 +35,19 @@ def timed(work, *args):
         gc.unfreeze()
 
 
-def compared(instances, queue=False):
-    """Return the frames of both, and the CPU seconds of each: the least of some rounds.
+def compared(instances, servers=None):
+    """Return the outcomes of both, and the CPU seconds of each: the least of some rounds.
 
     They take turns, so that what else the machine does is no one's advantage.
     """
-    works = (workload.by_hand, workload.by_wfsim)
+    works = (queueing.by_hand, queueing.by_wfsim)
     for work in works:
-        timed(work, 100, 1, queue)
-    rounds = [[timed(work, instances, 1, queue) for work in works] for _ in range(ROUNDS)]
-    frames = [frame for frame, _ in rounds[0]]
-    return frames, [min(seconds) for seconds in zip(*_seconds(rounds), strict=True)]
+        timed(work, 100, 1, servers)
+    rounds = [
+        [timed(work, instances, 1, servers) for work in works] for _ in range(ROUNDS)
+    ]
+    outcomes = [found for found, _ in rounds[0]]
+    return outcomes, [min(seconds) for seconds in zip(*_seconds(rounds), strict=True)]
 
 
 def _seconds(rounds):
@@ -61,27 +63,16 @@ def told(name, instances, seconds):
     )
 
 
-@pytest.mark.parametrize("instances", [1000, 10_000])
-def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, capsys):
-    frames, seconds = compared(instances)
-    for frame in frames:
-        found = workload.latencies(frame)
-        assert len(found) == instances
-        half_width = 3.0 * found.std() / instances**0.5
-        assert abs(found.mean() - workload.THEORY) < half_width
+@pytest.mark.parametrize(
+    ("instances", "servers"), [(1000, None), (10_000, None), (1000, queueing.SERVERS)]
+)
+def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, servers, capsys):
+    outcomes, seconds = compared(instances, servers)
+    for found in outcomes:
+        queueing.check(found, instances, servers)
+    kind = "with a pool" if servers else "plain"
     with capsys.disabled():
-        print(told("W plain", instances, seconds))
-
-
-def test_the_engine_queues_as_simpy_does_by_hand(capsys):
-    frames, seconds = compared(1000, queue=True)
-    hand, engine = (workload.latencies(frame) for frame in frames)
-    assert len(hand) == len(engine) == 1000
-    assert (
-        abs(hand.mean() - engine.mean()) < 3.0 * (hand.std() + engine.std()) / 1000**0.5
-    )
-    with capsys.disabled():
-        print(told("W queue, with a counting pool", 1000, seconds))
+        print(told(f"W {kind}", instances, seconds))
 
 
 def per_second(work, times):
@@ -93,22 +84,30 @@ def per_second(work, times):
     )
 
 
-def test_a_fresh_world_and_a_crash_cost_little(capsys):
-    scenario = polardb.scenario(replicas=2)
+SCENARIOS = {"seven steps": workload.scenario(), "PolarDB": polardb.scenario(replicas=2)}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_fresh_world_and_a_crash_cost_little(name, capsys):
+    scenario = SCENARIOS[name]
+    crashes = [wfsim.CrashAt(write=write, restart_after=5) for write in range(1, 17)]
 
     def fresh(seed):
-        log = wfsim.simulate(scenario, seed=seed)
-        assert log.records[-1].text.endswith("-> Running")
+        return wfsim.simulate(scenario, seed=seed)
 
     def crash(number):
-        fault = wfsim.CrashAt(write=number % 20 + 1, restart_after=5)
-        log = wfsim.simulate(scenario, [fault], seed=1)
-        assert len(log.filter(wfsim.Kind.CONTROLLER_CRASHED)) == 1
-        assert log.filter(wfsim.Kind.RUN_COMPLETED)
+        return wfsim.simulate(scenario, [crashes[number % len(crashes)]], seed=1)
 
+    # Checked apart: to look at every record takes as long as to make them.
+    for number in range(len(crashes)):
+        for log, died in ((fresh(number), 0), (crash(number), 1)):
+            assert len(log.filter(wfsim.Kind.CONTROLLER_CRASHED)) == died
+            assert log.records[-1].text.endswith("-> Running")
     with capsys.disabled():
-        print(f"\nfresh worlds: {per_second(fresh, 40):.0f} a second")
-        print(f"crash at a write and recover: {per_second(crash, 40):.0f} a second")
+        print(f"\n{name}, fresh worlds: {per_second(fresh, 40):.0f} a second")
+        print(
+            f"{name}, crash at a write and recover: {per_second(crash, 40):.0f} a second"
+        )
 
 
 def test_ten_steps_that_wait_for_a_day_are_over_at_once(capsys):
