@@ -6,6 +6,7 @@ import gc
 import os
 import time
 import tracemalloc
+from functools import partial
 from statistics import median
 
 import pytest
@@ -35,44 +36,48 @@ def timed(work, *args):
         gc.unfreeze()
 
 
-def compared(instances, servers=None):
-    """Return the outcomes of both, and the CPU seconds of each: the least of some rounds.
+def compared(instances, *works):
+    """Return the outcomes of *works* and the least CPU seconds of each in some rounds.
 
     They take turns, so that what else the machine does is no one's advantage.
     """
-    works = (queueing.by_hand, queueing.by_wfsim)
     for work in works:
-        timed(work, 100, 1, servers)
-    rounds = [
-        [timed(work, instances, 1, servers) for work in works] for _ in range(ROUNDS)
-    ]
+        work(100, 1)
+    rounds = [[timed(work, instances, 1) for work in works] for _ in range(ROUNDS)]
+    seconds = [[taken for _, taken in each] for each in rounds]
     outcomes = [found for found, _ in rounds[0]]
-    return outcomes, [min(seconds) for seconds in zip(*_seconds(rounds), strict=True)]
+    return outcomes, [min(each) for each in zip(*seconds, strict=True)]
 
 
-def _seconds(rounds):
-    return [[seconds for _, seconds in each] for each in rounds]
-
-
-def told(name, instances, seconds):
-    steps = instances * len(workload.STEPS)
-    hand, engine = (each / steps * 1e6 for each in seconds)
+def told(name, instances, seconds, hand):
+    scale = 1e6 / (instances * len(workload.STEPS))
     return (
-        f"\n{name}, {instances} instances: {engine / hand:.2f} times raw SimPy "
-        f"({engine:.1f} against {hand:.1f} us a step)"
+        f"\n{name}, {instances} instances: {seconds / hand:.2f} times raw SimPy "
+        f"({seconds * scale:.1f} against {hand * scale:.1f} us a step)"
     )
 
 
-@pytest.mark.parametrize(
-    ("instances", "servers"), [(1000, None), (10_000, None), (1000, queueing.SERVERS)]
-)
-def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, servers, capsys):
-    outcomes, seconds = compared(instances, servers)
+@pytest.mark.parametrize("instances", [1000, 10_000])
+def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, capsys):
+    works = (queueing.by_hand, queueing.by_parts, queueing.by_wfsim)
+    outcomes, (hand, parts, engine) = compared(instances, *works)
     for found in outcomes:
-        queueing.check(found, instances, servers)
-    kind = "with a pool" if servers else "plain"
+        queueing.check(found, instances)
     with capsys.disabled():
-        print(told(f"W {kind}", instances, seconds))
+        print(told("W plain", instances, engine, hand))
+        print(told("what W is made of, by hand", instances, parts, hand))
+
+
+def test_the_engine_queues_as_simpy_does_by_hand(capsys):
+    works = [
+        partial(work, servers=queueing.SERVERS)
+        for work in (queueing.by_hand, queueing.by_wfsim)
+    ]
+    outcomes, (hand, engine) = compared(1000, *works)
+    for found in outcomes:
+        queueing.check(found, 1000, queueing.SERVERS)
+    with capsys.disabled():
+        print(told("W with a pool", 1000, engine, hand))
 
 
 def per_second(work, times):
