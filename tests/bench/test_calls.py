@@ -84,5 +84,31 @@ def test_a_step_costs_as_many_calls_among_ten_times_as_many():
     assert many <= few * 1.05
 
 
+def test_a_run_costs_as_many_calls_after_ten_times_as_many_of_its_resource():
+    def wanted(resource):
+        return "go" in resource.annotations
+
+    @wfsim.step
+    def Work(context):
+        yield from context.sleep(1.0)
+        yield from context.update(annotations={"go": None})
+
+    def engine_after(runs):
+        machine = wfsim.StateMachine("w").stable("Running", "Interrupt")
+        scenario = wfsim.Scenario(
+            [wfsim.Resource("w", "r", state="Running")],
+            machine.transition("Running", "Busy", when=wanted, run="W"),
+            [wfsim.Flow("W", (wfsim.Step("Work"),))],
+            [Work],
+            triggers=[
+                wfsim.Trigger(wfsim.Times(every=10, count=runs), annotations={"go": ""})
+            ],
+        )
+        return wfsim.Simulation(scenario)
+
+    few, many = (calls(engine_after(runs).run) / runs for runs in (100, 1000))
+    assert many <= few * 1.05
+
+
 if __name__ == "__main__":
     print(*measure())

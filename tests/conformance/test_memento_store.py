@@ -59,6 +59,13 @@ def test_runs_are_listed_from_the_oldest_to_the_newest(mementos, do, save):
     assert do(mementos.entries(ORDERS)) == [runs[2], runs[3], runs[1], runs[0]]
 
 
+def test_runs_since_one_that_is_there_are_that_one_and_the_newer(mementos, do, save):
+    runs = [save(run(number)) for number in (9, 10, 1, 2)]
+    assert do(mementos.entries(ORDERS, "9-Backup")) == [runs[0], runs[1]]
+    assert do(mementos.entries(ORDERS, "10-Backup")) == [runs[1]]
+    assert do(mementos.entries(ORDERS, "7-Backup")) == [runs[2], runs[3], *runs[:2]]
+
+
 def test_each_resource_has_runs_of_its_own(mementos, do, save):
     namesake = Key("db", "test", "orders")
     mine, other = save(run(1)), save(run(1, namesake))

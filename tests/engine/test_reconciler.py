@@ -491,6 +491,60 @@ def _entries(simulation):
         yield stop.value
 
 
+def test_passes_read_no_further_back_than_the_newest_run_that_has_ended(monkeypatch):
+    simulation = Simulation(scenario_of())
+    simulation.step()
+    read, entries = [], simulation.stored.entries
+
+    def counted(key, since=""):
+        found = yield from entries(key, since)
+        read.append([entry.number for entry in found])
+        return found
+
+    monkeypatch.setattr(simulation.controller()._reconciler._mementos, "entries", counted)
+    for _ in range(4):
+        simulation.edit(spec={"size": 3})
+        simulation.run()
+    # Passes: to the state, through the run, and after it.
+    assert read[-3:] == [[3], [3], [3, 4]]
+    simulation.crash()
+    simulation.restart()
+    simulation.run()
+    assert [run.number for run in next(iter(_entries(simulation)))] == [1, 2, 3, 4]
+
+
+def test_the_runs_of_a_namesake_that_died_after_many_are_all_forgotten(rows):
+    simulation = Simulation(scenario_of())
+    for _ in range(3):
+        simulation.edit(spec={"size": 3})
+        simulation.run()
+    # Nobody sees that there was none for a moment.
+    simulation.pause()
+    simulation.delete()
+    simulation.create(asking(size=3))
+    simulation.unpause()
+    assert rows(simulation.run(), "run")[-5:] == [
+        (3.0, "run.pruned", "1-Resize"),
+        (3.0, "run.pruned", "2-Resize"),
+        (3.0, "run.pruned", "3-Resize"),
+        (3.0, "run.created", "1-Resize"),
+        (4.0, "run.completed", "1-Resize"),
+    ]
+
+
+def test_all_runs_of_a_resource_that_is_gone_are_forgotten(rows):
+    simulation = Simulation(scenario_of())
+    for _ in range(3):
+        simulation.edit(spec={"size": 3})
+        simulation.run()
+    simulation.delete()
+    assert rows(simulation.run(), "run.pruned") == [
+        (3.0, "run.pruned", "1-Resize"),
+        (3.0, "run.pruned", "2-Resize"),
+        (3.0, "run.pruned", "3-Resize"),
+    ]
+
+
 def test_an_unfinished_run_is_not_pruned_and_does_not_count():
     ended = [
         begun(number, FLOWS[0]).complete_step(0, 1.0, {}).complete(1.0)

@@ -278,6 +278,23 @@ def test_a_deadline_that_passes_between_two_attempts_does_not_wait_for_the_retry
     ]
 
 
+def test_a_deadline_that_passes_while_a_slow_store_begins_a_step_stops_it_at_once(
+    scenario, rows, body
+):
+    # One request in two seconds: the run is 19 s old when its third step is written down.
+    slow = scenario(
+        *(body(name, takes=1.0) for name in "ABC"),
+        policy=Policy(deadline=17.0),
+        api_rate=wfsim.ApiRate(0.5),
+    )
+    log = wfsim.simulate(slow)
+    assert rows(log, "step", "run")[-3:] == [
+        (16.0, "step.completed", "B"),
+        (20.0, "step.started", "C"),
+        (22.0, "run.interrupted", "DEADLINE: not complete by 19 s"),
+    ]
+
+
 @pytest.mark.parametrize("after", [None, 60.0])
 def test_a_deadline_that_passes_while_the_run_waits_wakes_it(scenario, rows, body, after):
     policy = Policy(deadline=5.0)

@@ -53,7 +53,8 @@ def watch(
         if turn.attempt is attempt:
             clock.throw(turn.process, signal)
 
-    return clock.call(signal.limit, bite)
+    # A slow store may have begun the attempt after its deadline.
+    return clock.call(max(signal.limit, 0.0), bite)
 
 
 def _in_order(steps: Steps, attempt: StepContext) -> Effect[Mapping[str, Any]]:

@@ -115,8 +115,11 @@ class MementoStore(Protocol):
         """
         ...
 
-    def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
-        """Return what is kept for the resource, oldest run first."""
+    def entries(self, key: Key, since: str = "") -> Effect[list[Memento | Quarantined]]:
+        """Return what is kept for the resource, oldest run first.
+
+        With the key of a run that is there, only that one and what is newer.
+        """
         ...
 
     def keys(self) -> list[Key]:

@@ -8,11 +8,12 @@ pass, or by the next one if the controller died in between.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from wfsim.engine.attempt import describe
 from wfsim.engine.fit import Migration, fitted
+from wfsim.engine.kept import GONE, Entries, KeptRuns, newest_number, only_run
 from wfsim.engine.place import to_run_again
 from wfsim.engine.ports import Effect
 from wfsim.engine.runner import FlowRunner
@@ -23,12 +24,9 @@ from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY
 from wfsim.model.machine import StateMachine, did_you_mean
-from wfsim.model.memento import Memento, Quarantined, RunStatus
+from wfsim.model.memento import Memento, RunStatus
 from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
-
-Entry = Memento | Quarantined
-Entries = list[Entry]
 
 
 class Result(NamedTuple):
@@ -38,7 +36,6 @@ class Result(NamedTuple):
 
 
 _DONE = Result()
-_GONE = "the resource is gone"
 _CLOSED = (RunStatus.COMPLETED, RunStatus.SUPERSEDED)
 _FAILED = (RunStatus.INTERRUPTED, RunStatus.ERROR, RunStatus.CANCELLED)
 
@@ -75,6 +72,7 @@ class FlowReconciler:
         self._flows = flows
         self._migrations = migrations
         self._runner = FlowRunner(ports)
+        self._kept = KeptRuns(ports, self._runner)
         self._again = Result(ports.policy.redrive.delay)
 
     def reconcile(self, key: Key, turn: Turn) -> Effect[Result]:
@@ -88,7 +86,8 @@ class FlowReconciler:
 
     def _choose(self, key: Key, turn: Turn) -> Effect[Result | Memento]:
         """Make a move that takes no run, or return the run to be carried on."""
-        entries = yield from self._mementos.entries(key)
+        since = self._kept.since.get(key, "")
+        entries = yield from self._mementos.entries(key, since)
         try:
             resource = yield from self._resources.cached(key)
         except NotFound:
@@ -99,9 +98,9 @@ class FlowReconciler:
             text = f"no state machine for {key.kind!r}{near}"
             self._note(Kind.PASS_FAILED, resource, text)
             return _DONE
-        runs = _only_run(resource, entries)
+        runs = only_run(resource, entries)
         if runs is None:
-            runs = yield from self._own_runs(resource, entries, turn)
+            runs = yield from self._kept.own(resource, entries, turn)
         newest = runs[-1] if runs else None
         if resource.deleted is not None:
             return (yield from self._finalize(resource, newest, turn))
@@ -128,37 +127,11 @@ class FlowReconciler:
 
         An older run that serves another state than the one to go back to is history.
         """
-        if run is None or run.number == max(map(_number, entries)):
+        if run is None or run.number == newest_number(entries):
             return run
         previous = resource.annotations.get(PREVIOUS)
         action = self._machines[resource.kind].action(previous) if previous else None
         return run if action is None or action.flow == run.flow else None
-
-    def _own_runs(
-        self, resource: Resource, entries: Entries, turn: Turn
-    ) -> Effect[list[Memento]]:
-        """Return the readable runs of *resource*, oldest first, at most one unfinished.
-
-        A run that is unfinished though there is a newer one was passed over: its time
-        is gone.  Finished ones past the retention are forgotten, and those of a dead
-        resource of the same name.
-        """
-        mementos = [entry for entry in entries if isinstance(entry, Memento)]
-        runs = [run for run in mementos if run.owner in ("", resource.uid)]
-        if len(runs) < len(mementos) and (yield from self._live(resource)):
-            yield from self._bury([run for run in mementos if run not in runs], turn)
-        for index, run in enumerate(runs[:-1]):
-            if not run.is_final:
-                runs[index] = run.supersede(self._clock.now)
-                yield from self._runner.commit(runs[index], turn)
-        keep = self._ports.policy.retention
-        if keep is None or not runs:
-            return runs
-        finished = len(runs) if runs[-1].is_final else len(runs) - 1
-        spare = max(finished - keep, 0)
-        for run in runs[:spare]:
-            yield from self._forget(run, turn)
-        return runs[spare:]
 
     def _settle(self, resource: Resource, run: Memento, turn: Turn) -> Effect[bool]:
         """Write the state that the ended *run* led to, unless the resource moved on."""
@@ -208,7 +181,7 @@ class FlowReconciler:
         self, resource: Resource, run: Memento, turn: Turn
     ) -> Effect[Result | Memento]:
         """Return *run* resumed, if its flow is still what it began with."""
-        live = yield from self._live(resource)
+        live = yield from self._kept.live(resource)
         if live is None:
             return self._again
         if run.status is RunStatus.FAILED and run.wake is not None:
@@ -220,7 +193,7 @@ class FlowReconciler:
         if isinstance(fit, Memento):
             self._runner.tell("on_run_init", fit)
             return fit
-        run = yield from self._stop(run, turn, *fit)
+        run = yield from self._kept.stop(run, turn, *fit)
         return (yield from self._finish(run, turn))
 
     def _finish(self, run: Memento, turn: Turn) -> Effect[Result]:
@@ -260,7 +233,7 @@ class FlowReconciler:
             text = f"state {resource.state!r} is not registered{near}"
             self._note(Kind.PASS_FAILED, resource, text)
             return _DONE
-        live = yield from self._live(resource)
+        live = yield from self._kept.live(resource)
         if live is None:
             return self._again
         if ignored is not None:
@@ -281,7 +254,7 @@ class FlowReconciler:
             return _DONE
         flow = self._flows[action.flow]
         run = Memento.new(
-            max(map(_number, entries)) + 1 if entries else 1,
+            newest_number(entries) + 1 if entries else 1,
             flow,
             turn.key,
             now=self._clock.now,
@@ -302,7 +275,7 @@ class FlowReconciler:
         A finalizer that the machine does not know is somebody else's to drop.
         """
         if run is not None and not run.is_final:
-            yield from self._stop(run, turn, reasons.CANCELLED, _GONE)
+            yield from self._kept.stop(run, turn, reasons.CANCELLED, GONE)
         ports = self._ports
         draws = ports.draws.within(*resource.key, "")
         live = yield from self._resources.get(resource.key)
@@ -333,31 +306,8 @@ class FlowReconciler:
             yield from self._resources.get(turn.key)
             return self._again
         except NotFound:
-            yield from self._bury(entries, turn)
+            yield from self._kept.bury_all(turn.key, entries, turn)
             return _DONE
-
-    def _bury(self, entries: Sequence[Entry], turn: Turn) -> Effect[None]:
-        """Close what is unfinished, and forget all."""
-        for entry in entries:
-            if isinstance(entry, Memento) and not entry.is_final:
-                yield from self._stop(entry, turn, reasons.CANCELLED, _GONE)
-            yield from self._forget(entry, turn)
-
-    def _stop(self, run: Memento, turn: Turn, reason: str, text: str) -> Effect[Memento]:
-        """Interrupt *run* where it stands."""
-        index = run.first_open()
-        return (yield from self._runner.interrupt(run, index, turn, reason, text))
-
-    def _forget(self, entry: Entry, turn: Turn) -> Effect[None]:
-        yield from self._mementos.remove(entry.resource, entry.key, turn.token)
-
-    def _live(self, resource: Resource) -> Effect[Resource | None]:
-        """Return *resource* as it is now, None if what the cache said no longer holds."""
-        try:
-            live = yield from self._resources.get(resource.key)
-        except NotFound:
-            return None
-        return live if live.entered == resource.entered else None
 
     def _deadline(self, flow: Flow | None) -> float | None:
         limit = (flow and flow.deadline) or self._ports.policy.deadline
@@ -369,13 +319,6 @@ class FlowReconciler:
 
     def _note(self, kind: Kind, resource: Resource, text: str) -> None:
         self._ports.journal.note(kind, resource=str(resource.key), text=text)
-
-
-def _only_run(resource: Resource, entries: Entries) -> list[Memento] | None:
-    """Return the runs of *resource* if there is nothing to sort out, as nearly always."""
-    runs = [run for run in entries if isinstance(run, Memento)]
-    own = len(entries) < 2 and (not runs or runs[0].owner in ("", resource.uid))
-    return runs if own else None
 
 
 def _may_recover(resource: Resource, run: Memento | None) -> bool:
@@ -391,9 +334,3 @@ def _may_recover(resource: Resource, run: Memento | None) -> bool:
 def _due(run: Memento, wake: float) -> float:
     """Return when to look at *run* again: at *wake*, but not after its deadline."""
     return wake if run.deadline is None else min(wake, run.deadline)
-
-
-def _number(entry: Entry) -> int:
-    """Return the number in the key of *entry*; 0 if its key is part of what is wrong."""
-    number = entry.key.partition("-")[0]
-    return int(number) if number.isascii() and number.isdigit() else 0

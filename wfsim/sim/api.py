@@ -81,10 +81,10 @@ class LimitedMementos:
         yield from self._api.admit()
         yield from self._inner.save(memento, token)
 
-    def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
+    def entries(self, key: Key, since: str = "") -> Effect[list[Memento | Quarantined]]:
         """As the port says, once the API admits it."""
         yield from self._api.admit()
-        return (yield from self._inner.entries(key))
+        return (yield from self._inner.entries(key, since))
 
     def remove(self, key: Key, run: str, token: int) -> Effect[None]:
         """As the port says, once the API admits it."""

@@ -23,6 +23,7 @@ from wfsim.sim.stores import (
     InMemoryMementos,
     InMemoryResources,
     Tokens,
+    put_in_order,
     read_entry,
     refuse_old,
 )
@@ -180,6 +181,8 @@ class SqliteMementos(InMemoryMementos):
             if isinstance(entry, Quarantined) and old.get(key, {}).get(run) != entry:
                 for report in self.on_quarantine:
                     report(entry)
+        for runs in self._entries.values():
+            put_in_order(runs)
 
     def _write(self, entry: Memento | Quarantined, written: str) -> None:
         values = (*entry.resource, entry.key, _bounded(written, entry.key))

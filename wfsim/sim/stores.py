@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from wfsim.engine.ports import Clock, Effect, Grant, Listener, Nothing
@@ -210,15 +211,26 @@ class InMemoryMementos:
         if before == memento:
             return ()
         runs[run] = memento
+        if before is None and len(runs) > 1:
+            keep_order(runs)
         for listener in self.on_save:
             listener(before, memento)
         return ()
 
-    def entries(self, key: Key) -> Effect[list[Memento | Quarantined]]:
-        """Return what is kept for the resource, oldest run first."""
-        found = list(self._entries.get(key, {}).values())
-        if len(found) > 1:
-            found.sort(key=_order)
+    def entries(self, key: Key, since: str = "") -> Effect[list[Memento | Quarantined]]:
+        """Return what is kept for the resource, oldest run first.
+
+        With the key of a run that is there, only that one and what is newer.
+        """
+        runs = self._entries.get(key, {})
+        if since not in runs:
+            return list(runs.values())
+        found = []
+        for run in reversed(runs):
+            found.append(runs[run])
+            if run == since:
+                break
+        found.reverse()
         return found
         yield
 
@@ -246,6 +258,7 @@ class InMemoryMementos:
         runs = self._entries.setdefault(entry.resource, {})
         before = runs.get(entry.key)
         runs[entry.key] = entry
+        keep_order(runs)
         if isinstance(entry, Quarantined):
             for report in self.on_quarantine:
                 report(entry)
@@ -278,9 +291,23 @@ def read_entry(key: Key, run: str, text: str) -> Memento | Quarantined:
     return memento._replace(resource=key)
 
 
-def _order(entry: Memento | Quarantined) -> tuple[int, str]:
-    number = entry.key.partition("-")[0]
-    return (int(number) if number.isascii() and number.isdigit() else 0, entry.key)
+def keep_order(runs: dict[str, Any]) -> None:
+    """Let *runs* be in order again, oldest first, if one was added that is not newest."""
+    newest = [*islice(reversed(runs), 2)]
+    if len(newest) == 2 and _order(newest[0]) < _order(newest[1]):
+        put_in_order(runs)
+
+
+def put_in_order(runs: dict[str, Any]) -> None:
+    """Let *runs* be in order, oldest first."""
+    ordered = sorted(runs.items(), key=lambda item: _order(item[0]))
+    runs.clear()
+    runs.update(ordered)
+
+
+def _order(run: str) -> tuple[int, str]:
+    number = run.partition("-")[0]
+    return (int(number) if number.isascii() and number.isdigit() else 0, run)
 
 
 @dataclass(slots=True)

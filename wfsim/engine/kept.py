@@ -1,0 +1,117 @@
+"""Which of the runs that a store keeps of a resource are its own, and still count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wfsim.engine.ports import Effect
+from wfsim.engine.runner import FlowRunner
+from wfsim.engine.turn import Ports, Turn
+from wfsim.errors import NotFound
+from wfsim.model import memento as reasons
+from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.resource import Key, Resource
+
+Entry = Memento | Quarantined
+Entries = list[Entry]
+
+GONE = "the resource is gone"
+
+
+class KeptRuns:
+    """Sorts out what is kept of each resource: its own runs, and what is in their way.
+
+    A run that has ended and was sorted out needs no second look, nor does any before it:
+    passes read from there on.  That may be forgotten at any time, as by a restart; all
+    are looked through again then.
+    """
+
+    def __init__(self, ports: Ports, runner: FlowRunner) -> None:
+        self._ports = ports
+        self._mementos = ports.mementos
+        self._runner = runner
+        self._uids: dict[Key, str] = {}
+        self.since: dict[Key, str] = {}
+        """The run from which on a pass reads, by resource; from the first if none."""
+
+    def own(
+        self, resource: Resource, entries: Entries, turn: Turn
+    ) -> Effect[list[Memento]]:
+        """Return the readable runs of *resource*, oldest first, at most one unfinished.
+
+        A run that is unfinished though there is a newer one was passed over: its time
+        is gone.  Finished ones past the retention are forgotten, and those of a dead
+        resource of the same name.  Ended ones from long ago are left out.
+        """
+        key = resource.key
+        if self._uids.get(key, resource.uid) != resource.uid:
+            entries = yield from self._all(key, entries)
+        mementos = [entry for entry in entries if isinstance(entry, Memento)]
+        runs = [run for run in mementos if run.owner in ("", resource.uid)]
+        if len(runs) < len(mementos) and (yield from self.live(resource)):
+            yield from self.bury([run for run in mementos if run not in runs], turn)
+        for index, run in enumerate(runs[:-1]):
+            if not run.is_final:
+                runs[index] = run.supersede(self._ports.clock.now)
+                yield from self._runner.commit(runs[index], turn)
+        keep = self._ports.policy.retention
+        if keep is None:
+            ended = [run for run in runs[-2:] if run.is_final]
+            if ended:
+                self._uids[key], self.since[key] = resource.uid, ended[-1].key
+            return runs
+        finished = len(runs) if runs and runs[-1].is_final else len(runs) - 1
+        spare = max(finished - keep, 0)
+        for run in runs[:spare]:
+            yield from self._forget(run, turn)
+        return runs[spare:]
+
+    def live(self, resource: Resource) -> Effect[Resource | None]:
+        """Return *resource* as it is now, None if what the cache said no longer holds."""
+        try:
+            live = yield from self._ports.resources.get(resource.key)
+        except NotFound:
+            return None
+        return live if live.entered == resource.entered else None
+
+    def bury_all(self, key: Key, entries: Entries, turn: Turn) -> Effect[None]:
+        """Close what is unfinished of a resource that is gone, and forget all."""
+        yield from self.bury((yield from self._all(key, entries)), turn)
+
+    def bury(self, entries: Sequence[Entry], turn: Turn) -> Effect[None]:
+        """Close what is unfinished of *entries*, and forget them."""
+        for entry in entries:
+            if isinstance(entry, Memento) and not entry.is_final:
+                yield from self.stop(entry, turn, reasons.CANCELLED, GONE)
+            yield from self._forget(entry, turn)
+
+    def stop(self, run: Memento, turn: Turn, reason: str, text: str) -> Effect[Memento]:
+        """Interrupt *run* where it stands."""
+        index = run.first_open()
+        return (yield from self._runner.interrupt(run, index, turn, reason, text))
+
+    def _all(self, key: Key, entries: Entries) -> Effect[Entries]:
+        """Return all that is kept of the resource, of which *entries* may be the end."""
+        self._uids.pop(key, None)
+        if self.since.pop(key, None) is None:
+            return entries
+        return (yield from self._mementos.entries(key))
+
+    def _forget(self, entry: Entry, turn: Turn) -> Effect[None]:
+        yield from self._mementos.remove(entry.resource, entry.key, turn.token)
+
+
+def only_run(resource: Resource, entries: Entries) -> list[Memento] | None:
+    """Return the runs of *resource* if there is nothing to sort out, as nearly always."""
+    runs = [run for run in entries if isinstance(run, Memento)]
+    own = len(entries) < 2 and (not runs or runs[0].owner in ("", resource.uid))
+    return runs if own else None
+
+
+def newest_number(entries: Entries) -> int:
+    """Return the highest number in the keys of *entries*, of which there is one or more.
+
+    It is 0 if none has a number.  Such a key stands before all that have one.
+    """
+    number = entries[-1].key.partition("-")[0]
+    return int(number) if number.isascii() and number.isdigit() else 0
