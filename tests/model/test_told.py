@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import wfsim
 from wfsim.model.log import EventLog
 from wfsim.model.told import WHOLE
 
+CAPACITY = Path(__file__).parents[2] / "flows/scenarios/backup_capacity.yaml"
 STEPS = tuple(f"S{number}" for number in range(2 * WHOLE + 3))
 HORIZON = 1000.0
 
@@ -75,9 +78,35 @@ def test_every_memento_that_was_written_is_told_again_to_the_last_character(
 def test_tables_are_those_of_a_log_of_whole_records(faults):
     log = simulation(*faults).run()
     whole = EventLog(list(log), log.meta)
-    for table in ("runs", "steps", "states", "summary", "latency", "faults"):
+    for table in (
+        *("runs", "steps", "states", "summary", "latency", "faults"),
+        *("breakdown", "utilisation", "critical"),
+    ):
         make = getattr(wfsim.tables, table)
         assert make(log).equals(make(whole))
+
+
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+def test_records_of_some_kinds_are_those_of_all_records(faults):
+    sim = simulation(*faults)
+    sim.run(until=20.0)
+    sim.edit("w-0", annotations={"a": "b"})
+    log = sim.run()
+    busy = wfsim.simulate(wfsim.Scenario.load(CAPACITY), seed=1)
+    for each in (log, busy):
+        for kind in wfsim.Kind:
+            found = [record for record in each.records if record.kind is kind]
+            assert each.filter(kind) == found
+        assert each.filter(*wfsim.Kind) == list(each.records)
+        assert each.filter(wfsim.Kind.STEP_LOG, wfsim.Kind.STEP_STARTED) == [
+            record
+            for record in each.records
+            if record.kind in (wfsim.Kind.STEP_LOG, wfsim.Kind.STEP_STARTED)
+        ]
+    assert {record.kind for record in (*log, *busy)} >= {
+        *(wfsim.Kind.STEP_STARTED, wfsim.Kind.STEP_WAITING, wfsim.Kind.RUN_COMPLETED),
+        *(wfsim.Kind.RESOURCE_EDITED, wfsim.Kind.POOL_CHANGED),
+    }
 
 
 def test_records_are_a_list_to_whoever_looks():

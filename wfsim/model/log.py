@@ -16,6 +16,7 @@ from wfsim.model.frozen import EMPTY, Frozen, freeze
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import Resource
+from wfsim.model.told import Told
 
 MAX_BYTES = 1 << 30
 """A log file larger than 1 GiB is refused rather than read into memory."""
@@ -67,9 +68,12 @@ class EventLog:
         self, *kinds: Kind, resource: str = "", run: str = "", step: str = ""
     ) -> list[Record]:
         """Return the records of any of *kinds* (all, if none) and of what else is set."""
+        records: Iterable[Record] = self.records
+        if kinds and isinstance(self.records, Told):
+            records = self.records.of_kinds(kinds)
         return [
             record
-            for record in self.records
+            for record in records
             if (not kinds or record.kind in kinds)
             and (not resource or record.resource == resource)
             and (not run or record.run == run)

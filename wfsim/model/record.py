@@ -43,6 +43,19 @@ class Kind(StrEnum):
     POOL_CHANGED = "pool.changed"
 
 
+OF_RESOURCES = frozenset(
+    {Kind.RESOURCE_CREATED, Kind.RESOURCE_STATE, Kind.RESOURCE_EDITED}
+)
+"""What the write of a resource may be; that it was deleted has no value to keep."""
+
+OF_RUNS = frozenset(kind for kind in Kind if kind.value.startswith(("run.", "step."))) - {
+    Kind.RUN_PRUNED,
+    Kind.RUN_QUARANTINED,
+    Kind.STEP_LOG,
+}
+"""What the write of a memento may be."""
+
+
 class PoolState(NamedTuple):
     """What a pool tells of itself; a record's text, made when somebody looks."""
 

@@ -10,13 +10,21 @@ that: it takes 1,160 bytes a step down to 450.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, overload
 
 from wfsim.model import memento
 from wfsim.model.frozen import EMPTY
 from wfsim.model.memento import Memento, StepMemento, Transition
-from wfsim.model.record import Kind, PoolState, Record, resource_kind, run_kind
+from wfsim.model.record import (
+    OF_RESOURCES,
+    OF_RUNS,
+    Kind,
+    PoolState,
+    Record,
+    resource_kind,
+    run_kind,
+)
 from wfsim.model.resource import Key, Resource
 from wfsim.model.status import RunStatus, StepStatus
 
@@ -130,6 +138,21 @@ class Told(Sequence[Record]):
         """
         flat = self._flat
         return zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
+
+    def of_kinds(self, kinds: Collection[Kind]) -> Iterator[Record]:
+        """Return the records that may be of one of *kinds*; most others are not made."""
+        begun, ended = Kind.STEP_STARTED in kinds, Kind.STEP_COMPLETED in kinds
+        wanted = {
+            Record: True,
+            Memento: not OF_RUNS.isdisjoint(kinds),
+            tuple: ended,
+            Resource: not OF_RESOURCES.isdisjoint(kinds),
+            PoolState: Kind.POOL_CHANGED in kinds,
+        }
+        for seq, after in enumerate(self._flat[2::3]):
+            kind = type(after)
+            if (ended if after % 2 else begun) if kind is int else wanted[kind]:
+                yield self.made(seq)
 
     def name(self, key: Key) -> str:
         """Return how records call the resource."""

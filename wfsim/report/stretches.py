@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from wfsim.model.log import EventLog
-from wfsim.model.record import Kind
-from wfsim.model.resource import Resource
+from wfsim.model.record import OF_RESOURCES, Kind
 from wfsim.report.history import Attempt, History, Outage, Run, outages
 
 QUEUED = "queued"
@@ -135,10 +134,8 @@ def _calls(log: EventLog) -> dict[tuple[str, int], float]:
     }
     calls: dict[tuple[str, int], float] = {}
     before: dict[str, tuple[float, str]] = {}
-    for record in log.records:
+    for record in log.filter(*OF_RESOURCES):
         value = record.value
-        if not isinstance(value, Resource):
-            continue
         time, state = before.get(record.resource, (record.time, ""))
         moved = record.kind is Kind.RESOURCE_STATE and (state, value.state) in checks
         entry = record.resource, value.entered
@@ -186,7 +183,7 @@ def _stretches(
             time = min(time, end)
             if time > present.time:
                 yield from _parts(present, time, hurdles)
-        present = moment._replace(time=time)
+        present = _Moment(time, *moment[1:])
 
 
 def _parts(present: _Moment, end: float, hurdles: _Hurdles) -> Iterator[Stretch]:

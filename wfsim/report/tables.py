@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wfsim.model.log import EventLog
-from wfsim.model.record import Kind
-from wfsim.model.resource import CREATING, Resource
+from wfsim.model.record import OF_RESOURCES, Kind
+from wfsim.model.resource import CREATING
 from wfsim.report.breakdown import breakdown, critical
 from wfsim.report.frames import TEXT, frame, table
 from wfsim.report.history import NAN, History
@@ -117,11 +117,11 @@ def states(log: EventLog) -> pd.DataFrame:
     """
     rows = []
     known: dict[str, str] = {}
-    for record in log.records:
+    for record in log.filter(*OF_RESOURCES, Kind.RESOURCE_DELETED):
         name, value = record.resource, record.value
         if record.kind is Kind.RESOURCE_DELETED:
             rows.append((name, record.time, known.pop(name, ""), "", ""))
-        elif isinstance(value, Resource):
+        else:
             state = value.state or CREATING
             before = known.get(name, "")
             if not before and record.kind is Kind.RESOURCE_STATE:

@@ -149,8 +149,9 @@ def replicate(
     for number, seed in enumerate(seeds, start=first):
         try:
             log = simulate(scenario, faults, seed)
-            # A log makes its records whenever it is read, and here it is read thrice.
-            log.records = list(log.records)
+            if measures:
+                # A log makes its records whenever they are read; each measure may do so.
+                log.records = list(log.records)
             found = courses(log)
             counted = [
                 course
