@@ -123,7 +123,7 @@ def test_an_installed_scenario_gets_its_arguments_capacities_and_latencies(write
     }
     assert world.storage.capacity == 500
     assert str(world._latencies["launch pod"]) == "60 s"
-    assert (world._pod_failure, scenario.lag) == (0.25, 2)
+    assert (world._failures["launch pod"], scenario.lag) == (0.25, 2)
     assert (scenario.horizon, scenario.warm_up) == (3600, 60)
     assert scenario.policy == wfsim.Policy(
         retry=wfsim.Retry(limit=3), cancel_tick=1.0, timeout=900.0
@@ -211,11 +211,11 @@ WRONG = [
     ),
     (
         "scenario: polardb\noperations:\n  latencies: {lunch pod: 3}\n",
-        "3: latencies: no operation 'lunch pod'; one of format volume, create pod, ",
+        "3: latencies: no operation 'lunch pod'; did you mean 'launch pod'?",
     ),
     (
         "scenario: tiem\ncapacities: {nodes: 3}\n",
-        "2: 'nodes' is no argument of 'tiem'; known: 'latencies', ",
+        "2: 'nodes' is no argument of 'tiem'; known: 'failures', 'latencies', ",
     ),
     (
         "scenario: tiem\nresources: [{name: a}]\n",

@@ -167,8 +167,12 @@ def check_instance(ctx: Context) -> Effect:
     instance = cluster_of(ctx).instances.get(ctx.inputs["InstanceID"])
     if instance is None or instance.type not in STORES:
         return None
+
+    def moved() -> bool:
+        return bool(instance.store == "Tombstone")
+
     yield from ctx.world.until(
-        lambda: instance.store == "Tombstone",
+        ctx.world.minding("move data", instance.name, moved),
         every=LOOK,
         timeout=MONTH,
         what=f"{instance.name} a tombstone",
