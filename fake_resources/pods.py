@@ -59,20 +59,24 @@ class Node(Fake):
     def unready(self) -> None:
         """Lose touch with the node: its pods are lost until it is back."""
         self.up = False
-        # It may be lost before its world lives; then nobody is there to notice.
-        pods = [] if self._world is None else [*self._world.pods.values()]
-        for pod in pods:
-            if pod.node == self.name:
-                self._world.lost(pod)
+        for pod in self._pods():
+            self._world.lost(pod)
 
     def recover(self) -> None:
         """Be back, with the pods that were there."""
         self.up = True
+        for pod in self._pods():
+            self._world.found(pod)
 
     @property
     def schedulable(self) -> bool:
         """Whether pods may come, if there is room."""
         return self.up and not self.cordoned
+
+    def _pods(self) -> list[Pod]:
+        # It may be lost before its world lives; then nobody is there to notice.
+        pods = () if self._world is None else self._world.pods.values()
+        return [pod for pod in pods if pod.node == self.name]
 
 
 @dataclass
@@ -220,6 +224,7 @@ class Pod(Fake):
         """Have the engine running."""
         if self._is(life) and self.engine is Engine.STARTING:
             self.engine = Engine.RUNNING
+            self.world.found(self)
 
     def end_halt(self, life: tuple[int, int]) -> None:
         """Have the engine stopped."""
@@ -325,6 +330,9 @@ class PodWorld(FakeWorld):
 
     def lost(self, pod: Pod) -> None:
         """Take note that *pod* is out of order all of a sudden; nobody does here."""
+
+    def found(self, pod: Pod) -> None:
+        """Take note that *pod* is well, for the first time or again; nobody does here."""
 
     def pods_of(self, cluster: str) -> list[Pod]:
         """Return the pods of *cluster* by name."""

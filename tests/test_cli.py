@@ -57,6 +57,18 @@ def test_a_flow_file_runs_without_code_and_says_what_its_steps_take(run):
     assert "resource-0 is Running." in out
 
 
+def test_a_folder_of_flow_files_is_a_service_that_is_asked_for_one(run):
+    words = [str(ROOT / "flows/tiem/cluster"), "--duration", "2"]
+    status, out, err = run("run", *words, "--flow", "RestartCluster")
+    assert (status, err) == (0, "")
+    assert "Step restartCluster has no code: it takes 2 s (assumed)" in out
+    assert "1-RestartCluster is Finished." in out
+    assert "Step backup has no code" not in out  # of flows that did not run
+    status, out, err = run("run", *words)
+    assert (status, out) == (2, "")
+    assert "is a service, which does what it is asked for: give --flow, one of" in err
+
+
 def test_a_flow_file_without_durations_takes_those_of_the_command_line(run, tmp_path):
     flow = tmp_path / "mine.yaml"
     flow.write_text("flowName: Mine\nsteps: [{stepName: A}, {stepName: B}]\n")
@@ -178,7 +190,7 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
     [
         (["run", "polardbb"], "wfsim: no scenario 'polardbb'; did you mean 'polardb'?"),
         (["run", "mine.yaml"], "wfsim: mine.yaml:1: "),
-        (["run", str(ROOT)], f"wfsim: {ROOT} is a folder; give one of the files in it"),
+        (["run", str(ROOT)], f"wfsim: {ROOT}:1: holds no flow; "),
         (["run", "polardb", "--duration", "3"], "wfsim: --duration: only a flow file"),
         (["run", NIGHTLY, "--replicas", "3"], "wfsim: --replicas: "),
         (["run", NIGHTLY, "--duration", "soon"], "--duration: a duration is a number"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from dataclasses import replace
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,9 +18,9 @@ import typer
 
 from wfsim.errors import DefinitionError, WfsimError
 from wfsim.model.duration import Duration
-from wfsim.model.flow import Flow, Step
 from wfsim.model.machine import did_you_mean
 from wfsim.model.policy import Policy
+from wfsim.model.record import Kind
 from wfsim.report.files import check_folder
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
@@ -114,9 +114,10 @@ def _show(sim: Simulation, flow_id: str | None, out: Path) -> dict[str, str]:
     from wfsim.report import export
 
     console = Console(width=max(Console().width, 100), highlight=False)
-    for line in _told(sim.scenario):
-        console.print(line, markup=False)
     log = sim.log
+    ran = {record.flow for record in log.filter(Kind.RUN_CREATED)}
+    for line in _told(sim.scenario, ran):
+        console.print(line, markup=False)
     export.print_report(log, console)
     if flow_id is not None:
         nodes = sim.service.detail(flow_id).nodes
@@ -202,38 +203,31 @@ def serve(
     server.run()
 
 
-def _loaded(path: Path) -> list[Flow]:
-    from wfsim.model.loading import load_flow, load_flows
-
-    return list(load_flows(path).values()) if path.is_dir() else [load_flow(path)]
-
-
 def _service(target: str, *, duration: str | None, failure: float | None) -> Scenario:
     from wfsim.sim.checking import FileKind, kind_of
 
     path = Path(target)
-    if not path.exists() or (path.is_file() and kind_of(path) is FileKind.SCENARIO):
-        return _scenario(target, replicas=None, duration=duration, failure=failure)
-    takes, fails = _duration(duration), failure or 0.0
-    if not 0.0 <= fails <= 1.0:
-        raise DefinitionError(f"--failure: {fails!r} is not a probability from 0 to 1")
-
-    def filled(step: Step) -> Step:
-        chance = fails if step.failure is None else step.failure
-        return replace(step, duration=step.duration or takes, failure=chance)
-
-    flows = _loaded(Path(target))
-    timed = [replace(flow, steps=tuple(map(filled, flow.steps))) for flow in flows]
-    return Scenario(flows=timed, title=target)
+    if path.is_file() and kind_of(path) is FileKind.FLOW:
+        takes, fails = _duration(duration), failure or 0.0
+        return Scenario.of_flows(target, duration=takes, failure=fails)
+    return _scenario(target, replicas=None, duration=duration, failure=failure)
 
 
 def _scenario(
     target: str, *, replicas: int | None, duration: str | None, failure: float | None
 ) -> Scenario:
-    if target.endswith((".yaml", ".yml")) or Path(target).is_file():
+    from wfsim.sim.scenario_loading import installed
+
+    path, found = Path(target), installed()
+    takes, fails = _duration(duration), failure or 0.0
+    if path.is_dir() and target not in found:
+        if replicas is not None:
+            raise DefinitionError(f"--replicas: the flow files in {target} have none")
+        return Scenario.of_flows(path, duration=takes, failure=fails)
+    if target.endswith((".yaml", ".yml")) or path.is_file():
         from wfsim.sim.checking import FileKind, kind_of
 
-        if kind_of(Path(target)) is FileKind.SCENARIO:
+        if kind_of(path) is FileKind.SCENARIO:
             options = {"replicas": replicas, "duration": duration, "failure": failure}
             for name, option in options.items():
                 if option is not None:
@@ -242,17 +236,10 @@ def _scenario(
             return Scenario.load(target)
         if replicas is not None:
             raise DefinitionError(f"--replicas: the flow file {target} has no replicas")
-        return Scenario.of_flow(
-            target, duration=_duration(duration), failure=failure or 0.0, policy=Policy()
-        )
+        return Scenario.of_flow(target, duration=takes, failure=fails, policy=Policy())
     for name, value in (("--duration", duration), ("--failure", failure)):
         if value is not None:
             raise DefinitionError(f"{name}: only a flow file has steps without code")
-    from wfsim.sim.scenario_loading import installed
-
-    found = installed()
-    if target not in found and Path(target).is_dir():
-        raise DefinitionError(f"{target} is a folder; give one of the files in it")
     if target not in found:
         raise DefinitionError(
             f"no scenario {target!r}{did_you_mean(target, found)} (or give a flow file)"
@@ -333,13 +320,14 @@ def _check_steps(scenario: Scenario, plan: list[Fault]) -> None:
             raise DefinitionError(f"{fault!r}: no step {step!r}{near}")
 
 
-def _told(scenario: Scenario) -> list[str]:
+def _told(scenario: Scenario, ran: Collection[str]) -> list[str]:
     """Say what steps without code take, since nobody wrote that down as code."""
     return [
         f"Step {step.name} has no code: it takes {step.duration}"
         f"{' (assumed)' if step.name in scenario.assumed else ''} and fails with "
         f"probability {step.failure or 0:g}."
         for flow in scenario.flows.values()
+        if flow.name in ran
         for step in flow.steps
         if not all(name in scenario.steps for name in step.class_names)
     ]

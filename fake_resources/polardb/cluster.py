@@ -97,6 +97,7 @@ class ClusterManager(Fake):
         """Be up, unless it is broken."""
         self.ready = not self.broken
         self.node = self.world.home(self.cluster)
+        self.notice()
 
     def end_register(self, member: str) -> None:
         """Have *member*; one that is there already stays there once."""
@@ -104,6 +105,8 @@ class ClusterManager(Fake):
         pod = self.world.pods.get(member)
         if pod is not None and pod.role == "rw":
             self.leader = member
+        # One that leads may have died before anybody watched it.
+        self.notice()
 
     def end_switch(self, member: str) -> None:
         """Have *member* lead, if it is well."""
@@ -159,6 +162,10 @@ class PolarWorld(PodWorld):
         manager = self.managers.get(pod.cluster)
         if manager is not None:
             manager.notice()
+
+    def found(self, pod: Pod) -> None:
+        """Let the manager of the pod's cluster notice that somebody could lead again."""
+        self.lost(pod)
 
     def lead(self, cluster: str, leader: str) -> None:
         """Let *leader* have the write lock, and everybody else know it."""

@@ -6,13 +6,14 @@ import gc
 import os
 import time
 import tracemalloc
+from functools import partial
 from statistics import median
 
 import pytest
 
 import wfsim
 from fake_resources import polardb
-from tests.bench import workload
+from tests.bench import queueing, workload
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
 ROUNDS = 7 if FULL else 3
@@ -35,53 +36,48 @@ def timed(work, *args):
         gc.unfreeze()
 
 
-def compared(instances, queue=False):
-    """Return the frames of both, and the CPU seconds of each: the least of some rounds.
+def compared(instances, *works):
+    """Return the outcomes of *works* and the least CPU seconds of each in some rounds.
 
     They take turns, so that what else the machine does is no one's advantage.
     """
-    works = (workload.by_hand, workload.by_wfsim)
     for work in works:
-        timed(work, 100, 1, queue)
-    rounds = [[timed(work, instances, 1, queue) for work in works] for _ in range(ROUNDS)]
-    frames = [frame for frame, _ in rounds[0]]
-    return frames, [min(seconds) for seconds in zip(*_seconds(rounds), strict=True)]
+        work(100, 1)
+    rounds = [[timed(work, instances, 1) for work in works] for _ in range(ROUNDS)]
+    seconds = [[taken for _, taken in each] for each in rounds]
+    outcomes = [found for found, _ in rounds[0]]
+    return outcomes, [min(each) for each in zip(*seconds, strict=True)]
 
 
-def _seconds(rounds):
-    return [[seconds for _, seconds in each] for each in rounds]
-
-
-def told(name, instances, seconds):
-    steps = instances * len(workload.STEPS)
-    hand, engine = (each / steps * 1e6 for each in seconds)
+def told(name, instances, seconds, hand):
+    scale = 1e6 / (instances * len(workload.STEPS))
     return (
-        f"\n{name}, {instances} instances: {engine / hand:.2f} times raw SimPy "
-        f"({engine:.1f} against {hand:.1f} us a step)"
+        f"\n{name}, {instances} instances: {seconds / hand:.2f} times raw SimPy "
+        f"({seconds * scale:.1f} against {hand * scale:.1f} us a step)"
     )
 
 
 @pytest.mark.parametrize("instances", [1000, 10_000])
 def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, capsys):
-    frames, seconds = compared(instances)
-    for frame in frames:
-        found = workload.latencies(frame)
-        assert len(found) == instances
-        half_width = 3.0 * found.std() / instances**0.5
-        assert abs(found.mean() - workload.THEORY) < half_width
+    works = (queueing.by_hand, queueing.by_parts, queueing.by_wfsim)
+    outcomes, (hand, parts, engine) = compared(instances, *works)
+    for found in outcomes:
+        queueing.check(found, instances)
     with capsys.disabled():
-        print(told("W plain", instances, seconds))
+        print(told("W plain", instances, engine, hand))
+        print(told("what W is made of, by hand", instances, parts, hand))
 
 
 def test_the_engine_queues_as_simpy_does_by_hand(capsys):
-    frames, seconds = compared(1000, queue=True)
-    hand, engine = (workload.latencies(frame) for frame in frames)
-    assert len(hand) == len(engine) == 1000
-    assert (
-        abs(hand.mean() - engine.mean()) < 3.0 * (hand.std() + engine.std()) / 1000**0.5
-    )
+    works = [
+        partial(work, servers=queueing.SERVERS)
+        for work in (queueing.by_hand, queueing.by_wfsim)
+    ]
+    outcomes, (hand, engine) = compared(1000, *works)
+    for found in outcomes:
+        queueing.check(found, 1000, queueing.SERVERS)
     with capsys.disabled():
-        print(told("W queue, with a counting pool", 1000, seconds))
+        print(told("W with a pool", 1000, engine, hand))
 
 
 def per_second(work, times):
@@ -93,22 +89,30 @@ def per_second(work, times):
     )
 
 
-def test_a_fresh_world_and_a_crash_cost_little(capsys):
-    scenario = polardb.scenario(replicas=2)
+SCENARIOS = {"seven steps": workload.scenario(), "PolarDB": polardb.scenario(replicas=2)}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_fresh_world_and_a_crash_cost_little(name, capsys):
+    scenario = SCENARIOS[name]
+    crashes = [wfsim.CrashAt(write=write, restart_after=5) for write in range(1, 17)]
 
     def fresh(seed):
-        log = wfsim.simulate(scenario, seed=seed)
-        assert log.records[-1].text.endswith("-> Running")
+        return wfsim.simulate(scenario, seed=seed)
 
     def crash(number):
-        fault = wfsim.CrashAt(write=number % 20 + 1, restart_after=5)
-        log = wfsim.simulate(scenario, [fault], seed=1)
-        assert len(log.filter(wfsim.Kind.CONTROLLER_CRASHED)) == 1
-        assert log.filter(wfsim.Kind.RUN_COMPLETED)
+        return wfsim.simulate(scenario, [crashes[number % len(crashes)]], seed=1)
 
+    # Checked apart: to look at every record takes as long as to make them.
+    for number in range(len(crashes)):
+        for log, died in ((fresh(number), 0), (crash(number), 1)):
+            assert len(log.filter(wfsim.Kind.CONTROLLER_CRASHED)) == died
+            assert log.records[-1].text.endswith("-> Running")
     with capsys.disabled():
-        print(f"\nfresh worlds: {per_second(fresh, 40):.0f} a second")
-        print(f"crash at a write and recover: {per_second(crash, 40):.0f} a second")
+        print(f"\n{name}, fresh worlds: {per_second(fresh, 40):.0f} a second")
+        print(
+            f"{name}, crash at a write and recover: {per_second(crash, 40):.0f} a second"
+        )
 
 
 def test_ten_steps_that_wait_for_a_day_are_over_at_once(capsys):

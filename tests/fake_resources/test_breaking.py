@@ -262,6 +262,35 @@ def test_a_cluster_manager_that_is_down_times_the_step_out_until_it_is_up():
     assert polardb.problems(sim.world, sim.resource()) == []
 
 
+def led(sim: wfsim.Simulation) -> str:
+    """Who leads when nothing happens any more."""
+    sim.run()
+    return str(sim.world.managers["mpd-0"].leader)
+
+
+def test_a_leader_that_died_before_anybody_watched_it_is_replaced():
+    sim = simulation(replicas=2)
+    sim.run(until=wfsim.step_started("CreateRoPods"))
+    sim.world.pods["mpd-0-rw"].fail()
+    assert sim.world.managers == {}
+    assert led(sim) == "mpd-0-ro-1"
+    sim.act(polardb.observe)
+    assert sim.resource().status["leader"] == "mpd-0-ro-1"
+
+
+@pytest.mark.parametrize("mended", ["pod", "node"])
+def test_a_leader_is_replaced_once_there_is_somebody_who_could_lead(mended):
+    sim = simulation(replicas=1)
+    sim.run()
+    follower, leader = sim.world.pods["mpd-0-ro-1"], sim.world.pods["mpd-0-rw"]
+    broken = follower if mended == "pod" else sim.world.nodes[follower.node]
+    sim.act(lambda sim: broken.fail() if mended == "pod" else broken.unready())
+    sim.act(lambda sim: leader.fail())
+    assert led(sim) == "mpd-0-rw"
+    sim.act(lambda sim: broken.recover())
+    assert led(sim) == "mpd-0-ro-1"
+
+
 def test_what_is_broken_by_hand_is_broken_again_in_a_fork():
     sim = at(20, replicas=1)
     sim.act(lambda each: each.world.pods["mpd-0-rw"].fail())

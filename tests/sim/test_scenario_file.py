@@ -51,6 +51,49 @@ def times(log, kind, step=None):
     return [r.time for r in log.filter(kind) if step in (None, r.step)]
 
 
+SERVICE = """\
+flowName: Release
+steps:
+- stepName: Build
+  duration: 10
+  onSuccess: Rollout
+  onFailure: Tell
+- stepName: Rollout
+  childFlow: Backup
+  onFailure: Tell
+- stepName: Tell
+  failure: 0
+"""
+
+
+@pytest.mark.parametrize("flows", [".", "release.yaml"])
+def test_flow_files_make_a_service_that_is_asked_for_flows(write, tmp_path, flows):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "release.yaml").write_text(SERVICE)
+    if flows == ".":
+        (own / "backup.yaml").write_text(FLOW)
+    else:
+        (own / "release.yaml").write_text(SERVICE.replace("childFlow: Backup", ""))
+    path = write(
+        f"flows: own/{flows}\n"
+        "duration: 3\n"
+        "arrivals: [{flow: Release, biz_id: 'app-{n}', at: [0, 100]}]\n"
+        "steps: {Build: {failure: 1}}\n"
+        "policy: {watch_tick: 0, nodes_per_tick: null}\n"
+    )
+    scenario = Scenario.load(path)
+    assert scenario.is_service
+    assert scenario.title == ("own" if flows == "." else "release")
+    log = wfsim.simulate(scenario)
+    assert times(log, Kind.STEP_STARTED) == [0.0, 10.0, 100.0, 110.0]
+    log = wfsim.simulate(Scenario.load(path, {"steps.Build.failure": 0}), seed=1)
+    runs = wfsim.tables.runs(log)
+    names = ["Release", "Backup"] * 2 if flows == "." else ["Release"] * 2
+    assert runs["flow"].tolist() == names
+    assert set(runs["status"]) == {"completed"}
+
+
 def test_a_flow_file_runs_on_as_many_resources_as_are_wanted(write):
     path = write(
         "flow: flow.yaml\n"
@@ -197,12 +240,18 @@ WRONG = [
     ("[]\n", "1: the file must be a mapping, got []"),
     (
         "title: x\n",
-        "1: give either scenario, the name of one, or flow, the file of one",
+        "1: give one of scenario, the name of one, flow, a file, and flows, the files of",
     ),
     (
         "flow: flow.yaml\nscenario: polardb\n",
-        "1: give either scenario, the name of one, or flow, the file of one",
+        "1: give one of scenario, the name of one, flow, a file, and flows, the files of",
     ),
+    (
+        "flow: flow.yaml\nflows: .\n",
+        "1: give one of scenario, the name of one, flow, a file, and flows, the files of",
+    ),
+    ("flows: gone.yaml\n", "gone.yaml:1: there is no such folder or file; give one"),
+    ("flows: flow.yaml\ncapacities: {nodes: 2}\n", "2: capacities.nodes goes with"),
     (
         "flow: flow.yaml\n\narivals: []\n",
         "3: unknown key 'arivals'; did you mean 'arrivals'?",
@@ -292,7 +341,7 @@ WRONG = [
     ),
     (
         "scenario: tiem\nfailure: 0.5\n",
-        "2: failure goes with flow, whose steps have no code; remove it",
+        "2: failure goes with flow files, whose steps have no code; remove it",
     ),
     ("flow: gone.yaml\n", "gone.yaml:1: cannot be read: No such file or directory; "),
     (

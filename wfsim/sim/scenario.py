@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
 from wfsim.errors import DefinitionError
 from wfsim.model.duration import Duration
-from wfsim.model.flow import Flow, Step
+from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.machine import StateMachine, did_you_mean
 from wfsim.model.policy import Policy
@@ -33,6 +32,7 @@ from wfsim.sim.settings import (
     wrong_settings,
 )
 from wfsim.sim.step_classes import has_code, unknown_steps, wrong_children
+from wfsim.sim.timed_flows import flows_at, timed_flows
 from wfsim.sim.world import World
 
 
@@ -164,21 +164,8 @@ class Scenario:
         """
         from wfsim.model.loading import load_flow
 
-        number = isinstance(failure, (int, float)) and not isinstance(failure, bool)
-        if not (number and 0.0 <= failure <= 1.0):
-            raise DefinitionError(
-                f"failure is a probability from 0 to 1, not {failure!r}"
-            )
-        try:
-            drawn = Duration.parse(duration)
-        except ValueError as error:
-            raise DefinitionError(f"duration: {error}") from error
         flow = file if isinstance(file, Flow) else load_flow(file)
-        registry = StepRegistry(steps)
-        filled = tuple(
-            step if has_code(step, registry) else _filled(step, drawn, failure)
-            for step in flow.steps
-        )
+        flows, assumed = timed_flows([flow], StepRegistry(steps), duration, failure)
         machine = (
             StateMachine("resource")
             .stable(RUNNING, INTERRUPT)
@@ -187,16 +174,33 @@ class Scenario:
         made = cls(
             resources=[Resource("resource", resource)],
             machine=machine,
-            flows=[replace(flow, steps=filled)],
+            flows=flows,
             steps=steps,
             policy=policy or Policy(),
             title=flow.name,
         )
-        made.assumed = {
-            step.name: drawn
-            for step in flow.steps
-            if not has_code(step, registry) and step.duration is None
-        }
+        made.assumed = assumed
+        return made
+
+    @classmethod
+    def of_flows(
+        cls,
+        path: str | Path,
+        *,
+        steps: Iterable[Callable[..., Any]] = (),
+        duration: float | Mapping[str, Any] | Duration = DEFAULT_DURATION,
+        failure: float = 0.0,
+        policy: Policy | None = None,
+    ) -> Scenario:
+        """Return a service of the flows in a folder, or in one file.
+
+        What is said of steps without code is as in `of_flow`.  Raises `DefinitionError`.
+        """
+        found, registry = flows_at(path), StepRegistry(steps)
+        flows, assumed = timed_flows(found, registry, duration, failure)
+        title = Path(path).resolve().stem
+        made = cls(flows=flows, steps=steps, policy=policy, title=title)
+        made.assumed = assumed
         return made
 
     def but(self, **changes: Any) -> Scenario:
@@ -352,14 +356,6 @@ _SAME = (
     *("warm_up", "seed", "begin", "recall"),
 )
 """The keywords of a scenario that are kept under their own names."""
-
-
-def _filled(step: Step, duration: Duration, failure: float) -> Step:
-    return replace(
-        step,
-        duration=step.duration or duration,
-        failure=failure if step.failure is None else step.failure,
-    )
 
 
 def _api_rate(given: ApiRate | float | None) -> ApiRate | None:

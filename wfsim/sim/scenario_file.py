@@ -301,7 +301,11 @@ class ScenarioFile(_Item):
     model_config = ConfigDict(
         title="Scenario",
         json_schema_extra={
-            "oneOf": [{"required": ["scenario"]}, {"required": ["flow"]}],
+            "oneOf": [
+                {"required": ["scenario"]},
+                {"required": ["flow"]},
+                {"required": ["flows"]},
+            ],
             "examples": [
                 {"scenario": "polardb", "arguments": {"replicas": 2}},
                 {"flow": "nightly.yaml", "arrivals": [{"name": "db-{n}", "mean": 60}]},
@@ -317,9 +321,14 @@ class ScenarioFile(_Item):
         None,
         description="A flow file whose steps need no code; relative to this file.",
     )
+    flows: Omissible[Text] = Field(
+        None,
+        description="The flow files of a service, a folder or one file, relative to this "
+        "file; their steps need no code.",
+    )
     arguments: Json = Field({}, description="Keywords of that installed scenario.")
     duration: Omissible[Length] = Field(
-        None, description="What a step of `flow` takes of which nothing else says it."
+        None, description="What a step of a flow file takes if nothing else says it."
     )
     failure: Omissible[Share] = Field(
         None, description="The probability that such a step fails."

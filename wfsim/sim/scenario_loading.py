@@ -47,6 +47,7 @@ from wfsim.sim.times_file import load_times
 
 _TIMES = ("every", "mean", "rate", "start", "until", "count")
 _PARTS = ("spec", "status", "annotations")
+_WHAT = {"scenario", "flow", "flows"}
 
 
 def installed() -> dict[str, EntryPoint]:
@@ -60,7 +61,7 @@ def is_scenario(document: Document) -> bool:
     if not isinstance(data, dict) or {"flowName", "groupName"} & data.keys():
         return False
     known = {item.alias or name for name, item in ScenarioFile.model_fields.items()}
-    return bool({"scenario", "flow"} & data.keys() or known - {"steps"} & data.keys())
+    return bool(_WHAT & data.keys() or known - {"steps"} & data.keys())
 
 
 def load_scenario(
@@ -143,14 +144,17 @@ class _Loading:
 
     def base(self) -> Scenario:
         said = self.said
-        if (said.scenario is None) == (said.flow is None):
-            text = "give either scenario, the name of one, or flow, the file of one"
+        if sum(getattr(said, name) is not None for name in _WHAT) != 1:
+            text = (
+                "give one of scenario, the name of one, flow, a file, and flows, the "
+                "files of a service"
+            )
             raise DefinitionError(self.document.problem((), text))
-        if said.flow is not None:
-            return self.of_flow(said.flow)
+        if said.scenario is None:
+            return self.of_files()
         for key in ("duration", "failure"):
             if getattr(said, key) is not None:
-                text = f"{key} goes with flow, whose steps have no code; remove it"
+                text = f"{key} goes with flow files, whose steps have no code; remove it"
                 self.problems.append(self.document.problem((key,), text))
         found = installed()
         if said.scenario not in found:
@@ -161,7 +165,7 @@ class _Loading:
         make: Callable[..., Scenario] = found[said.scenario].load()
         return made_by(make, self.document, said)
 
-    def of_flow(self, flow: str) -> Scenario:
+    def of_files(self) -> Scenario:
         said, given = self.said, self.said.capacities
         only = {
             "arguments": said.arguments,
@@ -176,8 +180,9 @@ class _Loading:
                 text = f"{path} goes with scenario; the steps of a flow file have no code"
                 place = tuple(path.split("."))
                 self.problems.append(self.document.problem(place, text))
-        return Scenario.of_flow(
-            self.folder / flow,
+        make = Scenario.of_flow if said.flows is None else Scenario.of_flows
+        return make(
+            self.folder / (said.flow or said.flows or ""),
             duration=said.duration or DEFAULT_DURATION,
             failure=said.failure or 0.0,
         )
