@@ -377,6 +377,18 @@ def test_a_crash_among_failures_loses_nothing(t):
     assert failures(sim)
 
 
+def test_a_run_is_resumed_from_any_of_its_mementos_among_failures():
+    scenario = polardb.scenario(1, failures=ROUGH)
+    sim = wfsim.Simulation(scenario, seed=2)
+    sim.run()
+    mementos = sim.mementos()
+    for number in range(1, len(mementos)):
+        resumed = wfsim.Simulation.resume(scenario, mementos[:number], seed=2)
+        resumed.run()
+        assert resumed.resource().state == "Running"
+        assert polardb.problems(resumed.world, resumed.resource()) == []
+
+
 def test_what_is_asked_again_meanwhile_is_not_said_to_have_failed():
     world = PolarWorld({}, 10, latencies={"format volume": 5}, failures=ROUGH)
     world._failures = {"format volume": 1.0}
