@@ -7,8 +7,10 @@ completion that is due later, so it does not matter whether its caller lives tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field, fields
+from difflib import get_close_matches
+from numbers import Real
 from typing import Any, TypeVar
 
 import wfsim
@@ -19,6 +21,10 @@ F = TypeVar("F", bound="Fake")
 def counter() -> Any:
     """Return a dataclass field that counts; `FakeWorld.essence` leaves it out."""
     return field(default=0, metadata={"counter": True})
+
+
+class OperationFailed(Exception):
+    """An operation has failed: an ordinary failure, which the retry asks for again."""
 
 
 class Latencies(dict[str, wfsim.Duration]):
@@ -35,11 +41,7 @@ def durations(known: Mapping[str, Any], given: Mapping[str, Any]) -> Latencies:
     if isinstance(given, Latencies):
         return given
     found = Latencies()
-    problems = [
-        f"latencies: no operation {name!r}; one of {', '.join(known)}"
-        for name in given
-        if name not in known
-    ]
+    problems = _unknown("latencies", known, given)
     for name, value in {**known, **given}.items():
         try:
             found[name] = wfsim.Duration.parse(value)
@@ -48,6 +50,42 @@ def durations(known: Mapping[str, Any], given: Mapping[str, Any]) -> Latencies:
     if problems:
         raise wfsim.DefinitionError(*problems)
     return found
+
+
+class Failures(dict[str, float]):
+    """How often operations of a world fail, all of them read and checked."""
+
+
+def probabilities(known: Mapping[str, Any], given: Mapping[str, Any]) -> Failures:
+    """Return the probabilities with which operations fail, those *given* and no others.
+
+    What it has returned is returned as it is.  Raises `wfsim.DefinitionError` naming
+    every operation that is not among the *known* or has no number from 0 to 1.
+    """
+    if isinstance(given, Failures):
+        return given
+    if not isinstance(given, Mapping):
+        text = f"failures is {given!r}; give probabilities by the names of operations"
+        raise wfsim.DefinitionError(text)
+    problems = _unknown("failures", known, given)
+    for name, value in given.items():
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (number and 0.0 <= value <= 1.0):
+            text = f"failures: {name!r} is {value!r}; give a probability from 0 to 1"
+            problems.append(text)
+    if problems:
+        raise wfsim.DefinitionError(*problems)
+    return Failures((name, float(value)) for name, value in given.items())
+
+
+def _unknown(what: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for name in given:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            cure = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
+            problems.append(f"{what}: no operation {name!r}; {cure}")
+    return problems
 
 
 class Fake:
@@ -80,6 +118,22 @@ class Fake:
         world = self._world or self.world
         world.later(delay, "happen", self._place, action, *args)
 
+    def ask(self, operation: str, name: str, action: str, *args: Any) -> None:
+        """Begin *operation* on *name*; call *action* with *args* when it has gone well.
+
+        When it has failed, `end_badly` is called, with which it was and *args*.
+        """
+        world = self._world or self.world
+        delay = world.takes(operation, name)
+        if world._failures and world.fails(operation, name):
+            args = (operation, name, world.counts[operation, name], *args)
+            action = "end_badly"
+        world.later(delay, "happen", self._place, action, *args)
+
+    def end_badly(self, operation: str, name: str, number: int, *args: Any) -> None:
+        """Be as before: *operation*, the *number*-th on *name*, has failed."""
+        self.world.fail(operation, name, number)
+
 
 _HOLDS = (Fake, dict)
 """What there may be fakes in."""
@@ -91,12 +145,22 @@ class FakeWorld(wfsim.World):
     *latencies* says how long each operation takes.  `counts` is how often each was
     asked for, by (operation, name): the n-th time takes what was drawn for the n-th
     time, whatever else happened before.
+
+    *failures* is the probability that an operation fails, by operation, for those that
+    may; it is drawn for the n-th time, too.  What fails takes its time first.  `failed`
+    is which time was the last that failed, by (operation, name).
     """
 
-    def __init__(self, latencies: Mapping[str, wfsim.Duration]) -> None:
+    def __init__(
+        self,
+        latencies: Mapping[str, wfsim.Duration],
+        failures: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__()
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.failed: dict[tuple[str, str], int] = {}
         self._latencies = latencies
+        self._failures = failures or {}
 
     def attach(self, clock: Any, draws: Any, journal: Any = None) -> None:
         """Live on *clock* from now on, with everything in it."""
@@ -121,6 +185,44 @@ class FakeWorld(wfsim.World):
         count = self.counts[operation, name] = self.counts.get((operation, name), 0) + 1
         return self._latencies[operation].draw(self.draw(operation, name, count))
 
+    def fails(self, operation: str, name: str) -> bool:
+        """Whether the time that `takes` has just counted is one that fails."""
+        chance = self._failures.get(operation, 0.0)
+        key = (operation, name, self.counts[operation, name])
+        return chance > 0.0 and self.draw("failure", *key) < chance
+
+    def fail(self, operation: str, name: str, number: int) -> None:
+        """Have the *number*-th *operation* on *name* failed, for those who wait to hear.
+
+        Nobody does if it was asked for again meanwhile.
+        """
+        self.failed[operation, name] = number
+        self.changed()
+
+    def has_failed(self, operation: str, name: str) -> bool:
+        """Whether *operation* failed when it was last asked for on *name*."""
+        number = self.failed.get((operation, name))
+        return number is not None and number == self.counts[operation, name]
+
+    def minding(
+        self, operation: str, name: str, condition: Callable[[], bool]
+    ) -> Callable[[], bool]:
+        """Return *condition* for `until`, to raise `OperationFailed` if that has failed.
+
+        That is: if it does not hold, and *operation* on *name* `has_failed`.
+        """
+        if not self._failures:
+            return condition
+
+        def minded() -> bool:
+            if condition():
+                return True
+            if self.has_failed(operation, name):
+                raise OperationFailed(f"{operation} for {name} failed")
+            return False
+
+        return minded
+
     def happen(self, place: tuple[str, ...], action: str, *args: Any) -> None:
         """Call *action* of the fake at *place*; what is gone by now is left alone."""
         thing: Any = self
@@ -133,12 +235,12 @@ class FakeWorld(wfsim.World):
     def essence(self) -> dict[str, Any]:
         """Return what is, as plain values, without how often it took to get there.
 
-        Left out of `state`: `counts`, and fields that are counters (`counter`).
+        Left out of `state`: `counts`, `failed`, and fields that are counters (`counter`).
         """
         return {
             name: _essence(value)
             for name, value in vars(self).items()
-            if name[0] != "_" and name not in ("counts", "pending")
+            if name[0] != "_" and name not in ("counts", "failed", "pending")
         }
 
 
@@ -151,4 +253,4 @@ def _essence(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-__all__ = ["Fake", "FakeWorld", "counter"]
+__all__ = ["Fake", "FakeWorld", "OperationFailed", "counter"]

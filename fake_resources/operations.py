@@ -115,13 +115,17 @@ class Operation(Fake):
 class OperationWorld(FakeWorld):
     """A world of `operations` by name; none is ever forgotten.
 
-    *operation_failure* is the probability that one ends badly, drawn for each.
+    *operation_failure* is the probability that one ends badly, drawn for each, of the
+    kinds of which *failures* says nothing.
     """
 
     def __init__(
-        self, latencies: Mapping[str, wfsim.Duration], operation_failure: float = 0.0
+        self,
+        latencies: Mapping[str, wfsim.Duration],
+        operation_failure: float = 0.0,
+        failures: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(latencies)
+        super().__init__(latencies, failures)
         self.operations: dict[str, Operation] = {}
         self._operation_failure = operation_failure
 
@@ -167,8 +171,8 @@ class OperationWorld(FakeWorld):
 
     def operation_fails(self, operation: Operation) -> bool:
         """Whether the seed says that *operation* ends badly."""
-        drawn = self.draw("operation failure", operation.name)
-        return drawn < self._operation_failure
+        chance = self._failures.get(operation.kind, self._operation_failure)
+        return chance > 0.0 and self.draw("operation failure", operation.name) < chance
 
     def over(self, operation: Operation) -> None:
         """Let the world be as it is when *operation* has gone well; nothing changes here.

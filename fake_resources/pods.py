@@ -31,6 +31,9 @@ class Engine(StrEnum):
     FAILED = "failed"
 
 
+STARTS = ("launch pod", "restart pod")
+"""The operations at the end of which a pod is ready."""
+
 # Looked up once: waits look at every change.
 _PENDING, _RUNNING = Phase.PENDING, Phase.RUNNING
 _ENGINE_FAILED = Engine.FAILED
@@ -139,7 +142,8 @@ class Pod(Fake):
 
     def delete(self) -> None:
         """Begin to stop; it is gone when it has stopped."""
-        if self.phase is not Phase.TERMINATING:
+        ending = self.phase is Phase.TERMINATING
+        if not ending or self.world.has_failed("stop pod", self.name):
             self.phase, self.ready = Phase.TERMINATING, False
             self._soon("stop pod", "end_stop")
 
@@ -154,6 +158,12 @@ class Pod(Fake):
         self.phase, self.ready = Phase.PENDING, False
         self.engine = Engine.STOPPED if self.installed else Engine.NONE
         self._soon("restart pod", "end_start")
+
+    def start_again(self) -> None:
+        """Begin to start an engine that did not start; one that died stays dead."""
+        unstarted = self.engine is Engine.FAILED
+        if unstarted and self.world.has_failed("start engine", self.name):
+            self._start_engine()
 
     def grow(self, size: int) -> None:
         """Begin to let its file system span *size* GB."""
@@ -198,11 +208,8 @@ class Pod(Fake):
                 self._soon("launch pod", "end_start")
 
     def end_start(self, life: tuple[int, int]) -> None:
-        """Be ready, or fail as the seed says."""
+        """Be ready."""
         if not self._is(life) or self.phase is not Phase.PENDING:
-            return
-        if self.world.start_fails(self):
-            self.phase = Phase.FAILED
             return
         self.phase, self.ready = Phase.RUNNING, True
         if self.engine is Engine.STOPPED:
@@ -234,6 +241,20 @@ class Pod(Fake):
         if self._is(life):
             self.world.remove_pod(self.name)
 
+    def end_badly(self, operation: str, name: str, number: int, *args: Any) -> None:
+        """Be out of order as a pod is whose *operation* has failed."""
+        if not self._is(args[0]):
+            return
+        match operation:
+            case "create pod" | "launch pod" | "restart pod":
+                if self.phase is Phase.PENDING:
+                    self.phase = Phase.FAILED
+            case "install database" if self.engine is Engine.INSTALLING:
+                self.engine = Engine.NONE
+            case "start engine" if self.engine is Engine.STARTING:
+                self.engine = Engine.FAILED
+        super().end_badly(operation, name, number)
+
     def _start_engine(self) -> None:
         self.engine = Engine.STARTING
         self._soon("start engine", "end_engine_start")
@@ -244,7 +265,7 @@ class Pod(Fake):
 
     def _soon(self, operation: str, action: str, *args: Any) -> None:
         life = (self.generation, self.restarts)
-        self.later(self.world.takes(operation, self.name), action, life, *args)
+        self.ask(operation, self.name, action, life, *args)
 
     def _is(self, life: tuple[int, int]) -> bool:
         """Whether *life* is this one; what was begun in an earlier one is void."""
@@ -255,7 +276,8 @@ class PodWorld(FakeWorld):
     """A world of `nodes` and `pods`, each by name.
 
     *pod_failure* is the probability that a pod fails to start, drawn for each
-    generation and restart of each name.
+    generation and restart of each name: that of the operations `STARTS` of which
+    *failures* says nothing.
     """
 
     def __init__(
@@ -263,11 +285,12 @@ class PodWorld(FakeWorld):
         latencies: Mapping[str, wfsim.Duration],
         nodes: Mapping[str, int],
         pod_failure: float = 0.0,
+        failures: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(latencies)
+        starts = dict.fromkeys(STARTS, pod_failure) if pod_failure else {}
+        super().__init__(latencies, {**starts, **(failures or {})})
         self.nodes = {name: Node(name, capacity) for name, capacity in nodes.items()}
         self.pods: dict[str, Pod] = {}
-        self._pod_failure = pod_failure
 
     def create_pod(
         self, name: str, cluster: str, role: str, target: str = "", **made: Any
@@ -277,11 +300,10 @@ class PodWorld(FakeWorld):
         *made* is what else is known of it: ``flavour``, ``image``, ``params``.
         """
         self.remove_pod(name)
-        delay = self.takes("create pod", name)
         pod = Pod(name, cluster, role, target, **made)
-        pod.generation = self.counts["create pod", name]
+        pod.generation = self.counts["create pod", name] + 1
         self.pods[name] = self.settle(pod, "pods", name)
-        pod.later(delay, "schedule", (pod.generation, 0))
+        pod._soon("create pod", "schedule")
         self.changed()
         return pod
 
@@ -345,11 +367,14 @@ class PodWorld(FakeWorld):
             return nodes[0] if nodes else ""
         return min(nodes, key=lambda name: self.draw(*purpose, name))
 
-    def start_fails(self, pod: Pod) -> bool:
-        """Whether this start of *pod* is one that fails."""
+    def fails(self, operation: str, name: str) -> bool:
+        """Whether the time that was just counted fails; a start, by the pod's life."""
+        pod = self.pods.get(name)
+        if operation not in STARTS or pod is None:
+            return super().fails(operation, name)
+        chance = self._failures.get(operation, 0.0)
         life = (pod.generation, pod.restarts)
-        chance = self._pod_failure
-        return chance > 0.0 and self.draw("pod failure", pod.name, *life) < chance
+        return chance > 0.0 and self.draw("pod failure", name, *life) < chance
 
 
-__all__ = ["Engine", "Node", "Phase", "Pod", "PodWorld"]
+__all__ = ["STARTS", "Engine", "Node", "Phase", "Pod", "PodWorld"]

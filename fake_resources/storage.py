@@ -29,18 +29,17 @@ class Volume(Fake):
         """Begin to bind and format it; it is not ready until that is done."""
         self.formats += 1
         self.ready = False
-        delay = self.world.takes("format volume", self.name)
-        self.later(delay, "end_format", self.formats)
+        self.ask("format volume", self.name, "end_format", self.formats)
 
     def attach(self, pod: str) -> None:
         """Begin to attach *pod*."""
-        delay = self.world.takes("attach volume", pod)
-        self.later(delay, "end_attach", pod, self.world.pods[pod].generation)
+        generation = self.world.pods[pod].generation
+        self.ask("attach volume", pod, "end_attach", pod, generation)
 
     def lock(self, pod: str) -> None:
         """Begin to take the write lock for *pod*."""
-        delay = self.world.takes("lock volume", pod)
-        self.later(delay, "end_lock", pod, self.world.pods[pod].generation)
+        generation = self.world.pods[pod].generation
+        self.ask("lock volume", pod, "end_lock", pod, generation)
 
     def detach(self, pod: str) -> None:
         """Forget *pod*, and its write lock."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import wfsim
-from fake_resources.fakes import Fake, counter, durations
+from fake_resources.fakes import Fake, counter, durations, probabilities
 from fake_resources.pods import Pod, PodWorld
 from fake_resources.storage import Storage
 
@@ -54,7 +54,7 @@ class ClusterManager(Fake):
     def deploy(self) -> None:
         """Begin to come up, wherever there is room."""
         self.ready, self.node = False, ""
-        self.later(self.world.takes("deploy manager", self.cluster), "end_deploy")
+        self.ask("deploy manager", self.cluster, "end_deploy")
 
     def upgrade(self, image: str) -> None:
         """Begin to come up as *image*, unless it is that already."""
@@ -64,8 +64,7 @@ class ClusterManager(Fake):
 
     def register(self, member: str) -> None:
         """Begin to take *member* on."""
-        delay = self.world.takes("register member", member)
-        self.later(delay, "end_register", member)
+        self.ask("register member", member, "end_register", member)
 
     def unregister(self, member: str) -> None:
         """Forget *member*."""
@@ -74,8 +73,7 @@ class ClusterManager(Fake):
     def switch(self, member: str) -> None:
         """Begin to make *member* the leader; one that it does not know is passed over."""
         if member in self.members:
-            delay = self.world.takes("switch leader", self.cluster)
-            self.later(delay, "end_switch", member)
+            self.ask("switch leader", self.cluster, "end_switch", member)
 
     # -- what breaks it, by hand, and mends it --------------------------------------
 
@@ -93,7 +91,7 @@ class ClusterManager(Fake):
     def notice(self) -> None:
         """Begin to replace the leader, if that is what is out of order."""
         if self.ready and self.ha and self._headless():
-            self.later(self.world.takes("fail over", self.cluster), "end_failover")
+            self.ask("fail over", self.cluster, "end_failover")
 
     def end_deploy(self) -> None:
         """Be up, unless it is broken."""
@@ -133,7 +131,8 @@ class PolarWorld(PodWorld):
     """`nodes`, `pods`, `storage` with its volumes, and `managers` by cluster.
 
     *nodes* maps names to how many pods each holds, *storage* is in GB, *latencies*
-    replaces entries of `LATENCIES`.  Raises `DefinitionError`.
+    replaces entries of `LATENCIES`, *failures* is the probability that an operation
+    fails, by its name in `LATENCIES`.  Raises `DefinitionError`.
     """
 
     def __init__(
@@ -142,8 +141,11 @@ class PolarWorld(PodWorld):
         storage: int,
         pod_failure: float = 0.0,
         latencies: Mapping[str, Any] | None = None,
+        failures: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(durations(LATENCIES, latencies or {}), nodes, pod_failure)
+        takes = durations(LATENCIES, latencies or {})
+        fails = probabilities(LATENCIES, failures or {})
+        super().__init__(takes, nodes, pod_failure, fails)
         self.storage = Storage(storage)
         self.managers: dict[str, ClusterManager] = {}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import wfsim
-from fake_resources.fakes import durations
+from fake_resources.fakes import durations, probabilities
 from fake_resources.polardb.cluster import LATENCIES, PolarWorld
 from fake_resources.polardb.machine import KIND, LOCAL_KIND, local_machine, machine
 from fake_resources.polardb.steps import STEPS
@@ -29,6 +29,7 @@ def scenario(
     pods_per_node: int | None = None,
     storage_gb: int | None = None,
     latencies: Mapping[str, Any] | None = None,
+    failures: Mapping[str, float] | None = None,
     policy: wfsim.Policy | None = None,
     flows: str | Path | None = None,
 ) -> wfsim.Scenario:
@@ -40,10 +41,19 @@ def scenario(
     *pods_per_node* and *storage_gb* are ample if not given.  *latencies* (seconds, or
     what `Duration.parse` reads) replaces entries of `LATENCIES`.  *flows* is a folder of
     flow files that take the place of shipped ones of the same name, such as `CURRENT`.
+
+    *failures* is the probability that an operation fails, by its name in `LATENCIES`,
+    such as ``{"format volume": 0.05}``; none is 0.  *pod_failure* is that of ``launch
+    pod`` and ``restart pod`` where *failures* names them not.  What fails takes its time
+    and has done nothing; the step that waits for it fails, and asks again when it is
+    retried.  An engine that does not start interrupts (``DB_START_FAIL``), and is started
+    again by the step that is recovered.  Nobody hears what nobody waits for: a ``fail
+    over``, an engine of a follower, the last move of a cluster manager.
     Raises `DefinitionError` naming every problem.
     """
     _check(replicas=replicas, clusters=clusters, nodes=nodes, pod_failure=pod_failure)
     drawn = durations(LATENCIES, latencies or {})  # here once, not in every world
+    shares = probabilities(LATENCIES, failures or {})
     pods = clusters * (replicas + 1)
     room = max(pods, 8) if pods_per_node is None else pods_per_node
     make_world = partial(
@@ -52,17 +62,11 @@ def scenario(
         storage=2 * clusters * SIZE_GB if storage_gb is None else storage_gb,
         pod_failure=pod_failure,
         latencies=drawn,
+        failures=shares,
     )
-    spec = {
-        "dbClusterType": "share",
-        "followerNum": int(replicas),
-        "classInfo": {"className": "polar.o.x4.medium", "cpu": 4, "memoryGb": 16},
-        "versionCfg": {"versionName": "1.1.20"},
-        "sharedStorage": {"sizeGb": SIZE_GB},
-    }
     return wfsim.Scenario(
         resources=[
-            wfsim.Resource(KIND, each, state=state).edit(spec=spec)
+            wfsim.Resource(KIND, each, state=state).edit(spec=_spec(int(replicas)))
             for each in _names(name, clusters)
         ],
         machine=machine(),
@@ -74,17 +78,40 @@ def scenario(
     )
 
 
+def _spec(replicas: int) -> dict[str, Any]:
+    return {
+        "dbClusterType": "share",
+        "followerNum": replicas,
+        "classInfo": {"className": "polar.o.x4.medium", "cpu": 4, "memoryGb": 16},
+        "versionCfg": {"versionName": "1.1.20"},
+        "sharedStorage": {"sizeGb": SIZE_GB},
+    }
+
+
 def local_scenario(
-    *, name: str = "mpd-local-0", latencies: Mapping[str, Any] | None = None
+    *,
+    name: str = "mpd-local-0",
+    latencies: Mapping[str, Any] | None = None,
+    failures: Mapping[str, float] | None = None,
 ) -> wfsim.Scenario:
-    """Return one instance on local storage that is to be created."""
+    """Return one instance on local storage that is to be created.
+
+    *latencies* and *failures* are those of `scenario`.  Raises `DefinitionError`.
+    """
     spec = {"dbClusterType": "local"}
+    make_world = partial(
+        PolarWorld,
+        nodes={"node-1": 8},
+        storage=0,
+        latencies=durations(LATENCIES, latencies or {}),
+        failures=probabilities(LATENCIES, failures or {}),
+    )
     return wfsim.Scenario(
         resources=[wfsim.Resource(LOCAL_KIND, name).edit(spec=spec)],
         machine=local_machine(),
         flows=_shipped("local").values(),
         steps=STEPS,
-        world=partial(PolarWorld, nodes={"node-1": 8}, storage=0, latencies=latencies),
+        world=make_world,
         title="PolarDB on local storage",
     )
 

@@ -35,11 +35,17 @@ class Instance(Fake):
             self.up = False
         elif self.store == "Up":
             self.store = "Offline"
-            self.later(self.world.takes("move data", self.name), "end_leave")
+            self.ask("move data", self.name, "end_leave")
 
     def end_leave(self) -> None:
         """Have no data any more."""
         self.store, self.up = "Tombstone", False
+
+    def end_badly(self, operation: str, name: str, number: int, *args: Any) -> None:
+        """Have the data still, and stay."""
+        if self.store == "Offline":
+            self.store = "Up"
+        super().end_badly(operation, name, number)
 
     def fail(self) -> None:
         """Let the process die; it stays dead until the cluster is started."""
@@ -205,12 +211,17 @@ class ChangeFeed(Fake):
 
     def catch_up(self) -> None:
         """Begin to send what is still to be sent."""
-        self.later(self.world.takes("catch up", self.name), "end_catch_up")
+        self.ask("catch up", self.name, "end_catch_up")
 
     def end_catch_up(self) -> None:
         """Have sent it all, if it sends at all."""
         if self.status == "Normal":
             self.lag = 0.0
+
+    def end_badly(self, operation: str, name: str, number: int, *args: Any) -> None:
+        """Send no more."""
+        self.fail()
+        super().end_badly(operation, name, number)
 
     def fail(self) -> None:
         """Send no more, because of an error."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import wfsim
-from fake_resources.fakes import durations
+from fake_resources.fakes import durations, probabilities
 from fake_resources.tiem.callers import begin, recall
 from fake_resources.tiem.cluster import Backup, ChangeFeed, Cluster, Instance
 from fake_resources.tiem.entries import instances
@@ -24,6 +24,7 @@ def scenario(
     *,
     operation_failure: float = 0.0,
     latencies: Mapping[str, Any] | None = None,
+    failures: Mapping[str, float] | None = None,
     policy: wfsim.Policy | None = None,
 ) -> wfsim.Scenario:
     """Return the platform with all 27 flows, in which nothing has been asked for yet.
@@ -31,17 +32,31 @@ def scenario(
     There are a master ``cluster-1`` and its *slaves* ``cluster-2`` and on, which run;
     a backup ``backup-0`` of the master; ``stranger-1``, a cluster that somebody else has
     deployed; hosts for all of them, and ``host-spare``, which nothing runs on.
-    *operation_failure* is the probability that an operation ends badly.  *latencies*
-    (seconds, or what `Duration.parse` reads) replaces entries of `LATENCIES`.
+    *latencies* (seconds, or what `Duration.parse` reads) replaces entries of
+    `LATENCIES`.
+
+    *failures* is the probability that an operation fails, by its name in `LATENCIES`,
+    such as ``{"Deploy": 0.05}``; none is 0.  *operation_failure* is that of the kinds of
+    operations that are launched and polled, where *failures* names them not: it covers
+    all names but ``call``, ``back up``, ``restore``, ``move data`` and ``catch up``.
+    What fails takes its time and has done nothing.  A launched operation ends with 9995,
+    else the executor fails that does it or waits for it.  Nobody hears what nobody waits
+    for: ``Prune``, ``Push``, the start after an offline upgrade, the change back of a
+    configuration.
     Raises `DefinitionError` naming every problem.
     """
     _check(slaves, operation_failure)
-    durations(LATENCIES, latencies or {})
+    drawn = durations(LATENCIES, latencies or {})
+    shares = probabilities(LATENCIES, failures or {})
     return wfsim.Scenario(
         flows=shipped().values(),
         steps=STEPS,
         world=partial(
-            world, slaves, operation_failure=operation_failure, latencies=latencies
+            world,
+            slaves,
+            operation_failure=operation_failure,
+            latencies=drawn,
+            failures=shares,
         ),
         policy=policy,
         title=f"TiUniManager, 1 + {slaves} clusters",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import wfsim
-from fake_resources.fakes import Fake, durations
+from fake_resources.fakes import Fake, durations, probabilities
 from fake_resources.operations import Operation, OperationWorld
 from fake_resources.tiem.cluster import (
     Backup,
@@ -119,7 +119,8 @@ class TiemWorld(OperationWorld):
 
     The records: `backups`, `feeds`, `transfers`, `reports`, and `switchovers` by flow.
     *host_batch* names the batch of hosts under way, "" if there is none.
-    *latencies* replaces entries of `LATENCIES`.  Raises `DefinitionError`.
+    *latencies* replaces entries of `LATENCIES`; *failures* is the probability that an
+    operation fails, by its name in `LATENCIES`.  Raises `DefinitionError`.
     """
 
     def __init__(
@@ -131,8 +132,11 @@ class TiemWorld(OperationWorld):
         strangers: Iterable[Stranger] = (),
         operation_failure: float = 0.0,
         latencies: Mapping[str, Any] | None = None,
+        failures: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(durations(LATENCIES, latencies or {}), operation_failure)
+        takes = durations(LATENCIES, latencies or {})
+        fails = probabilities(LATENCIES, failures or {})
+        super().__init__(takes, operation_failure, fails)
         self.hosts = {host.name: host for host in hosts}
         self.clusters = {cluster.name: cluster for cluster in clusters}
         self.feeds = {feed.name: feed for feed in feeds}
@@ -157,6 +161,11 @@ class TiemWorld(OperationWorld):
     def call_takes(self, drawn: float) -> float:
         """Return how long the call takes for which *drawn* was drawn, in seconds."""
         return self._latencies["call"].draw(drawn)
+
+    @property
+    def call_failure(self) -> float:
+        """The probability that a call fails."""
+        return self._failures.get("call", 0.0)
 
     # Things that come and go.
 

@@ -166,11 +166,30 @@ def test_an_installed_scenario_gets_its_arguments_capacities_and_latencies(write
     }
     assert world.storage.capacity == 500
     assert str(world._latencies["launch pod"]) == "60 s"
-    assert (world._pod_failure, scenario.lag) == (0.25, 2)
+    assert (world._failures["launch pod"], scenario.lag) == (0.25, 2)
     assert (scenario.horizon, scenario.warm_up) == (3600, 60)
     assert scenario.policy == wfsim.Policy(
         retry=wfsim.Retry(limit=3), cancel_tick=1.0, timeout=900.0
     )
+
+
+def test_each_operation_may_fail_with_a_probability_of_its_own(write):
+    path = write(
+        "scenario: polardb\n"
+        "operations:\n"
+        "  failures: {format volume: 1, launch pod: 0}\n"
+        "  pod_failure: 0.25\n"
+    )
+    scenario = Scenario.load(path)
+    assert scenario.world()._failures == {
+        "launch pod": 0,
+        "restart pod": 0.25,
+        "format volume": 1,
+    }
+    (first, *_) = wfsim.simulate(scenario, seed=1).filter(Kind.STEP_FAILED)
+    assert first.text.endswith(": OperationFailed: format volume for pv-mpd-0 failed")
+    path = write("scenario: tiem\noperations: {failures: {EM ScaleOut: 0.5}}\n")
+    assert Scenario.load(path).world()._failures == {"EM ScaleOut": 0.5}
 
 
 def test_a_service_is_asked_for_flows(write):
@@ -260,11 +279,53 @@ WRONG = [
     ),
     (
         "scenario: polardb\noperations:\n  latencies: {lunch pod: 3}\n",
-        "3: latencies: no operation 'lunch pod'; one of format volume, create pod, ",
+        "3: latencies: no operation 'lunch pod'; did you mean 'launch pod'?",
+    ),
+    (
+        "scenario: polardb\noperations:\n  failures:\n    launch pod: 0.1\n"
+        "    lunch pod: 0.1\n",
+        "5: failures: no operation 'lunch pod'; did you mean 'launch pod'?",
+    ),
+    (
+        "scenario: tiem\noperations:\n  failures:\n    Stop: 0\n    Strat: 0.1\n",
+        "5: failures: no operation 'Strat'; did you mean 'Start'?",
+    ),
+    (
+        "scenario: polardb\noperations:\n  failures:\n    stop pod: 1\n"
+        "    create pod: 1.5\n",
+        "5: 'create pod' must be less than or equal to 1, got 1.5",
+    ),
+    (
+        "scenario: polardb\noperations:\n  failures: {create pod: -0.5}\n",
+        "3: 'create pod' must be greater than or equal to 0, got -0.5",
+    ),
+    (
+        "scenario: polardb\noperations:\n  failures: {create pod: true}\n",
+        "3: 'create pod' must be a number, got true",
+    ),
+    (
+        "scenario: polardb\noperations:\n  failures: {create pod: often}\n",
+        "3: 'create pod' must be a number, got 'often'",
+    ),
+    (
+        "scenario: polardb\noperations:\n  failures: {create pod: }\n",
+        "3: 'create pod' must be a number, got null",
+    ),
+    (
+        "scenario: polardb\noperations: {failures: 0.1}\n",
+        "2: 'failures' must be a mapping, got 0.1",
+    ),
+    (
+        "scenario: polardb\narguments: {failures: {create pod: 1}}\n",
+        "2: write failures as operations.failures, outside arguments",
+    ),
+    (
+        "flow: flow.yaml\noperations:\n  failures: {create pod: 1}\n",
+        "2: operations goes with scenario; the steps of a flow file have no code",
     ),
     (
         "scenario: tiem\ncapacities: {nodes: 3}\n",
-        "2: 'nodes' is no argument of 'tiem'; known: 'latencies', ",
+        "2: 'nodes' is no argument of 'tiem'; known: 'failures', 'latencies', ",
     ),
     (
         "scenario: tiem\nresources: [{name: a}]\n",
@@ -487,6 +548,30 @@ def test_an_override_that_is_wrong_is_told_by_its_path(write, overrides, said):
     (name,) = overrides
     (problem,) = refused(path, overrides)
     assert problem.startswith(f"scenario.yaml: override {name!r}: {said}")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            {"operations.failures.creat pod": 0.1},
+            "failures: no operation 'creat pod'; did you mean 'create pod'?",
+        ),
+        (
+            {"operations.failures.create pod": 2},
+            "'create pod' must be less than or equal to 1, got 2",
+        ),
+        ({"operations.failure": {}}, "unknown key 'failure'; did you mean 'failures'?"),
+    ],
+)
+def test_an_override_of_an_operation_that_is_wrong_is_told_by_its_path(
+    write, overrides, said
+):
+    path = write("scenario: polardb\noperations: {failures: {launch pod: 0.1}}\n")
+    (name,) = overrides
+    assert refused(path, overrides) == [f"scenario.yaml: override {name!r}: {said}"]
+    found = Scenario.load(path, {"operations.failures.create pod": 0.25})
+    assert found.world()._failures == {"launch pod": 0.1, "create pod": 0.25}
 
 
 def test_numbers_of_numpy_are_numbers(write):

@@ -18,6 +18,7 @@ from wfsim.study.gate import Gate
 ROOT = Path(__file__).parents[2]
 CAPACITY = str(ROOT / "flows/scenarios/backup_capacity.yaml")
 NIGHTLY = str(ROOT / "flows/backup/nightly.yaml")
+WEATHER = str(ROOT / "flows/scenarios/polardb_weather.yaml")
 
 
 @pytest.fixture
@@ -45,6 +46,18 @@ def test_a_scenario_file_is_swept_over_paths_into_it(run):
     assert rows["steps.CopyAway.failure"].tolist() == [0.0, 0.0, 0.5, 0.5]
     assert rows["retries"].tolist()[:2] == [0, 0]
     assert rows["retries"].iloc[2] > 0
+
+
+def test_a_sweep_over_the_failures_of_one_operation(run):
+    Path("rough.yaml").write_text("scenario: polardb\narguments: {replicas: 0}\n")
+    path = "operations.failures.create pod"
+    status, out, _ = run(f"sweep rough.yaml --over '{path}=0,0.5' --replications 5")
+    assert status == 0
+    assert f"<Study over {path}: 2 points, 10 replications" in out
+    rows = pd.read_csv("out/replications.csv")
+    assert rows[path].tolist() == [0.0] * 5 + [0.5] * 5
+    assert rows["retries"].tolist()[:5] == [0] * 5
+    assert sum(rows["retries"]) > 0
 
 
 def test_frames_are_written_as_csv_and_parquet_and_told_on_a_page(run):
@@ -142,6 +155,10 @@ def test_a_precision_and_a_cache_are_taken_too(run):
         (
             f"sweep {NIGHTLY} --over steps.Verify.failur=1",
             "unknown key 'failur'; did you mean 'failure'?",
+        ),
+        (
+            f"sweep {WEATHER} --over 'operations.failures.creat pod=0,1'",
+            "did you mean 'create pod'?",
         ),
         (
             f"sweep {CAPACITY} --over steps.CopyAwa.failure=1",

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 MAX_NUMBER = 1_000_000
 """What a whole number among the arguments may be: it often says how many to make."""
 
-OWN = {"policy": "policy", "latencies": "operations.latencies"}
+OWN = {
+    "policy": "policy",
+    "latencies": "operations.latencies",
+    "failures": "operations.failures",
+}
 """Keywords that have a key of their own in the file."""
 
 _ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -86,6 +90,12 @@ def _wrong(name: str, value: Any, wanted: Any) -> str:
 
 
 def _place(text: str, given: Mapping[str, tuple[Place, Any]]) -> Place:
-    """Return the place of the argument that *text* begins with."""
-    word = text.partition(" ")[0].strip(":")
-    return given[word][0] if word in given else ("arguments",)
+    """Return the place of the argument that *text* begins with, or of an entry of it."""
+    word, _, rest = text.partition(" ")
+    word = word.strip(":")
+    if word not in given:
+        return ("arguments",)
+    place, value = given[word]
+    keys = value if isinstance(value, Mapping) else ()
+    quoted = [(rest.find(repr(key)), key) for key in keys if repr(key) in rest]
+    return (*place, min(quoted)[1]) if quoted else place

@@ -155,11 +155,19 @@ class OperationsItem(_Item):
     latencies: dict[Text, Length] = Field(
         {}, description="Seconds, or a distribution, by the name of the operation."
     )
+    failures: dict[Text, Share] = Field(
+        {},
+        description="The probability that an operation fails, by its name; none is 0.",
+    )
     pod_failure: Omissible[Share] = Field(
-        None, description="The probability that a pod fails to start."
+        None,
+        description="The probability that a pod fails to start: that of launch pod and "
+        "restart pod, where failures names them not.",
     )
     operation_failure: Omissible[Share] = Field(
-        None, description="The probability that an operation ends badly."
+        None,
+        description="The probability that an operation ends badly that is launched and "
+        "polled, where failures names it not.",
     )
 
 

@@ -61,8 +61,12 @@ def prepare_storage(ctx: wfsim.StepContext) -> Effect:
                 raise
             ctx.log(f"{error}; asking again")
             yield from ctx.sleep(2.0)
+
+    def ready() -> bool:
+        return name in storage.volumes and storage.volumes[name].ready
+
     yield from ctx.world.until(
-        lambda: name in storage.volumes and storage.volumes[name].ready,
+        ctx.world.minding("format volume", name, ready),
         every=5.0,
         timeout=60.0,
         what=f"{name} ready",
@@ -153,9 +157,14 @@ def release(ctx: wfsim.StepContext) -> Effect:
     """Give back what a deleted cluster holds: manager, pods, volume.  Converges."""
     world, cluster = ctx.world, ctx.resource.name
     world.remove_manager(cluster)
+
+    def gone() -> bool:
+        return not world.pods_of(cluster)
+
     for pod in world.pods_of(cluster):
         pod.delete()
-    yield from world.until(lambda: not world.pods_of(cluster))
+        gone = world.minding("stop pod", pod.name, gone)
+    yield from world.until(gone)
     world.storage.release(volume_name(cluster))
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import wfsim
+from fake_resources.fakes import OperationFailed
 from fake_resources.pods import Engine, Phase, Pod
 from fake_resources.polardb import members
 from fake_resources.polardb.cluster import PolarWorld, volume_name
@@ -56,14 +57,19 @@ def bring_up(ctx: wfsim.StepContext, name: str, role: str) -> Effect:
     yield from until(lambda pod: pod.ready, 0.0, 900.0, "ready")
     if name not in volume.attached:
         volume.attach(name)
-        yield from until(lambda _: name in volume.attached, 3.0, 60.0, "attached")
+        yield from until(
+            lambda _: name in volume.attached, 3.0, 60.0, "attached", "attach volume"
+        )
     if role == "rw" and volume.writer != name:
         volume.lock(name)
         yield from until(
-            lambda _: volume.writer == name, 5.0, 60.0, "holding the write lock"
+            lambda _: volume.writer == name,
+            *(5.0, 60.0, "holding the write lock", "lock volume"),
         )
     world.pods[name].install()
-    yield from until(lambda pod: pod.installed, 3.0, 300.0, "installed")
+    yield from until(
+        lambda pod: pod.installed, 3.0, 300.0, "installed", "install database"
+    )
     if role == "rw":
         yield from until(lambda pod: pod.healthy, 5.0, 300.0, "healthy")
     resource = yield from ctx.fetch()
@@ -80,21 +86,47 @@ def enlist(ctx: wfsim.StepContext, member: str) -> Effect:
     """
     world, cluster = ctx.world, ctx.resource.name
 
+    def registered() -> bool:
+        manager = world.managers.get(cluster)
+        return manager is not None and manager.ready and member in manager.members
+
+    yield from until_manager(ctx, every=1.0)
+    if not registered():
+        world.managers[cluster].register(member)
+        yield from world.until(
+            world.minding("register member", member, registered),
+            every=1.0,
+            timeout=180.0,
+            what=f"{member} registered",
+        )
+
+
+def until_manager(ctx: wfsim.StepContext, every: float) -> Effect:
+    """Wait until the cluster manager is ready, *every* / 180 s.
+
+    One that has failed to come up is deployed again, for the retry to wait for.
+    """
+    world, cluster = ctx.world, ctx.resource.name
+
     def ready() -> bool:
         return cluster in world.managers and world.managers[cluster].ready
 
-    def registered() -> bool:
-        return ready() and member in world.managers[cluster].members
-
-    wait = {"every": 1.0, "timeout": 180.0}
-    yield from world.until(ready, what=f"cluster manager of {cluster} ready", **wait)
-    if not registered():
-        world.managers[cluster].register(member)
-        yield from world.until(registered, what=f"{member} registered", **wait)
+    try:
+        yield from world.until(
+            world.minding("deploy manager", cluster, ready),
+            every=every,
+            timeout=180.0,
+            what=f"cluster manager of {cluster} ready",
+        )
+    except OperationFailed:
+        if cluster in world.managers:
+            world.managers[cluster].deploy()
+        raise
 
 
 def restart(ctx: wfsim.StepContext, name: str) -> Effect:
     """Restart *name* in place: ready within 900 s, healthy 5 / 300 s.  Repeats."""
+    start_again(ctx.world, name)
     trouble = trouble_with(ctx.world, name)
     if trouble is not None and not isinstance(trouble, PodFailed):
         raise trouble
@@ -119,9 +151,18 @@ def dismiss(ctx: wfsim.StepContext, name: str) -> Effect:
         world.managers[cluster].unregister(name)
     if name in world.pods:
         world.pods[name].delete()
-    yield from world.until(
-        lambda: name not in world.pods, timeout=70.0, what=f"{name} gone"
-    )
+    yield from until_gone(ctx, name, timeout=70.0)
+
+
+def until_gone(ctx: wfsim.StepContext, name: str, timeout: float) -> Effect:
+    """Wait until there is no pod *name*, for *timeout* seconds."""
+    world = ctx.world
+
+    def gone() -> bool:
+        return name not in world.pods
+
+    gone = world.minding("stop pod", name, gone)
+    yield from world.until(gone, timeout=timeout, what=f"{name} gone")
 
 
 def class_wanted(ctx: wfsim.StepContext) -> Mapping[str, Any]:
@@ -149,6 +190,7 @@ def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
         or not pod.reachable
     )
     if pod is not None and not dead:
+        pod.start_again()
         ctx.log(f"{name} is there already: {pod.phase}, engine {pod.engine}")
         return
     noted = members.entry(ctx.resource, name).get("target", "")
@@ -176,8 +218,12 @@ def until_pod(
     every: float,
     timeout: float,
     what: str,
+    operation: str = "",
 ) -> Effect:
-    """Wait until *done* holds for the pod, or raise what stands in its way."""
+    """Wait until *done* holds for the pod, or raise what stands in its way.
+
+    That is also that *operation*, by which it should come to hold, has failed.
+    """
     world, trouble = ctx.world, None
 
     def settled() -> bool:
@@ -185,16 +231,23 @@ def until_pod(
         trouble = trouble_with(world, name)
         return trouble is not None or done(world.pods[name])
 
-    yield from world.until(settled, every=every, timeout=timeout, what=f"{name} {what}")
+    over = world.minding(operation, name, settled) if operation else settled
+    yield from world.until(over, every=every, timeout=timeout, what=f"{name} {what}")
     if trouble is not None:
         raise trouble
+
+
+def start_again(world: PolarWorld, name: str) -> None:
+    """Start the engine of *name* again, if it has failed to start."""
+    if name in world.pods:
+        world.pods[name].start_again()
 
 
 def trouble_with(world: PolarWorld, name: str) -> Exception | None:
     """Return what keeps the pod from ever being ready, as a step would raise it.
 
-    A pod that fails, of itself (``pod_failure``) or by hand, is an ordinary failure: the
-    retry replaces it.  What a new pod would not mend is an interrupt for an operator.
+    A pod that fails, of itself or by hand, is an ordinary failure: the retry replaces it.
+    What a new pod would not mend is an interrupt for an operator.
     """
     pod = world.pods.get(name)
     if pod is not None and pod.hopeful:
@@ -225,7 +278,10 @@ __all__ = [
     "dismiss",
     "enlist",
     "restart",
+    "start_again",
     "trouble_with",
+    "until_gone",
+    "until_manager",
     "until_pod",
     "until_well",
     "version_wanted",

@@ -7,6 +7,8 @@ from fake_resources.polardb import members, requests
 from fake_resources.polardb.steps.instance import (
     Effect,
     calls,
+    start_again,
+    until_manager,
     until_well,
     version_wanted,
 )
@@ -28,12 +30,7 @@ def enable_ha(ctx: wfsim.StepContext) -> Effect:
 
 def _set_ha(ctx: wfsim.StepContext, on: bool) -> Effect:
     managers, cluster = ctx.world.managers, ctx.resource.name
-    yield from ctx.world.until(
-        lambda: cluster in managers and managers[cluster].ready,
-        every=2.0,
-        timeout=180.0,
-        what=f"cluster manager of {cluster} ready",
-    )
+    yield from until_manager(ctx, every=2.0)
     yield from calls(ctx, "request")
     if cluster not in managers:
         raise LookupError(f"{cluster} has no cluster manager any more")
@@ -78,6 +75,7 @@ def _switch(ctx: wfsim.StepContext, name: str) -> Effect:
     world, cluster = ctx.world, ctx.resource.name
     known = name in members.followers(ctx.resource)
     if known:
+        start_again(world, name)
         yield from until_well(ctx, name)
 
     def leads() -> bool:
@@ -85,6 +83,7 @@ def _switch(ctx: wfsim.StepContext, name: str) -> Effect:
 
     if known and not leads():
         world.managers[cluster].switch(name)
+        leads = world.minding("switch leader", cluster, leads)
     yield from world.until(leads, every=2.0, timeout=30.0, what=f"{name!r} leading")
     yield from until_well(ctx, name)
     resource = yield from ctx.fetch()

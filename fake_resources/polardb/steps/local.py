@@ -37,7 +37,13 @@ def install_db_engine(ctx: wfsim.StepContext) -> Effect:
         ctx.world.pods[name].engine = Engine.NONE
         ctx.world.pods[name].install()
     yield from until_pod(
-        ctx, name, lambda pod: pod.healthy, every=3.0, timeout=300.0, what="installed"
+        ctx,
+        name,
+        lambda pod: pod.healthy,
+        every=3.0,
+        timeout=300.0,
+        what="installed",
+        operation="install database",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import wfsim
 from fake_resources.polardb import members, requests
 from fake_resources.polardb.steps.create import params_of
-from fake_resources.polardb.steps.instance import Effect, calls
+from fake_resources.polardb.steps.instance import Effect, calls, until_gone
 
 
 @wfsim.step("UpdateModifyClassMeta")
@@ -107,10 +107,7 @@ def remove_all_ins_pod(ctx: wfsim.StepContext) -> Effect:
     world, cluster = ctx.world, ctx.resource.name
     for pod in world.pods_of(cluster):
         pod.delete()
-        name = pod.name
-        yield from world.until(
-            lambda name=name: name not in world.pods, timeout=60.0, what=f"{name} gone"
-        )
+        yield from until_gone(ctx, pod.name, timeout=60.0)
     resource = yield from ctx.fetch()
     noted = members.entries(resource)
     for entry in noted.values():

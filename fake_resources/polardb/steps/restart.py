@@ -13,6 +13,7 @@ from fake_resources.polardb.steps.instance import (
     Effect,
     calls,
     restart,
+    start_again,
     until_pod,
     until_well,
     volume_of,
@@ -66,6 +67,7 @@ def _restart_all(ctx: wfsim.StepContext) -> Effect:
             every=0.0,
             timeout=10.0,
             what="stopped",
+            operation="stop engine",
         )
     for name in members.instances(resource):
         yield from restart(ctx, name)
@@ -86,6 +88,7 @@ def flush_params(ctx: wfsim.StepContext) -> Effect:
         yield from calls(ctx, f"push {name}")
         if name in pods:
             pods[name].params = wanted
+        start_again(ctx.world, name)
         yield from until_well(ctx, name)
 
 
@@ -139,6 +142,7 @@ def extend_storage_fs(ctx: wfsim.StepContext) -> Effect:
             every=3.0,
             timeout=300.0,
             what="grown",
+            operation="grow file system",
         )
 
 

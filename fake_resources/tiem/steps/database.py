@@ -186,11 +186,15 @@ def sync_increments(ctx: Context) -> Effect:
         return
     cluster, source = cluster_of(ctx), source_of(ctx)
     name = f"feed-{source.name}-{cluster.name}"
-    if name not in ctx.world.feeds:
+    if name not in ctx.world.feeds or ctx.world.has_failed("catch up", name):
         feed = ChangeFeed(name, source.name, cluster.name, lag=source.gc_life)
         ctx.world.keep("feeds", feed).catch_up()
+
+    def near() -> bool:
+        return bool(ctx.world.feeds[name].lag <= source.gc_life / 2)
+
     yield from ctx.world.until(
-        lambda: ctx.world.feeds[name].lag <= source.gc_life / 2,
+        ctx.world.minding("catch up", name, near),
         every=LOOK,
         timeout=MONTH,
         what=f"{name} nearly caught up",

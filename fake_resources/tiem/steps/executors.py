@@ -12,6 +12,7 @@ from inspect import isgenerator
 from typing import Any, TypeAlias
 
 import wfsim
+from fake_resources.fakes import OperationFailed
 from fake_resources.tiem.cluster import Cluster
 
 Context: TypeAlias = wfsim.StepContext
@@ -51,6 +52,9 @@ def _step(name: str, body: Body) -> Body:
     def effect(ctx: Context) -> Effect:
         # By the name of the executor: those of a composite step draw apart.
         yield from ctx.sleep(ctx.world.call_takes(ctx.draw(f"call {name}")))
+        chance = ctx.world.call_failure
+        if chance and ctx.draw(f"call failure {name}") < chance:
+            raise OperationFailed(f"call for {name} failed")
         result = body(ctx)
         return (yield from result) if isgenerator(result) else result
 
@@ -79,6 +83,14 @@ def named(ctx: Context, name: str) -> Cluster:
     if cluster is None:
         raise LookupError(f"there is no cluster {name}")
     return cluster
+
+
+def last(ctx: Context, operation: str, name: str) -> Effect:
+    """Have *operation* on *name* take its time; raises `OperationFailed` if it fails."""
+    takes, fails = ctx.world.takes(operation, name), ctx.world.fails(operation, name)
+    yield from ctx.sleep(takes)
+    if fails:
+        raise OperationFailed(f"{operation} for {name} failed")
 
 
 def launch(ctx: Context, kind: str, limit: float = 0.0, **told: Any) -> dict[str, str]:
@@ -119,6 +131,7 @@ __all__ = [
     "Effect",
     "Executors",
     "cluster_of",
+    "last",
     "launch",
     "meta_of",
     "modify",

@@ -163,12 +163,22 @@ def first_types(ctx: Context) -> dict[str, list[str]]:
 
 @management("checkInstanceStatus")
 def check_instance(ctx: Context) -> Effect:
-    """Wait until the data has moved away, then prune, for which nobody waits."""
+    """Wait until the data has moved away, then prune, for which nobody waits.
+
+    If the data cannot be moved, another attempt has them moved again.
+    """
     instance = cluster_of(ctx).instances.get(ctx.inputs["InstanceID"])
     if instance is None or instance.type not in STORES:
         return None
+
+    if ctx.attempt > 1 and ctx.world.has_failed("move data", instance.name):
+        instance.leave()
+
+    def moved() -> bool:
+        return bool(instance.store == "Tombstone")
+
     yield from ctx.world.until(
-        lambda: instance.store == "Tombstone",
+        ctx.world.minding("move data", instance.name, moved),
         every=LOOK,
         timeout=MONTH,
         what=f"{instance.name} a tombstone",

@@ -9,6 +9,7 @@ from fake_resources.tiem.steps.executors import (
     Effect,
     Executors,
     cluster_of,
+    last,
     launch,
     meta_of,
 )
@@ -32,7 +33,7 @@ def back_up(ctx: Context) -> Effect:
     cluster, backup = cluster_of(ctx), _backup(ctx)
     cluster.connect()
     backup.status = "Processing"
-    yield from ctx.sleep(ctx.world.takes("back up", cluster.name))
+    yield from last(ctx, "back up", cluster.name)
     backup.rows = cluster.rows
 
 
@@ -49,7 +50,7 @@ def restore(ctx: Context) -> Effect:
     cluster.connect()
     if backup.status != "Finished":
         raise LookupError(f"{backup.name} is {backup.status}; there is no backup")
-    yield from ctx.sleep(ctx.world.takes("restore", cluster.name))
+    yield from last(ctx, "restore", cluster.name)
     cluster.rows = backup.rows
 
 
