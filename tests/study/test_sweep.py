@@ -198,6 +198,16 @@ def test_what_joblib_is_configured_for_does_the_work():
     assert texts(serial) == texts(configured)
 
 
+def test_a_backend_that_keeps_what_is_done_is_refused_before_anything_runs():
+    ran = []
+    with (
+        joblib.parallel_config(backend="multiprocessing"),
+        pytest.raises(UsageError, match="take the backend 'loky', 'dask' or 'ray'"),
+    ):
+        wfsim.sweep(scenario, measure={"n": ran.append}, jobs=2)
+    assert ran == []
+
+
 def test_what_a_worker_that_dies_was_about_is_done_again(tmp_path):
     here, marker = os.getpid(), tmp_path / "died"
 

@@ -53,7 +53,8 @@ def sweep(
     at most.
 
     *jobs* processes share the work (-1: one for each core; None: what
-    ``joblib.parallel_config`` says); the study is the same, byte for byte.  *cache* is a
+    ``joblib.parallel_config`` says), or a cluster does where that names one, with
+    ``backend="dask"`` or ``"ray"``; the study is the same, byte for byte.  *cache* is a
     folder that keeps each replication; *key* stands for code that cannot be compared.
     Ctrl-C returns what is complete, marked ``interrupted``; with a cache the same call
     goes on from there.
