@@ -370,7 +370,7 @@ def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch, library,
     for name in [name for name in sys.modules if name.startswith(library)]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(UsageError, match=r"install the extra: wfsim-lab\[study\]"):
+    with pytest.raises(UsageError, match=r"the extra: pip install 'wfsim-lab\[study\]'"):
         call()
 
 

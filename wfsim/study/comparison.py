@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wfsim.errors import UsageError
+from wfsim.model.distributions import stats
 from wfsim.report.frames import TEXT, frame
-from wfsim.study.interval import Interval, check_confidence, stats
+from wfsim.study.interval import Interval, check_confidence
 from wfsim.study.sample import Sample, Samples
 
 if TYPE_CHECKING:

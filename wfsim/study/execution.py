@@ -15,6 +15,7 @@ from wfsim.errors import UsageError, WfsimError
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.study.cluster import check_backend, on_cluster
+from wfsim.study.library import library
 from wfsim.study.replication import Measure, Rows, replicate
 
 RECORDS = 6_000
@@ -167,10 +168,4 @@ def workers(jobs: int | None) -> int:
 
 
 def _joblib() -> Any:
-    try:
-        import joblib
-    except ImportError:
-        raise UsageError(
-            "jobs other than 1 need joblib; install the extra: wfsim-lab[study]"
-        ) from None
-    return joblib
+    return library("joblib", "more than one job")
