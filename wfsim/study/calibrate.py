@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.document import hint
 from wfsim.study.calibration import Calibration, Estimate
-from wfsim.study.fits import CANDIDATES, Sample, fitted
+from wfsim.study.fits import CANDIDATES, Observed, fitted
 from wfsim.study.histories import read_history
 from wfsim.study.past_runs import PastRuns
 
@@ -86,7 +86,7 @@ def _check(candidates: Sequence[str], level: float, **choices: str) -> None:
         raise UsageError(f"level is {level!r}; give a share between 0 and 1")
 
 
-def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Sample:
+def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Observed:
     status = group["status"]
     times = group["duration"] + (group["waited"] if waiting == "included" else 0.0)
     like = ("completed", "failed") if failed == "observed" else ("completed",)
@@ -94,14 +94,16 @@ def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Sample:
     cut = group["censored"] | ((status == "failed") & (failed == "censored"))
     # That something took longer than no time says nothing.
     cut &= times > 0.0
-    return Sample(tuple(sorted(times[seen].tolist())), tuple(sorted(times[cut].tolist())))
+    return Observed(
+        tuple(sorted(times[seen].tolist())), tuple(sorted(times[cut].tolist()))
+    )
 
 
 def _estimate(
     flow: str,
     step: str,
     group: pd.DataFrame,
-    sample: Sample,
+    sample: Observed,
     candidates: Sequence[str],
 ) -> Estimate:
     status = group["status"]
