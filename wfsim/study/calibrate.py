@@ -50,7 +50,10 @@ def calibrate(
     before = attempts.groupby(["case", "step"], sort=False)["status"].shift()
     timed = (before != "crashed") | (resumed == "observed")
     if attempts.empty:
-        raise DefinitionError(f"{past.source or 'history'}:1: tells of no attempt")
+        raise DefinitionError(
+            f"{past.source or 'history'}:1: tells of no attempt; give one in which a "
+            "step has begun"
+        )
     groups = attempts.groupby(["flow", "step"], sort=False)
     return Calibration(
         (

@@ -64,7 +64,7 @@ def tornado(study: Study, measure: str) -> pd.DataFrame:
     else:
         rows = _averaged(study, np.array(values))
     if not rows:
-        raise UsageError("no parameter has two numbers to go from and to")
+        raise UsageError("no parameter has two values; sweep over two of one at least")
     names = ("parameter", "low", "high", "at_low", "at_high", "base")
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     numbers = dict.fromkeys(("at_low", "at_high", "base"), "float64")
