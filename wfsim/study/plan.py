@@ -77,14 +77,15 @@ class Plan(NamedTuple):
 def plan_of(
     make: Make | str | Path,
     over: Over,
+    *,
     replications: int,
     seed: int,
     faults: Iterable[Fault],
+    flow: str | None,
     measure: Any,
+    precision: Precision | str | None,
     jobs: int | None,
     independent: bool,
-    precision: Precision | str | None,
-    flow: str | None,
 ) -> Plan:
     """Return the plan of a sweep with those arguments; raise for wrong ones."""
     _check_number("replications", replications, 1)
@@ -104,7 +105,15 @@ def plan_of(
     job = Job(maker, values, _checked(faults), _measures(measure), flow)
     rule, between = _precision(precision, grid, job.measures)
     return Plan(
-        *(job, grid, scenarios, seed, jobs, replications, independent, rule, between)
+        job=job,
+        grid=grid,
+        scenarios=scenarios,
+        seed=seed,
+        jobs=jobs,
+        replications=replications,
+        independent=independent,
+        precision=rule,
+        between=between,
     )
 
 
