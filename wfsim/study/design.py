@@ -75,9 +75,7 @@ def sobol(over: Mapping[str, Any], n: int, *, seed: int = 0) -> Design:
     """
     axes = _axes(over)
     _check(n)
-    if n & (n - 1):
-        near = 2 ** round(math.log2(n))
-        raise UsageError(f"a Sobol design of {n} points; give a power of 2, as {near}")
+    _check_power(n, "Sobol")
     sampler = library("scipy.stats.qmc").Sobol(len(axes), seed=seed)
     return _filled("sobol", axes, sampler.random(n))
 
@@ -101,9 +99,7 @@ def saltelli(over: Mapping[str, Any], n: int, *, seed: int = 0) -> Design:
     """
     axes = _axes(over)
     _check(n)
-    if n & (n - 1):
-        near = 2 ** round(math.log2(n))
-        raise UsageError(f"a Saltelli design of {n}; give a power of 2, as {near}")
+    _check_power(n, "Saltelli")
     sampler = library("SALib.sample.sobol")
     shares = sampler.sample(problem(axes), n, calc_second_order=False, seed=seed)
     return _filled("saltelli", axes, shares)
@@ -170,3 +166,9 @@ def _axis(name: str, values: Any) -> Axis:
 def _check(n: Any) -> None:
     if type(n) is not int or n < 1:
         raise UsageError(f"a design of {n!r} points; give a whole number from 1 on")
+
+
+def _check_power(n: int, kind: str) -> None:
+    if n & (n - 1):
+        near = 2 ** round(math.log2(n))
+        raise UsageError(f"a {kind} design with n {n}; give a power of 2, as {near}")

@@ -21,7 +21,7 @@ from wfsim.study.replication import Measure, Rows, replicate
 RECORDS = 6_000
 """A task makes about so many records of logs, which takes from 50 ms on.
 
-Measured (PERFORMANCE of pools): at one replication a task a pool is slower than none.
+Measured: at one replication a task a pool is slower than none.
 """
 
 ATTEMPTS = 3
