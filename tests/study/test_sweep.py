@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import subprocess
 import sys
 import threading
 from functools import partial
@@ -196,6 +197,17 @@ def test_what_joblib_is_configured_for_does_the_work():
     with joblib.parallel_config(backend="threading", n_jobs=2):
         configured = wfsim.sweep(polardb.scenario, over, replications=6, jobs=None)
     assert texts(serial) == texts(configured)
+
+
+def test_a_sweep_that_nobody_draws_loads_no_library_of_pictures():
+    probe = (
+        "import sys, wfsim; from fake_resources import polardb;"
+        "print(wfsim.sweep(polardb.scenario, replications=2).breakdown().size);"
+        "print([it for it in ('matplotlib', 'scipy', 'joblib') if it in sys.modules])"
+    )
+    command = [sys.executable, "-c", probe]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines() == ["8", "[]"]
 
 
 def test_a_backend_that_keeps_what_is_done_is_refused_before_anything_runs():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import DefinitionError
 from wfsim.model.memento import CANCELLED, MANY_RETRY
+from wfsim.report.wording import count
 from wfsim.study.stamps import SECOND
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class PastRuns:
             (frame["case"].nunique(), "run"),
             (len(self.problems), "problem"),
         )
-        counts = [f"{n:,} {noun}{'s' if n != 1 else ''}" for n, noun in parts]
+        counts = [count(*part) for part in parts]
         wrong = f"; {counts[3]}" if self.problems else ""
         return (
             f"<PastRuns: {counts[0]} of {counts[1]} in {counts[2]}: {told or 'none'}"
