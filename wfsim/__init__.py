@@ -7,7 +7,7 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
-* ``study``     many runs in one frame: ``read_history``, ``calibrate``
+* ``study``     many runs in one frame: ``sweep``, ``read_history``, ``calibrate``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
 * ``http``      the service over HTTP: Server
 * ``cli``       the command ``wfsim``

@@ -26,7 +26,7 @@ from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.study.calibrate_command import calibrate
-from wfsim.study.command import sweep
+from wfsim.study.sweep_command import sweep
 
 app = typer.Typer(
     add_completion=False,

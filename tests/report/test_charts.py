@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 import wfsim
 from wfsim import Kind, Record, charts, tables
 from wfsim.errors import UsageError
-from wfsim.report.chart import Chart, canvas, frame_digest
+from wfsim.report.chart import Chart, canvas
 from wfsim.report.palette import STATUS_COLOURS, state_styles, status_style
+from wfsim.report.wording import frame_digest
 
 OF_A_LOG = [
     charts.gantt, charts.states, charts.latency, charts.outcomes, charts.state_graph,

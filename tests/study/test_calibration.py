@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import wfsim
-from wfsim.study.fits import Sample, fitted
+from wfsim.study.fits import Observed, fitted
 from wfsim.study.past_runs import COLUMNS
 
 ROOT = Path(__file__).parents[2]
@@ -48,14 +48,14 @@ def past_of(*attempts, flow="F"):
     ],
 )
 def test_the_distribution_that_made_a_sample_is_chosen_with_its_parameters(dist, name):
-    best = fitted(Sample(quantiles(dist)))[0]
+    best = fitted(Observed(quantiles(dist)))[0]
     assert best.name == name
     assert best.duration.mean == pytest.approx(dist.mean(), rel=0.05)
     assert best.ks < 0.02
 
 
 def test_an_exponential_mean_is_all_time_over_all_ends():
-    sample = Sample((1.0, 2.0, 6.0), (9.0, 12.0))
+    sample = Observed((1.0, 2.0, 6.0), (9.0, 12.0))
     (fit,) = fitted(sample, ["exponential"])
     assert fit.duration.params == (10.0,)
     # The information of the logarithm of the mean is the number of ends.
@@ -65,7 +65,7 @@ def test_an_exponential_mean_is_all_time_over_all_ends():
 
 def test_without_censoring_a_lognormal_is_mean_and_deviation_of_logarithms():
     seen = (3.0, 5.0, 8.0, 20.0)
-    (fit,) = fitted(Sample(seen), ["lognormal"])
+    (fit,) = fitted(Observed(seen), ["lognormal"])
     logs = [math.log(x) for x in seen]
     mean = sum(logs) / 4
     deviation = math.sqrt(sum((x - mean) ** 2 for x in logs) / 4)
@@ -78,29 +78,29 @@ def test_without_censoring_a_lognormal_is_mean_and_deviation_of_logarithms():
 
 def test_an_attempt_that_was_cut_short_makes_a_duration_longer_not_shorter():
     seen = quantiles(stats.gamma(4, scale=5), 30)
-    (without,) = fitted(Sample(seen), ["gamma"])
-    (with_cut,) = fitted(Sample(seen, (25.0,) * 10), ["gamma"])
+    (without,) = fitted(Observed(seen), ["gamma"])
+    (with_cut,) = fitted(Observed(seen, (25.0,) * 10), ["gamma"])
     assert without.duration.mean < with_cut.duration.mean
 
 
 def test_what_took_no_time_took_less_than_the_shortest_that_did():
-    (fit,) = fitted(Sample((0.0, 0.0, 4.0, 5.0, 6.0, 8.0)), ["weibull"])
+    (fit,) = fitted(Observed((0.0, 0.0, 4.0, 5.0, 6.0, 8.0)), ["weibull"])
     data = stats.CensoredData([4.0, 5.0, 6.0, 8.0], left=[4.0, 4.0])
     shape, _, scale = stats.weibull_min.fit(data, floc=0)
     assert fit.duration.params == pytest.approx((shape, scale), rel=1e-3)
 
 
 def test_what_never_varies_is_a_constant_at_no_distance():
-    (fit,) = fitted(Sample((0.123456789,) * 3))
+    (fit,) = fitted(Observed((0.123456789,) * 3))
     assert (fit.duration, fit.ks) == (wfsim.Duration.parse(0.12346), 0.0)
 
 
 def test_too_little_is_fitted_with_less():
-    assert fitted(Sample(())) == ()
-    assert str(fitted(Sample((3.0, 3.0), (2.0,)))[0].duration) == "3 s"
-    assert str(fitted(Sample((3.0, 3.0), (9.0,)))[0].duration) == "exponential(7.5)"
-    assert [fit.name for fit in fitted(Sample((3.0, 4.0)))] == ["exponential"]
-    (fit,) = fitted(Sample((0.0, 2.0)), ["gamma"])
+    assert fitted(Observed(())) == ()
+    assert str(fitted(Observed((3.0, 3.0), (2.0,)))[0].duration) == "3 s"
+    assert str(fitted(Observed((3.0, 3.0), (9.0,)))[0].duration) == "exponential(7.5)"
+    assert [fit.name for fit in fitted(Observed((3.0, 4.0)))] == ["exponential"]
+    (fit,) = fitted(Observed((0.0, 2.0)), ["gamma"])
     assert (fit.name, fit.spread, fit.interval(0.95)) == ("empirical", (), [])
 
 
@@ -349,7 +349,7 @@ lengths = st.one_of(st.floats(0.0, 1e6), st.sampled_from([0.0, 1.0, 5.0, 1e-9]))
 @example([954903.0, 955179.0, 957883.0], [])
 @given(st.lists(lengths, max_size=30), st.lists(lengths, max_size=10))
 def test_whatever_the_sample_what_is_fitted_is_a_duration(seen, cut):
-    fits = fitted(Sample(tuple(sorted(seen)), tuple(sorted(x for x in cut if x > 0.0))))
+    fits = fitted(Observed(tuple(sorted(seen)), tuple(sorted(x for x in cut if x > 0.0))))
     assert bool(fits) == bool(seen)
     for fit in fits:
         assert wfsim.Duration.parse(fit.duration.spec()) == fit.duration

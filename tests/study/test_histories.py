@@ -463,6 +463,22 @@ def test_xes_of_others_is_read(tmp_path):
         wfsim.read_history(file, columns={"cost": "x"})
 
 
+def test_what_says_nothing_of_a_history_is_refused_and_not_passed_over(tmp_path):
+    file = tmp_path / "mpd_workflow.log"
+    file.write_text(line(0, "StepInited", "A") + "\n")
+    for given_in_vain in ({"statuses": {"done": "completed"}}, {"flows": file}):
+        with pytest.raises(wfsim.UsageError, match="says nothing of a history in 'lin"):
+            wfsim.read_history(file, **given_in_vain)
+
+
+def test_columns_make_a_file_of_any_name_a_csv(tmp_path):
+    file = tmp_path / "orders.txt"
+    file.write_text("order,activity,from,to\n7,Pay,1,4\n")
+    columns = {"case": "order", "step": "activity", "start": "from", "end": "to"}
+    past = wfsim.read_history(file, columns=columns)
+    assert rows(past, "case", "step", "duration") == [("7", "Pay", 3.0)]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -471,7 +487,7 @@ def test_xes_of_others_is_read(tmp_path):
             "2: has a document type, which is not taken; remove it",
         ),
         ("<log><trace></log>", "1: not XML: mismatched tag"),
-        ("<a>" * 60, "1: nested more than 50 deep"),
+        ("<a>" * 60, "1: nested more than 50 deep; flatten it"),
         ("<log></log>", "1: the file is empty"),
     ],
 )

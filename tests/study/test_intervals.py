@@ -373,7 +373,11 @@ def test_what_happens_in_the_warm_up_is_no_load_and_no_bound_is_no_share():
             "no parameter 'pce'; did you mean 'pace'",
         ),
         (lambda study: study.compare(baseline=3), "3 names no point; give a mapping"),
-        (lambda study: study.compare(by="pace", baseline=3), "nothing to compare"),
+        (
+            lambda study: study.compare(by="pace", baseline=3),
+            "compare with the baseline 3; ",
+        ),
+        (lambda study: study.where(pace=10.0).compare(by="pace"), "pace alone; sweep"),
         (lambda study: study.compare(baseline={"x": 3}), "no parameter 'x'"),
         (lambda study: study.compare(baseline={"pace": 10.0}), "names 2 points"),
         (lambda study: study.summary(95), "confidence is 95"),

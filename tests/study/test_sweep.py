@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import subprocess
 import sys
 import threading
 from functools import partial
@@ -198,6 +199,27 @@ def test_what_joblib_is_configured_for_does_the_work():
     assert texts(serial) == texts(configured)
 
 
+def test_a_sweep_that_nobody_draws_loads_no_library_of_pictures():
+    probe = (
+        "import sys, wfsim; from fake_resources import polardb;"
+        "print(wfsim.sweep(polardb.scenario, replications=2).breakdown().size);"
+        "print([it for it in ('matplotlib', 'scipy', 'joblib') if it in sys.modules])"
+    )
+    command = [sys.executable, "-c", probe]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines() == ["8", "[]"]
+
+
+def test_a_backend_that_keeps_what_is_done_is_refused_before_anything_runs():
+    ran = []
+    with (
+        joblib.parallel_config(backend="multiprocessing"),
+        pytest.raises(UsageError, match="take the backend 'loky', 'dask' or 'ray'"),
+    ):
+        wfsim.sweep(scenario, measure={"n": ran.append}, jobs=2)
+    assert ran == []
+
+
 def test_what_a_worker_that_dies_was_about_is_done_again(tmp_path):
     here, marker = os.getpid(), tmp_path / "died"
 
@@ -360,7 +382,7 @@ def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch, library,
     for name in [name for name in sys.modules if name.startswith(library)]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(UsageError, match=r"install the extra: wfsim-lab\[study\]"):
+    with pytest.raises(UsageError, match=r"the extra: pip install 'wfsim-lab\[study\]'"):
         call()
 
 
@@ -423,7 +445,7 @@ def test_some_points_of_a_study_are_a_study():
     assert texts(part) == texts(alone)
     assert part.settled == study.settled[2:]
     assert part.summary().to_csv() == alone.summary().to_csv()
-    with pytest.raises(UsageError, match="no point has"):
+    with pytest.raises(UsageError, match=r"no point has .*; flows: known: '1', '2'"):
         study.where(flows=3)
 
 

@@ -17,13 +17,10 @@ from wfsim.report import tables
 from wfsim.report.chart import (
     Chart,
     canvas,
-    count,
     inside,
     legend,
-    plain,
     row_axis,
     say_nothing,
-    seconds,
     swatch,
 )
 from wfsim.report.fit_charts import qq
@@ -38,6 +35,7 @@ from wfsim.report.palette import (
 from wfsim.report.share_charts import breakdown, outcomes
 from wfsim.report.state_graph import state_graph
 from wfsim.report.study_charts import convergence, ecdf, latencies
+from wfsim.report.wording import count, plain, seconds
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,17 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from wfsim.errors import UsageError
-from wfsim.report.chart import (
-    Chart,
-    canvas,
-    count,
-    distinct,
-    legend,
-    plain,
-    row_axis,
-    say_nothing,
-    swatch,
-)
+from wfsim.report.chart import Chart, canvas, legend, row_axis, say_nothing, swatch
 from wfsim.report.groups import (
     FEW,
     SHARES,
@@ -32,6 +22,7 @@ from wfsim.report.groups import (
     unit,
 )
 from wfsim.report.palette import FAINT, INK, Style
+from wfsim.report.wording import count, distinct, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

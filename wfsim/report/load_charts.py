@@ -9,10 +9,11 @@ from matplotlib.ticker import MaxNLocator
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.report import tables
-from wfsim.report.chart import Chart, canvas, legend, plain, say_nothing, seconds
+from wfsim.report.chart import Chart, canvas, legend, say_nothing
 from wfsim.report.groups import MOST
 from wfsim.report.load import WORKERS, average
 from wfsim.report.palette import INK, SHADE, series
+from wfsim.report.wording import plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

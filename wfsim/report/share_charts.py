@@ -12,17 +12,15 @@ from wfsim.report.breakdown import PARTS
 from wfsim.report.chart import (
     Chart,
     canvas,
-    count,
     inside,
     legend,
-    plain,
     row_axis,
     say_nothing,
-    seconds,
     swatch,
 )
 from wfsim.report.groups import FEW, Groups, Source, column, grouped, keys, runs_of
 from wfsim.report.palette import STATUS_COLOURS, Style, status_style
+from wfsim.report.wording import count, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,8 +18,9 @@ from wfsim.model.log import EventLog
 from wfsim.model.machine import Edge, StateMachine
 from wfsim.model.resource import INTERRUPT
 from wfsim.report import tables
-from wfsim.report.chart import Chart, canvas, count, legend, plain, say_nothing
+from wfsim.report.chart import Chart, canvas, legend, say_nothing
 from wfsim.report.palette import HIGHLIGHT, INK, STATUS_COLOURS
+from wfsim.report.wording import count, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,17 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from wfsim.errors import UsageError
 from wfsim.report import tables
-from wfsim.report.chart import (
-    Chart,
-    canvas,
-    count,
-    distinct,
-    legend,
-    plain,
-    row_axis,
-    say_nothing,
-    seconds,
-)
+from wfsim.report.chart import Chart, canvas, legend, row_axis, say_nothing
 from wfsim.report.groups import (
     FEW,
     Groups,
@@ -42,6 +32,7 @@ from wfsim.report.groups import (
     unit,
 )
 from wfsim.report.palette import INK, SHADE, series
+from wfsim.report.wording import count, distinct, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,8 +19,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from wfsim.errors import UsageError
 from wfsim.report.files import check_folder
+from wfsim.study.library import library
 from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, Rows
 
 FORMAT = 2
@@ -143,11 +143,4 @@ def _digest(content: bytes) -> str:
 
 def arrow() -> tuple[Any, Any]:
     """Return pyarrow and its Parquet; raise `UsageError` where it is not installed."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise UsageError(
-            "Parquet needs pyarrow; install the extra: wfsim-lab[study]"
-        ) from None
-    return pyarrow, parquet
+    return library("pyarrow", "Parquet"), library("pyarrow.parquet", "Parquet")

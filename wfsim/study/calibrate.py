@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.document import hint
 from wfsim.study.calibration import Calibration, Estimate
-from wfsim.study.fits import CANDIDATES, Sample, fitted
+from wfsim.study.fits import CANDIDATES, Observed, fitted
 from wfsim.study.histories import read_history
 from wfsim.study.past_runs import PastRuns
 
@@ -50,7 +50,10 @@ def calibrate(
     before = attempts.groupby(["case", "step"], sort=False)["status"].shift()
     timed = (before != "crashed") | (resumed == "observed")
     if attempts.empty:
-        raise DefinitionError(f"{past.source or 'history'}:1: tells of no attempt")
+        raise DefinitionError(
+            f"{past.source or 'history'}:1: tells of no attempt; give one in which a "
+            "step has begun"
+        )
     groups = attempts.groupby(["flow", "step"], sort=False)
     return Calibration(
         (
@@ -82,11 +85,11 @@ def _check(candidates: Sequence[str], level: float, **choices: str) -> None:
         if value not in _CHOICES[name]:
             known = hint(str(value), _CHOICES[name])
             raise UsageError(f"{name}: unknown {value!r}; {known}")
-    if not 0.0 < level < 1.0:
+    if not (isinstance(level, float) and 0.0 < level < 1.0):
         raise UsageError(f"level is {level!r}; give a share between 0 and 1")
 
 
-def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Sample:
+def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Observed:
     status = group["status"]
     times = group["duration"] + (group["waited"] if waiting == "included" else 0.0)
     like = ("completed", "failed") if failed == "observed" else ("completed",)
@@ -94,14 +97,16 @@ def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Sample:
     cut = group["censored"] | ((status == "failed") & (failed == "censored"))
     # That something took longer than no time says nothing.
     cut &= times > 0.0
-    return Sample(tuple(sorted(times[seen].tolist())), tuple(sorted(times[cut].tolist())))
+    return Observed(
+        tuple(sorted(times[seen].tolist())), tuple(sorted(times[cut].tolist()))
+    )
 
 
 def _estimate(
     flow: str,
     step: str,
     group: pd.DataFrame,
-    sample: Sample,
+    sample: Observed,
     candidates: Sequence[str],
 ) -> Estimate:
     status = group["status"]

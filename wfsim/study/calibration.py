@@ -17,7 +17,7 @@ from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.streams import KeyedDraws
-from wfsim.study.fits import Fit, Sample, empirical, given
+from wfsim.study.fits import Fit, Observed, empirical, given
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ class Estimate(NamedTuple):
     failures: int
     censored: int
     waited: float
-    sample: Sample
+    sample: Observed
     fits: tuple[Fit, ...]
     chosen: Fit | None
     failure: float
@@ -343,7 +343,7 @@ def _resampled(item: Estimate, draws: KeyedDraws) -> Estimate:
     return item._replace(chosen=fit, failure=failure)
 
 
-def _positions(sample: Sample) -> list[tuple[float, float]]:
+def _positions(sample: Observed) -> list[tuple[float, float]]:
     """Return (share, duration) for a Q-Q plot: each in the middle of its own step."""
     steps = sample.steps()
     found, before = [], 0.0

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wfsim.errors import UsageError
+from wfsim.model.distributions import stats
 from wfsim.report.frames import TEXT, frame
-from wfsim.study.interval import Interval, check_confidence, stats
+from wfsim.study.interval import Interval, check_confidence
 from wfsim.study.sample import Sample, Samples
 
 if TYPE_CHECKING:
@@ -196,7 +197,12 @@ def _pairs(
             found = True
             yield common, pair
     if not found:
-        raise UsageError(
-            f"there is nothing to compare: {len(study.points)} points"
-            + ("" if baseline is None else f", baseline {baseline!r}")
-        )
+        raise UsageError(f"there is nothing to compare{_why(study, names, baseline)}")
+
+
+def _why(study: Study, names: Sequence[str], baseline: Any) -> str:
+    if len(study.points) == 1:
+        return ": there is one point; sweep over two at least"
+    if baseline is not None:
+        return f" with the baseline {baseline!r}; study.points has what points there are"
+    return f": no two points differ in {names[0]} alone; sweep over two values of it"

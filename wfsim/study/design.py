@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import UsageError
+from wfsim.study.library import library
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +63,8 @@ def latin(over: Mapping[str, Any], n: int, *, seed: int = 0) -> Design:
     """
     axes = _axes(over)
     _check(n)
-    return _filled("latin", axes, _qmc().LatinHypercube(len(axes), seed=seed).random(n))
+    sampler = library("scipy.stats.qmc").LatinHypercube(len(axes), seed=seed)
+    return _filled("latin", axes, sampler.random(n))
 
 
 def sobol(over: Mapping[str, Any], n: int, *, seed: int = 0) -> Design:
@@ -73,10 +75,9 @@ def sobol(over: Mapping[str, Any], n: int, *, seed: int = 0) -> Design:
     """
     axes = _axes(over)
     _check(n)
-    if n & (n - 1):
-        near = 2 ** round(math.log2(n))
-        raise UsageError(f"a Sobol design of {n} points; give a power of 2, as {near}")
-    return _filled("sobol", axes, _qmc().Sobol(len(axes), seed=seed).random(n))
+    _check_power(n, "Sobol")
+    sampler = library("scipy.stats.qmc").Sobol(len(axes), seed=seed)
+    return _filled("sobol", axes, sampler.random(n))
 
 
 def halton(over: Mapping[str, Any], n: int, *, seed: int = 0) -> Design:
@@ -86,7 +87,8 @@ def halton(over: Mapping[str, Any], n: int, *, seed: int = 0) -> Design:
     """
     axes = _axes(over)
     _check(n)
-    return _filled("halton", axes, _qmc().Halton(len(axes), seed=seed).random(n))
+    sampler = library("scipy.stats.qmc").Halton(len(axes), seed=seed)
+    return _filled("halton", axes, sampler.random(n))
 
 
 def saltelli(over: Mapping[str, Any], n: int, *, seed: int = 0) -> Design:
@@ -97,15 +99,8 @@ def saltelli(over: Mapping[str, Any], n: int, *, seed: int = 0) -> Design:
     """
     axes = _axes(over)
     _check(n)
-    if n & (n - 1):
-        near = 2 ** round(math.log2(n))
-        raise UsageError(f"a Saltelli design of {n}; give a power of 2, as {near}")
-    try:
-        from SALib.sample import sobol as sampler
-    except ImportError:
-        raise UsageError(
-            "this needs SALib; install the extra: wfsim-lab[study]"
-        ) from None
+    _check_power(n, "Saltelli")
+    sampler = library("SALib.sample.sobol")
     shares = sampler.sample(problem(axes), n, calc_second_order=False, seed=seed)
     return _filled("saltelli", axes, shares)
 
@@ -173,11 +168,7 @@ def _check(n: Any) -> None:
         raise UsageError(f"a design of {n!r} points; give a whole number from 1 on")
 
 
-def _qmc() -> Any:
-    try:
-        from scipy.stats import qmc
-    except ImportError:
-        raise UsageError(
-            "this needs scipy; install the extra: wfsim-lab[study]"
-        ) from None
-    return qmc
+def _check_power(n: int, kind: str) -> None:
+    if n & (n - 1):
+        near = 2 ** round(math.log2(n))
+        raise UsageError(f"a {kind} design with n {n}; give a power of 2, as {near}")

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 from wfsim.errors import UsageError, WfsimError
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
-from wfsim.study.cluster import client_of, on_cluster
+from wfsim.study.cluster import check_backend, on_cluster
+from wfsim.study.library import library
 from wfsim.study.replication import Measure, Rows, replicate
 
 RECORDS = 6_000
 """A task makes about so many records of logs, which takes from 50 ms on.
 
-Measured (PERFORMANCE of pools): at one replication a task a pool is slower than none.
+Measured: at one replication a task a pool is slower than none.
 """
 
 ATTEMPTS = 3
@@ -50,6 +51,14 @@ class Task(NamedTuple):
 
     job: Job
     spans: tuple[Span, ...]
+
+
+def check_jobs(jobs: Any) -> None:
+    """Raise `UsageError` for *jobs* that are none, or that joblib cannot have done."""
+    if jobs is not None and (type(jobs) is not int or jobs == 0):
+        raise UsageError(f"jobs is {jobs!r}; give 1 or more, -1 for all cores, or None")
+    if jobs != 1:
+        check_backend(_joblib())
 
 
 def made(make: Any, values: Mapping[str, Any]) -> Scenario:
@@ -122,8 +131,8 @@ def in_parallel(todo: Iterable[Task], jobs: int | None) -> Iterator[Rows]:
     dying.
     """
     joblib = _joblib()
-    if (client := client_of(joblib)) is not None:
-        for done in on_cluster(client, carry_out, todo):
+    if (on_others := on_cluster(joblib, carry_out, todo, jobs)) is not None:
+        for done in on_others:
             yield from done
         return
     waiting = dict(enumerate(todo))
@@ -159,10 +168,4 @@ def workers(jobs: int | None) -> int:
 
 
 def _joblib() -> Any:
-    try:
-        import joblib
-    except ImportError:
-        raise UsageError(
-            "jobs other than 1 need joblib; install the extra: wfsim-lab[study]"
-        ) from None
-    return joblib
+    return library("joblib", "more than one job")

@@ -28,7 +28,7 @@ Matrix: TypeAlias = tuple[tuple[float, ...], ...]
 Loss: TypeAlias = Callable[[Sequence[float]], float]
 
 
-class Sample(NamedTuple):
+class Observed(NamedTuple):
     """Durations in seconds: those that were *seen* to their end and those *cut* short.
 
     Both are sorted.  What took no time that its clock could show took less than the
@@ -124,7 +124,7 @@ def bound(name: str, values: Sequence[float]) -> Duration:
     return Duration(name, tuple(math.exp(value) for value in values))
 
 
-def fitted(sample: Sample, candidates: Sequence[str] = CANDIDATES) -> tuple[Fit, ...]:
+def fitted(sample: Observed, candidates: Sequence[str] = CANDIDATES) -> tuple[Fit, ...]:
     """Return the fits of *candidates* to *sample*, the best (of the least AIC) first.
 
     What never varies is a constant, what fits none of them empirical; both are without
@@ -145,7 +145,7 @@ def fitted(sample: Sample, candidates: Sequence[str] = CANDIDATES) -> tuple[Fit,
     return tuple(found) or (empirical(sample),)
 
 
-def empirical(sample: Sample) -> Fit:
+def empirical(sample: Observed) -> Fit:
     """Return the durations that were seen as a distribution; censored ones are lost."""
     # Of very many every so manieth says the same.
     thin = -(-len(sample.seen) // MOST_VALUES)
@@ -153,12 +153,12 @@ def empirical(sample: Sample) -> Fit:
     return given(sample, Duration.parse({"empirical": values}))
 
 
-def given(sample: Sample, duration: Duration) -> Fit:
+def given(sample: Observed, duration: Duration) -> Fit:
     """Return *duration*, which was not fitted to *sample*, with its distance from it."""
     return Fit(duration, math.nan, distance(sample, duration))
 
 
-def distance(sample: Sample, duration: Duration) -> float:
+def distance(sample: Observed, duration: Duration) -> float:
     """Return the KS distance between *sample* and *duration*, from 0 to 1."""
     steps = sample.steps()
     worst, before = 0.0, 0.0
@@ -169,7 +169,7 @@ def distance(sample: Sample, duration: Duration) -> float:
     return float(worst)
 
 
-def _fit(sample: Sample, name: str) -> Fit | None:
+def _fit(sample: Observed, name: str) -> Fit | None:
     """Return the fit of *name*, None if *sample* has too little for it."""
     if len(sample.timed) < _LEAST[name]:
         return None
@@ -188,7 +188,7 @@ def _fit(sample: Sample, name: str) -> Fit | None:
     return Fit(duration, aic, distance(sample, duration), spread)
 
 
-def _likeliest(sample: Sample, name: str, scale: float) -> list[float]:
+def _likeliest(sample: Observed, name: str, scale: float) -> list[float]:
     """Return the free parameters that scipy's optimiser finds."""
     found = _families()[name].fit(sample.data(scale), floc=0.0)
     values = [float(found[-1]) * scale]
@@ -212,7 +212,7 @@ def _families() -> dict[str, Any]:
     }
 
 
-def _loss(sample: Sample, name: str) -> Loss:
+def _loss(sample: Observed, name: str) -> Loss:
     """Return minus the log-likelihood of *sample* as a function of free parameters."""
     import numpy as np
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = ("lines", "log", "csv", "tiem", "xes")
+_TAKEN = {
+    "csv": ("columns", "statuses"),
+    "xes": ("columns", "statuses"),
+    "tiem": ("flows",),
+}
 _SUFFIXES = {
     **dict.fromkeys((".db", ".sqlite", ".sqlite3"), "tiem"),
     ".csv": "csv",
@@ -63,6 +68,7 @@ def read_history(
     chosen = format or _format(path, columns)
     if chosen not in FORMATS:
         raise UsageError(f"format: unknown {chosen!r}; {hint(str(chosen), FORMATS)}")
+    _check_given(path, chosen, columns=columns, statuses=statuses, flows=flows)
     if chosen == "lines":
         return history_lines.read_lines(path)
     if chosen == "log":
@@ -79,6 +85,16 @@ def read_history(
     return _read_tiem(path, flows)
 
 
+def _check_given(path: Path, format: str, **given: Any) -> None:
+    """Raise `UsageError` for what is *given* and says nothing of that *format*."""
+    for name, value in given.items():
+        if value is not None and name not in _TAKEN.get(format, ()):
+            raise UsageError(
+                f"{path}: {name} says nothing of a history in {format!r}; leave it out, "
+                "or say which format it is in"
+            )
+
+
 def read_logs(logs: Iterable[EventLog], source: str = "") -> PastRuns:
     """Return what *logs* of simulations tell; their seconds are kept as they are.
 
@@ -92,7 +108,10 @@ def read_logs(logs: Iterable[EventLog], source: str = "") -> PastRuns:
             raise UsageError(f"a history is a path, a log or logs, not {log!r:.80}")
         rows += _rows(log, f"{number}/" if len(listed) > 1 else "")
     if not rows:
-        raise DefinitionError(f"{source or 'log'}:1: tells of no attempt of a step")
+        raise DefinitionError(
+            f"{source or 'log'}:1: tells of no attempt of a step; give one in which a "
+            "step has begun"
+        )
     return PastRuns(attempt_frame(rows), (), source)
 
 
@@ -126,8 +145,10 @@ def _rows(log: EventLog, prefix: str) -> list[tuple[Any, ...]]:
 
 
 def _format(path: Path, columns: Mapping[str, str] | None) -> str:
-    """Return what the file at *path* is in, by its suffix or else its first line."""
+    """Return what the file at *path* is in, by suffix, *columns* or its first line."""
     found = _SUFFIXES.get(path.suffix.lower())
+    if found is None and columns is not None:
+        return "csv"
     if found is None:
         with history_lines.opened(path) as file:
             first = file.readline(1000)

@@ -195,10 +195,15 @@ def table_rows(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             head = next(reader, [])
             if len(set(head)) < len(head):
-                raise DefinitionError(f"{source}:1: two columns have the same name")
+                twice = next(name for name in head if head.count(name) > 1)
+                raise DefinitionError(
+                    f"{source}:1: two columns are called {twice!r}; rename one"
+                )
             for number, cells in enumerate(reader):
                 if number >= MOST_EVENTS:
-                    raise DefinitionError(f"{source}:{number}: more than {number} rows")
+                    raise DefinitionError(
+                        f"{source}:{number}: more than {number} rows; split it by case"
+                    )
                 if cells:
                     padded = [*cells, *[""] * (len(head) - len(cells))]
                     yield reader.line_num, dict(zip(head, padded, strict=False))

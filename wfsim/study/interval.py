@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from wfsim.errors import UsageError
+from wfsim.model.distributions import stats
 from wfsim.study.sample import Sample
 
 if TYPE_CHECKING:
@@ -129,17 +130,6 @@ def _woodruff(sample: Sample, confidence: float) -> Interval:
 
 def _t(freedom: int, confidence: float) -> float:
     return float(stats().t.ppf((1.0 + confidence) / 2.0, freedom))
-
-
-def stats() -> Any:
-    """Return `scipy.stats`; raise `UsageError` where it is not installed."""
-    try:
-        from scipy import stats as found
-    except ImportError:
-        raise UsageError(
-            "this needs scipy; install the extra: wfsim-lab[study]"
-        ) from None
-    return found
 
 
 def check_confidence(confidence: Any) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import DefinitionError
 from wfsim.model.memento import CANCELLED, MANY_RETRY
+from wfsim.report.wording import count
 from wfsim.study.stamps import SECOND
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 SEEN = ("completed", "failed")
 """The statuses of attempts that came to an end of their own; others are censored."""
+
+_OPEN = ("running", "waiting")
+_NO_END = re.compile(r"no end after [0-9.e+]+ s$")
 
 COLUMNS = (
     *("case", "flow", "resource", "step", "attempt", "status"),
@@ -137,7 +141,7 @@ class PastRuns:
             (frame["case"].nunique(), "run"),
             (len(self.problems), "problem"),
         )
-        counts = [f"{n:,} {noun}{'s' if n != 1 else ''}" for n, noun in parts]
+        counts = [count(*part) for part in parts]
         wrong = f"; {counts[3]}" if self.problems else ""
         return (
             f"<PastRuns: {counts[0]} of {counts[1]} in {counts[2]}: {told or 'none'}"
@@ -159,19 +163,9 @@ def past_runs(
 
 def attempt_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
     """Return *rows* as the frame of `PastRuns`."""
-    import pandas as pd
+    from wfsim.report.frames import table
 
-    from wfsim.report.tables import TEXT
-
-    columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
-    kinds = dict.fromkeys(COLUMNS[:4], TEXT) | {"attempt": "int64", "status": TEXT}
-    kinds |= dict.fromkeys(COLUMNS[6:10], "float64") | {"censored": "bool"}
-    return pd.DataFrame(
-        {
-            name: pd.Series(list(values), dtype=kinds[name])
-            for name, values in zip(COLUMNS, columns, strict=True)
-        }
-    )
+    return table(COLUMNS, list(rows), {"waited": "float64", "censored": "bool"})
 
 
 def fold(events: list[Event], shared: bool) -> list[Attempt]:
@@ -200,7 +194,7 @@ class _Fold:
         now, case = event.time, event.case
         attempt = self.newest.get(case)
         under_way = attempt is not None and attempt.status in _OPEN
-        if event.kind == "begin" or event.kind == "start":
+        if event.kind in ("begin", "start"):
             if attempt is not None and attempt.status == "running":
                 self.crash(attempt)
             elif attempt is not None and under_way and event.kind == "begin":
@@ -256,9 +250,6 @@ class _Fold:
         return self.found
 
 
-_OPEN = ("running", "waiting")
-
-
 class Problems:
     """What is wrong with a file, line by line; it is refused if nothing can be read."""
 
@@ -296,9 +287,6 @@ def judged(reason: str, text: str) -> str:
         return "timed out" if _NO_END.search(text[-200:]) else "failed"
     named = {CANCELLED: "cancelled", "DEADLINE": "timed out"}
     return named.get(reason, "interrupted")
-
-
-_NO_END = re.compile(r"no end after [0-9.e+]+ s$")
 
 
 def _seconds(time: int | None, zero: int) -> float:

@@ -12,7 +12,7 @@ from wfsim.model.machine import did_you_mean
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.study.cache import FORMAT, Cache
-from wfsim.study.execution import Job, Span, made
+from wfsim.study.execution import Job, Span, check_jobs, made
 from wfsim.study.fingerprint import Fingerprints
 from wfsim.study.grid import Grid, Over, Point, grid_of
 from wfsim.study.precision import Precision
@@ -77,14 +77,15 @@ class Plan(NamedTuple):
 def plan_of(
     make: Make | str | Path,
     over: Over,
+    *,
     replications: int,
     seed: int,
     faults: Iterable[Fault],
+    flow: str | None,
     measure: Any,
+    precision: Precision | str | None,
     jobs: int | None,
     independent: bool,
-    precision: Precision | str | None,
-    flow: str | None,
 ) -> Plan:
     """Return the plan of a sweep with those arguments; raise for wrong ones."""
     _check_number("replications", replications, 1)
@@ -94,8 +95,7 @@ def plan_of(
             "such as 'p95 within 5 %' says how many that takes"
         )
     _check_number("seed", seed, None)
-    if jobs is not None and (type(jobs) is not int or jobs == 0):
-        raise UsageError(f"jobs is {jobs!r}; give 1 or more, -1 for all cores, or None")
+    check_jobs(jobs)
     grid = grid_of(over, RESERVED)
     maker = _maker(make)
     _check_names(maker, grid.names)
@@ -105,7 +105,15 @@ def plan_of(
     job = Job(maker, values, _checked(faults), _measures(measure), flow)
     rule, between = _precision(precision, grid, job.measures)
     return Plan(
-        *(job, grid, scenarios, seed, jobs, replications, independent, rule, between)
+        job=job,
+        grid=grid,
+        scenarios=scenarios,
+        seed=seed,
+        jobs=jobs,
+        replications=replications,
+        independent=independent,
+        precision=rule,
+        between=between,
     )
 
 

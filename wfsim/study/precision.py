@@ -94,7 +94,9 @@ class Precision:
             try:
                 value = float(number)
             except ValueError:
-                raise UsageError(f"precision: {number!r} is no number") from None
+                raise UsageError(
+                    f"precision: {number!r} is no number; write 'p95 within 5 %'"
+                ) from None
             if unit == "%":
                 return cls(measure, relative=value / 100.0)
             return cls(measure, absolute=value)

@@ -35,10 +35,15 @@ def rank(
     # A point that never has the measure is not the best, and no reason to say nothing.
     able = [at for at, each in enumerate(every) if not math.isnan(each.estimate)]
     if not able:
-        raise UsageError(f"no point has a {measure!r}; no run completed that has one")
+        raise UsageError(
+            f"no point has a {measure!r}, as where no run completes; give runs more "
+            "time, or take another measure such as 'success'"
+        )
     numbers = reduce(np.intersect1d, [every[at].numbers for at in able])
     if not len(numbers):
-        raise UsageError(f"no replication has a {measure!r} at every point")
+        raise UsageError(
+            f"no replication has a {measure!r} at every point; replicate more often"
+        )
     most = measure in LARGEST if largest is None else largest
     sign = -1.0 if most else 1.0
     common = [every[at].only(numbers) for at in able]

@@ -3,8 +3,8 @@
 A measure is the mean over replications of a column of ``replications``; the quantiles
 ``p50``, ``p95`` and so on are those of all completed runs together, since a replication
 may consist of a single run; ``total_p95`` is that of the times from when they were called
-for.  Resampling is over replications, whose runs depend on each
-other (a cluster bootstrap: Davison and Hinkley 1997, 3.8).
+for.  Resampling is over replications, since the runs of one depend on each other (a
+cluster bootstrap: Davison and Hinkley 1997, 3.8).
 """
 
 from __future__ import annotations

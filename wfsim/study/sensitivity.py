@@ -11,6 +11,7 @@ from wfsim.report.frames import frame
 from wfsim.study.design import Design, problem
 from wfsim.study.grid import label_of
 from wfsim.study.interval import check_confidence
+from wfsim.study.library import library
 from wfsim.study.sample import Samples
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ def sensitivity(study: Study, measure: str, confidence: float) -> pd.DataFrame:
     if (values == values[0]).all():
         columns: dict[str, Any] = {name: [0.0] * len(names) for name in ends}
         return frame({"parameter": names, **columns}, dtypes)
-    from SALib.analyze import sobol
-
-    found = sobol.analyze(
+    found = library("SALib.analyze.sobol").analyze(
         problem(design.axes),
         values,
         calc_second_order=False,
@@ -65,7 +64,7 @@ def tornado(study: Study, measure: str) -> pd.DataFrame:
     else:
         rows = _averaged(study, np.array(values))
     if not rows:
-        raise UsageError("no parameter has two numbers to go from and to")
+        raise UsageError("no parameter has two values; sweep over two of one at least")
     names = ("parameter", "low", "high", "at_low", "at_high", "base")
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     numbers = dict.fromkeys(("at_low", "at_high", "base"), "float64")

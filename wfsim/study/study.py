@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wfsim.errors import UsageError
+from wfsim.model.document import hint
 from wfsim.model.machine import did_you_mean
-from wfsim.report.chart import count, frame_digest
 from wfsim.report.frames import frame
 from wfsim.report.groups import label
+from wfsim.report.wording import count, frame_digest
 from wfsim.study.grid import Grid
 from wfsim.study.numbered import Numbered, numbered, tallied
 from wfsim.study.replication import (
@@ -149,7 +150,7 @@ class Study:
             if all(_is(point[name], each) for name, each in labels.items())
         ]
         if not kept:
-            raise UsageError(f"no point has {labels!r}")
+            raise UsageError(f"no point has {labels!r}; {self._there(labels)}")
         place = {number: at for at, number in enumerate(kept)}
         frames = {}
         for name, of in self._of.items():
@@ -300,6 +301,13 @@ class Study:
         from wfsim.study.summary import utilisation
 
         return utilisation(self, self.over if by is None else by)
+
+    def _there(self, labels: Mapping[str, Any]) -> str:
+        """Return what points have instead of those of *labels* that none has."""
+        for name, wanted in labels.items():
+            if not any(_is(each, wanted) for each in self.points[name]):
+                return f"{name}: {hint(str(wanted), map(str, self.points[name]))}"
+        return "it has each of them, but at different points"
 
     def check_parameter(self, name: str) -> None:
         """Raise `UsageError` if *name* is not that of a parameter."""

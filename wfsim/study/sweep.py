@@ -47,41 +47,36 @@ def sweep(
     seed at every point, so that points differ by what was varied and by nothing else
     (common random numbers); *independent* gives each point seeds of its own instead.
 
-    With a *flow* only its runs count.  *measure* is a function of a log to a number, or
-    to numbers by name, or such functions by name: columns of ``replications``.  With
-    a *precision* a point is replicated only as often as that takes, *replications* times
-    at most.
+    *faults* happen in each replication; with a *flow* only its runs count.  *measure* is
+    a function of a log to a number, or to numbers by name, or such functions by name:
+    columns of ``replications``.  With a *precision* a point is replicated only as often
+    as that takes, *replications* times at most.
 
     *jobs* processes share the work (-1: one for each core; None: what
-    ``joblib.parallel_config`` says); the study is the same, byte for byte.  *cache* is a
+    ``joblib.parallel_config`` says), or a cluster does where that names one, with
+    ``backend="dask"`` or ``"ray"``; the study is the same, byte for byte.  *cache* is a
     folder that keeps each replication; *key* stands for code that cannot be compared.
-    Ctrl-C returns what is complete, marked ``interrupted``; with a cache the same call
-    goes on from there.
+    *progress* shows a bar once it has taken two seconds.  Ctrl-C returns what is
+    complete, marked ``interrupted``; with a cache the same call goes on from there.
 
-    Raises `UsageError` or `DefinitionError` for wrong arguments, before anything runs.
+    Raises `UsageError` or `DefinitionError` for wrong arguments, before anything runs,
+    `UsageError` for a measure that is no number, `WfsimError` where workers go on dying.
     """
     plan = plan_of(
-        *(make, over, replications, seed, faults, measure, jobs, independent, precision),
-        flow,
+        make,
+        over,
+        replications=replications,
+        seed=seed,
+        faults=faults,
+        flow=flow,
+        measure=measure,
+        precision=precision,
+        jobs=jobs,
+        independent=independent,
     )
     work = _Work(plan, plan.cache(cache, key), progress)
-    interrupted = False
-    try:
-        work.carry_out()
-    except KeyboardInterrupt:
-        if not any(work.done.values()):
-            raise
-        interrupted = True
-    finally:
-        work.close()
-    return Study.of(
-        plan.grid,
-        work.result(),
-        design=over if isinstance(over, Design) else None,
-        seed=seed,
-        interrupted=interrupted,
-        settled=work.settled if plan.precision else None,
-    )
+    work.run()
+    return work.study(over if isinstance(over, Design) else None)
 
 
 class _Work:
@@ -94,6 +89,7 @@ class _Work:
             point: cache.load(point) if cache else [] for point in plan.numbers
         }
         self.settled: dict[int, bool] = {}
+        self.interrupted = False
         self._stops = dict.fromkeys(plan.numbers, plan.replications)
         self._records = 0
         self._bar: Any = None
@@ -103,19 +99,34 @@ class _Work:
             total = None if plan.precision else len(plan.numbers) * plan.replications
             self._bar = tqdm(total=total, unit=" replications", delay=2.0, leave=False)
 
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
+    def run(self) -> None:
+        """Carry out all of it, or what is done before Ctrl-C if that is anything."""
+        try:
+            self._carry_out()
+        except KeyboardInterrupt:
+            if not any(self.done.values()):
+                raise
+            self.interrupted = True
+        finally:
+            if self._bar is not None:
+                self._bar.close()
 
-    def result(self) -> dict[int, list[Rows]]:
-        """Return what is done of each point, as far as it was to go."""
-        return {
+    def study(self, design: Design | None) -> Study:
+        """Return the study of what is done of each point, as far as it was to go."""
+        done = {
             point: [rows.part(0, stop) for rows in self.done[point] if rows.first < stop]
             for point, stop in self._stops.items()
         }
+        return Study.of(
+            self.plan.grid,
+            done,
+            design=design,
+            seed=self.plan.seed,
+            interrupted=self.interrupted,
+            settled=self.settled if self.plan.precision else None,
+        )
 
-    def carry_out(self) -> None:
+    def _carry_out(self) -> None:
         """Simulate what is missing; with a precision to reach, in rounds."""
         rule, most = self.plan.precision, self.plan.replications
         if rule is None:

@@ -64,14 +64,16 @@ def _rows(
     present = {str(row[1]) for row in connection.execute(f"PRAGMA table_info({quoted})")}
     if missing := {"id", "name", "status"} - present:
         raise DefinitionError(
-            f"{source}:1: table {table!r} has no column {min(missing)!r}"
+            f"{source}:1: table {table!r} has no column {min(missing)!r}; give an SQLite "
+            "file of TiEM"
         )
     known = [name for name in columns if name in present]
     select = f"SELECT {', '.join(known)} FROM {quoted} LIMIT {MOST_EVENTS + 1}"
     for number, values in enumerate(connection.execute(select)):
         if number >= MOST_EVENTS:
             raise DefinitionError(
-                f"{source}:1: more than {MOST_EVENTS} rows in {table!r}"
+                f"{source}:1: more than {MOST_EVENTS} rows in {table!r}; give a copy "
+                "with fewer"
             )
         yield dict(zip(known, values, strict=True))
 

@@ -99,7 +99,7 @@ class _Reader:
         if len(self.path) >= MAX_DEPTH:
             line = self.parser.CurrentLineNumber
             raise DefinitionError(
-                f"{self.name}:{line}: nested more than {MAX_DEPTH} deep"
+                f"{self.name}:{line}: nested more than {MAX_DEPTH} deep; flatten it"
             )
         tag = name.rpartition(":")[2]
         inside = self.path[-1] if self.path else ""
@@ -124,7 +124,9 @@ class _Reader:
         except ValueError as error:
             self.problems.add(line, error)
         if len(self.events) > MOST_EVENTS:
-            raise DefinitionError(f"{self.name}:{line}: more than {MOST_EVENTS} events")
+            raise DefinitionError(
+                f"{self.name}:{line}: more than {MOST_EVENTS} events; split it by trace"
+            )
 
     def told(self) -> dict[str, str]:
         """Return what the event says, by our names."""
