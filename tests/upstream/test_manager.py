@@ -52,7 +52,7 @@ def test_a_recovery_whose_mementos_cannot_be_read_is_tried_again(simulation, row
     sim = interrupted(simulation)
     read, told = sim.stored.entries, []
 
-    def deaf(key):
+    def deaf(key, since=""):
         sim.stored.entries = read
         told.append(dict(sim.resource().annotations))
         raise Unavailable("no answer")
