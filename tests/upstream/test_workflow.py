@@ -83,11 +83,11 @@ class Deaf:
             setattr(store, name, self.once(getattr(store, name)))
 
     def once(self, read: Any) -> Any:
-        def answer(key: Key) -> Any:
+        def answer(key: Key, *since: str) -> Any:
             self.reads += 1
             if self.reads == self.n:
                 raise Unavailable("no answer")
-            return read(key)
+            return read(key, *since)
 
         return answer
 
