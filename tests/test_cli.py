@@ -228,6 +228,18 @@ def test_a_history_is_calibrated_into_a_flow_that_runs(run):
     assert "CreateRwPod           7.0%     lognormal(3.9302, 0.26224)   78.4 s" in out
     assert out.endswith("Written: mine.yaml\n")
     assert run("run", "mine.yaml", "--expect", "Running")[0] == 0
+    status, out, _ = run(
+        "calibrate", history, "--candidate", "gamma", "--failed", "observed"
+    )
+    assert (status, "CreateRwPod           7.0%     gamma(" in out) == (0, True)
+    for words, said in (
+        (("--candidate", "gama"), "candidates: unknown 'gama'; did you mean 'gamma'?"),
+        (("--failed", "no"), "failed: unknown 'no'; known: 'censored', 'left out', "),
+        (("--confidence", "95"), "confidence is 95.0; give a number between 0 and 1"),
+    ):
+        status, out, err = run("calibrate", history, *words)
+        assert (status, out) == (2, "")
+        assert said in err
 
 
 def test_a_csv_is_calibrated_with_its_columns(run):

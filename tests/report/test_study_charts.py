@@ -145,7 +145,7 @@ def test_the_band_of_an_ecdf_holds_the_true_curve_as_often_as_it_says():
     held = 0
     for sample in draws:
         runs = pd.DataFrame({"status": "completed", "duration": sample})
-        frame = charts.ecdf(runs, level=0.9).frame
+        frame = charts.ecdf(runs, confidence=0.9).frame
         # The curve jumps at each duration: what lies before is the band of the last.
         before = frame["high"].shift().fillna(frame["high"].iloc[0] - 1 / 50)
         x = frame["seconds"]
@@ -413,10 +413,10 @@ def test_frames_without_rows_give_charts_that_say_so():
     ("draw", "words"),
     [
         (lambda: charts.ecdf(study(), "worker"), "did you mean 'workers'?"),
-        (lambda: charts.ecdf(study(), level=1.0), "level is 1.0"),
+        (lambda: charts.ecdf(study(), confidence=1.0), "confidence is 1.0"),
         (lambda: charts.latencies(study(), kind="pie"), "give 'box' or 'violin'"),
         (lambda: charts.convergence(study(), "p59"), "did you mean 'p95'?"),
-        (lambda: charts.convergence(study(), level=0.0), "level is 0.0"),
+        (lambda: charts.convergence(study(), confidence=0.0), "confidence is 0.0"),
         (lambda: charts.heatmap(study(), "workers", "load"), "no column 'load'"),
         (lambda: charts.heatmap(study(), "mean", "mean"), "give three columns"),
         (lambda: charts.tornado(PAIRS), "no column 'parameter'"),

@@ -204,7 +204,10 @@ def test_a_wrong_name_is_refused_with_a_hint(calibration):
         (lambda: calibration.choose("InitMeta", {"gauss": 1}), "unknown distribution"),
         (lambda: calibration.of("Create"), "did you mean 'CreateShared|known: 'Create"),
         (lambda: wfsim.calibrate(HISTORY, candidates=["normal"]), "candidates: unknown"),
-        (lambda: wfsim.calibrate(HISTORY, level=95), "level is 95; give a share"),
+        (
+            lambda: wfsim.calibrate(HISTORY, confidence=95),
+            "confidence is 95; give a number",
+        ),
         (lambda: wfsim.calibrate(HISTORY, waiting="in"), "waiting: unknown 'in'"),
         (lambda: calibration.flow(NIGHTLY), "tells of no step of the flow 'NightlyBac"),
     ):

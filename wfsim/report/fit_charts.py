@@ -20,7 +20,7 @@ def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) ->
 
     *calibration* is what `wfsim.calibrate` returns.  Points on the line agree with the
     distribution; those outside the band are further away than chance explains, one in
-    twenty if the level of the calibration is 95 %.  The frame is that of
+    twenty if the confidence of the calibration is 95 %.  The frame is that of
     `Calibration.quantiles`.
     """
     item = calibration.estimate(step)
@@ -32,7 +32,7 @@ def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) ->
         return Chart(axes, frame, f"Q-Q plot of step {item.step}, which never completed.")
     inside = (frame["observed"] >= frame["low"]) & (frame["observed"] <= frame["high"])
     _points(axes, frame, inside)
-    duration, level = item.chosen.duration, f"{calibration.level:.0%}"
+    duration, confidence = item.chosen.duration, f"{calibration.confidence:.0%}"
     axes.set_title(plain(f"{item.step}: {duration}", 70), fontsize=10, loc="left")
     axes.set_xlabel("quantile of the fitted distribution [s]")
     axes.set_ylabel("duration that was seen [s]")
@@ -42,7 +42,7 @@ def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) ->
             Line2D([], [], ls="", marker="o", color=_INSIDE, label="inside the band"),
             Line2D([], [], ls="", marker="X", color=_OUTSIDE, label="outside"),
             Line2D([], [], color=INK, lw=1, label="agreement"),
-            Patch(facecolor=SHADE, label=f"{level} band"),
+            Patch(facecolor=SHADE, label=f"{confidence} band"),
         ],
         gap=0.62,
     )
@@ -54,7 +54,7 @@ def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) ->
         frame,
         f"Q-Q plot of step {item.step} against {duration}: {durations} "
         f"from {seconds(seen[0])} to {seconds(seen[-1])}{beside}; "
-        f"{int((~inside).sum()):,} outside the {level} band; "
+        f"{int((~inside).sum()):,} outside the {confidence} band; "
         f"KS distance {item.chosen.ks:.3f}.",
     )
 

@@ -45,26 +45,28 @@ def ecdf(
     by: str | Iterable[str] | None = None,
     *,
     value: str = "duration",
-    level: float = 0.95,
+    confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Chart:
     """Draw which share of completed runs took at most so long, with a confidence band.
 
     *value* is the column of what they took, in seconds of virtual time.
-    The band holds the whole true curve with probability *level* (Dvoretzky, Kiefer and
+    With probability *confidence* the band holds the whole true curve (Dvoretzky, Kiefer,
     Wolfowitz, with the constant of Massart, Ann. Probab. 18, 1990): it is the curve
-    +- sqrt(ln(2 / (1 - level)) / (2 n)), if the n runs are independent of each other.
+    +- sqrt(ln(2 / (1 - confidence)) / (2 n)), if the n runs are independent.
     The frame has a row per step of a curve: the group, ``seconds``, ``share``, ``low``,
     ``high``.  Raises `UsageError`.
     """
-    if not 0.0 < level < 1.0:
-        raise UsageError(f"level is {level!r}; give a probability between 0 and 1")
+    if not 0.0 < confidence < 1.0:
+        raise UsageError(
+            f"confidence is {confidence!r}; give a number between 0 and 1, such as 0.95"
+        )
     groups = _completed(source, by, value)
     axes = canvas(ax, 9.0, 4.6)
     rows = [
         (name, *step)
         for name, group in groups.of.items()
-        for step in _steps(group[value], level)
+        for step in _steps(group[value], confidence)
     ]
     frame = tables.table(
         (groups.name, "seconds", "share", "low", "high"),
@@ -84,7 +86,7 @@ def ecdf(
         axes,
         frame,
         f"ECDF of {_named(value)} of {runs_said(number)}{groups.said}, with a "
-        f"{level:.0%} band{on_axis(is_log)}: {_quantiles(groups, value)}.",
+        f"{confidence:.0%} band{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
 
@@ -137,25 +139,27 @@ def convergence(
     measure: str = "mean",
     by: str | Iterable[str] | None = None,
     *,
-    level: float = 0.95,
+    confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Chart:
     """Draw the mean of *measure* over the first n replications, with its interval.
 
-    The interval is Student's, at *level*; the points of a study, or what *by* says, have
-    a curve each.  It begins at the second replication.  The frame has a row per curve
-    and n: the group, ``replications``, ``mean``, ``low``, ``high``.  Raises
+    The interval is Student's, at *confidence*; the points of a study, or what *by* says,
+    have a curve each.  It begins at the second replication.  The frame has a row per
+    curve and n: the group, ``replications``, ``mean``, ``low``, ``high``.  Raises
     `UsageError`, also if scipy (the extra ``study``) is not installed.
     """
-    if not 0.0 < level < 1.0:
-        raise UsageError(f"level is {level!r}; give a probability between 0 and 1")
+    if not 0.0 < confidence < 1.0:
+        raise UsageError(
+            f"confidence is {confidence!r}; give a number between 0 and 1, such as 0.95"
+        )
     rows = replications_of(study)
     column(rows, measure)
     groups = grouped(rows, keys(study, by))
     found = [
         (name, *each)
         for name, group in groups.of.items()
-        for each in _running(group[measure].dropna(), level)
+        for each in _running(group[measure].dropna(), confidence)
     ]
     frame = tables.table(
         (groups.name, "replications", "mean", "low", "high"),
@@ -176,7 +180,7 @@ def convergence(
         axes,
         frame,
         f"Convergence of {measure} over {count(most, 'replication')}{groups.said}: the "
-        f"{level:.0%} interval ends as {_widest(frame, groups, measure)}.",
+        f"{confidence:.0%} interval ends as {_widest(frame, groups, measure)}.",
     )
 
 
@@ -198,11 +202,11 @@ def _nothing(axes: Axes, frame: pd.DataFrame, what: str) -> Chart:
 
 
 def _steps(
-    durations: pd.Series[float], level: float
+    durations: pd.Series[float], confidence: float
 ) -> list[tuple[float, float, float, float]]:
     """Return the steps of the empirical distribution of *durations*, with its band."""
     number = len(durations)
-    half = math.sqrt(math.log(2.0 / (1.0 - level)) / (2.0 * number))
+    half = math.sqrt(math.log(2.0 / (1.0 - confidence)) / (2.0 * number))
     times = durations.value_counts(sort=False).sort_index()
     shares = times.cumsum() / number
     return [
@@ -277,7 +281,7 @@ COLOUR = series(0)[0]
 
 
 def _running(
-    values: pd.Series[float], level: float
+    values: pd.Series[float], confidence: float
 ) -> list[tuple[int, float, float, float]]:
     """Return the mean of the first n of *values* and its interval, from n = 2 on."""
     try:
@@ -293,7 +297,9 @@ def _running(
     rows = []
     for n, (mean, deviation) in enumerate(found, start=1):
         if n > 1:
-            half = float(t.ppf((1.0 + level) / 2.0, n - 1)) * deviation / math.sqrt(n)
+            half = (
+                float(t.ppf((1.0 + confidence) / 2.0, n - 1)) * deviation / math.sqrt(n)
+            )
             rows.append((n, mean, mean - half, mean + half))
     return rows
 

@@ -10,6 +10,7 @@ from wfsim.model.document import hint
 from wfsim.study.calibration import Calibration, Estimate
 from wfsim.study.fits import CANDIDATES, Observed, fitted
 from wfsim.study.histories import read_history
+from wfsim.study.interval import check_confidence
 from wfsim.study.past_runs import PastRuns
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def calibrate(
     history: Any,
     *,
     candidates: Sequence[str] = CANDIDATES,
-    level: float = 0.95,
+    confidence: float = 0.95,
     waiting: Literal["apart", "included"] = "apart",
     failed: Literal["left out", "observed", "censored"] = "left out",
     resumed: Literal["observed", "left out"] = "observed",
@@ -30,7 +31,8 @@ def calibrate(
 
     *history* is what `read_history` takes, *reading* its further arguments.  Each of
     *candidates* is fitted by maximum likelihood, with attempts of which nobody saw the
-    end as censored; the one of the least AIC is chosen.  *level* is that of intervals.
+    end as censored; the one of the least AIC is chosen.  *confidence* is that of
+    intervals.
 
     *waiting* says whether waiting for something else is part of a duration.  *failed*
     says what the duration of a failed attempt is: nothing (a step without code fails
@@ -44,7 +46,7 @@ def calibrate(
     Raises `DefinitionError` for a history that cannot be read, `UsageError` for
     arguments that make no sense.
     """
-    _check(candidates, level, waiting=waiting, failed=failed, resumed=resumed)
+    _check(candidates, confidence, waiting=waiting, failed=failed, resumed=resumed)
     past: PastRuns = read_history(history, **reading)
     attempts = past.attempts
     before = attempts.groupby(["case", "step"], sort=False)["status"].shift()
@@ -66,7 +68,7 @@ def calibrate(
             )
             for (flow, step), group in groups
         ),
-        level,
+        confidence,
     )
 
 
@@ -77,7 +79,7 @@ _CHOICES = {
 }
 
 
-def _check(candidates: Sequence[str], level: float, **choices: str) -> None:
+def _check(candidates: Sequence[str], confidence: float, **choices: str) -> None:
     for name in candidates:
         if name not in CANDIDATES:
             raise UsageError(f"candidates: unknown {name!r}; {hint(name, CANDIDATES)}")
@@ -85,8 +87,7 @@ def _check(candidates: Sequence[str], level: float, **choices: str) -> None:
         if value not in _CHOICES[name]:
             known = hint(str(value), _CHOICES[name])
             raise UsageError(f"{name}: unknown {value!r}; {known}")
-    if not (isinstance(level, float) and 0.0 < level < 1.0):
-        raise UsageError(f"level is {level!r}; give a share between 0 and 1")
+    check_confidence(confidence)
 
 
 def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Observed:

@@ -25,7 +25,15 @@ def calibrate(
         typer.Option(help="What a CSV has where: step=activity.", metavar="KEY=COLUMN"),
     ] = None,
     waiting: Annotated[str, typer.Option(help="apart or included")] = "apart",
+    failed: Annotated[
+        str, typer.Option(help="left out, observed or censored")
+    ] = "left out",
     resumed: Annotated[str, typer.Option(help="observed or left out")] = "observed",
+    candidate: Annotated[
+        list[str] | None,
+        typer.Option(help="A distribution to be tried, in place of all.", metavar="NAME"),
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="That of the intervals.")] = 0.95,
 ) -> None:
     """Fit durations and failures to what HISTORY tells; print them, write YAML."""
     from wfsim.study.calibrate import calibrate as fit
@@ -38,8 +46,10 @@ def calibrate(
     past = read_history(history, columns=columns)
     for problem in past.problems:
         typer.echo(f"wfsim: {problem}", err=True)
-    choices: Any = {"waiting": waiting, "resumed": resumed}
-    found = fit(past, **choices)
+    choices: Any = {"waiting": waiting, "failed": failed, "resumed": resumed}
+    if candidate:
+        choices["candidates"] = candidate
+    found = fit(past, confidence=confidence, **choices)
     typer.echo(f"{past!r}\n{found.text()}")
     if out is not None:
         typer.echo(f"Written: {found.to_yaml(out, flow)}")

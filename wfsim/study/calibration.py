@@ -59,9 +59,9 @@ class Calibration:
     several flows have one of that name.
     """
 
-    def __init__(self, estimates: Iterable[Estimate], level: float = 0.95) -> None:
+    def __init__(self, estimates: Iterable[Estimate], confidence: float = 0.95) -> None:
         self.estimates = tuple(estimates)
-        self.level = level
+        self.confidence = confidence
 
     def __repr__(self) -> str:
         told = ", ".join(
@@ -163,7 +163,7 @@ class Calibration:
         if not part:
             flows = {item.flow for item in self.estimates}
             raise UsageError(f"no flow {flow!r}; {hint(flow, flows)}")
-        return Calibration(part, self.level)
+        return Calibration(part, self.confidence)
 
     def estimate(self, step: str | tuple[str, str]) -> Estimate:
         """Return what is known of *step*; raise `UsageError` if nothing is."""
@@ -216,7 +216,7 @@ class Calibration:
 
         ``share`` (of Kaplan and Meier's estimate, between its steps), ``observed``,
         ``fitted`` (seconds, float64), and ``low`` and ``high``: where the fitted
-        distribution puts an observation of that rank with the probability ``level``.
+        distribution puts an observation of that rank with the probability ``confidence``.
         With censored attempts that is an approximation.
         """
         import pandas as pd
@@ -227,7 +227,7 @@ class Calibration:
             return pd.DataFrame(columns=columns, dtype="float64")
         duration, size = item.chosen.duration, len(item.sample.seen + item.sample.cut)
         rank = stats().beta.ppf
-        tail = (1.0 - self.level) / 2.0
+        tail = (1.0 - self.confidence) / 2.0
         rows = []
         for share, observed in _positions(item.sample):
             sides = share * (size + 1), (1.0 - share) * (size + 1)
@@ -282,7 +282,7 @@ class Calibration:
         return any(item.flow == flow for item in self.estimates)
 
     def _with(self, estimates: Iterable[Estimate]) -> Calibration:
-        return Calibration(estimates, self.level)
+        return Calibration(estimates, self.confidence)
 
     def _of_one_flow(self) -> tuple[Estimate, ...]:
         seen: set[str] = set()
@@ -296,7 +296,7 @@ class Calibration:
 
     def _row(self, item: Estimate) -> dict[str, Any]:
         fit = item.chosen
-        interval = _proportion(item.failures, item.tried, self.level)
+        interval = _proportion(item.failures, item.tried, self.confidence)
         row: dict[str, Any] = {
             "flow": item.flow,
             "step": item.step,
@@ -309,7 +309,7 @@ class Calibration:
             "failure_high": interval[1],
             "chosen": fit.name if fit else "",
         }
-        found = fit.interval(self.level) if fit else []
+        found = fit.interval(self.confidence) if fit else []
         for place in range(2):
             ends = found[place] if place < len(found) else (math.nan,) * 3
             for suffix, value in zip(("", "_low", "_high"), ends, strict=True):
@@ -358,11 +358,11 @@ def _positions(sample: Observed) -> list[tuple[float, float]]:
     return found
 
 
-def _proportion(successes: int, of: int, level: float) -> tuple[float, float]:
+def _proportion(successes: int, of: int, confidence: float) -> tuple[float, float]:
     if not of:
         return math.nan, math.nan
     test = stats().binomtest(successes, of)
-    low, high = test.proportion_ci(confidence_level=level, method="wilson")
+    low, high = test.proportion_ci(confidence_level=confidence, method="wilson")
     return float(low), float(high)
 
 

@@ -75,11 +75,11 @@ class Fit(NamedTuple):
         """The name of the distribution."""
         return self.duration.name
 
-    def interval(self, level: float) -> list[tuple[float, float, float]]:
-        """Return (value, low, high) of each parameter, the interval at *level*."""
+    def interval(self, confidence: float) -> list[tuple[float, float, float]]:
+        """Return (value, low, high) of each parameter, the interval at *confidence*."""
         if not self.spread:
             return []
-        z = stats().norm.ppf(0.5 + level / 2.0)
+        z = stats().norm.ppf(0.5 + confidence / 2.0)
         at = free(self.duration)
         found = []
         for place, value in enumerate(self.duration.params):
