@@ -11,6 +11,7 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from wfsim import Kind, Record, tables
+from wfsim.report import frames
 from wfsim.report.history import History
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ def test_columns_and_dtypes_are_those_documented_for_any_log(table, crashed, emp
             documented[name.strip("`")] = words[0]
     for log_ in (crashed, empty, crashed[:3]):
         found = table(log_).dtypes
-        named = {c: "text" if d == tables.TEXT else str(d) for c, d in found.items()}
+        named = {c: "text" if d == frames.TEXT else str(d) for c, d in found.items()}
         assert named == documented
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.lines import Line2D
 
 from wfsim.model.log import EventLog
-from wfsim.report import tables
+from wfsim.report import frames, tables
 from wfsim.report.chart import (
     Chart,
     canvas,
@@ -144,7 +144,7 @@ def _stays(log: EventLog) -> pd.DataFrame:
     for row in last.values():
         row[3] = log.records[-1].time
     stays = [(*row, row[3] - row[2]) for row in rows]
-    return tables.table(("resource", "state", "start", "end", "duration"), stays)
+    return frames.table(("resource", "state", "start", "end", "duration"), stays)
 
 
 def _stay(axes: Axes, place: int, stay: Any, style: Any, end: float) -> None:
@@ -194,3 +194,8 @@ __all__ = [
     "tornado",
     "utilisation",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return what a notebook is to complete."""
+    return __all__

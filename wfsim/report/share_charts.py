@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from wfsim.model.log import EventLog
-from wfsim.report import tables
+from wfsim.report import frames, tables
 from wfsim.report.breakdown import PARTS
 from wfsim.report.chart import (
     Chart,
@@ -59,7 +59,7 @@ def outcomes(
             for status in STATUS_COLOURS
             if times[status]
         ]
-    frame = tables.table((groups.name, "status", "runs", "share"), rows)
+    frame = frames.table((groups.name, "status", "runs", "share"), rows)
     axes = canvas(ax, 10.0, 1.5 + 0.36 * max(len(groups.of), 1))
     if frame.empty:
         say_nothing(axes, "No flow has run")
@@ -110,7 +110,7 @@ def breakdown(
             (name, part, mean, mean / whole if whole else 0.0)
             for part, mean in spent.items()
         ]
-    frame = tables.table((groups.name, "part", "mean", "share"), rows)
+    frame = frames.table((groups.name, "part", "mean", "share"), rows)
     axes = canvas(ax, 10.0, 1.5 + 0.36 * max(len(groups.of), 1))
     if frame.empty:
         say_nothing(axes, "No flow has run")

@@ -17,7 +17,7 @@ from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.model.machine import Edge, StateMachine
 from wfsim.model.resource import INTERRUPT
-from wfsim.report import tables
+from wfsim.report import frames
 from wfsim.report.chart import Chart, canvas, legend, say_nothing
 from wfsim.report.palette import HIGHLIGHT, INK, STATUS_COLOURS
 from wfsim.report.wording import count, plain
@@ -66,7 +66,7 @@ def state_graph(
     ``label``, all text.  Raises `UsageError` for a kind that the log does not know.
     """
     arrows, more = _edges(edges, kind)
-    table = tables.table(Edge._fields, arrows)
+    table = frames.table(Edge._fields, arrows)
     boxes = _layout(arrows, [*more, *([current] if current else [])])
     height = max((box.y + box.height / 2 for box in boxes.values()), default=1.0)
     axes = canvas(ax, 10.0, 1.0 + 0.56 * max(height, 2.0))

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from wfsim.errors import UsageError
-from wfsim.report import tables
+from wfsim.report import frames
 from wfsim.report.chart import Chart, canvas, legend, row_axis, say_nothing
 from wfsim.report.groups import (
     FEW,
@@ -68,7 +68,7 @@ def ecdf(
         for name, group in groups.of.items()
         for step in _steps(group[value], confidence)
     ]
-    frame = tables.table(
+    frame = frames.table(
         (groups.name, "seconds", "share", "low", "high"),
         rows,
         dict.fromkeys(("seconds", "low", "high"), "float64"),
@@ -161,7 +161,7 @@ def convergence(
         for name, group in groups.of.items()
         for each in _running(group[measure].dropna(), confidence)
     ]
-    frame = tables.table(
+    frame = frames.table(
         (groups.name, "replications", "mean", "low", "high"),
         found,
         {"replications": "int64", "low": "float64", "high": "float64"},
@@ -238,7 +238,7 @@ def _spreads(groups: Groups, value: str) -> pd.DataFrame:
         quantiles = durations.quantile(list(points.values())).tolist()
         rows.append((name, len(group), float(durations.mean()), *quantiles))
     columns = (groups.name, "runs", "mean", *points)
-    return tables.table(columns, rows, dict.fromkeys(points, "float64"))
+    return frames.table(columns, rows, dict.fromkeys(points, "float64"))
 
 
 def _boxes(axes: Axes, frame: pd.DataFrame) -> None:

@@ -21,7 +21,7 @@ from wfsim.model.log import EventLog
 from wfsim.model.record import OF_RESOURCES, Kind
 from wfsim.model.resource import CREATING
 from wfsim.report.breakdown import breakdown, critical
-from wfsim.report.frames import TEXT, frame, table
+from wfsim.report.frames import frame, table
 from wfsim.report.history import NAN, History
 from wfsim.report.load import utilisation
 
@@ -252,16 +252,18 @@ def _spread(durations: pd.Series[float]) -> tuple[float, float, float]:
 
 
 __all__ = [
-    "TEXT",
     "breakdown",
     "critical",
     "faults",
-    "frame",
     "latency",
     "runs",
     "states",
     "steps",
     "summary",
-    "table",
     "utilisation",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return what a notebook is to complete."""
+    return __all__
