@@ -2,8 +2,9 @@
 
 A value is told by its type and its parts.  A function or a class is told by its code: of
 a file, by everything in its package and in what that imports, as it was when it was first
-looked at; of a cell, by its source, its imports and the globals that it reads.  What is installed counts by its version, but
-wfsim itself by its files.  What has no source is refused, not guessed.
+looked at; of a cell, by its source, its imports and the globals that it reads.  What is
+installed counts by its version, but wfsim itself by its files.  What has no source is
+refused, not guessed.
 """
 
 from __future__ import annotations
