@@ -421,7 +421,11 @@ def test_frames_without_rows_give_charts_that_say_so():
         (lambda: charts.heatmap(study(), "mean", "mean"), "give three columns"),
         (lambda: charts.tornado(PAIRS), "no column 'parameter'"),
         (lambda: charts.comparison(TORNADO), "no column 'a'"),
+        (lambda: charts.tornado(study()), "is no frame; give one, such as study.torna"),
+        (lambda: charts.comparison(study()), "is no frame; give one, such as"),
         (lambda: charts.utilisation(wfsim.EventLog(), workers=0), "workers is 0"),
+        (lambda: charts.utilisation(study()), "is no log; give one, such as"),
+        (lambda: charts.queue(study()), "is no log; give one, such as"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_by_name(draw, words):

@@ -206,6 +206,14 @@ def test_a_corrupt_file_is_reported_and_computed_again(cached, tmp_path):
     assert cached()[1] == 0
 
 
+def test_a_file_that_another_process_takes_away_is_computed_again(cached, tmp_path):
+    cached()
+    (path,) = tmp_path.glob("*/1-10.*.parquet")
+    path.unlink()
+    path.symlink_to(tmp_path / "gone")  # It is listed, and not there when it is read.
+    assert cached()[1] == 9
+
+
 def test_a_write_that_was_cut_short_is_not_seen(cached, tmp_path):
     cached()
     (path,) = tmp_path.glob("*/1-10.*.parquet")
