@@ -82,7 +82,7 @@ def _check(candidates: Sequence[str], level: float, **choices: str) -> None:
         if value not in _CHOICES[name]:
             known = hint(str(value), _CHOICES[name])
             raise UsageError(f"{name}: unknown {value!r}; {known}")
-    if not 0.0 < level < 1.0:
+    if not (isinstance(level, float) and 0.0 < level < 1.0):
         raise UsageError(f"level is {level!r}; give a share between 0 and 1")
 
 
