@@ -12,6 +12,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import wfsim
+from fake_resources import polardb
 from wfsim import Policy, charts
 from wfsim.errors import UsageError
 from wfsim.report.chart import Chart
@@ -263,6 +264,19 @@ def test_a_heat_map_writes_its_values_into_its_cells():
     assert charts.heatmap(of, "workers", "load", "success").sentence.endswith(
         "smallest 66.7% at workers 1, load 1; largest 66.7% at workers 2, load 2."
     )
+
+
+def test_a_heat_map_of_a_study_has_the_quantiles_of_its_summary():
+    made = wfsim.sweep(
+        polardb.scenario, {"replicas": [1, 2], "pod_failure": [0.0, 0.2]}, replications=9
+    )
+    summary = made.summary().sort_values(["pod_failure", "replicas"])
+    for value in ("p95", "total_p95", "mean"):
+        frame = charts.heatmap(made, "replicas", "pod_failure", value).frame
+        assert frame[value].tolist() == pytest.approx(summary[value].tolist())
+        assert frame["replications"].tolist() == [9, 9, 9, 9]
+    p99 = charts.heatmap(made, "replicas", "pod_failure", "p99").frame["p99"]
+    assert (p99 > summary["p95"].to_numpy()).all()
 
 
 def test_a_heat_map_shows_the_first_values_only_and_says_so():
