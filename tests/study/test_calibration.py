@@ -150,6 +150,18 @@ def test_what_follows_a_crash_may_be_left_out():
         assert found.durations["A"].mean == mean
 
 
+def test_failures_and_limits_of_time_together_leave_durations_as_they_were():
+    flow = wfsim.Flow("N", (wfsim.Step("S"),))
+    nap = wfsim.Scenario.of_flow(
+        flow, duration={"exponential": 10.0}, failure=0.3, policy=wfsim.Policy(timeout=15)
+    )
+    logs = [wfsim.simulate(nap, seed=seed) for seed in range(400)]
+    row = wfsim.calibrate(logs, candidates=["exponential"]).frame.iloc[0]
+    assert (row["attempts"], row["failures"], row["censored"]) == (804, 208, 196)
+    assert row["p1_low"] < 10.0 < row["p1_high"]
+    assert row["p1"] == pytest.approx(10.277)
+
+
 @pytest.fixture(scope="module")
 def calibration():
     return wfsim.calibrate(HISTORY, resumed="left out")
