@@ -12,6 +12,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import wfsim
+from fake_resources import polardb
 from wfsim import Policy, charts
 from wfsim.errors import UsageError
 from wfsim.report.chart import Chart
@@ -265,6 +266,19 @@ def test_a_heat_map_writes_its_values_into_its_cells():
     )
 
 
+def test_a_heat_map_of_a_study_has_the_quantiles_of_its_summary():
+    made = wfsim.sweep(
+        polardb.scenario, {"replicas": [1, 2], "pod_failure": [0.0, 0.2]}, replications=9
+    )
+    summary = made.summary().sort_values(["pod_failure", "replicas"])
+    for value in ("p95", "total_p95", "mean"):
+        frame = charts.heatmap(made, "replicas", "pod_failure", value).frame
+        assert frame[value].tolist() == pytest.approx(summary[value].tolist())
+        assert frame["replications"].tolist() == [9, 9, 9, 9]
+    p99 = charts.heatmap(made, "replicas", "pod_failure", "p99").frame["p99"]
+    assert (p99 > summary["p95"].to_numpy()).all()
+
+
 def test_a_heat_map_shows_the_first_values_only_and_says_so():
     of = study(tuple(range(25)), 1).replications.assign(load=1)
     chart = charts.heatmap(of, "workers", "load")
@@ -421,7 +435,11 @@ def test_frames_without_rows_give_charts_that_say_so():
         (lambda: charts.heatmap(study(), "mean", "mean"), "give three columns"),
         (lambda: charts.tornado(PAIRS), "no column 'parameter'"),
         (lambda: charts.comparison(TORNADO), "no column 'a'"),
+        (lambda: charts.tornado(study()), "is no frame; give one, such as study.torna"),
+        (lambda: charts.comparison(study()), "is no frame; give one, such as"),
         (lambda: charts.utilisation(wfsim.EventLog(), workers=0), "workers is 0"),
+        (lambda: charts.utilisation(study()), "is no log; give one, such as"),
+        (lambda: charts.queue(study()), "is no log; give one, such as"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_by_name(draw, words):

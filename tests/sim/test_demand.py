@@ -102,6 +102,23 @@ def test_resources_arrive_and_are_carried_on():
     assert log.fold().resources["late-1"].spec == {"call": "it 1", "size": (1, "1")}
 
 
+@pytest.mark.parametrize(("name", "clashes"), [("late-1", True), ("late-2", False)])
+def test_what_stands_there_is_not_called_as_what_arrives(name, clashes):
+    def made():
+        return backups(
+            resources=[Resource("db", name, state="Running")],
+            arrivals=[Arrivals(LATE, Times(at=(5, 25)))],
+        )
+
+    if not clashes:
+        assert len(wfsim.tables.runs(wfsim.simulate(made()))) == 2
+        return
+    with pytest.raises(
+        DefinitionError, match="late-1: number 1 of the arrivals would be called so too"
+    ):
+        made()
+
+
 def test_arrivals_and_triggers_come_in_the_order_in_which_they_are_listed():
     scenario = backups(
         resources=[Resource("db", "orders", state="Running")],

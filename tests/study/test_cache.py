@@ -120,6 +120,71 @@ def test_a_step_of_other_code_is_another_cell(cached):
     assert cached(of(1.0))[1] == 0
 
 
+STEPS = """
+import wfsim
+{}
+@wfsim.step
+class Only:
+    def do_step(self, context):
+        {}
+        yield from context.sleep(SECONDS)
+
+
+def scenario():
+    flow = wfsim.Flow("F", (wfsim.Step("Only"),))
+    return wfsim.Scenario.of_flow(flow, steps=[Only])
+"""
+SWEEP = """
+import sys, wfsim
+{}
+study = wfsim.sweep(steps.scenario, replications=1, cache="cache", progress=False)
+print(study.replications["mean"].tolist())
+"""
+
+
+def told(folder, program="import steps"):
+    return subprocess.run(
+        [sys.executable, "-B", "-c", SWEEP.format(program)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    "imports", [("from numbers_of_steps import SECONDS", ""), ("", "IMPORT")]
+)
+def test_a_number_that_is_imported_counts_whatever_module_it_is_in(imports, tmp_path):
+    above, inside = (
+        each.replace("IMPORT", "from numbers_of_steps import SECONDS") for each in imports
+    )
+    (tmp_path / "steps.py").write_text(STEPS.format(above, inside))
+    found = []
+    for seconds in (1.0, 2.0, 1.0):
+        (tmp_path / "numbers_of_steps.py").write_text(f"SECONDS = {seconds}\n")
+        found.append(told(tmp_path).strip())
+    assert found == ["[1.0]", "[2.0]", "[1.0]"]
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_a_file_that_is_changed_while_its_module_is_loaded_spoils_no_cell(tmp_path):
+    file = tmp_path / "steps.py"
+    file.write_text(STEPS.format("SECONDS = 1.0", ""))
+    edited = STEPS.format("SECONDS = 2.0", "")
+    program = (
+        "import steps\n"
+        "wfsim.sweep(steps.scenario, replications=1, cache='cache', progress=False)\n"
+        f"open('steps.py', 'w').write({edited!r})\n"
+    )
+    assert told(tmp_path, program) == "[1.0]\n"
+    assert told(tmp_path) == "[2.0]\n"
+    again = "import importlib, os, steps\n"
+    again += program.replace("2.0", "3.0") + "importlib.reload(steps)\n"
+    assert told(tmp_path, again) == "[3.0]\n"
+
+
 def test_processes_read_and_fill_the_same_cache(cached):
     over = {"replicas": [1, 2]}
     parallel, _ = cached(polardb.scenario, over, 20, jobs=2)
@@ -139,6 +204,14 @@ def test_a_corrupt_file_is_reported_and_computed_again(cached, tmp_path):
     assert simulations == 9
     assert same(first, again)
     assert cached()[1] == 0
+
+
+def test_a_file_that_another_process_takes_away_is_computed_again(cached, tmp_path):
+    cached()
+    (path,) = tmp_path.glob("*/1-10.*.parquet")
+    path.unlink()
+    path.symlink_to(tmp_path / "gone")  # It is listed, and not there when it is read.
+    assert cached()[1] == 9
 
 
 def test_a_write_that_was_cut_short_is_not_seen(cached, tmp_path):

@@ -150,6 +150,32 @@ def test_what_follows_a_crash_may_be_left_out():
         assert found.durations["A"].mean == mean
 
 
+def test_ends_without_a_beginning_are_not_taken_for_no_end_at_all(tmp_path):
+    file = tmp_path / "ends.csv"
+    file.write_text("c,s,t,tr\n1,A,5,complete\n2,A,9,complete\n1,B,9,fail\n")
+    columns = {"case": "c", "step": "s", "time": "t", "transition": "tr"}
+    found = wfsim.calibrate(file, columns=columns)
+    assert repr(found) == (
+        "<Calibration from 3 attempts: A of unknown duration, B never completed>"
+    )
+    assert found.text().splitlines()[1:] == [
+        "A     0.0%     of unknown duration",
+        "B     100.0%   never completed",
+    ]
+
+
+def test_failures_and_limits_of_time_together_leave_durations_as_they_were():
+    flow = wfsim.Flow("N", (wfsim.Step("S"),))
+    nap = wfsim.Scenario.of_flow(
+        flow, duration={"exponential": 10.0}, failure=0.3, policy=wfsim.Policy(timeout=15)
+    )
+    logs = [wfsim.simulate(nap, seed=seed) for seed in range(400)]
+    row = wfsim.calibrate(logs, candidates=["exponential"]).frame.iloc[0]
+    assert (row["attempts"], row["failures"], row["censored"]) == (804, 208, 196)
+    assert row["p1_low"] < 10.0 < row["p1_high"]
+    assert row["p1"] == pytest.approx(10.277)
+
+
 @pytest.fixture(scope="module")
 def calibration():
     return wfsim.calibrate(HISTORY, resumed="left out")
@@ -340,7 +366,7 @@ def test_a_qq_plot_says_how_many_durations_are_outside_its_band(calibration):
 def test_a_qq_plot_of_nothing_says_so():
     found = wfsim.calibrate(past_of(("A", "crashed", 3.0)))
     chart = wfsim.charts.qq(found, "A")
-    assert chart.sentence == "Q-Q plot of step A, which never completed."
+    assert chart.sentence == "Q-Q plot of step A: never completed."
     zero = wfsim.calibrate(past_of(("A", "completed", 0.0)))
     assert wfsim.charts.qq(zero, "A").axes.get_xlim() == (0.0, 1.0)
 

@@ -44,6 +44,15 @@ def test_one_at_a_time_is_a_base_and_two_points_for_each_parameter():
     ]
 
 
+def test_one_at_a_time_takes_values_of_any_kind():
+    durations = [{"constant": seconds} for seconds in (1, 2, 3)]
+    made = design.one_at_a_time({"steps.Copy.duration": tuple(durations)})
+    found = [row["steps.Copy.duration"] for row in made.rows]
+    assert found == [durations[1], durations[0], durations[2]]
+    with pytest.raises(UsageError, match=r"give \(low, base, high\)"):
+        design.one_at_a_time({"x": ({"constant": 1}, {"constant": 1}, 3)})
+
+
 def test_points_that_coincide_are_simulated_once():
     made = design.latin({"resource": ["a", "b"]}, 6, seed=1)
 

@@ -319,6 +319,44 @@ def test_a_csv_of_events_is_read_through_a_mapping(tmp_path):
     ]
 
 
+def test_a_row_that_has_ended_nobody_knows_when_counts_but_has_no_duration(tmp_path):
+    file = tmp_path / "tickets.csv"
+    file.write_text("c,s,a,b,st\n1,A,0,,ok\n2,A,0,,failed\n3,A,5,,canceled\n4,A,5,9,ok\n")
+    columns = {"case": "c", "step": "s", "start": "a", "end": "b", "status": "st"}
+    past = wfsim.read_history(file, columns=columns)
+    told = [("completed", "nan"), ("failed", "nan"), ("cancelled", "0.0")]
+    found = [(status, str(each)) for status, each in rows(past, "status", "duration")]
+    assert found == [*told, ("completed", "4.0")]
+    calibration = wfsim.calibrate(past)
+    assert calibration.frame[["attempts", "failures"]].values.tolist() == [[4, 1]]
+    assert str(calibration.durations["A"]) == "4 s"
+
+
+def test_steps_of_one_case_that_are_under_way_together_keep_their_durations(tmp_path):
+    file = tmp_path / "events.txt"  # With columns it is a CSV, whatever it is called.
+    file.write_text(
+        "c,s,t,tr\n1,A,0,start\n1,B,1,start\n1,A,2,suspend\n1,C,3,start\n1,A,4,resume\n"
+        "1,A,5,complete\n1,C,7,complete\n1,B,9,fail\n1,D,9,start\n1,D,11,start\n"
+        "1,D,12,complete\n"
+    )
+    columns = {"case": "c", "step": "s", "time": "t", "transition": "tr"}
+    past = wfsim.read_history(file, columns=columns)
+    assert rows(past) == [
+        ("A", 1, "completed", 3.0),
+        ("B", 1, "failed", 8.0),
+        ("C", 1, "completed", 4.0),
+        ("D", 1, "crashed", 0.0),
+        ("D", 2, "completed", 1.0),
+    ]
+    assert past.attempts["waited"].tolist() == [2.0, 0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("nothing", [None, 3])
+def test_what_is_no_history_at_all_is_refused(nothing):
+    with pytest.raises(wfsim.UsageError, match="a history is a path, a log or logs, not"):
+        wfsim.calibrate(nothing)
+
+
 def test_a_mapping_that_says_too_little_is_refused(tmp_path):
     file = table(tmp_path / "jobs.csv", "a b", "1 2")
     for columns, told in (

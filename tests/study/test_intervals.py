@@ -288,6 +288,24 @@ def test_a_tornado_of_one_parameter_at_a_time_starts_from_the_base():
     assert "2 parameters" in repr(wfsim.charts.tornado(frame, "mean"))
 
 
+def test_a_tornado_of_points_that_differ_in_everything_is_refused():
+    design = wfsim.design.latin({"pace": (5.0, 20.0), "flows": range(1, 4)}, 6)
+    study = wfsim.sweep(scenario, design, replications=1)
+    with pytest.raises(UsageError, match="at one point alone, where all else may be"):
+        study.tornado()
+    alone = wfsim.sweep(scenario, wfsim.design.latin({"pace": (5.0, 20.0)}, 6))
+    assert alone.tornado()["at_high"][0] > alone.tornado()["at_low"][0]
+
+
+def test_a_tornado_of_nothing_but_failures_is_unknown_and_says_no_more():
+    nothing = wfsim.sweep(
+        lambda horizon: scenario().but(horizon=horizon),
+        {"horizon": [0.1, 0.2]},
+        replications=1,
+    )
+    assert nothing.tornado()[["at_low", "at_high", "base"]].isna().all(axis=None)
+
+
 def test_the_time_of_runs_goes_into_parts_that_sum_up(queue):
     row = queue.breakdown().iloc[0]
     assert row["runs"] == 480

@@ -140,6 +140,13 @@ def test_a_measure_of_ones_own_is_a_column():
     assert {"records", "records_low", "last_high"} <= {*study.summary().columns}
 
 
+@pytest.mark.parametrize("first", [{}, {"x": 1.0}, {"x": 1.0, "y": 2.0}])
+def test_a_measure_says_the_same_things_of_each_replication(first):
+    told = iter([first, {"y": 2.0}, {"y": 2.0}])
+    with pytest.raises(UsageError, match=r"'[xy]' is not there in each replication"):
+        wfsim.sweep(scenario, replications=3, measure=lambda log: next(told))
+
+
 def test_the_frames_have_the_columns_and_dtypes_that_are_written_down():
     study = wfsim.sweep(
         scenario, {"pace": [1, 2.5], "retry": {"x": None}}, replications=1
@@ -269,6 +276,9 @@ def test_a_point_at_which_workers_go_on_dying_is_named():
         ({"over": {"steps": [("A",)]}}, "'steps' is a column that frames"),
         ({"over": dict.fromkeys("abc", range(50))}, "over has 125,000 combinations"),
         ({"over": {"pace": [1], "server": [2]}}, "'server' is a column that frames"),
+        ({"over": {"pace": [1], "best": [2]}}, "'best' is a column that frames"),
+        ({"over": {"pace": [1], "p99": [2]}}, "'p99' is a column that frames"),
+        ({"over": {"pace": [1], "mean_low": [2]}}, "'mean_low' is a column that frames"),
         ({"replications": 10**9}, "is 1,000,000,000; give at most 1,000,000"),
         ({"replications": 0}, "replications is 0; give a whole number from 1 on"),
         ({"seed": 1.5}, "seed is 1.5; give a whole number"),
@@ -276,6 +286,13 @@ def test_a_point_at_which_workers_go_on_dying_is_named():
         ({"faults": ["crash"]}, "'crash' is not a fault"),
         ({"measure": 3}, "measure is 3; give a function of a log"),
         ({"measure": {"mean": len}}, "there is a column 'mean' already"),
+        ({"measure": {"p99": lambda log: 1}}, "'p99', or an end of its interval, is"),
+        ({"measure": {"mean_low": lambda log: 1}}, "'mean_low', or an end of its"),
+        (
+            {"over": {"pace": [1]}, "measure": {"pace": lambda log: 1}},
+            "'pace', or an end",
+        ),
+        ({"measure": lambda log: {"x": 1, "x_low": 1}}, "'x', or an end of its interval"),
         ({"measure": {"x": str}}, "'x' is '<EventLog"),
         ({"precision": "soon"}, "write 'p95 within 5 %'"),
         ({"precision": "p9x within 5 %"}, "no measure 'p9x'"),

@@ -120,6 +120,13 @@ def test_a_flow_file_is_swept_as_if_it_were_a_scenario(run):
     assert (mean[2] - mean[0], mean[3] - mean[1]) == pytest.approx((100.0, 100.0))
 
 
+def test_spaces_around_what_is_varied_are_no_part_of_its_name(run):
+    line = f"sweep {NIGHTLY} --over 'steps.Verify.duration = 1, 101' --replications 1"
+    assert run(line)[0] == 0
+    found = pd.read_csv("out/summary.csv")["steps.Verify.duration"]
+    assert found.tolist() == [1, 101]
+
+
 def test_a_precision_and_a_cache_are_taken_too(run):
     line = "sweep polardb --replications 40 --precision 'mean within 20 %' --cache c"
     status, first, _ = run(line)

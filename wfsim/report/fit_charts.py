@@ -28,8 +28,8 @@ def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) ->
     axes = canvas(ax, 6.4, 5.2)
     name = plain(item.step)
     if frame.empty:
-        say_nothing(axes, f"{name} has never completed")
-        return Chart(axes, frame, f"Q-Q plot of step {item.step}, which never completed.")
+        say_nothing(axes, f"{name}: {item.lack}")
+        return Chart(axes, frame, f"Q-Q plot of step {item.step}: {item.lack}.")
     inside = (frame["observed"] >= frame["low"]) & (frame["observed"] <= frame["high"])
     _points(axes, frame, inside)
     duration, confidence = item.chosen.duration, f"{calibration.confidence:.0%}"

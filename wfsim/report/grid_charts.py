@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 TENFOLD = 10.0
 """Colours are logarithmic if the largest value is at least so many times the smallest."""
 
+_QUANTILE = re.compile(r"(total_)?p(\d{1,2}(?:\.\d+)?)")
+
 MOST_VALUES = 20
 """Of a parameter with more values a heat map shows the first ones only, and says so."""
 
@@ -43,12 +46,13 @@ def heatmap(
 ) -> Chart:
     """Draw the mean of *value* over replications, by the parameters *x* and *y*.
 
-    *value* is a column of the study's ``replications``, which may be given themselves, or
-    its ``summary()``, whose quantiles are those of all runs and not means of those of
-    replications.  Other parameters are averaged over.  The frame has a row per cell: *x*,
-    *y*, *value* and ``replications``.  Raises `UsageError` for an unknown column.
+    *value* is a column of the study's ``replications``, or a quantile such as ``p95`` or
+    ``total_p99`` of all its completed runs, as in its ``summary()``.  That may be given
+    instead, or ``replications``, of whose quantiles means are drawn.  Other parameters
+    are averaged over.  The frame has a row per cell: *x*, *y*, *value* and
+    ``replications``.  Raises `UsageError` for an unknown column.
     """
-    frame, cut = _by_two(replications_of(study), x, y, value)
+    frame, cut = _by_two(_measured(study, value), x, y, value)
     xs, ys = (list(dict.fromkeys(frame[name])) for name in (x, y))
     axes = canvas(ax, 2.4 + 0.75 * max(len(xs), 3), 1.6 + 0.5 * max(len(ys), 2))
     known = frame[frame[value].notna()]
@@ -206,6 +210,24 @@ def _signed(measure: str, value: float) -> str:
 
 _LOW = Style("#56B4E9")
 _HIGH = Style("#D55E00")
+
+
+def _measured(study: Study | pd.DataFrame, value: str) -> pd.DataFrame:
+    """Return a frame with a column *value*: if that is a quantile, a row per point.
+
+    Of a replication that is a single run each quantile is its duration: their mean would
+    be the mean.
+    """
+    found = _QUANTILE.fullmatch(value)
+    rows = replications_of(study)
+    if isinstance(study, pd.DataFrame) or found is None or not study.over:
+        return rows
+    names = list(study.over)
+    done = study.runs[study.runs["status"] == "completed"]
+    times = done.groupby(names, sort=False)["total" if found[1] else "duration"]
+    points = rows.groupby(names, sort=False).size().to_frame("replications")
+    quantiles = times.quantile(float(found[2]) / 100.0).rename(value)
+    return points.join(quantiles).reset_index()
 
 
 def _by_two(

@@ -133,6 +133,11 @@ def replications_of(study: Study | pd.DataFrame) -> pd.DataFrame:
 
 def column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     """Return the column *name* of *frame*.  Raises `UsageError` if there is none."""
+    if not isinstance(frame, pd.DataFrame):
+        raise UsageError(
+            f"{frame!r:.80} is no frame; give one, such as study.tornado(), "
+            "study.compare() or study.summary()"
+        )
     if name not in frame.columns:
         near = did_you_mean(name, [str(known) for known in frame.columns])
         raise UsageError(f"no column {name!r}{near}")

@@ -31,7 +31,7 @@ def utilisation(
     it, what is drawn is the share that is busy.  Dotted is the mean over time.  The
     frame is that of `tables.utilisation`.  Raises `UsageError`.
     """
-    frame = tables.utilisation(log)
+    frame = _of_log(log)
     if workers is not None:
         if workers < 1:
             raise UsageError(f"workers is {workers!r}; give 1 or more")
@@ -57,12 +57,21 @@ def utilisation(
     return Chart(axes, of, f"Utilisation over {_span(of)}{_cut(names, total)}: {said}.")
 
 
+def _of_log(log: EventLog) -> pd.DataFrame:
+    if not isinstance(log, EventLog):
+        raise UsageError(
+            f"{log!r:.80} is no log; give one, such as wfsim.simulate(...) returns; "
+            "means over a study are study.utilisation()"
+        )
+    return tables.utilisation(log)
+
+
 def queue(log: EventLog, ax: Axes | None = None) -> Chart:
     """Draw how many runs wait for a worker, and how many requests for a pool, over time.
 
     Dotted is the mean over time.  The frame is that of `tables.utilisation`.
     """
-    frame = tables.utilisation(log)
+    frame = _of_log(log)
     names, total = _first(frame)
     axes = canvas(ax, 10.0, 3.4)
     if not names:

@@ -186,17 +186,21 @@ class Arrivals:
         assert isinstance(self.what, Resource)
         return numbered(self.what, number)
 
-    def would_be(self, key: Key) -> Resource | None:
-        """Return the resource of that *key*, if it is one that arrives."""
+    def number_of(self, key: Key) -> int | None:
+        """Return the number of the resource of that *key*, None if none arrives."""
         what = self.what
         if not isinstance(what, Resource) or what.key[:2] != key[:2]:
             return None
-        before, _, after = what.name.partition(PLACE)
+        before, place, after = what.name.partition(PLACE)
         middle = key.name[len(before) : len(key.name) - len(after)]
-        if not (middle.isascii() and middle.isdigit() and len(middle) < 19):
-            return what if what.name == key.name else None
-        found = self.resource(int(middle))
-        return found if found.key == key else None
+        is_number = place and middle.isascii() and middle.isdigit() and len(middle) < 19
+        number = int(middle) if is_number else 0
+        return number if self.resource(number).key == key else None
+
+    def would_be(self, key: Key) -> Resource | None:
+        """Return the resource of that *key*, if it is one that arrives."""
+        number = self.number_of(key)
+        return None if number is None else self.resource(number)
 
 
 @dataclass(frozen=True)
@@ -262,6 +266,23 @@ def wrong_demand(
         elif not asks and flows is not None:
             problems.append(f"{said}: a service has flows alone; let FlowRequests arrive")
     return problems
+
+
+def there_already(
+    resources: Sequence[Resource], arrivals: Sequence[Arrivals], horizon: float
+) -> list[str]:
+    """Return which *resources* some of the *arrivals* would be, which then are lost."""
+    found = (
+        (resource, each, each.number_of(resource.key))
+        for resource in resources
+        for each in arrivals
+    )
+    return [
+        f"{resource.key}: number {number} of the arrivals would be called so too; give "
+        "either another name"
+        for resource, each, number in found
+        if number is not None and number < each.times.most(horizon)
+    ]
 
 
 def numbered(resource: Resource, number: int) -> Resource:

@@ -20,7 +20,7 @@ from wfsim.model.machine import StateMachine, did_you_mean
 from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
 from wfsim.sim.api import ApiRate
-from wfsim.sim.demand import Arrivals, Trigger, wrong_demand
+from wfsim.sim.demand import Arrivals, Trigger, there_already, wrong_demand
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.rates import Rate, expanded, wrong_rates
@@ -138,7 +138,10 @@ class Scenario:
         for name, seconds in (("lag", self.lag), ("warm_up", self.warm_up)):
             if not 0.0 <= seconds < float("inf"):
                 problems.append(f"{name} is {seconds!r}; give seconds from 0 on")
-        return problems + (self._wrong_demands() or self._bad_resources(self._arriving()))
+        if wrong := self._wrong_demands():
+            return problems + wrong
+        problems += self._bad_resources(self._arriving())
+        return problems + there_already(self.resources, self.arrivals, self.horizon)
 
     def __repr__(self) -> str:
         names = ", ".join(str(resource.key) for resource in self.resources)

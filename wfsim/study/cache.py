@@ -79,7 +79,10 @@ class Cache:
         )
 
     def _read(self, point: int, path: Path, first: int, stop: int) -> Rows | None:
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # Another process has found it corrupt.
+            return None
         if _digest(content) == path.name.split(".")[1]:
             return _decoded(content, point, first, stop)
         warnings.warn(
@@ -87,7 +90,7 @@ class Cache:
             "again",
             stacklevel=2,
         )
-        path.unlink()
+        path.unlink(missing_ok=True)
         return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.document import hint
 from wfsim.study.calibration import Calibration, Estimate
-from wfsim.study.fits import CANDIDATES, Observed, fitted
+from wfsim.study.fits import CANDIDATES, Observed, fitted, would_complete
 from wfsim.study.histories import read_history
 from wfsim.study.interval import check_confidence
 from wfsim.study.past_runs import PastRuns
@@ -36,7 +36,8 @@ def calibrate(
 
     *waiting* says whether waiting for something else is part of a duration.  *failed*
     says what the duration of a failed attempt is: nothing (a step without code fails
-    after as long as it takes, so that nothing is lost), one like any other, or a lower
+    after as long as it takes, so that nothing is lost; of attempts that were cut short
+    as many are left out as would have failed), one like any other, or a lower
     bound for what success would have taken.  *resumed* is about attempts that follow one
     that was cut short by a crash: a step that finds half of its work done takes less
     time, and is no example of what it takes from its start.  An attempt that ran into
@@ -98,9 +99,11 @@ def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Observed:
     cut = group["censored"] | ((status == "failed") & (failed == "censored"))
     # That something took longer than no time says nothing.
     cut &= times > 0.0
-    return Observed(
-        tuple(sorted(times[seen].tolist())), tuple(sorted(times[cut].tolist()))
-    )
+    ends, open_ends = sorted(times[seen].tolist()), sorted(times[cut].tolist())
+    if failed == "left out":
+        lost = times[(status == "failed") & times.notna()]
+        open_ends = would_complete(ends, sorted(lost.tolist()), open_ends)
+    return Observed(tuple(ends), tuple(open_ends))
 
 
 def _estimate(

@@ -36,7 +36,8 @@ class Estimate(NamedTuple):
     """What is known of one step: how often it was tried, how it ended, how long it took.
 
     *tried* counts the attempts that completed or failed.  *fits* are the candidates, the
-    best first; *chosen* is the one that is used, None if no attempt ever completed.
+    best first; *chosen* is the one that is used, None if no attempt ever completed that
+    is known to have begun.
     """
 
     flow: str
@@ -50,6 +51,12 @@ class Estimate(NamedTuple):
     fits: tuple[Fit, ...]
     chosen: Fit | None
     failure: float
+
+    @property
+    def lack(self) -> str:
+        """Why there is no distribution."""
+        completed = self.tried > self.failures
+        return "of unknown duration" if completed else "never completed"
 
 
 class Calibration:
@@ -65,7 +72,7 @@ class Calibration:
 
     def __repr__(self) -> str:
         told = ", ".join(
-            f"{item.step} {item.chosen.name if item.chosen else 'never completed'}"
+            f"{item.step} {item.chosen.name if item.chosen else item.lack}"
             for item in self.estimates
         )
         attempts = sum(item.attempts for item in self.estimates)
@@ -106,8 +113,9 @@ class Calibration:
         several = len({item.flow for item in self.estimates}) > 1
         for row in self.frame.itertuples(index=False):
             item: Any = row
-            fit = self.estimate((item.flow, item.step)).chosen
-            told = str(fit.duration) if fit else "never completed"
+            known = self.estimate((item.flow, item.step))
+            fit = known.chosen
+            told = str(fit.duration) if fit else known.lack
             p95, ks = (f"{item.p95:.1f} s", f"{item.ks:.3f}") if fit else ("", "")
             doubt = "doubtful" if item.doubtful else ""
             name = f"{item.flow}: {item.step}" if several else item.step

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import UsageError
@@ -114,7 +115,8 @@ def one_at_a_time(over: Mapping[str, Any]) -> Design:
     axes = []
     for name, values in over.items():
         listed = [*values] if isinstance(values, (list, tuple)) else []
-        if len(listed) != 3 or len(set(listed)) != 3:
+        alike = any(one == other for one, other in combinations(listed, 2))
+        if len(listed) != 3 or alike:
             raise UsageError(f"{name} is {values!r}; give (low, base, high)")
         axes.append(Axis(name, math.nan, math.nan, tuple(listed)))
     if not axes:

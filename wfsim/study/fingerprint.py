@@ -1,22 +1,26 @@
 """Digests of what goes into a replication, code included, so that a cache may trust them.
 
 A value is told by its type and its parts.  A function or a class is told by its code: of
-a file, by everything in its package, since what it calls is mostly there; of a cell, by
-its source and by the globals that it reads.  What is installed counts by its version, but
-wfsim itself by its files.  What has no source is refused, not guessed.
+a file, by everything in its package and in what that imports, as it was when it was first
+looked at; of a cell, by its source, its imports and the globals that it reads.  What is
+installed counts by its version, but wfsim itself by its files.  What has no source is
+refused, not guessed.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import dis
 import enum
 import functools
 import inspect
 import sys
+import textwrap
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -148,12 +152,14 @@ class Fingerprints:
             yield self._module(module)
             return
         try:
-            yield inspect.getsource(function)
+            source = inspect.getsource(function)
         except (OSError, TypeError):
             raise UsageError(
                 f"cache: {function.__qualname__!r} has no source that could be compared; "
                 f"{CURE}"
             ) from None
+        yield source
+        yield from map(self._module, sorted(_imports(textwrap.dedent(source).encode())))
         read = {
             name: function.__globals__.get(name) for name in _reads(function.__code__)
         }
@@ -175,20 +181,20 @@ class Fingerprints:
         return self._modules[whole]
 
     def _source(self, name: str) -> Iterator[str]:
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None)
-        if module is None or file is None:
+        path = _file_of(name)
+        if path is None:
             raise UsageError(f"cache: the module {name!r} has no file; {CURE}")
-        path = Path(file)
-        if name != "wfsim" and {"site-packages", "dist-packages"} & {*path.parts}:
+        if name != "wfsim" and _is_installed(path):
             # Not by getattr: some modules warn of it.
-            yield f"{name} {vars(module).get('__version__', _version(name))}"
+            yield f"{name} {vars(sys.modules[name]).get('__version__', _version(name))}"
             return
         is_package = path.name == "__init__.py"
         files = sorted(path.parent.rglob("*.py")) if is_package else [path]
-        for each in files:
+        specs = _specs()
+        contents = {each: _as_loaded(each, specs) for each in files}
+        for each, content in contents.items():
             yield f"{each.relative_to(path.parent).as_posix()}"
-            yield each.read_bytes().hex()
+            yield content.hex()
         if name == "wfsim":
             # Its door fills as names are used, and what it leans on changes no result.
             return
@@ -197,7 +203,9 @@ class Fingerprints:
             for key, value in list(sys.modules.items())
             if key == name or (is_package and key.startswith(f"{name}."))
         ]
-        for used in sorted({use for each in modules for use in _uses(each)}):
+        # A number that was imported does not say where it is from: its import does.
+        uses = {use for content in contents.values() for use in _imports(content)}
+        for used in sorted(uses.union(*map(_uses, modules))):
             if used.partition(".")[0] != name.partition(".")[0] or not is_package:
                 yield self._module(used)
 
@@ -284,6 +292,78 @@ def _uses(module: types.ModuleType) -> set[str]:
         elif isinstance(value, (type, types.FunctionType)):
             found.add(value.__module__ or "")
     return {name for name in found if name in sys.modules and _has_file(name)}
+
+
+def _imports(source: bytes) -> set[str]:
+    """Return the modules that *source* imports anywhere, of those that have a file.
+
+    What is installed is not among them, nor what a package imports of itself.
+    """
+    found = set()
+    for name in _imported_names(source):
+        top = name.partition(".")[0]
+        # Of a package without a file of its own its modules have some.
+        used = name if top in sys.modules and _file_of(top) is None else top
+        path = None if top in sys.stdlib_module_names else _file_of(used)
+        if path is not None and (used == "wfsim" or not _is_installed(path)):
+            found.add(used)
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _imported_names(source: bytes) -> frozenset[str]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return frozenset()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+    return frozenset(names)
+
+
+def _file_of(module: str) -> Path | None:
+    """Return the file of *module*, loaded or not, None where it has none."""
+    if module in sys.modules:
+        file = getattr(sys.modules[module], "__file__", None)
+        return None if file is None else Path(file)
+    if "." in module:  # To look for it would load what it is in.
+        return None
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec and spec.has_location and spec.origin else None
+
+
+def _is_installed(path: Path) -> bool:
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
+
+
+_loaded: dict[Path, tuple[Any, bytes]] = {}
+
+
+def _specs() -> dict[str, Any]:
+    """Return the specs of all modules that are loaded, by their files."""
+    specs = (getattr(each, "__spec__", None) for each in list(sys.modules.values()))
+    return {str(spec.origin): spec for spec in specs if spec is not None}
+
+
+def _as_loaded(path: Path, specs: Mapping[str, Any]) -> bytes:
+    """Return what is in the file *path*, of a loaded module what was there at first.
+
+    A file that is changed afterwards changes no result until its module is loaded again,
+    which gives it another spec.
+    """
+    spec, known = specs.get(str(path)), _loaded.get(path)
+    if spec is None:
+        return path.read_bytes()
+    if known is None or known[0] is not spec:
+        known = _loaded[path] = (spec, path.read_bytes())
+    return known[1]
 
 
 def _version(package: str) -> str:

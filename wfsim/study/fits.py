@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -53,6 +54,42 @@ class Observed(NamedTuple):
     def steps(self) -> Any:
         """Return the sample's own distribution function, as `scipy.stats.ecdf` has it."""
         return stats().ecdf(stats().CensoredData(self.seen, right=self.cut)).cdf
+
+
+def would_complete(
+    completed: Sequence[float], failed: Sequence[float], cut: Sequence[float]
+) -> list[float]:
+    """Return as many of *cut* as would have completed, evenly over them; all are sorted.
+
+    Where failures are left out, all of what was cut short would be too much.  How likely
+    one would have completed is the share of those that did among those that ended later,
+    weighted by Aalen and Johansen (1978); where none did, among all.
+
+    >>> would_complete([1.0, 9.0], [1.0, 9.0], [5.0, 6.0])
+    [5.0]
+    >>> would_complete([1.0, 9.0], [1.0, 2.0], [5.0, 6.0])
+    [5.0, 6.0]
+    """
+    tried = len(completed) + len(failed)
+    if not (completed and failed and cut):
+        return list(cut)
+    done, lost, gone = Counter(completed), Counter(failed), Counter(cut)
+    at_risk, alive, incidence = tried + len(cut), 1.0, 0.0
+    then: dict[float, tuple[float, float]] = {}
+    for time in sorted({*done, *lost, *gone}):
+        incidence += alive * done[time] / at_risk
+        alive *= 1.0 - (done[time] + lost[time]) / at_risk
+        then[time] = alive, incidence
+        at_risk -= done[time] + lost[time] + gone[time]
+    kept, total = [], 0.0
+    for time in cut:
+        before = math.floor(total + 0.5)
+        later = then[time][0] - alive
+        share = (incidence - then[time][1]) / later if later > 1e-12 else 0.0
+        total += share if later > 1e-12 else len(completed) / tried
+        if math.floor(total + 0.5) > before:
+            kept.append(time)
+    return kept
 
 
 class Fit(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple, TypeAlias
 
@@ -65,18 +65,18 @@ MOST = 100_000
 """Points of a study; each has a scenario, which is made before anything runs."""
 
 
-def grid_of(over: Over, reserved: Iterable[str] = ()) -> Grid:
+def grid_of(over: Over, is_taken: Callable[[str], bool]) -> Grid:
     """Return the points that *over* describes.
 
     A mapping of names to lists of values means each combination, the last name varying
     fastest; a mapping of labels to values may stand for such a list.  A list of mappings
-    means those points, a `Design` its own.  *reserved* are names that frames need.
+    means those points, a `Design` its own.  *is_taken* says which names frames need.
     Raises `UsageError` with what is wrong and what to give instead.
     """
     points = _points(over)
     names = tuple(points[0].values)
     for name in names:
-        if name in set(reserved):
+        if is_taken(name):
             raise UsageError(
                 f"over: {name!r} is a column that frames of studies have anyway; give "
                 f"it another name, as in lambda my_{name}: make({name}=my_{name})"

@@ -63,6 +63,8 @@ def read_history(
     if hasattr(source, "columns") and hasattr(source, "iloc"):
         return _given(source)
     if not isinstance(source, (str, Path)):
+        if not isinstance(source, Iterable):
+            raise UsageError(f"a history is a path, a log or logs, not {source!r:.80}")
         return read_logs(source)
     path = Path(source)
     chosen = format or _format(path, columns)
@@ -152,6 +154,8 @@ def _format(path: Path, columns: Mapping[str, str] | None) -> str:
     if found is None:
         with history_lines.opened(path) as file:
             first = file.readline(1000)
+        if columns is not None:
+            return "xes" if first.lstrip().startswith(b"<") else "csv"
         return "log" if FORMAT.encode() in first else "lines"
     if found != "csv" or columns is not None:
         return found

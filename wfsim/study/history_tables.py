@@ -18,6 +18,7 @@ from wfsim.model.document import hint
 from wfsim.study.history_lines import opened
 from wfsim.study.past_runs import (
     MOST_EVENTS,
+    SEEN,
     Attempt,
     Event,
     PastRuns,
@@ -165,7 +166,7 @@ def _counted(attempts: list[Attempt]) -> list[Attempt]:
         item.attempt = times[item.case, item.step] = (
             times.get((item.case, item.step), 0) + 1
         )
-        if item.end is None:
+        if item.end is None and item.status not in SEEN:
             # Of what was cut short nothing more is known than that it began.
             item.end = last if item.status in ("running", "waiting") else item.start
     return attempts

@@ -173,7 +173,9 @@ def fold(events: list[Event], shared: bool) -> list[Attempt]:
 
     *shared* says that one process writes it all, so that an attempt that is begun again
     tells of a crash of all that was under way; the last line before it is the last that
-    is known of them.  Else that is what the run itself has last told.
+    is known of them.  Else that is what the run itself has last told, and a run may have
+    several steps under way: one that was taken for dead when another began is alive if
+    more is told of it.
     """
     reading = _Fold(shared)
     for event in sorted(events, key=lambda event: event.time):
@@ -186,6 +188,7 @@ class _Fold:
         self.shared = shared
         self.found: list[Attempt] = []
         self.newest: dict[str, Attempt] = {}
+        self.of_step: dict[tuple[str, str], Attempt] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
         self.told: dict[str, int] = {}
         self.last = 0
@@ -193,11 +196,15 @@ class _Fold:
     def take(self, event: Event) -> None:
         now, case = event.time, event.case
         attempt = self.newest.get(case)
+        if event.step and event.kind not in ("begin", "start") and not self.shared:
+            attempt = self.of_step.get((case, event.step))
+            if attempt is not None and attempt.status == "crashed":
+                attempt.status = "running"
         under_way = attempt is not None and attempt.status in _OPEN
         if event.kind in ("begin", "start"):
             if attempt is not None and attempt.status == "running":
                 self.crash(attempt)
-            elif attempt is not None and under_way and event.kind == "begin":
+            elif attempt is not None and under_way and self.is_lost(attempt, event):
                 attempt.close("crashed", max(self.last, attempt.start or 0))
             if event.kind == "begin":
                 self.begin(event, now)
@@ -219,17 +226,23 @@ class _Fold:
         self.counts[event.case, event.step] += 1
         number = self.counts[event.case, event.step]
         name = (event.case, event.flow, event.resource, event.step, number)
-        self.newest[event.case] = Attempt(*name, start)
-        self.found.append(self.newest[event.case])
-        return self.newest[event.case]
+        attempt = Attempt(*name, start)
+        self.newest[event.case] = self.of_step[event.case, event.step] = attempt
+        self.found.append(attempt)
+        return attempt
+
+    def is_lost(self, waiting: Attempt, event: Event) -> bool:
+        """Whether *event* is a beginning that tells of the end of what is *waiting*."""
+        return event.kind == "begin" and (self.shared or waiting.step == event.step)
 
     def end(self, event: Event, attempt: Attempt | None) -> None:
+        newest = self.newest.get(event.case)
         if attempt is None or attempt.step != event.step:
             attempt = None
         if attempt is not None and attempt.status in (*_OPEN, "crashed"):
             # What was taken for dead has come to its end after all.
             attempt.close(event.status, event.time)
-        elif attempt is not None and attempt.status == "completed":
+        elif attempt is not None and attempt is newest and attempt.status == SEEN[0]:
             # A hook that fails after a success makes it a failure, and it is done again.
             attempt.status = event.status
         elif event.kind != "refuse":
@@ -244,7 +257,7 @@ class _Fold:
 
     def ended(self) -> list[Attempt]:
         """Return all attempts, those that are under way known to be until the end."""
-        for attempt in self.newest.values():
+        for attempt in self.found:
             if attempt.status in _OPEN:
                 attempt.close(attempt.status, self.last)
         return self.found

@@ -16,8 +16,8 @@ from wfsim.study.execution import Job, Span, check_jobs, made
 from wfsim.study.fingerprint import Fingerprints
 from wfsim.study.grid import Grid, Over, Point, grid_of
 from wfsim.study.precision import Precision
-from wfsim.study.replication import RESERVED, TALLY_DTYPES, Measure, seed_of
-from wfsim.study.sample import share_of
+from wfsim.study.replication import TALLY_DTYPES, Measure, seed_of
+from wfsim.study.sample import is_taken, share_of
 from wfsim.study.scenario_source import ScenarioSource
 
 Make: TypeAlias = Callable[..., Scenario]
@@ -96,7 +96,7 @@ def plan_of(
         )
     _check_number("seed", seed, None)
     check_jobs(jobs)
-    grid = grid_of(over, RESERVED)
+    grid = grid_of(over, is_taken)
     maker = _maker(make)
     _check_names(maker, grid.names)
     scenarios = {number: _made(maker, point) for number, point in enumerate(grid.points)}

@@ -60,8 +60,12 @@ LOAD_DTYPES: Mapping[str, str] = dict.fromkeys(("busy", "queue", "places"), "flo
 LOAD_COLUMNS = ("server", *LOAD_DTYPES)
 """What is known of workers and pools: how many were busy and waited for, on average."""
 
+_ANSWERS = (
+    *("replications", "share", "a", "b", "at_a", "at_b", "difference", "relative"),
+    *("p", "p_holm", "rank", "low", "high", "best", "bottleneck"),
+)
 RESERVED = {
-    *("replication", "replications", "point", "share"),
+    *("replication", "point", *_ANSWERS),
     *(*RUN_COLUMNS, *TALLY_DTYPES, *STEP_COLUMNS, *LOAD_COLUMNS),
 }
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from wfsim.errors import UsageError
 from wfsim.model.machine import did_you_mean
-from wfsim.study.replication import Rows
+from wfsim.study.replication import RESERVED, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +49,16 @@ def times_of(measure: str) -> str:
     ('duration', 'total')
     """
     return "total" if measure.startswith("total_") else "duration"
+
+
+def is_taken(name: str) -> bool:
+    """Whether frames of studies have a column of that *name*, or a measure is called so.
+
+    >>> [is_taken(name) for name in ("mean", "p99", "total_low", "best", "replicas")]
+    [True, True, True, True, False]
+    """
+    stem = name.removesuffix("_low").removesuffix("_high")
+    return stem in RESERVED or share_of(stem) is not None
 
 
 class Sample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,20 +91,29 @@ def _one_at_a_time(
 def _averaged(study: Study, values: NDArray[Any]) -> list[tuple[Any, ...]]:
     """Compare the smallest and the largest value of each, averaged over the others."""
     rows = []
-    base = float(np.nanmean(values))
-    for name in study.over:
+    base = _mean(values)
+    levels = {name: list(dict.fromkeys(study.points[name])) for name in study.over}
+    varied = {name: each for name, each in levels.items() if len(each) > 1}
+    for name, distinct in varied.items():
         column = study.points[name]
-        distinct = list(dict.fromkeys(column.tolist()))
-        if len(distinct) < 2:
-            continue
         low, high = distinct[0], distinct[-1]
         if not isinstance(low, str):
             low, high = min(distinct), max(distinct)
-        means = [
-            float(np.nanmean(values[(column == each).to_numpy()])) for each in (low, high)
-        ]
+        if len(varied) > 1 and min((column == low).sum(), (column == high).sum()) < 2:
+            raise UsageError(
+                f"{name} is at {low} or {high} at one point alone, where all else may be "
+                "anything; sweep over a grid or wfsim.design.one_at_a_time, or ask for "
+                "the sensitivity over wfsim.design.saltelli"
+            )
+        means = [_mean(values[(column == each).to_numpy()]) for each in (low, high)]
         rows.append((name, low, high, *means, base))
     return rows
+
+
+def _mean(values: NDArray[Any]) -> float:
+    """Return the mean of those *values* that are known, NaN if none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _values(study: Study, design: Design, measure: str) -> NDArray[Any]:

@@ -260,7 +260,8 @@ class Study:
         ``parameter``, its values ``low`` and ``high``, what *measure* is there,
         ``at_low`` and ``at_high``, and ``base`` (float64).  Of `design.one_at_a_time` all
         else is as at its base; otherwise *measure* is averaged over all else, and
-        ``base`` is its average.  Raises `UsageError`.
+        ``base`` is its average.  Raises `UsageError`, also where there is nothing to
+        average, as in a Latin hypercube.
         """
         from wfsim.study.sensitivity import tornado
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from wfsim.errors import UsageError
 from wfsim.sim.faults import Fault
 from wfsim.study.cache import Cache, missing
 from wfsim.study.design import Design
@@ -15,8 +16,8 @@ from wfsim.study.execution import Span, in_parallel, serially, tasks
 from wfsim.study.grid import Over
 from wfsim.study.plan import Make, Plan, plan_of
 from wfsim.study.precision import Precision
-from wfsim.study.replication import Measure, Rows, replicate
-from wfsim.study.sample import sampled
+from wfsim.study.replication import TALLY_DTYPES, Measure, Rows, replicate
+from wfsim.study.sample import is_taken, sampled
 from wfsim.study.study import Study
 
 ROUND = 20
@@ -92,6 +93,9 @@ class _Work:
         self.interrupted = False
         self._stops = dict.fromkeys(plan.numbers, plan.replications)
         self._records = 0
+        self._names: set[str] | None = None
+        for rows in (each for listed in self.done.values() for each in listed):
+            self._check(rows)
         self._bar: Any = None
         if progress:
             from tqdm.auto import tqdm
@@ -168,11 +172,30 @@ class _Work:
             total = sum(self._stops.values())
             self._bar.update(total - sum(len(span.seeds) for span in wanted))
         for rows in self._simulated(wanted):
+            self._check(rows)
             self.done[rows.point].append(rows)
             if self.cache is not None:
                 self.cache.store(rows)
             if self._bar is not None:
                 self._bar.update(rows.size)
+
+    def _check(self, rows: Rows) -> None:
+        """Raise `UsageError` if measures of *rows* are not those of the first ones."""
+        names = {*rows.tallies} - {*TALLY_DTYPES}
+        if self._names is None:
+            self._names = names
+            parameters = {*self.plan.grid.names}
+            for name in sorted(names):
+                ends = {f"{name}_low", f"{name}_high"}
+                if is_taken(name) or parameters & {name, *ends} or names & ends:
+                    raise UsageError(
+                        f"measure: {name!r}, or an end of its interval, is called like "
+                        "a column or a parameter; take another name"
+                    )
+        for name in sorted(names ^ self._names):
+            raise UsageError(
+                f"measure: {name!r} is not there in each replication; give NaN instead"
+            )
 
     def _simulated(self, wanted: Sequence[Span]) -> Iterator[Rows]:
         """Yield what comes of the spans *wanted*, the very first one by itself."""

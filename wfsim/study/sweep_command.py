@@ -116,6 +116,7 @@ def _over(texts: Sequence[str]) -> dict[str, list[Any]] | None:
         name, equals, values = text.partition("=")
         if not (equals and name.strip() and values.strip()):
             raise DefinitionError(f"--over: {text!r}; write NAME=VALUE,VALUE,...")
+        name = name.strip()
         if name in over:
             raise DefinitionError(f"--over: {name!r} is there twice; give it once")
         over[name] = parse_document(f"[{values}]", f"--over {name}").data
