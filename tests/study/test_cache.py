@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -183,6 +184,20 @@ def test_a_file_that_is_changed_while_its_module_is_loaded_spoils_no_cell(tmp_pa
     again = "import importlib, os, steps\n"
     again += program.replace("2.0", "3.0") + "importlib.reload(steps)\n"
     assert told(tmp_path, again) == "[3.0]\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc to count in")
+def test_to_read_a_cell_begins_no_thread_that_could_abort_a_process_at_its_end(tmp_path):
+    (tmp_path / "steps.py").write_text(STEPS.format("SECONDS = 1.0", ""))
+    counting = (
+        "import os, steps\n"
+        "keep = dict(replications=1, cache='cache', progress=False)\n"
+        "wfsim.sweep(steps.scenario, **keep)\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "wfsim.sweep(steps.scenario, **keep)\n"
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    assert told(tmp_path, counting) == "0\n[1.0]\n"
 
 
 def test_processes_read_and_fill_the_same_cache(cached):

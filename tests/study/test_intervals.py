@@ -205,7 +205,8 @@ def test_intervals_of_runs_that_depend_on_each_other_cover_the_truth_as_well():
 def test_a_summary_has_a_row_for_each_point_and_each_measure_with_its_interval(queue):
     summary = queue.summary()
     assert list(summary.columns) == [
-        *("pace", "replications", "runs", "mean", "mean_low", "mean_high"),
+        *("pace", "replications", "runs", "unfinished"),
+        *("mean", "mean_low", "mean_high"),
         *("p50", "p50_low", "p50_high", "p95", "p95_low", "p95_high"),
         *("total", "total_low", "total_high"),
         *("total_p95", "total_p95_low", "total_p95_high"),
@@ -213,7 +214,7 @@ def test_a_summary_has_a_row_for_each_point_and_each_measure_with_its_interval(q
         *("measure", "measure_low", "measure_high"),
     ]
     row = summary.iloc[0]
-    assert (row["replications"], row["runs"]) == (40, 480)
+    assert (row["replications"], row["runs"], row["unfinished"]) == (40, 480, 0)
     for name in ("mean", "p50", "p95", "success", "measure"):
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
 

@@ -147,6 +147,23 @@ def test_a_measure_says_the_same_things_of_each_replication(first):
         wfsim.sweep(scenario, replications=3, measure=lambda log: next(told))
 
 
+def test_runs_that_the_horizon_cuts_off_are_counted_as_unfinished():
+    def make():
+        flow = wfsim.Flow("F", (wfsim.Step("Only", duration=wfsim.Duration.parse(30)),))
+        arrivals = wfsim.Arrivals(
+            wfsim.Resource("resource", "r-{n}"), wfsim.Times(every=10.0, start=0.0)
+        )
+        return wfsim.Scenario.of_flow(flow).but(
+            resources=(), arrivals=[arrivals], horizon=100.0
+        )
+
+    study = wfsim.sweep(make, replications=2, progress=False)
+    row = study.summary().iloc[0]
+    cut = study.runs["status"].eq("running").sum()
+    assert (row["unfinished"], row["runs"], cut) == (6, 22, 6)
+    assert row["success"] == 8 / 11
+
+
 def test_the_frames_have_the_columns_and_dtypes_that_are_written_down():
     study = wfsim.sweep(
         scenario, {"pace": [1, 2.5], "retry": {"x": None}}, replications=1
@@ -161,8 +178,8 @@ def test_the_frames_have_the_columns_and_dtypes_that_are_written_down():
         "other": "float64", "total": "float64",
     }  # fmt: skip
     assert list(study.replications.columns) == [
-        *("pace", "retry", "replication", "seed", "runs", "success", "mean"),
-        *("p50", "p95", "total", "makespan", "retries", "restarts"),
+        *("pace", "retry", "replication", "seed", "runs", "unfinished", "success"),
+        *("mean", "p50", "p95", "total", "makespan", "retries", "restarts"),
     ]
 
 

@@ -19,6 +19,9 @@ from wfsim.model.told import Told
 
 NAN = math.nan
 
+UNFINISHED = ("prepared", "running", "waiting", "failed", "quarantined")
+"""The statuses of a `Run` that has neither ended nor been interrupted."""
+
 
 class Run:
     """One run of a flow; times are seconds of virtual time, NaN for not yet.

@@ -22,13 +22,11 @@ from wfsim.model.record import OF_RESOURCES, Kind
 from wfsim.model.resource import CREATING
 from wfsim.report.breakdown import breakdown, critical
 from wfsim.report.frames import frame, table
-from wfsim.report.history import NAN, History
+from wfsim.report.history import NAN, UNFINISHED, History
 from wfsim.report.load import utilisation
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_UNFINISHED = ("prepared", "running", "waiting", "failed", "quarantined")
 
 
 def runs(log: EventLog) -> pd.DataFrame:
@@ -193,7 +191,7 @@ def summary(log: EventLog) -> pd.DataFrame:
                 (status == "error").sum(),
                 (status == "cancelled").sum(),
                 (status == "superseded").sum(),
-                status.isin(_UNFINISHED).sum(),
+                status.isin(UNFINISHED).sum(),
                 completed.mean(),
                 *_spread(durations),
                 group["retries"].sum(),

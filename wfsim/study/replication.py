@@ -17,6 +17,7 @@ from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.model.policy import UNBOUNDED
 from wfsim.report.breakdown import PARTS, by_flow, in_steps, spent
+from wfsim.report.history import UNFINISHED
 from wfsim.report.load import WORKERS, loads
 from wfsim.report.stretches import Course, courses
 from wfsim.sim.faults import Fault
@@ -43,6 +44,7 @@ RUN_COLUMNS = ("resource", "run", "flow", "status", *RUN_DTYPES)
 TALLY_DTYPES: Mapping[str, str] = {
     "seed": "int64",
     "runs": "int64",
+    "unfinished": "int64",
     "success": "float64",
     "mean": "float64",
     "p50": "float64",
@@ -199,11 +201,12 @@ def _add_runs(
 ) -> None:
     completed: list[float] = []
     totals: list[float] = []
-    counts = [0, 0, 0]
+    unfinished = retries = restarts = 0
     for course in counted:
         run, parts = course.run, spent(course)
         duration = run.end - run.start
-        counts = [counts[0] + 1, counts[1] + run.retries, counts[2] + run.restarts]
+        unfinished += run.status in UNFINISHED
+        retries, restarts = retries + run.retries, restarts + run.restarts
         if run.status == "completed":
             completed.append(duration)
             totals.append(course.end - course.begin)
@@ -215,11 +218,12 @@ def _add_runs(
         _append(rows.runs, row)
     completed.sort()
     tally = (
-        *(seed, counts[0], len(completed) / counts[0] if counts[0] else math.nan),
+        *(seed, len(counted), unfinished),
+        len(completed) / len(counted) if counted else math.nan,
         fmean(completed) if completed else math.nan,
         *(quantile(completed, 0.5), quantile(completed, 0.95)),
         fmean(totals) if totals else math.nan,
-        *(last, counts[1], counts[2]),
+        *(last, retries, restarts),
     )
     for name, value in zip(TALLY_DTYPES, tally, strict=True):
         rows.tallies[name].append(value)

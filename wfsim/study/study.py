@@ -48,7 +48,8 @@ class Study:
     ``replication`` int64   from 0
     ``seed``        int64   `simulate` with it does the same again
     ``runs``        int64
-    ``success``     float64 share of them that completed, NaN without any
+    ``unfinished``  int64   of them, under way when the log ended
+    ``success``     float64 share of all of them that completed, NaN without any
     ``mean``        float64 duration of completed runs, NaN without any
     ``p50``         float64 their median
     ``p95``         float64 what 95 % of them do not exceed
@@ -175,7 +176,8 @@ class Study:
     def summary(self, confidence: float = 0.95) -> pd.DataFrame:
         """Return one row per point: what was measured there, with its intervals.
 
-        After the parameters come ``replications`` and ``runs`` (int64), then ``mean``,
+        After the parameters come ``replications``, ``runs`` and how many of these were
+        ``unfinished`` at the end, so that they are no success (int64); then ``mean``,
         ``p50``, ``p95``, ``total``, ``total_p95``, ``success`` and measures of one's own
         (float64), each followed by the ends of its interval of that *confidence*, as in
         ``mean_low`` and ``mean_high``.  ``mean`` and ``total`` are those of the means of

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from wfsim.study.study import Study
 
 
+COUNTS = ("runs", "unfinished")
+"""Of what a summary tells how many there were."""
+
+
 def summary(study: Study, confidence: float = 0.95) -> pd.DataFrame:
     """Return what `Study.summary` does."""
     check_confidence(confidence)
@@ -29,14 +33,15 @@ def summary(study: Study, confidence: float = 0.95) -> pd.DataFrame:
         name: study.points[name].tolist() for name in study.points.columns
     }
     columns["replications"] = tallies.size().reindex(points, fill_value=0).tolist()
-    columns["runs"] = tallies["runs"].sum().reindex(points, fill_value=0).tolist()
+    for name in COUNTS:
+        columns[name] = tallies[name].sum().reindex(points, fill_value=0).tolist()
     for name, found in intervals.items():
         columns[name] = [each.estimate for each in found]
         columns[f"{name}_low"] = [each.low for each in found]
         columns[f"{name}_high"] = [each.high for each in found]
     dtypes = {name: study.points[name].dtype for name in study.points.columns}
     numbers = dict.fromkeys(columns, "float64")
-    counts = {"replications": "int64", "runs": "int64"}
+    counts = dict.fromkeys(("replications", *COUNTS), "int64")
     return frame(columns, {**numbers, **counts, **dtypes})
 
 

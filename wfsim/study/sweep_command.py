@@ -171,15 +171,19 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
     from rich.table import Table
 
     from wfsim.report.groups import label
+    from wfsim.study.summary import COUNTS
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
     if summary["total"].equals(summary["mean"]):  # nobody waited for a worker
         measures = [name for name in measures if not name.startswith("total")]
+    # Of what is under way at the horizon nobody knows how it ends.
+    counts = [name for name in COUNTS if name == "runs" or summary[name].any()]
     table = Table(box=box.SIMPLE_HEAD)
-    for name in (*study.over, "runs", *measures):
+    for name in (*study.over, *counts, *measures):
         table.add_column(name, justify="right", no_wrap=True)
     for row in summary.to_dict("records"):
-        cells = [label(row[name]) for name in study.over] + [f"{row['runs']:,}"]
+        cells = [label(row[name]) for name in study.over]
+        cells += [f"{row[name]:,}" for name in counts]
         for name in measures:
             number = "{:.1%}" if name == "success" else "{:,.1f}"
             ends = (row[f"{name}_low"], row[f"{name}_high"])
