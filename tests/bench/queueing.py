@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from functools import partial
 from typing import NamedTuple
 
@@ -103,17 +104,31 @@ def by_hand(instances, seed, servers=None):
     return outcome(rows, latest)
 
 
-def by_parts(instances, seed):
+def by_parts(instances, seed, servers=None):
     """Return the same by hand, with what makes wfsim's steps durable and comparable.
 
     Keyed draws, a memento for each transition, a store that tells a log, the table made
-    of that, and nothing around them: no engine with these could be faster.
+    of that, and nothing around them: no engine with these could be faster.  The servers
+    are counted, as wfsim's pools are.
     """
     clock, log = VirtualClock(), EventLog()
     store, draws = InMemoryMementos({}), KeyedDraws(seed)
     store.on_save = (Recorder(log, clock).memento,)
     flow = wfsim.Flow("W", tuple(map(wfsim.Step, STEPS)))
-    latest = {}
+    latest, queue, free = {}, deque(), servers or math.inf
+
+    def worked(seconds):
+        nonlocal free
+        if free:
+            free -= 1
+        else:
+            queue.append(clock.event())
+            yield queue[-1]
+        yield clock.timeout(seconds)
+        if queue:
+            queue.popleft().succeed()
+        else:
+            free += 1
 
     def instance(name, arrival):
         yield clock.timeout(arrival)
@@ -126,7 +141,7 @@ def by_parts(instances, seed):
                 run = run.start_step(index, clock.now)
                 store.save(run, 0)
                 seconds = -MEAN * math.log1p(-own.uniform(step, number, "duration"))
-                yield clock.timeout(seconds)
+                yield from worked(seconds)
                 if own.uniform(step, number, "failure") >= P:
                     break
                 again = clock.now + DELAY

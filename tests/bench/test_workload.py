@@ -57,27 +57,19 @@ def told(name, instances, seconds, hand):
     )
 
 
-@pytest.mark.parametrize("instances", [1000, 10_000])
-def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, capsys):
-    works = (queueing.by_hand, queueing.by_parts, queueing.by_wfsim)
+@pytest.mark.parametrize(
+    ("instances", "servers"), [(1000, None), (10_000, None), (1000, queueing.SERVERS)]
+)
+def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, servers, capsys):
+    programs = (queueing.by_hand, queueing.by_parts, queueing.by_wfsim)
+    works = [partial(program, servers=servers) for program in programs]
     outcomes, (hand, parts, engine) = compared(instances, *works)
     for found in outcomes:
-        queueing.check(found, instances)
+        queueing.check(found, instances, servers)
+    kind = "W with a pool" if servers else "W plain"
     with capsys.disabled():
-        print(told("W plain", instances, engine, hand))
-        print(told("what W is made of, by hand", instances, parts, hand))
-
-
-def test_the_engine_queues_as_simpy_does_by_hand(capsys):
-    works = [
-        partial(work, servers=queueing.SERVERS)
-        for work in (queueing.by_hand, queueing.by_wfsim)
-    ]
-    outcomes, (hand, engine) = compared(1000, *works)
-    for found in outcomes:
-        queueing.check(found, 1000, queueing.SERVERS)
-    with capsys.disabled():
-        print(told("W with a pool", 1000, engine, hand))
+        print(told(kind, instances, engine, hand))
+        print(told(f"what {kind} is made of, by hand", instances, parts, hand))
 
 
 def per_second(work, times):
