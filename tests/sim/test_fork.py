@@ -95,6 +95,19 @@ def test_a_fork_has_the_same_past_and_without_faults_the_same_future(past):
     assert twin.log.digest() == sim.log.digest()
 
 
+@pytest.mark.parametrize("records", [1, 2, 3])
+def test_a_fork_in_the_middle_of_an_instant_after_a_wait_stands_there_too(records):
+    # Nothing happens at 33 s; several things do when the controller wakes up at 58.7 s.
+    standing = wfsim.PauseController(t=18.7, for_=40)
+    sim = simulation(standing, controllers=2)
+    sim.run(for_=33)
+    for _ in range(records):
+        sim.step()
+    twin = sim.fork()
+    assert (twin.now, twin.log.records) == (sim.now, sim.log.records)
+    assert future(twin) == future(sim)
+
+
 @pytest.mark.parametrize("past", PASTS, ids=lambda past: past.__name__)
 def test_a_fork_leaves_the_original_alone(past):
     sim, same = simulation(), simulation()

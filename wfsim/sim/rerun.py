@@ -129,8 +129,10 @@ def _reach(probe: Simulation, origin: Simulation, index: int) -> int:
     probe._begin()
     made = 0
     for call in origin._calls:
-        while len(log) <= index and probe._events < call.events:
-            probe._replay(probe._events + 1, call.time)
+        with probe.unrecorded():
+            while len(log) <= index and probe._events < call.events:
+                if not probe._advance(call.time):
+                    break
         if len(log) > index:
             break
         probe._repeat(call)

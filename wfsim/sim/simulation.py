@@ -209,11 +209,10 @@ class Simulation(ControlPlane):
         return True
 
     def _wait_until(self, time: float) -> None:
-        """Let the clock show *time* though nothing happens then."""
+        """Let the clock show *time* though nothing happens then: that is no event."""
         if time > self.now:
             self.clock.call(time - self.now, lambda: None)
-            while self.now < time and self._advance(time):
-                pass
+            self.clock.advance(time)
 
     def _begin(self) -> None:
         if self._begun:
@@ -319,13 +318,9 @@ class Simulation(ControlPlane):
             self._catch_up(events, time)
 
     def _catch_up(self, events: int, time: float) -> None:
-        while self._events < events:
-            peeked = self.clock.peek()
-            if peeked > time or peeked == math.inf:
-                # There a wait of nothing but time was one of the events.
-                self.clock.call(time - self.now, lambda: None)
-            self.clock.step()
-            self._events += 1
+        while self._events < events and self._advance(time):
+            pass
+        self._wait_until(time)
 
     @classmethod
     def resume(
