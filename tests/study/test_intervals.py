@@ -237,7 +237,10 @@ def test_comparing_by_a_parameter_leaves_the_others_as_columns(study):
     assert first["difference"] == pytest.approx(first["at_b"] - first["at_a"])
     assert 0 < first["low"] < first["difference"] < first["high"]
     assert (pairs["p_holm"] >= pairs["p"]).all()
-    assert "10" in repr(wfsim.charts.comparison(pairs))
+    chart = wfsim.charts.comparison(pairs[pairs["failure"] == 0.0])
+    assert chart.axes.get_xlabel() == "difference in mean [virtual s]"
+    shares = wfsim.charts.comparison(study.compare("success", by="pace"))
+    assert shares.axes.get_xlabel() == "difference in success"
 
 
 def test_all_pairs_and_a_baseline_that_is_a_mapping(study):

@@ -137,12 +137,14 @@ def comparison(
     *frame* has a row per pair: ``a`` and ``b``, the two, ``difference`` (b less a) and
     ``low`` and ``high``, the ends of its interval; columns before ``a`` say where the two
     are compared, and a column ``p_holm`` is counted.  *by* is what ``a`` and ``b`` are
-    values of, where they do not say so.  It is the chart's frame too.  A
+    values of, where they do not say so.  It is the chart's frame too.  What
+    `Study.compare` returns knows its *measure*; else they are seconds.  A
     difference whose interval leaves zero out is drawn filled.  Raises `UsageError` for a
     column that is missing.
     """
     for name in ("a", "b", "difference", "low", "high"):
         column(frame, name)
+    measure = measure or str(frame.attrs.get("measure", ""))
     shown = frame.head(MOST_VALUES).reset_index(drop=True)
     axes = canvas(ax, 9.0, 1.5 + 0.5 * max(len(shown), 2))
     if shown.empty:

@@ -74,7 +74,9 @@ def compare(
         **dict.fromkeys(numbers, "float64"),
         "replications": "int64",
     }
-    return frame({name: [row[name] for row in rows] for name in columns}, dtypes)
+    pairs = frame({name: [row[name] for row in rows] for name in columns}, dtypes)
+    pairs.attrs["measure"] = measure  # what a chart of it is in
+    return pairs
 
 
 def paired(a: Sample, b: Sample) -> tuple[Sample, Sample]:
