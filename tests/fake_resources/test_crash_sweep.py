@@ -108,3 +108,38 @@ def test_two_crashes_in_a_row_end_in_the_same_cluster() -> None:
         sim = simulation(1, first, second)
         sim.run()
         assert outcome(sim) == outcome(calm), f"crashes at writes {write} and {write + 1}"
+
+
+FAILING = dict.fromkeys(
+    [
+        *("format volume", "create pod", "launch pod", "attach volume", "lock volume"),
+        *("install database", "start engine", "deploy manager", "register member"),
+    ],
+    0.3,
+)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_at_any_write_among_operations_that_fail_ends_in_a_cluster(
+    when: str,
+) -> None:
+    """What has failed is asked for again, whoever was there to hear of it."""
+    scenario = polardb.scenario(REPLICAS, failures=FAILING)
+    write, failures = 0, 0
+    while True:
+        write += 1
+        crash = wfsim.CrashAt(write=write, when=when, restart_after=5)
+        sim = wfsim.Simulation(scenario, seed=1, faults=[crash])
+        sim.run()
+        while sim.resource().state == "Interrupt":
+            # An engine that does not start waits for an operator.
+            reason = sim.resource().annotations["interrupt.reason"]
+            assert reason == "DB_START_FAIL", write
+            sim.recover()
+            sim.run()
+        assert sim.resource().state == "Running"
+        failures += len(sim.log.filter(wfsim.Kind.STEP_FAILED))
+        if not fired(sim):
+            break
+    assert write > 20
+    assert failures > write
