@@ -30,7 +30,6 @@ class KeptRuns:
         self._ports = ports
         self._mementos = ports.mementos
         self._runner = runner
-        self._uids: dict[Key, str] = {}
         self.since: dict[Key, str] = {}
         """The run from which on a pass reads, by resource; from the first if none."""
 
@@ -43,11 +42,13 @@ class KeptRuns:
         is gone.  Finished ones past the retention are forgotten, and those of a dead
         resource of the same name.  Ended ones from long ago are left out.
         """
-        key = resource.key
-        if self._uids.get(key, resource.uid) != resource.uid:
-            entries = yield from self._all(key, entries)
+        key, owners = resource.key, ("", resource.uid)
         mementos = [entry for entry in entries if isinstance(entry, Memento)]
-        runs = [run for run in mementos if run.owner in ("", resource.uid)]
+        if key in self.since and mementos and mementos[0].owner not in owners:
+            # A namesake has died since; what is before its last run is its own, too.
+            entries = yield from self._all(key, entries)
+            mementos = [entry for entry in entries if isinstance(entry, Memento)]
+        runs = [run for run in mementos if run.owner in owners]
         if len(runs) < len(mementos) and (yield from self.live(resource)):
             yield from self.bury([run for run in mementos if run not in runs], turn)
         for index, run in enumerate(runs[:-1]):
@@ -58,7 +59,7 @@ class KeptRuns:
         if keep is None:
             ended = [run for run in runs[-2:] if run.is_final]
             if ended:
-                self._uids[key], self.since[key] = resource.uid, ended[-1].key
+                self.since[key] = ended[-1].key
             return runs
         finished = len(runs) if runs and runs[-1].is_final else len(runs) - 1
         spare = max(finished - keep, 0)
@@ -92,7 +93,6 @@ class KeptRuns:
 
     def _all(self, key: Key, entries: Entries) -> Effect[Entries]:
         """Return all that is kept of the resource, of which *entries* may be the end."""
-        self._uids.pop(key, None)
         if self.since.pop(key, None) is None:
             return entries
         return (yield from self._mementos.entries(key))
