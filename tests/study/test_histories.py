@@ -509,7 +509,11 @@ def test_what_says_nothing_of_a_history_is_refused_and_not_passed_over(tmp_path)
             wfsim.read_history(file, **given_in_vain)
 
 
-def test_columns_make_a_file_of_any_name_a_csv(tmp_path):
+def test_columns_make_a_file_of_any_name_a_csv_unless_it_begins_as_xes(tmp_path):
+    xes = tmp_path / "orders.xml"
+    xes.write_text(XES.format(doctype=""))
+    past = wfsim.read_history(xes, columns={"step": "concept:name"})
+    assert rows(past, "case", "step") == [("order 7", "Pay"), ("order 7", "Ship")]
     file = tmp_path / "orders.txt"
     file.write_text("order,activity,from,to\n7,Pay,1,4\n")
     columns = {"case": "order", "step": "activity", "start": "from", "end": "to"}

@@ -149,8 +149,6 @@ def _rows(log: EventLog, prefix: str) -> list[tuple[Any, ...]]:
 def _format(path: Path, columns: Mapping[str, str] | None) -> str:
     """Return what the file at *path* is in, by suffix, *columns* or its first line."""
     found = _SUFFIXES.get(path.suffix.lower())
-    if found is None and columns is not None:
-        return "csv"
     if found is None:
         with history_lines.opened(path) as file:
             first = file.readline(1000)
