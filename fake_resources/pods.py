@@ -60,13 +60,13 @@ class Node(Fake):
         """Lose touch with the node: its pods are lost until it is back."""
         self.up = False
         for pod in self._pods():
-            self._world.lost(pod)
+            self._world.turned(pod)
 
     def recover(self) -> None:
         """Be back, with the pods that were there."""
         self.up = True
         for pod in self._pods():
-            self._world.found(pod)
+            self._world.turned(pod)
 
     @property
     def schedulable(self) -> bool:
@@ -186,7 +186,7 @@ class Pod(Fake):
         """Vanish at once, as if somebody had deleted it by force."""
         world = self.world
         world.remove_pod(self.name)
-        world.lost(self)
+        world.turned(self)
 
     def recover(self) -> None:
         """Start what is dead again in place: the containers, or else the engine."""
@@ -224,7 +224,7 @@ class Pod(Fake):
         """Have the engine running."""
         if self._is(life) and self.engine is Engine.STARTING:
             self.engine = Engine.RUNNING
-            self.world.found(self)
+            self.world.turned(self)
 
     def end_halt(self, life: tuple[int, int]) -> None:
         """Have the engine stopped."""
@@ -261,7 +261,7 @@ class Pod(Fake):
 
     def _tell(self) -> None:
         if self._world is not None:
-            self._world.lost(self)
+            self._world.turned(self)
 
     def _soon(self, operation: str, action: str, *args: Any) -> None:
         life = (self.generation, self.restarts)
@@ -328,11 +328,8 @@ class PodWorld(FakeWorld):
         if name in self.pods:
             self.pods[name].recover()
 
-    def lost(self, pod: Pod) -> None:
-        """Take note that *pod* is out of order all of a sudden; nobody does here."""
-
-    def found(self, pod: Pod) -> None:
-        """Take note that *pod* is well, for the first time or again; nobody does here."""
+    def turned(self, pod: Pod) -> None:
+        """Take note that *pod* is out of order, or well again; nobody does here."""
 
     def pods_of(self, cluster: str) -> list[Pod]:
         """Return the pods of *cluster* by name."""

@@ -157,15 +157,11 @@ class PolarWorld(PodWorld):
             volume.detach(name)
         super().remove_pod(name)
 
-    def lost(self, pod: Pod) -> None:
-        """Let the manager of the pod's cluster notice that it is out of order."""
+    def turned(self, pod: Pod) -> None:
+        """Let the manager of its cluster notice: it may have to replace a leader."""
         manager = self.managers.get(pod.cluster)
         if manager is not None:
             manager.notice()
-
-    def found(self, pod: Pod) -> None:
-        """Let the manager of the pod's cluster notice that somebody could lead again."""
-        self.lost(pod)
 
     def lead(self, cluster: str, leader: str) -> None:
         """Let *leader* have the write lock, and everybody else know it."""
