@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -20,6 +19,8 @@ from wfsim.report.groups import (
     column,
     label,
     replications_of,
+    share_of,
+    times_of,
     unit,
 )
 from wfsim.report.palette import FAINT, INK, Style
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 TENFOLD = 10.0
 """Colours are logarithmic if the largest value is at least so many times the smallest."""
-
-_QUANTILE = re.compile(r"(total_)?p(\d{1,2}(?:\.\d+)?)")
 
 MOST_VALUES = 20
 """Of a parameter with more values a heat map shows the first ones only, and says so."""
@@ -220,15 +219,14 @@ def _measured(study: Study | pd.DataFrame, value: str) -> pd.DataFrame:
     Of a replication that is a single run each quantile is its duration: their mean would
     be the mean.
     """
-    found = _QUANTILE.fullmatch(value)
-    rows = replications_of(study)
-    if isinstance(study, pd.DataFrame) or found is None or not study.over:
+    share, rows = share_of(value), replications_of(study)
+    if isinstance(study, pd.DataFrame) or share is None or not study.over:
         return rows
     names = list(study.over)
     done = study.runs[study.runs["status"] == "completed"]
-    times = done.groupby(names, sort=False)["total" if found[1] else "duration"]
+    times = done.groupby(names, sort=False)[times_of(value)]
     points = rows.groupby(names, sort=False).size().to_frame("replications")
-    quantiles = times.quantile(float(found[2]) / 100.0).rename(value)
+    quantiles = times.quantile(share).rename(value)
     return points.join(quantiles).reset_index()
 
 

@@ -8,6 +8,7 @@ replication.  Nothing else of it is known here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -174,6 +175,8 @@ def unit(measure: str) -> str:
     return f"{name} [virtual s]" if in_seconds(measure) else name
 
 
+_QUANTILE = re.compile(r"(total_)?p(\d{1,2}(?:\.\d+)?)")
+
 SHARES = frozenset({"success", "share"})
 SECONDS = frozenset(
     {
@@ -181,6 +184,26 @@ SECONDS = frozenset(
         *("queued", "steps", "recovery", "waiting", "other"),
     }
 )
+
+
+def share_of(measure: str) -> float | None:
+    """Return the share of the quantile that *measure* names, None for another.
+
+    >>> share_of("p95"), share_of("total_p99.9"), share_of("mean")
+    (0.95, 0.9990000000000001, None)
+    """
+    found = _QUANTILE.fullmatch(measure)
+    share = float(found[2]) / 100.0 if found else 0.0
+    return share if 0.0 < share < 1.0 else None
+
+
+def times_of(measure: str) -> str:
+    """Return the column of ``runs`` that *measure* is a quantile of.
+
+    >>> times_of("p95"), times_of("total_p95")
+    ('duration', 'total')
+    """
+    return "total" if measure.startswith("total_") else "duration"
 
 
 def in_seconds(measure: str) -> bool:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wfsim.errors import DefinitionError
 from wfsim.model.machine import did_you_mean
-from wfsim.report.groups import label
-from wfsim.study.sample import Samples, share_of
+from wfsim.report.groups import label, share_of
+from wfsim.study.sample import Samples
 
 if TYPE_CHECKING:
     from wfsim.study.study import Study

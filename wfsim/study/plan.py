@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.model.machine import did_you_mean
+from wfsim.report.groups import share_of
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.study.cache import FORMAT, Cache
@@ -17,7 +18,7 @@ from wfsim.study.fingerprint import Fingerprints
 from wfsim.study.grid import Grid, Over, Point, grid_of
 from wfsim.study.precision import Precision
 from wfsim.study.replication import TALLY_DTYPES, Measure, seed_of
-from wfsim.study.sample import is_taken, share_of
+from wfsim.study.sample import is_taken
 from wfsim.study.scenario_source import ScenarioSource
 
 Make: TypeAlias = Callable[..., Scenario]

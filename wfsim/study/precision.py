@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from wfsim.errors import UsageError
+from wfsim.report.groups import share_of
 from wfsim.study.interval import Interval, check_confidence, interval, of_mean
-from wfsim.study.sample import Sample, share_of
+from wfsim.study.sample import Sample
 
 START = 3
 """With fewer replications there is no interval worth the name."""

@@ -10,7 +10,6 @@ cluster bootstrap: Davison and Hinkley 1997, 3.8).
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from wfsim.errors import UsageError
 from wfsim.model.machine import did_you_mean
+from wfsim.report.groups import share_of, times_of
 from wfsim.study.replication import RESERVED, Rows
 
 if TYPE_CHECKING:
@@ -26,29 +26,8 @@ if TYPE_CHECKING:
 
     from wfsim.study.study import Study
 
-_QUANTILE = re.compile(r"(total_)?p(\d{1,2}(?:\.\d+)?)")
 _CELLS = 4_000_000
 """So many weights are kept at a time while quantiles of resamples are taken."""
-
-
-def share_of(measure: str) -> float | None:
-    """Return the share of the quantile that *measure* names, None for another.
-
-    >>> share_of("p95"), share_of("total_p99.9"), share_of("mean")
-    (0.95, 0.9990000000000001, None)
-    """
-    found = _QUANTILE.fullmatch(measure)
-    share = float(found[2]) / 100.0 if found else 0.0
-    return share if 0.0 < share < 1.0 else None
-
-
-def times_of(measure: str) -> str:
-    """Return the column of ``runs`` that *measure* is a quantile of.
-
-    >>> times_of("p95"), times_of("total_p95")
-    ('duration', 'total')
-    """
-    return "total" if measure.startswith("total_") else "duration"
 
 
 def is_taken(name: str) -> bool:
