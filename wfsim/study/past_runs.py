@@ -242,7 +242,7 @@ class _Fold:
         if attempt is not None and attempt.status in (*_OPEN, "crashed"):
             # What was taken for dead has come to its end after all.
             attempt.close(event.status, event.time)
-        elif attempt is not None and attempt is newest and attempt.status == SEEN[0]:
+        elif attempt is not None and attempt is newest and attempt.status == "completed":
             # A hook that fails after a success makes it a failure, and it is done again.
             attempt.status = event.status
         elif event.kind != "refuse":
