@@ -357,6 +357,15 @@ def test_mementos_outlive_their_resource(sim):
     assert sim.mementos() == sim.mementos("orders")
 
 
+@pytest.fixture
+def heeding():
+    """Ctrl-C is heeded, also where a script has begun the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding")
 def test_ctrl_c_stops_between_two_events_and_the_run_can_go_on():
     def press():
         if not pressed:
@@ -373,6 +382,7 @@ def test_ctrl_c_stops_between_two_events_and_the_run_can_go_on():
     assert sim.world.done == ["A", "B"]
 
 
+@pytest.mark.usefixtures("heeding")
 def test_a_second_ctrl_c_does_not_wait():
     def hammer():
         signal.raise_signal(signal.SIGINT)
