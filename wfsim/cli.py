@@ -208,8 +208,7 @@ def _service(target: str, *, duration: str | None, failure: float | None) -> Sce
 
     path = Path(target)
     if path.is_file() and kind_of(path) is FileKind.FLOW:
-        takes, fails = _duration(duration), failure or 0.0
-        return Scenario.of_flows(target, duration=takes, failure=fails)
+        return Scenario.of_flows(path, **_untold(duration, failure))
     return _scenario(target, replicas=None, duration=duration, failure=failure)
 
 
@@ -218,12 +217,11 @@ def _scenario(
 ) -> Scenario:
     from wfsim.sim.scenario_loading import installed
 
-    path, found = Path(target), installed()
-    takes, fails = _duration(duration), failure or 0.0
-    if path.is_dir() and target not in found:
+    path = Path(target)
+    if path.is_dir() and target not in installed():
         if replicas is not None:
             raise DefinitionError(f"--replicas: the flow files in {target} have none")
-        return Scenario.of_flows(path, duration=takes, failure=fails)
+        return Scenario.of_flows(path, **_untold(duration, failure))
     if target.endswith((".yaml", ".yml")) or path.is_file():
         from wfsim.sim.checking import FileKind, kind_of
 
@@ -236,10 +234,11 @@ def _scenario(
             return Scenario.load(target)
         if replicas is not None:
             raise DefinitionError(f"--replicas: the flow file {target} has no replicas")
-        return Scenario.of_flow(target, duration=takes, failure=fails, policy=Policy())
+        return Scenario.of_flow(path, policy=Policy(), **_untold(duration, failure))
     for name, value in (("--duration", duration), ("--failure", failure)):
         if value is not None:
             raise DefinitionError(f"{name}: only a flow file has steps without code")
+    found = installed()
     if target not in found:
         raise DefinitionError(
             f"no scenario {target!r}{did_you_mean(target, found)} (or give a flow file)"
@@ -270,6 +269,11 @@ def _check_flow(
     if flow is not None and flow not in scenario.flows:
         near = did_you_mean(flow, scenario.flows)
         raise DefinitionError(f"--flow: no flow {flow!r}{near}")
+
+
+def _untold(duration: str | None, failure: float | None) -> dict[str, Any]:
+    """Return what a step without code takes and how often it fails if no file says it."""
+    return {"duration": _duration(duration), "failure": failure or 0.0}
 
 
 def _duration(text: str | None) -> Duration:
