@@ -49,8 +49,10 @@ class KeptRuns:
             entries = yield from self._all(key, entries)
             mementos = [entry for entry in entries if isinstance(entry, Memento)]
         runs = [run for run in mementos if run.owner in owners]
-        if len(runs) < len(mementos) and (yield from self.live(resource)):
-            yield from self.bury([run for run in mementos if run not in runs], turn)
+        dead = [run for run in mementos if run.owner not in owners]
+        if dead and (yield from self.live(resource)):
+            yield from self.bury(dead, turn)
+            dead = []
         for index, run in enumerate(runs[:-1]):
             if not run.is_final:
                 runs[index] = run.supersede(self._ports.clock.now)
@@ -58,7 +60,7 @@ class KeptRuns:
         keep = self._ports.policy.retention
         if keep is None:
             ended = [run for run in runs[-2:] if run.is_final]
-            if ended:
+            if ended and not dead:
                 self.since[key] = ended[-1].key
             return runs
         finished = len(runs) if runs and runs[-1].is_final else len(runs) - 1
