@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import wfsim
-from wfsim import cli
+from wfsim.cli import main as cli
 
 ROOT = Path(__file__).parent.parent
 CAPACITY = str(ROOT / "flows/scenarios/backup_capacity.yaml")

@@ -20,7 +20,7 @@ HELPERS = {
     *("Makefile", "README.md", "pyproject.toml"),
 }
 HEAVY = {"IPython", "ipywidgets", "matplotlib", "numpy", "pandas", "scipy"}
-LINES_PER_FILE = 400
+LINES_PER_FILE = 650  # SimPy's and pluggy's longest files are as long
 LINES_PER_FUNCTION = 60
 
 # Put together here, so that this file is not its own first offender.
@@ -55,9 +55,9 @@ def short(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def test_a_file_has_fewer_than_400_lines():
+def test_a_file_is_one_noun_and_none_has_more_than_650_lines():
     lengths = {short(path): len(path.read_text().splitlines()) for path in shipped()}
-    assert {path: n for path, n in lengths.items() if n >= LINES_PER_FILE} == {}
+    assert {path: n for path, n in lengths.items() if n > LINES_PER_FILE} == {}
 
 
 def test_a_function_has_at_most_60_lines():

@@ -15,7 +15,7 @@ import pytest
 
 import wfsim
 from tests.http.conftest import scenario
-from wfsim import cli
+from wfsim.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
 FLOWS = str(ROOT / "flows/tiem/platform")

@@ -12,7 +12,7 @@ import pytest
 
 import wfsim
 from fake_resources import polardb
-from wfsim import cli
+from wfsim.cli import main as cli
 from wfsim.study.gate import Gate
 
 ROOT = Path(__file__).parents[2]

@@ -16,6 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
+from wfsim.cli.calibrate import calibrate
+from wfsim.cli.sweep import sweep
 from wfsim.errors import DefinitionError, WfsimError
 from wfsim.model.duration import Duration
 from wfsim.model.machine import did_you_mean
@@ -25,8 +27,6 @@ from wfsim.report.files import check_folder
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
-from wfsim.study.calibrate_command import calibrate
-from wfsim.study.sweep_command import sweep
 
 app = typer.Typer(
     add_completion=False,
@@ -158,7 +158,7 @@ def check(
     ],
 ) -> None:
     """Load flows, scenarios and plans of faults, and say what is wrong where."""
-    from wfsim.sim.checking import checked
+    from wfsim.cli.check import checked
 
     for line in checked(targets):
         typer.echo(line)
@@ -204,7 +204,7 @@ def serve(
 
 
 def _service(target: str, *, duration: str | None, failure: float | None) -> Scenario:
-    from wfsim.sim.checking import FileKind, kind_of
+    from wfsim.cli.check import FileKind, kind_of
 
     path = Path(target)
     if path.is_file() and kind_of(path) is FileKind.FLOW:
@@ -223,7 +223,7 @@ def _scenario(
             raise DefinitionError(f"--replicas: the flow files in {target} have none")
         return Scenario.of_flows(path, **_untold(duration, failure))
     if target.endswith((".yaml", ".yml")) or path.is_file():
-        from wfsim.sim.checking import FileKind, kind_of
+        from wfsim.cli.check import FileKind, kind_of
 
         if kind_of(path) is FileKind.SCENARIO:
             options = {"replicas": replicas, "duration": duration, "failure": failure}
@@ -348,7 +348,3 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("wfsim: stopped\n")
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""The command ``wfsim``: a module for each of its larger subcommands."""
