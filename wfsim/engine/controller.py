@@ -84,10 +84,10 @@ class Controller:
     def start(self) -> None:
         """Watch the store and queue everything that is in it."""
         self.alive = True
-        self._ports.journal.note(Kind.CONTROLLER_STARTED, text=self.name)
+        self._ports.notes.note(Kind.CONTROLLER_STARTED, text=self.name, controller=self.name)
         resources = self._ports.resources
         self._stops = [resources.watch(self._see), resources.subscribe(self._cancel)]
-        kept = self._ports.mementos.keys()
+        kept = self._ports.runs.keys()
         # Runs outlive a resource that went away while nobody was watching.
         for key in sorted({*resources.keys(), *kept}):
             self.enqueue(key)
@@ -107,19 +107,19 @@ class Controller:
             call_off()
         for kept in (self._queue, self._touched, self._active, self._due, self._failures):
             kept.clear()
-        self._ports.journal.note(Kind.CONTROLLER_CRASHED, text=self.name)
+        self._ports.notes.note(Kind.CONTROLLER_CRASHED, text=self.name, controller=self.name)
         return [turn.process for turn in turns]
 
     def pause(self) -> list[Any]:
         """Take on no more work; return the processes that are at work now."""
         self._paused = True
-        self._ports.journal.note(Kind.CONTROLLER_PAUSED, text=self.name)
+        self._ports.notes.note(Kind.CONTROLLER_PAUSED, text=self.name, controller=self.name)
         return [turn.process for turn in self._active.values()]
 
     def resume(self) -> None:
         """Go on after `pause`, but with nothing that somebody else has taken over."""
         self._paused = False
-        self._ports.journal.note(Kind.CONTROLLER_RESUMED, text=self.name)
+        self._ports.notes.note(Kind.CONTROLLER_RESUMED, text=self.name, controller=self.name)
         for turn in self._active.values():
             if turn.token and not self._leases.holds(turn.key, turn.token):
                 lost = Fenced(f"{turn.key}: the lease was lost in a pause")
@@ -203,8 +203,11 @@ class Controller:
         if not self.alive:
             return _WAIT
         key = turn.key
-        self._ports.journal.note(
-            Kind.PASS_FAILED, resource=str(key), text=f"{self.name}: {describe(error)}"
+        self._ports.notes.note(
+            Kind.PASS_FAILED,
+            resource=str(key),
+            text=f"{self.name}: {describe(error)}",
+            controller=self.name,
         )
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         return Result(self._policy.redrive.after(failures))

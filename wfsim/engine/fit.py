@@ -5,44 +5,46 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from wfsim.engine.attempt import describe
+from wfsim.engine.runner import Stop
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY
 from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import Memento
+from wfsim.model.run import Cause, Run
 
 Migration = Callable[[Memento, Flow], Memento]
 
 
-def fitted(
-    run: Memento, flows: Mapping[str, Flow], migrations: Mapping[str, Migration] = EMPTY
-) -> Memento | tuple[str, str]:
-    """Return *run* fit for its flow as it is now, or reason and words why not."""
+def migrated(
+    run: Run, flows: Mapping[str, Flow], migrations: Mapping[str, Migration] = EMPTY
+) -> Memento | Stop | None:
+    """Return *run* as it fits its flow now, None if it does, or why it cannot."""
     flow = flows.get(run.flow)
     if flow is None:
         near = did_you_mean(run.flow, flows)
-        return reasons.UNKNOWN_FLOW, f"no flow {run.flow!r}{near}"
-    names, digest = _names(run), flow.digest
+        text = f"no flow {run.flow!r}{near}"
+        return Stop(reasons.UNKNOWN_FLOW, text, Cause.DEFINITION)
+    names, digest = run.names, flow.digest
     if names == flow.names and run.digest == digest:
-        return run
+        return None
     if names == flow.names and not run.digest:
-        return run._replace(digest=digest)
+        return run.memento()._replace(digest=digest)
     migrate = migrations.get(flow.name)
     if migrate is None:
-        return reasons.DEFINITION_CHANGED, (
+        return _changed(
             f"the run began with the steps {', '.join(names)}; the flow now has "
             f"{', '.join(flow.names)} (digest {flow.digest}); give a migration"
         )
     try:
-        fit = migrate(run, flow)._replace(digest=flow.digest)
+        fit = migrate(run.memento(), flow)._replace(digest=flow.digest)
     except Exception as error:
-        text = f"the migration failed: {describe(error)}"
-        return reasons.DEFINITION_CHANGED, text
-    if _names(fit) != flow.names:
-        text = f"the migration left the steps {', '.join(_names(fit))}"
-        return reasons.DEFINITION_CHANGED, text
+        return _changed(f"the migration failed: {describe(error)}")
+    left = tuple(step.name for step in fit.steps)
+    if left != flow.names:
+        return _changed(f"the migration left the steps {', '.join(left)}")
     return fit
 
 
-def _names(run: Memento) -> tuple[str, ...]:
-    return tuple([step.name for step in run.steps])
+def _changed(text: str) -> Stop:
+    return Stop(reasons.DEFINITION_CHANGED, text, Cause.DEFINITION)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wfsim.engine.ports import Effect
-from wfsim.engine.runner import FlowRunner
+from wfsim.engine.runner import FlowRunner, Stop
 from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import NotFound
 from wfsim.model import memento as reasons
-from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.memento import Quarantined, number_of
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Adoption, Cause, Run, Supersede
 
-Entry = Memento | Quarantined
+Entry = Run | Quarantined
 Entries = list[Entry]
 
-GONE = "the resource is gone"
+GONE = Stop(reasons.CANCELLED, "the resource is gone", Cause.GONE)
 
 
 class KeptRuns:
@@ -28,14 +29,14 @@ class KeptRuns:
 
     def __init__(self, ports: Ports, runner: FlowRunner) -> None:
         self._ports = ports
-        self._mementos = ports.mementos
+        self._runs = ports.runs
         self._runner = runner
         self.since: dict[Key, str] = {}
         """The run from which on a pass reads, by resource; from the first if none."""
 
     def own(
         self, resource: Resource, entries: Entries, turn: Turn
-    ) -> Effect[list[Memento]]:
+    ) -> Effect[list[Run]]:
         """Return the readable runs of *resource*, oldest first, at most one unfinished.
 
         A run that is unfinished though there is a newer one was passed over: its time
@@ -43,20 +44,20 @@ class KeptRuns:
         resource of the same name.  Ended ones from long ago are left out.
         """
         key, owners = resource.key, ("", resource.uid)
-        mementos = [entry for entry in entries if isinstance(entry, Memento)]
+        mementos = [entry for entry in entries if isinstance(entry, Run)]
         if key in self.since and mementos and mementos[0].owner not in owners:
             # A namesake has died since; what is before its last run is its own, too.
             entries = yield from self._all(key, entries)
-            mementos = [entry for entry in entries if isinstance(entry, Memento)]
+            mementos = [entry for entry in entries if isinstance(entry, Run)]
         runs = [run for run in mementos if run.owner in owners]
         dead = [run for run in mementos if run.owner not in owners]
         if dead and (yield from self.live(resource)):
             yield from self.bury(dead, turn)
             dead = []
-        for index, run in enumerate(runs[:-1]):
+        for run in runs[:-1]:
             if not run.is_final:
-                runs[index] = run.supersede(self._ports.clock.now)
-                yield from self._runner.commit(runs[index], turn)
+                passed_over = Supersede(self._ports.clock.now)
+                yield from self._runner.commit(run, turn, passed_over)
         keep = self._ports.policy.retention
         if keep is None:
             ended = [run for run in runs[-2:] if run.is_final]
@@ -84,28 +85,30 @@ class KeptRuns:
     def bury(self, entries: Sequence[Entry], turn: Turn) -> Effect[None]:
         """Close what is unfinished of *entries*, and forget them."""
         for entry in entries:
-            if isinstance(entry, Memento) and not entry.is_final:
-                yield from self.stop(entry, turn, reasons.CANCELLED, GONE)
+            if isinstance(entry, Run) and not entry.is_final:
+                yield from self.stop(entry, turn, GONE)
             yield from self._forget(entry, turn)
 
-    def stop(self, run: Memento, turn: Turn, reason: str, text: str) -> Effect[Memento]:
+    def stop(
+        self, run: Run, turn: Turn, stop: Stop, adoption: Adoption | None = None
+    ) -> Effect[None]:
         """Interrupt *run* where it stands."""
         index = run.first_open()
-        return (yield from self._runner.interrupt(run, index, turn, reason, text))
+        yield from self._runner.interrupt(run, index, turn, stop, adoption)
 
     def _all(self, key: Key, entries: Entries) -> Effect[Entries]:
         """Return all that is kept of the resource, of which *entries* may be the end."""
         if self.since.pop(key, None) is None:
             return entries
-        return (yield from self._mementos.entries(key))
+        return (yield from self._runs.entries(key))
 
     def _forget(self, entry: Entry, turn: Turn) -> Effect[None]:
-        yield from self._mementos.remove(entry.resource, entry.key, turn.token)
+        yield from self._runs.remove(entry.resource, entry.key, turn.token)
 
 
-def only_run(resource: Resource, entries: Entries) -> list[Memento] | None:
+def only_run(resource: Resource, entries: Entries) -> list[Run] | None:
     """Return the runs of *resource* if there is nothing to sort out, as nearly always."""
-    runs = [run for run in entries if isinstance(run, Memento)]
+    runs = [run for run in entries if isinstance(run, Run)]
     own = len(entries) < 2 and (not runs or runs[0].owner in ("", resource.uid))
     return runs if own else None
 
@@ -115,5 +118,4 @@ def newest_number(entries: Entries) -> int:
 
     It is 0 if none has a number.  Such a key stands before all that have one.
     """
-    number = entries[-1].key.partition("-")[0]
-    return int(number) if number.isascii() and number.isdigit() else 0
+    return number_of(entries[-1].key)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.memento import Quarantined
 from wfsim.model.record import Kind, PoolState
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Change, Run
 
 T = TypeVar("T")
 Effect: TypeAlias = Generator[Any, Any, T]
@@ -105,17 +106,22 @@ class ResourceStore(Protocol):
         ...
 
 
-class MementoStore(Protocol):
-    """Where mementos outlive the controller that wrote them."""
+class RunStore(Protocol):
+    """Where runs outlive the controller that carries them on.
 
-    def save(self, memento: Memento, token: int) -> Nothing:
-        """Keep *memento* under its key, in place of an older one, or raise `Fenced`.
+    A `Run` that is read here is the store's own: it is changed by `append` alone, and
+    whoever holds one sees that.
+    """
 
-        A memento equal to the one that is there is no write.
+    def append(self, run: Run, change: Change, token: int) -> Nothing:
+        """Apply *change* to *run* and keep it, or raise `Fenced`.
+
+        A run without history is a new one.  The change that was appended last, said
+        again, is no write.  Raises `StoreError` for what cannot be kept.
         """
         ...
 
-    def entries(self, key: Key, since: str = "") -> Effect[list[Memento | Quarantined]]:
+    def entries(self, key: Key, since: str = "") -> Effect[list[Run | Quarantined]]:
         """Return what is kept for the resource, oldest run first.
 
         With the key of a run that is there, only that one and what is newer.
@@ -152,8 +158,12 @@ class Leases(Protocol):
         """Give the lease back, if *token* is still the newest."""
         ...
 
+    def holder(self, key: Key, token: int) -> str:
+        """Return who got *token*; "" if that was in a process that is no more."""
+        ...
 
-class Journal(Protocol):
+
+class Notes(Protocol):
     """Where the engine writes down what no store shows: log lines, failed hooks."""
 
     def note(
@@ -166,6 +176,8 @@ class Journal(Protocol):
         step: str = "",
         attempt: int = 0,
         text: str = "",
+        controller: str = "",
+        token: int = 0,
     ) -> None: ...
 
     def pool(self, state: PoolState) -> None:

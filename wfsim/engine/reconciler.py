@@ -1,6 +1,6 @@
 """Bring one resource one move nearer to where it should be.
 
-A pass acts on the state it reads, never on the event that woke it.  The memento is
+A pass acts on the state it reads, never on the event that woke it.  The run is
 the truth and is written first; the resource is brought into line with it by the same
 pass, or by the next one if the controller died in between.
 """
@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from wfsim.engine.attempt import describe
-from wfsim.engine.fit import Migration, fitted
+from wfsim.engine.fit import Migration, migrated
 from wfsim.engine.kept import GONE, Entries, KeptRuns, newest_number, only_run
-from wfsim.engine.place import to_run_again
 from wfsim.engine.ports import Effect
-from wfsim.engine.runner import FlowRunner
+from wfsim.engine.runner import FlowRunner, Stop, to_run_again
 from wfsim.engine.steps import StepContext, as_effect, rewrite, storable
 from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import NotFound
@@ -24,15 +23,23 @@ from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY
 from wfsim.model.machine import StateMachine, did_you_mean
-from wfsim.model.memento import Memento, RunStatus
+from wfsim.model.memento import RunStatus
 from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
+from wfsim.model.run import Adoption, Begin, Recover, Run, Supersede
 
 
 class Result(NamedTuple):
     """When to look again: after so many seconds, or (None) when something changes."""
 
     after: float | None = None
+
+
+class Work(NamedTuple):
+    """A run to be carried on, and what was found on taking it up, if that is new."""
+
+    run: Run
+    adoption: Adoption | None = None
 
 
 _DONE = Result()
@@ -67,7 +74,7 @@ class FlowReconciler:
         self._ports = ports
         self._clock = ports.clock
         self._resources = ports.resources
-        self._mementos = ports.mementos
+        self._runs = ports.runs
         self._machines = machines
         self._flows = flows
         self._migrations = migrations
@@ -80,14 +87,16 @@ class FlowReconciler:
         chosen = yield from self._choose(key, turn)
         if isinstance(chosen, Result):
             return chosen
+        run, adoption = chosen
+        flow = self._flows[run.flow]
         # Here and not further down: each level costs every wait of every step a call.
-        run = yield from self._runner.run(chosen, self._flows[chosen.flow], turn)
-        return (yield from self._finish(run, turn))
+        wake = yield from self._runner.run(run, flow, turn, adoption)
+        return (yield from self._finish(run, wake, turn))
 
-    def _choose(self, key: Key, turn: Turn) -> Effect[Result | Memento]:
+    def _choose(self, key: Key, turn: Turn) -> Effect[Result | Work]:
         """Make a move that takes no run, or return the run to be carried on."""
         since = self._kept.since.get(key, "")
-        entries = yield from self._mementos.entries(key, since)
+        entries = yield from self._runs.entries(key, since)
         try:
             resource = yield from self._resources.cached(key)
         except NotFound:
@@ -121,8 +130,8 @@ class FlowReconciler:
         return (yield from self._enter(resource, entries, unfinished, turn))
 
     def _served(
-        self, resource: Resource, run: Memento | None, entries: Entries
-    ) -> Memento | None:
+        self, resource: Resource, run: Run | None, entries: Entries
+    ) -> Run | None:
         """Return *run* if it is what was interrupted, which may be unreadable by now.
 
         An older run that serves another state than the one to go back to is history.
@@ -133,7 +142,7 @@ class FlowReconciler:
         action = self._machines[resource.kind].action(previous) if previous else None
         return run if action is None or action.flow == run.flow else None
 
-    def _settle(self, resource: Resource, run: Memento, turn: Turn) -> Effect[bool]:
+    def _settle(self, resource: Resource, run: Run, turn: Turn) -> Effect[bool]:
         """Write the state that the ended *run* led to, unless the resource moved on."""
         if run.entered != resource.entered:
             return False
@@ -155,9 +164,9 @@ class FlowReconciler:
         return True
 
     def _recover(
-        self, resource: Resource, run: Memento | None, turn: Turn
+        self, resource: Resource, run: Run | None, turn: Turn
     ) -> Effect[Result]:
-        """Go back from `INTERRUPT`: the memento first, then the resource.
+        """Go back from `INTERRUPT`: the run first, then the resource.
 
         Dying in between leaves the request standing, so the next pass repeats this.
         """
@@ -168,9 +177,9 @@ class FlowReconciler:
         if run is not None and run.status not in _CLOSED:
             flow = self._flows.get(run.flow)
             from_first = flow is not None and flow.recover_from_first_step
-            afresh = () if flow is None else to_run_again(run, flow)
-            recovered = run.recover(from_first, self._deadline(flow), afresh)
-            yield from self._runner.commit(recovered, turn)
+            afresh = frozenset() if flow is None else to_run_again(run, flow)
+            recovered = Recover(from_first, self._deadline(flow), afresh)
+            yield from self._runner.commit(run, turn, recovered)
             machine = self._machines[resource.kind]
             previous = previous or machine.state_running(run.flow) or ""
         back = live.recover(previous or RUNNING)
@@ -178,9 +187,9 @@ class FlowReconciler:
         return _DONE
 
     def _carry_on(
-        self, resource: Resource, run: Memento, turn: Turn
-    ) -> Effect[Result | Memento]:
-        """Return *run* resumed, if its flow is still what it began with."""
+        self, resource: Resource, run: Run, turn: Turn
+    ) -> Effect[Result | Work]:
+        """Return *run* taken up, if its flow is still what it began with."""
         live = yield from self._kept.live(resource)
         if live is None:
             return self._again
@@ -188,18 +197,21 @@ class FlowReconciler:
             pause = _due(run, run.wake) - self._clock.now
             if pause > 0.0 and not live.cancelled:
                 return Result(pause)
-        run = run.resume(live.entered, run.digest, live.uid)
-        fit = fitted(run, self._flows, self._migrations)
-        if isinstance(fit, Memento):
-            self._runner.tell("on_run_init", fit)
-            return fit
-        run = yield from self._kept.stop(run, turn, *fit)
-        return (yield from self._finish(run, turn))
+        adoption = Adoption.once_more(run, live.entered, live.uid)
+        fit = migrated(run, self._flows, self._migrations)
+        if isinstance(fit, Stop):
+            yield from self._kept.stop(run, turn, fit, adoption)
+            return (yield from self._finish(run, None, turn))
+        if fit is not None:
+            adoption = adoption._replace(digest=fit.digest, migrated=fit)
+        if self._ports.hooks:
+            self._runner.tell_run("on_run_init", adoption.draft(run))
+        return Work(run, adoption)
 
-    def _finish(self, run: Memento, turn: Turn) -> Effect[Result]:
+    def _finish(self, run: Run, wake: float | None, turn: Turn) -> Effect[Result]:
         """Bring the resource into line with where its run stands after this pass."""
         if not run.is_final:
-            due = _due(run, math.inf if run.wake is None else run.wake)
+            due = _due(run, math.inf if wake is None else wake)
             pause = max(due - self._clock.now, 0.0)
             return _DONE if pause == math.inf else Result(pause)
         try:
@@ -223,8 +235,8 @@ class FlowReconciler:
         return self._again if failed else _DONE
 
     def _enter(
-        self, resource: Resource, entries: Entries, ignored: Memento | None, turn: Turn
-    ) -> Effect[Result | Memento]:
+        self, resource: Resource, entries: Entries, ignored: Run | None, turn: Turn
+    ) -> Effect[Result | Work]:
         """Begin a run in an unstable state, if there still is a reason to."""
         machine = self._machines[resource.kind]
         action = machine.action(resource.state)
@@ -237,7 +249,8 @@ class FlowReconciler:
         if live is None:
             return self._again
         if ignored is not None:
-            yield from self._runner.commit(ignored.supersede(self._clock.now), turn)
+            superseded = Supersede(self._clock.now)
+            yield from self._runner.commit(ignored, turn, superseded)
         if live.cancelled:
             moved = live.interrupt(reasons.CANCELLED, "cancelled before it began")
             yield from self._resources.update(moved, turn.token)
@@ -253,29 +266,31 @@ class FlowReconciler:
             yield from self._resources.update(moved, turn.token)
             return _DONE
         flow = self._flows[action.flow]
-        run = Memento.new(
-            newest_number(entries) + 1 if entries else 1,
+        number = newest_number(entries) + 1 if entries else 1
+        run = Run(f"{number}-{flow.name}", turn.key)
+        begin = Begin.of(
             flow,
+            run.key,
             turn.key,
-            now=self._clock.now,
+            at=self._clock.now,
             params=params,
             entered=live.entered,
             owner=live.uid,
             deadline=self._deadline(flow),
         )
-        yield from self._runner.commit(run, turn)
-        self._runner.tell("on_run_init", run)
-        return run
+        yield from self._runner.commit(run, turn, begin)
+        self._runner.tell_run("on_run_init", run)
+        return Work(run)
 
     def _finalize(
-        self, resource: Resource, run: Memento | None, turn: Turn
+        self, resource: Resource, run: Run | None, turn: Turn
     ) -> Effect[Result]:
         """Close what runs, release what our finalizers hold, let the resource go.
 
         A finalizer that the machine does not know is somebody else's to drop.
         """
         if run is not None and not run.is_final:
-            yield from self._kept.stop(run, turn, reasons.CANCELLED, GONE)
+            yield from self._kept.stop(run, turn, GONE)
         ports = self._ports
         draws = ports.draws.within(*resource.key, "")
         live = yield from self._resources.get(resource.key)
@@ -318,10 +333,10 @@ class FlowReconciler:
         self._note(Kind.CHECK_FAILED, resource, f"{name}: {describe(error)}")
 
     def _note(self, kind: Kind, resource: Resource, text: str) -> None:
-        self._ports.journal.note(kind, resource=str(resource.key), text=text)
+        self._ports.notes.note(kind, resource=str(resource.key), text=text)
 
 
-def _may_recover(resource: Resource, run: Memento | None) -> bool:
+def _may_recover(resource: Resource, run: Run | None) -> bool:
     """Whether the interrupted *resource* is to go back.
 
     It was asked for; or the reference engine died in the middle of it, when the run was
@@ -331,6 +346,6 @@ def _may_recover(resource: Resource, run: Memento | None) -> bool:
     return resource.wants_recovery or (half and RECOVER not in resource.annotations)
 
 
-def _due(run: Memento, wake: float) -> float:
+def _due(run: Run, wake: float) -> float:
     """Return when to look at *run* again: at *wake*, but not after its deadline."""
     return wake if run.deadline is None else min(wake, run.deadline)

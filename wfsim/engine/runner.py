@@ -1,15 +1,17 @@
 """Drive one run of a flow through its steps.
 
-The runner holds no state of its own: it reads a memento, and whatever it learns
-it commits to the memento store before it goes on.  Dropping a runner at any
-moment and giving the latest memento to a new one is therefore a restart.
+The runner holds no state of its own: it reads a run, and whatever it learns it appends
+to the journal before it goes on.  Dropping a runner at any moment and giving the run to
+a new one is therefore a restart.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 from wfsim.engine.attempt import (
     OPERATION,
@@ -20,31 +22,82 @@ from wfsim.engine.attempt import (
     unknown_class,
     watch,
 )
-from wfsim.engine.committing import Committer
-from wfsim.engine.place import advance
-from wfsim.engine.ports import Draws, Effect, StepFunction
+from wfsim.engine.ports import Effect, Nothing, StepFunction
 from wfsim.engine.steps import StepContext
 from wfsim.engine.turn import Ports, Turn
-from wfsim.engine.way import Way, Ways
 from wfsim.errors import (
     Cancelled,
+    Conflict,
     Interrupted,
     NotFound,
     TimedOut,
+    Unavailable,
     Waiting,
 )
 from wfsim.model import memento as reasons
-from wfsim.model.flow import Flow, Polling
+from wfsim.model.flow import Flow, Polling, Step
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.machine import did_you_mean
-from wfsim.model.memento import Memento, StepMemento, StepStatus
+from wfsim.model.memento import RunStatus, StepMemento, StepStatus
 from wfsim.model.policy import Retry
 from wfsim.model.record import Kind
 from wfsim.model.resource import CANCEL_REASON, Key, Resource
+from wfsim.model.run import (
+    Adopt,
+    Adoption,
+    CancelRun,
+    Cause,
+    Change,
+    Close,
+    Complete,
+    CompleteRun,
+    Fail,
+    FailRun,
+    Interrupt,
+    Launch,
+    Run,
+    Start,
+    Wait,
+)
+
+# Python 3.11 makes a call of each look at the member of an enum.
+_PREPARED, _WAITING = StepStatus.PREPARED, StepStatus.WAITING
+_COMPLETED, _CANCELLED = StepStatus.COMPLETED, StepStatus.CANCELLED
+_BEGUN = (StepStatus.INITED, StepStatus.WAITING)
+
+# A NamedTuple's own constructor is a Python function; this one is not.
+_new = tuple.__new__
+
+
+class CompiledStep(NamedTuple):
+    """One step of one flow: its budget, the time it has, and its code.
+
+    *body* is None for a step that is more than one call, or has no code.
+    """
+
+    spec: Step
+    retry: Retry
+    limit: float | None
+    body: StepFunction | None
+
+
+class Stop(NamedTuple):
+    """Why a step is not to go on: the code that its resource shows, words, the cause.
+
+    *limit* is the time in seconds that was exceeded, if one was.
+    """
+
+    reason: str
+    text: str
+    cause: Cause
+    limit: float | None = None
+
+
+_GONE = Stop(reasons.CANCELLED, "the resource is gone", Cause.GONE)
 
 
 class FlowRunner:
-    """Runs flows step by step, one commit before and one after each step.
+    """Runs flows step by step, one write before and one after each step.
 
     A step of a linear flow that has failed too often, or is cancelled, interrupts the
     run until an operator recovers it.  One of a flow with edges, or of any flow if not
@@ -53,155 +106,88 @@ class FlowRunner:
     """
 
     def __init__(self, ports: Ports, interrupts: bool = True) -> None:
-        self._ports = ports
-        self._clock = ports.clock
-        self._resources = ports.resources
-        self._steps = ports.steps
-        self._policy = ports.policy
-        self._hooks = ports.hooks
-        self._interrupts = interrupts
-        self._ways = Ways(ports.steps, ports.policy)
-        self.commit = Committer(ports).commit
+        self.ports = ports
+        self.interrupts = interrupts
+        self._append = ports.runs.append
+        self._delay = ports.policy.redrive
+        self._compiled: dict[str, tuple[Flow, tuple[CompiledStep, ...]]] = {}
 
-    def run(self, run: Memento, flow: Flow, turn: Turn) -> Effect[Memento]:
-        """Carry *run* on until it ends, waits, fails, or the turn may begin no more."""
-        clock, ways = self._clock, self._ways.through(flow)
-        draws = self._ports.draws.within(*run.resource, run.key)
-        graph = not (self._interrupts and flow.is_linear)
-        index: int | None = 0 if flow.steps else None
-        inputs, astray, seen = run.context, None, None
-        while turn.left > 0:
-            if index is not None and run.steps[index].status is not _PREPARED:
-                index, inputs, astray = advance(run, flow, index, inputs, astray, graph)
-            if index is None:
-                return (yield from self._finish(run, turn, astray))
-            way, step, stop = ways[index], run.steps[index], None
-            try:
-                resource = yield from self._resources.get(turn.key)
-            except NotFound:
-                return (yield from self.interrupt(run, index, turn, *_GONE))
-            if turn.left <= 0:
-                return run  # it was stopped while a slow store answered
-            # A snapshot that has been looked at is as fine for the next step.
-            usual = resource is seen and step.status is _PREPARED
-            if not usual or way.body is None or run.deadline is not None:
-                stop = self._reason_to_stop(run, step, way, resource, astray)
-            seen = resource
-            if stop is None and step.status is not _WAITING:
-                run = run.start_step(index, clock.now)
-                yield from self.commit(run, turn)
-                if self._hooks:
-                    self.tell("on_step_init", run, run.steps[index])
-                if turn.look_again:
-                    stop = yield from self._look_again(turn, astray)
-            if stop is not None:
-                run, seen = (yield from self._end(run, index, turn, graph, *stop)), None
-                continue
-            attempt, body, call_off = self._open(
-                run, index, way, resource, inputs, draws, turn, astray
-            )
-            try:
-                end: Any = yield from body(attempt)
-                end = EMPTY if end is None else checked_output(way.spec, end)
-            except (Cancelled, TimedOut, Exception) as error:
-                end = error
-            finally:
-                turn.attempt, attempt.is_open = None, False
-                if call_off is not None:
-                    call_off()
-            if type(end) is not Frozen or way.spec.polling is not None:
-                run, end = yield from self._judge(
-                    run, index, turn, way, attempt, end, graph
-                )
-                if end is None:
-                    continue
-            run = run.complete_step(index, clock.now, end)
-            yield from self.commit(run, turn)
-            if self._hooks:
-                self.tell("on_step_completed", run, run.steps[index])
-            inputs = Frozen({**inputs, **end}) if end else inputs
-            index = flow.following[index].success
-            turn.left -= 1
-        return run
+    def run(
+        self, run: Run, flow: Flow, turn: Turn, adoption: Adoption | None = None
+    ) -> Effect[float | None]:
+        """Carry *run* on until it ends, waits, fails, or the pass may begin no more.
 
-    def _judge(
-        self,
-        run: Memento,
-        index: int,
-        turn: Turn,
-        way: Way,
-        attempt: StepContext,
-        end: Any,
-        graph: bool,
-    ) -> Effect[tuple[Memento, Any]]:
-        """Return the run and the output that complete the step; None if nothing does.
+        Returns when to look at it again, None for when something changes.
 
-        *end* is what an attempt has failed with, or what one that polls has returned.
+        *adoption* is what the pass has found on taking it up; it is written with the
+        first change.
         """
-        if isinstance(end, BaseException):
-            return (yield from self._stop(run, index, turn, way.retry, end, graph)), None
-        if attempt.operation:
-            return run, Frozen({**run.steps[run.cursor].output, **end})
-        if OPERATION in end and way.spec.polling is not None:
-            return (
-                yield from self._launch(run, index, way.spec.polling, end, turn)
-            ), None
-        return run, end
+        # Not a generator of its own: each level costs every wait of every step a call.
+        return Progress(self, run, flow, turn, adoption).carry_on()
 
-    def _finish(
-        self, run: Memento, turn: Turn, astray: StepMemento | None
-    ) -> Effect[Memento]:
-        """End *run*, all of whose steps are over."""
-        now = self._clock.now
-        run = run.complete(now) if astray is None else self._ended(run, astray)
-        yield from self.commit(run, turn)
-        if self._hooks:
-            self.tell("on_run_interrupt" if astray else "on_run_completed", run)
-        return run
+    def commit(self, run: Run, turn: Turn, change: Change) -> Nothing:
+        """Append *change* to *run*, however well the store answers.
 
-    def _ended(self, run: Memento, astray: StepMemento) -> Memento:
-        """Return *run* ended, as the step says with which it left its main path."""
-        now = self._clock.now
-        if astray.status is StepStatus.CANCELLED:
-            return run.cancel(now, astray.error)
-        return run.fail(now, astray.error)
+        One that does not answer well is asked again: the same change appended twice is
+        one entry.
+        """
+        # No generator where the store takes no time: a tenth of the calls of a step.
+        try:
+            written = self._append(run, change, turn.token)
+        except (Unavailable, Conflict) as error:
+            written = _failing(error)
+        return self._insist(written, run, turn, change) if written else ()
 
-    def _launch(
-        self,
-        run: Memento,
-        index: int,
-        polling: Polling,
-        output: Mapping[str, Any],
-        turn: Turn,
-    ) -> Effect[Memento]:
-        """Make durable what the step has launched, before the first look at it."""
-        first = self._clock.now + polling.interval
-        rest = Frozen((k, v) for k, v in output.items() if k != OPERATION)
-        run = run.launch_step(index, str(output[OPERATION]), rest, first)
-        yield from self.commit(run, turn)
-        self.tell("on_step_waiting", run, run.steps[index])
-        return run
+    def _insist(
+        self, written: Nothing, run: Run, turn: Turn, change: Change
+    ) -> Effect[None]:
+        """Wait until *change* is *written*, and append it again if that fails."""
+        for failures in range(1, self._delay.limit + 1):
+            try:
+                yield from written
+                return
+            except (Unavailable, Conflict):
+                yield self.ports.clock.timeout(self._delay.after(failures))
+            try:
+                written = self._append(run, change, turn.token)
+            except (Unavailable, Conflict) as error:
+                written = _failing(error)
+        yield from written
 
     def interrupt(
-        self, run: Memento, index: int, turn: Turn, reason: str, message: str
-    ) -> Effect[Memento]:
+        self, run: Run, index: int, turn: Turn, stop: Stop, adoption: Adoption | None
+    ) -> Effect[None]:
         """End *run* at step *index* until an operator recovers it."""
         turn.left = 0
-        ran = index < len(run.steps) and run.steps[index].status in _BEGUN
-        run = run.interrupt(index, self._clock.now, reason, message)
-        yield from self.commit(run, turn)
-        self.tell("on_step_completed", run, run.steps[index] if ran else None)
-        self.tell("on_run_interrupt", run)
-        return run
+        migrated = None if adoption is None else adoption.migrated
+        steps = run.steps if migrated is None else migrated.steps
+        ran = index < len(steps) and steps[index].status in _BEGUN
+        change: Change = Interrupt(index, self.ports.clock.now, *stop)
+        if adoption is not None:
+            change = Adopt(adoption, change)
+        yield from self.commit(run, turn, change)
+        self.tell_step("on_step_completed", run, index if ran else None)
+        self.tell_run("on_run_interrupt", run)
 
-    def tell(self, hook: str, *args: Any) -> None:
+    def tell_run(self, hook: str, run: Run) -> None:
+        """Call *hook* of every observer with the run."""
+        if self.ports.hooks:
+            self._tell(hook, run, run.memento())
+
+    def tell_step(self, hook: str, run: Run, index: int | None) -> None:
+        """Call *hook* of every observer with the run and step *index*, if it has one."""
+        if self.ports.hooks:
+            memento = run.memento()
+            step = None if index is None else memento.steps[index]
+            self._tell(hook, run, memento, step)
+
+    def _tell(self, hook: str, run: Run, *args: Any) -> None:
         """Call *hook* of every observer; what goes wrong there is only recorded."""
-        for hooks in self._hooks:
+        for observer in self.ports.hooks:
             try:
-                getattr(hooks, hook)(*args)
+                getattr(observer, hook)(*args)
             except Exception as error:
-                run = args[0]
-                self._ports.journal.note(
+                self.ports.notes.note(
                     Kind.HOOK_FAILED,
                     resource=str(run.resource),
                     run=run.key,
@@ -209,107 +195,286 @@ class FlowRunner:
                     text=f"{hook}: {error!r}",
                 )
 
-    def _end(
-        self, run: Memento, index: int, turn: Turn, graph: bool, reason: str, text: str
-    ) -> Effect[Memento]:
-        """End step *index* for good, and with it the run if that is to be interrupted."""
-        if not graph or (reason, text) == _GONE:
-            return (yield from self.interrupt(run, index, turn, reason, text))
-        cancelled = reason == reasons.CANCELLED
-        status = StepStatus.CANCELLED if cancelled else StepStatus.FAILED
-        ran = run.steps[index].status in _BEGUN
-        run = run.close_step(index, self._clock.now, status, text)
-        yield from self.commit(run, turn)
-        if ran:
-            self.tell("on_step_completed", run, run.steps[index])
-        if not cancelled:
+    def compiled(self, flow: Flow) -> tuple[CompiledStep, ...]:
+        """Return the steps of *flow*, worked out when they are first asked for."""
+        known = self._compiled.get(flow.name)
+        if known is None or known[0] is not flow:
+            steps = tuple(self._compile(flow, spec) for spec in flow.steps)
+            known = self._compiled[flow.name] = (flow, steps)
+        return known[1]
+
+    def _compile(self, flow: Flow, spec: Step) -> CompiledStep:
+        steps, policy = self.ports.steps, self.ports.policy
+        usual = flow.retry or policy.retry
+        if flow.retry is None and not flow.is_linear:
+            # As in the reference, a node is not tried again unless its file says so.
+            usual = replace(usual, limit=0)
+        limit = spec.timeout or flow.timeout or policy.timeout
+        single = spec.undo is None and spec.class_name in steps
+        body = steps[spec.class_name] if single else None
+        return CompiledStep(spec, spec.retry or usual, limit, body)
+
+
+class Progress:
+    """One run being carried on by one pass.
+
+    *run* is where it stands: a draft of its own until what was found on taking it up
+    has been written with the first change.  *index* is the step it is at (None: the
+    end), *inputs* what that is given, *astray* the step that led off the main path.
+    """
+
+    def __init__(
+        self,
+        runner: FlowRunner,
+        run: Run,
+        flow: Flow,
+        turn: Turn,
+        adoption: Adoption | None,
+    ) -> None:
+        self.runner = runner
+        self.ports = runner.ports
+        self.stored = self.run = run
+        self.flow = flow
+        self.turn = turn
+        self.steps = runner.compiled(flow)
+        self.adoption = adoption
+        self.wake: float | None = None
+        self.graph = not (runner.interrupts and flow.is_linear)
+        self.index: int | None = 0 if flow.steps else None
+        self.astray: StepMemento | None = None
+        self.commit: Callable[[Change], Nothing] = partial(runner.commit, run, turn)
+        if adoption is not None:
+            self.run = adoption.draft(run)
+            self.commit = self._adopt
+        self.inputs = self.run.context
+
+    def _adopt(self, change: Change) -> Nothing:
+        """Write *change*, and with it what was found on taking the run up."""
+        adopt = Adopt(self._adopted(), change)
+        return self.commit(adopt)
+
+    def _adopted(self) -> Any:
+        """Go on with the run itself instead of its draft; return what was found."""
+        adoption, self.adoption, self.run = self.adoption, None, self.stored
+        self.commit = partial(self.runner.commit, self.stored, self.turn)
+        return adoption
+
+    def carry_on(self) -> Effect[float | None]:
+        """Do step after step; see `FlowRunner.run`."""
+        ports, turn, steps = self.ports, self.turn, self.steps
+        clock, hooks, following = ports.clock, ports.hooks, self.flow.following
+        draws = ports.draws.within(*self.run.resource, self.run.key)
+        seen = None
+        while turn.left > 0:
+            index = self.index
+            if index is not None and self.run.steps[index].status is not _PREPARED:
+                index = self.advance(index)
+            if index is None:
+                yield from self.finish()
+                return None
+            compiled, step, stop = steps[index], self.run.steps[index], None
+            try:
+                resource = yield from ports.resources.get(turn.key)
+            except NotFound:
+                yield from self.interrupt(index, _GONE)
+                return None
+            if turn.left <= 0:
+                return self.run.wake  # it was stopped while a slow store answered
+            # A snapshot that has been looked at is as fine for the next step.
+            usual = resource is seen and step.status is _PREPARED
+            if not usual or compiled.body is None or self.run.deadline is not None:
+                stop = self.reason_to_stop(step, compiled, resource)
+            seen = resource
+            if stop is None and step.status is not _WAITING:
+                written = self.commit(_new(Start, (index, clock.now)))
+                if written:
+                    yield from written
+                if hooks:
+                    self.runner.tell_step("on_step_init", self.run, index)
+                if turn.look_again:
+                    stop = yield from self.look_again()
+            if stop is not None:
+                yield from self.end(index, stop)
+                seen = None
+                continue
+            attempt, body, call_off = self.open(index, compiled, resource, draws)
+            try:
+                end: Any = yield from body(attempt)
+                end = EMPTY if end is None else checked_output(compiled.spec, end)
+            except (Cancelled, TimedOut, Exception) as error:
+                end = error
+            finally:
+                turn.attempt, attempt.is_open = None, False
+                if call_off is not None:
+                    call_off()
+            if type(end) is not Frozen or compiled.spec.polling is not None:
+                end = yield from self.judge(index, compiled, attempt, end)
+                if end is None:
+                    continue
+            written = self.commit(_new(Complete, (index, clock.now, end)))
+            if written:
+                yield from written
+            if hooks:
+                self.runner.tell_step("on_step_completed", self.run, index)
+            if end:
+                self.inputs = Frozen({**self.inputs, **end})
+            self.index = following[index].success
             turn.left -= 1
-        return run
+        return self.run.wake if self.wake is None else self.wake
 
-    def _look_again(
-        self, turn: Turn, astray: StepMemento | None
-    ) -> Effect[tuple[str, str] | None]:
-        """Return why not to go on with a step that should have been cancelled."""
-        turn.look_again = False
-        live = yield from self._look(turn.key)
-        if astray is not None or not (live is None or live.cancelled):
+    def advance(self, index: int | None) -> int | None:
+        """Go from step *index* along the edges to the first one that is not over."""
+        following, run = self.flow.following, self.run
+        while index is not None:
+            step = run.steps[index]
+            if step.status is _COMPLETED:
+                if step.output:
+                    self.inputs = Frozen({**self.inputs, **step.output})
+                index = following[index].success
+            elif self.graph and is_over(run, index):
+                self.astray = self.astray or step
+                targets = following[index]
+                cancelled = step.status is _CANCELLED
+                index = targets.cancel if cancelled else targets.failure
+            else:
+                break
+        self.index = index
+        return index
+
+    def judge(
+        self, index: int, compiled: CompiledStep, attempt: StepContext, end: Any
+    ) -> Effect[Mapping[str, Any] | None]:
+        """Return the output that completes the step; None if nothing does.
+
+        *end* is what an attempt has failed with, or what one that polls has returned.
+        """
+        if isinstance(end, BaseException):
+            yield from self.stop(index, compiled.retry, end)
             return None
-        return _CANCELLED if live is None else _cancelled(live)
+        if attempt.operation:
+            return Frozen({**self.run.steps[index].output, **end})
+        if OPERATION in end and compiled.spec.polling is not None:
+            yield from self.launch(index, compiled.spec.polling, end)
+            return None
+        return end  # type: ignore[no-any-return]
 
-    def _look(self, key: Key) -> Effect[Resource | None]:
+    def finish(self) -> Effect[None]:
+        """End the run, all of whose steps are over."""
+        now, astray = self.ports.clock.now, self.astray
+        change: Change
+        if astray is None:
+            change = CompleteRun(now)
+        elif astray.status is _CANCELLED:
+            change = CancelRun(now, astray.error)
+        else:
+            change = FailRun(now, astray.error)
+        yield from self.commit(change)
+        hook = "on_run_interrupt" if astray else "on_run_completed"
+        self.runner.tell_run(hook, self.run)
+
+    def launch(
+        self, index: int, polling: Polling, output: Mapping[str, Any]
+    ) -> Effect[None]:
+        """Make durable what the step has launched, before the first look at it."""
+        first = self.ports.clock.now + polling.interval
+        rest = Frozen((k, v) for k, v in output.items() if k != OPERATION)
+        yield from self.commit(Launch(index, str(output[OPERATION]), rest, first))
+        self.runner.tell_step("on_step_waiting", self.run, index)
+
+    def interrupt(self, index: int, stop: Stop) -> Effect[None]:
+        """End the run at step *index* until an operator recovers it."""
+        adoption = self._adopted()
+        yield from self.runner.interrupt(self.run, index, self.turn, stop, adoption)
+
+    def end(self, index: int, stop: Stop) -> Effect[None]:
+        """End step *index* for good, and with it the run if that is to be interrupted."""
+        if not self.graph or stop.cause is Cause.GONE:
+            yield from self.interrupt(index, stop)
+            return
+        cancelled = stop.reason == reasons.CANCELLED
+        status = _CANCELLED if cancelled else StepStatus.FAILED
+        ran = self.run.steps[index].status in _BEGUN
+        now = self.ports.clock.now
+        yield from self.commit(
+            Close(index, now, status, stop.text, stop.cause, stop.limit)
+        )
+        if ran:
+            self.runner.tell_step("on_step_completed", self.run, index)
+        if not cancelled:
+            self.turn.left -= 1
+
+    def look_again(self) -> Effect[Stop | None]:
+        """Return why not to go on with a step that should have been cancelled."""
+        self.turn.look_again = False
+        live = yield from self.look()
+        if self.astray is not None or not (live is None or live.cancelled):
+            return None
+        return cancellation(live)
+
+    def look(self) -> Effect[Resource | None]:
+        """Return the resource as it is now, None if it is gone."""
         try:
-            return (yield from self._resources.get(key))
+            return (yield from self.ports.resources.get(self.turn.key))
         except NotFound:
             return None
 
-    def _reason_to_stop(
-        self,
-        run: Memento,
-        step: StepMemento,
-        way: Way,
-        resource: Resource,
-        astray: StepMemento | None,
-    ) -> tuple[str, str] | None:
+    def reason_to_stop(
+        self, step: StepMemento, compiled: CompiledStep, resource: Resource
+    ) -> Stop | None:
+        """Return why the step is not to be begun, None if there is nothing against it."""
+        run, astray, now = self.run, self.astray, self.ports.clock.now
         if resource.uid != run.owner:
             return _GONE
         if resource.cancelled and astray is None:
-            return _cancelled(resource)
+            return cancellation(resource)
         # Recovered, a step has its budget anew: with a limit of 0 it runs once more.
-        spec, retry, _, body = way
+        spec, retry, _, body = compiled
         if step.status is StepStatus.FAILED and step.retries >= (retry.limit or 1):
-            return reasons.MANY_RETRY, run.error
+            return Stop(reasons.MANY_RETRY, run.error, Cause.RETRIES)
         if step.status is StepStatus.INITED and step.restarts >= retry.restarts:
-            times = step.restarts + 1
-            return reasons.MANY_RESTARTS, f"{step.name} was cut short {times} times"
-        late = run.deadline is not None and self._clock.now >= run.deadline
+            text = f"{step.name} was cut short {step.restarts + 1} times"
+            return Stop(reasons.MANY_RESTARTS, text, Cause.RESTARTS)
+        late = run.deadline is not None and now >= run.deadline
         if late and astray is None:
-            return reasons.DEADLINE, f"not complete by {run.deadline:g} s"
+            return self.lateness()
+        steps = self.ports.steps
         if (
             body is None
-            and spec.class_name not in self._steps
-            and (name := unknown_class(spec, self._steps))
+            and spec.class_name not in steps
+            and (name := unknown_class(spec, steps))
         ):
-            near = did_you_mean(name, self._steps)
-            return reasons.UNKNOWN_TASK, f"no code for {name!r}{near}"
+            near = did_you_mean(name, steps)
+            text = f"no code for {name!r}{near}"
+            return Stop(reasons.UNKNOWN_TASK, text, Cause.DEFINITION)
         return None
 
-    def _open(
-        self,
-        run: Memento,
-        index: int,
-        way: Way,
-        resource: Resource,
-        inputs: Mapping[str, Any],
-        draws: Draws,
-        turn: Turn,
-        astray: StepMemento | None,
+    def lateness(self) -> Stop:
+        """Return that the run is not complete by its deadline."""
+        text = f"not complete by {self.run.deadline:g} s"
+        return Stop(reasons.DEADLINE, text, Cause.DEADLINE)
+
+    def open(
+        self, index: int, compiled: CompiledStep, resource: Resource, draws: Any
     ) -> tuple[StepContext, StepFunction, Callable[[], None] | None]:
         """Return the next attempt, what it is to do, and how to call off its time-out."""
-        ports, step = self._ports, run.steps[index]
+        ports, run, turn, spec = self.ports, self.run, self.turn, compiled.spec
+        step = run.steps[index]
         attempt = turn.attempt = StepContext(
-            ports, resource, inputs, step.attempts, run.key, run.flow, way.spec, draws,
+            ports, resource, self.inputs, step.attempts, run.key, run.flow, spec, draws,
             turn.token, step.operation,
         )  # fmt: skip
-        turn.sheltered = astray is not None
-        limit, body, call_off = way.limit, way.body, None
+        turn.sheltered = self.astray is not None
+        limit, body, call_off = compiled.limit, compiled.body, None
         deadline = None if turn.sheltered else run.deadline
         if limit is not None or deadline is not None:
-            call_off = watch(self._clock, attempt, limit, deadline, turn)
+            call_off = watch(ports.clock, attempt, limit, deadline, turn)
         if body is None or step.operation:
-            first = self._clock.now if run.wake is None else run.wake
+            first = ports.clock.now if run.wake is None else run.wake
             body = body_of(ports, attempt, first, turn)
         return attempt, body, call_off
 
-    def _stop(
-        self,
-        run: Memento,
-        index: int,
-        turn: Turn,
-        retry: Retry,
-        error: BaseException,
-        graph: bool,
-    ) -> Effect[Memento]:
-        """Take note of what ended an attempt before its time.
+    def stop(self, index: int, retry: Retry, error: BaseException) -> Effect[None]:
+        """Write what ended an attempt before its time.
 
         ===================== ==================================================
         `Waiting`             the step is asked again, at no cost
@@ -319,74 +484,88 @@ class FlowRunner:
         anything else         a failure, retried within its budget
         ===================== ==================================================
         """
+        cause, limit = Cause.ERROR, None
         match signal_of(error):
             case Waiting(after=after) if after is None or _is_time(after):
-                return (yield from self._wait(run, index, turn, after))
+                return (yield from self.wait(index, after))
             case Waiting(after=after):
                 text = f"Waiting takes seconds, not {after!r}"
             case Interrupted(reason=reason, message=message):
-                stopped = str(reason), str(message)
-                return (yield from self.interrupt(run, index, turn, *stopped))
+                stop = Stop(str(reason), str(message), Cause.STEP)
+                yield from self.interrupt(index, stop)
+                return None
             case Cancelled():
-                live = yield from self._look(turn.key)
-                why = _CANCELLED if live is None else _cancelled(live)
-                return (yield from self._end(run, index, turn, graph, *why))
-            case TimedOut(deadline=True) if run.deadline is not None:
-                late = reasons.DEADLINE, f"not complete by {run.deadline:g} s"
-                return (yield from self._end(run, index, turn, graph, *late))
+                stop = cancellation((yield from self.look()))
+                return (yield from self.end(index, stop))
+            case TimedOut(deadline=True) if self.run.deadline is not None:
+                return (yield from self.end(index, self.lateness()))
             case TimedOut(limit=limit):
-                text = f"no end after {limit:g} s"
+                text, cause = f"no end after {limit:g} s", Cause.TIMEOUT
             case _:
                 text = describe(error)
-        return (yield from self._fail(run, index, turn, retry, text, graph))
+        return (yield from self.fail(index, retry, text, cause, limit))
 
-    def _wait(
-        self, run: Memento, index: int, turn: Turn, after: float | None
-    ) -> Effect[Memento]:
+    def wait(self, index: int, after: float | None) -> Effect[None]:
         """Park the step; as in the reference, only its first wait is written down."""
-        turn.left = 0
-        wake = None if after is None else self._clock.now + max(after, 0.0)
-        if run.steps[index].status is StepStatus.WAITING:
-            return run._replace(wake=wake)
-        run = run.wait_step(index, wake)
-        yield from self.commit(run, turn)
-        self.tell("on_step_waiting", run, run.steps[index])
-        return run
+        self.turn.left = 0
+        wake = None if after is None else self.ports.clock.now + max(after, 0.0)
+        if self.run.steps[index].status is _WAITING:
+            self.wake = math.inf if wake is None else wake
+            return
+        yield from self.commit(Wait(index, wake))
+        self.runner.tell_step("on_step_waiting", self.run, index)
 
-    def _fail(
-        self,
-        run: Memento,
-        index: int,
-        turn: Turn,
-        retry: Retry,
-        text: str,
-        graph: bool,
-    ) -> Effect[Memento]:
-        step = run.steps[index]
+    def fail(
+        self, index: int, retry: Retry, text: str, cause: Cause, limit: float | None
+    ) -> Effect[None]:
+        """End the attempt badly: to be tried again, or for good if it was one too many."""
+        step = self.run.steps[index]
         text = f"step {step.name} fail: {text}"
         failures = step.retries + 1
         if failures > retry.limit:
-            many = reasons.MANY_RETRY
-            return (yield from self._end(run, index, turn, graph, many, text))
-        now = self._clock.now
-        turn.left = 0
-        run = run.fail_step(index, now, text, now + retry.after(failures))
-        yield from self.commit(run, turn)
-        self.tell("on_step_completed", run, run.steps[index])
-        return run
+            many = Stop(reasons.MANY_RETRY, text, Cause.RETRIES, limit)
+            return (yield from self.end(index, many))
+        now = self.ports.clock.now
+        self.turn.left = 0
+        yield from self.commit(
+            Fail(index, now, text, now + retry.after(failures), cause, limit)
+        )
+        self.runner.tell_step("on_step_completed", self.run, index)
 
 
-_PREPARED, _WAITING = StepStatus.PREPARED, StepStatus.WAITING
-_BEGUN = (StepStatus.INITED, StepStatus.WAITING)
-_CANCELLED = (reasons.CANCELLED, "the resource was cancelled")
-_GONE = (reasons.CANCELLED, "the resource is gone")
+def is_over(run: Run, index: int) -> bool:
+    """Whether step *index* has ended badly, and is not to be tried again."""
+    status = run.steps[index].status
+    again = run.status is RunStatus.FAILED and run.cursor == index
+    return status is _CANCELLED or (status is StepStatus.FAILED and not again)
+
+
+def to_run_again(run: Run, flow: Flow) -> frozenset[int]:
+    """Return the steps of a flow with edges that a recovered run begins anew.
+
+    Those are all but the completed ones on the main path.
+    """
+    if flow.is_linear:
+        return frozenset()
+    handlers = set(flow.handlers())
+    return frozenset(
+        index
+        for index, step in enumerate(run.steps)
+        if step.name in handlers or step.status is not _COMPLETED
+    )
+
+
+def cancellation(resource: Resource | None) -> Stop:
+    """Return that *resource* was cancelled, and why if whoever did it has said so."""
+    why = None if resource is None else resource.annotations.get(CANCEL_REASON)
+    return Stop(reasons.CANCELLED, why or "the resource was cancelled", Cause.CANCEL)
+
+
+def _failing(error: Exception) -> Effect[None]:
+    """Return the write that fails with *error*."""
+    raise error
+    yield
 
 
 def _is_time(after: Any) -> bool:
     return isinstance(after, (int, float)) and not math.isnan(after)
-
-
-def _cancelled(resource: Resource) -> tuple[str, str]:
-    """Return that *resource* was cancelled, and why if whoever did it has said so."""
-    why = resource.annotations.get(CANCEL_REASON)
-    return (reasons.CANCELLED, why) if why else _CANCELLED

@@ -7,11 +7,11 @@ A request compares and sets the state, and returns; the watch loop does the rest
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.children import PARENT, ChildFlows
-from wfsim.engine.ports import Clock, Effect, MementoStore, ResourceStore
+from wfsim.engine.ports import Clock, Effect, ResourceStore, RunStore
 from wfsim.engine.service_errors import (
     DEFINE_NOT_FOUND,
     FLOW_NOT_FOUND,
@@ -26,8 +26,9 @@ from wfsim.errors import AlreadyExists, NotFound
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY
 from wfsim.model.machine import did_you_mean
-from wfsim.model.memento import Memento, StepMemento
+from wfsim.model.memento import StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
+from wfsim.model.run import Run
 
 KIND = "workflow"
 BIZ_ID, BIZ_TYPE = "_bizId", "_bizType"
@@ -102,18 +103,18 @@ class WorkflowService:
         self,
         clock: Clock,
         resources: ResourceStore,
-        mementos: MementoStore,
+        runs: RunStore,
         flows: MutableMapping[str, Flow],
     ) -> None:
         self.clock = clock
         self.resources = resources
-        self.mementos = mementos
+        self.runs = runs
         self.flows = flows
         self._numbers = _Numbers()
 
-    def through(self, resources: ResourceStore, mementos: MementoStore) -> Self:
+    def through(self, resources: ResourceStore, runs: RunStore) -> Self:
         """Return this service as whoever reaches its stores through those sees it."""
-        seen = type(self)(self.clock, resources, mementos, self.flows)
+        seen = type(self)(self.clock, resources, runs, self.flows)
         seen._numbers = self._numbers
         return seen
 
@@ -244,9 +245,9 @@ class WorkflowService:
         A definition that is no longer registered is told of from the run.
         """
         resource = yield from self._get(flow_id, tenant)
-        entries = yield from self.mementos.entries(resource.key)
-        steps: tuple[StepMemento, ...] = ()
-        if entries and isinstance(entries[-1], Memento):
+        entries = yield from self.runs.entries(resource.key)
+        steps: Sequence[StepMemento] = ()
+        if entries and isinstance(entries[-1], Run):
             steps = entries[-1].steps
         begun = [step for step in steps if step.attempts or step.finished is not None]
         # What began at the same time stays as it is listed.

@@ -169,7 +169,7 @@ class StepContext:
 
     def log(self, text: str) -> None:
         """Write a line into the log of the run."""
-        self._ports.journal.note(
+        self._ports.notes.note(
             Kind.STEP_LOG,
             resource=str(self.resource.key),
             run=self.run,

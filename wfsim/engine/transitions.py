@@ -21,6 +21,7 @@ from wfsim.engine.service_errors import (
 )
 from wfsim.model import memento as reasons
 from wfsim.model.memento import Memento, RunStatus, StepStatus
+from wfsim.model.run import Run
 
 
 class FlowStatus(StrEnum):
@@ -89,7 +90,7 @@ _ENDS = {
 _BROKEN = (reasons.DEFINITION_CHANGED, reasons.UNKNOWN_FLOW, reasons.CANCELLED)
 
 
-def status_of(run: Memento) -> FlowStatus:
+def status_of(run: Run | Memento) -> FlowStatus:
     """Return where the flow of *run* stands, as far as the run alone tells.
 
     A run is interrupted when a step has asked for an operator, or can no longer be made

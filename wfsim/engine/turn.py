@@ -9,9 +9,9 @@ from wfsim.engine.hooks import Hooks
 from wfsim.engine.ports import (
     Clock,
     Draws,
-    Journal,
-    MementoStore,
+    Notes,
     ResourceStore,
+    RunStore,
     Steps,
 )
 from wfsim.engine.steps import StepContext
@@ -74,9 +74,9 @@ class Ports(NamedTuple):
 
     clock: Clock
     resources: ResourceStore
-    mementos: MementoStore
+    runs: RunStore
     steps: Steps
-    journal: Journal
+    notes: Notes
     draws: Draws
     policy: Policy = Policy()
     hooks: tuple[Hooks, ...] = ()

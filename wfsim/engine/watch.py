@@ -12,11 +12,10 @@ from functools import partial
 from typing import Any
 
 from wfsim.engine.controller import Controller, next_tick
-from wfsim.engine.fit import Migration, fitted
-from wfsim.engine.place import to_run_again
+from wfsim.engine.fit import Migration, migrated
 from wfsim.engine.ports import Effect
-from wfsim.engine.reconciler import Result
-from wfsim.engine.runner import FlowRunner
+from wfsim.engine.reconciler import Result, Work
+from wfsim.engine.runner import FlowRunner, Stop, to_run_again
 from wfsim.engine.service import context_of, number_of
 from wfsim.engine.steps import rewrite
 from wfsim.engine.transitions import WATCHED, FlowStatus, status_of
@@ -25,8 +24,9 @@ from wfsim.errors import NotFound
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.machine import did_you_mean
-from wfsim.model.memento import Memento, RunStatus, StepStatus
+from wfsim.model.memento import RunStatus, StepStatus
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Adopt, Adoption, Begin, Recover, Run
 
 _DONE = Result()
 _TO_DO = (FlowStatus.PROCESSING, FlowStatus.CANCELING)
@@ -66,79 +66,91 @@ class PickUp:
         if resource.state not in _TO_DO:
             return _DONE
         turn.left = self._ports.policy.nodes_per_tick or math.inf
-        run = yield from self._take_up(resource, turn)
-        if isinstance(run, str):
+        work = yield from self._take_up(resource, turn)
+        if isinstance(work, str):
             status = FlowStatus.CANCELED if resource.cancelled else FlowStatus.ERROR
-            return (yield from self._settle(key, status, run, turn))
-        early = run.wake is not None and run.wake > self._clock.now
+            return (yield from self._settle(key, status, work, turn))
+        run, adoption = work
+        wake = run.wake
+        early = wake is not None and wake > self._clock.now
         if early and not resource.cancelled and not (run.step and run.step.operation):
-            return Result((run.wake or 0.0) - self._clock.now)
+            return Result((wake or 0.0) - self._clock.now)
         if not run.is_final:
-            run = yield from self._runner.run(run, self._flows[run.flow], turn)
+            flow = self._flows[run.flow]
+            wake = yield from self._runner.run(run, flow, turn, adoption)
         if run.is_final:
             text = "" if run.status is RunStatus.COMPLETED else run.error
             return (yield from self._settle(key, status_of(run), text, turn))
         live = self._ports.resources.peek(key)
         if live is None or live.state not in _TO_DO:
             return _DONE
-        return Result(max((run.wake or 0.0) - self._clock.now, 0.0))
+        return Result(max((wake or 0.0) - self._clock.now, 0.0))
 
-    def _take_up(self, resource: Resource, turn: Turn) -> Effect[Memento | str]:
+    def _take_up(self, resource: Resource, turn: Turn) -> Effect[Work | str]:
         """Return the run to be carried on, or why there is none."""
         key = resource.key
-        entries = yield from self._ports.mementos.entries(key)
+        entries = yield from self._ports.runs.entries(key)
         context = resource.spec.get("context", EMPTY)
         if not entries:
             if resource.cancelled:
                 return "canceled before it began"
             return (yield from self._begin(resource, turn))
         run = entries[-1]
-        if not isinstance(run, Memento):
+        if not isinstance(run, Run):
             return f"its memento cannot be read: {run.reason}"
-        if not run.owner:
-            # It was resumed from mementos alone.
-            run = run._replace(owner=resource.uid)
+        # One that was resumed from mementos alone has no owner yet.
+        adoption = Adoption.of(run)._replace(owner=run.owner or resource.uid)
         paused = run.status is RunStatus.INTERRUPTED and run.entered != resource.entered
         if run.is_final and not paused:
-            return run
-        fit = fitted(run, self._flows, self._migrations)
-        if not isinstance(fit, Memento):
+            return Work(run)
+        fit = migrated(run, self._flows, self._migrations)
+        if isinstance(fit, Stop):
             if run.is_final:
-                return fit[1]
+                return fit.text
             index = run.first_open()
-            return (yield from self._runner.interrupt(run, index, turn, *fit))
-        known = {k: fit.context.get(k) for k in context}
-        if known != context:
-            fit = fit._replace(context=Frozen({**fit.context, **context}))
+            yield from self._runner.interrupt(run, index, turn, fit, adoption)
+            return Work(run)
+        if fit is not None:
+            adoption = adoption._replace(digest=fit.digest, migrated=fit)
+        present = run.context if fit is None else fit.context
+        if {key: present.get(key) for key in context} != context:
+            adoption = adoption._replace(context=Frozen({**present, **context}))
         if paused:
-            flow = self._flows[run.flow]
-            fit = fit.recover(False, fit.deadline, to_run_again(fit, flow))
-            fit = fit._replace(entered=resource.entered)
-            yield from self._runner.commit(fit, turn)
-        elif fit.step is not None and fit.step.status is StepStatus.INITED:
-            fit = fit.resume(resource.entered, fit.digest, fit.owner)
-        return fit._replace(entered=resource.entered)
+            draft, flow = adoption.draft(run), self._flows[run.flow]
+            again = to_run_again(draft, flow)
+            recovered = Recover(False, draft.deadline, again, resource.entered)
+            yield from self._runner.commit(run, turn, Adopt(adoption, recovered))
+            return Work(run)
+        step = run.step if fit is None else fit.step
+        if step is not None and step.status is StepStatus.INITED:
+            counted = Adoption.once_more(run, resource.entered, adoption.owner)
+            adoption = counted._replace(
+                digest=adoption.digest, context=adoption.context, migrated=fit
+            )
+        adoption = adoption._replace(entered=resource.entered)
+        return Work(run, None if adoption == Adoption.of(run) else adoption)
 
-    def _begin(self, resource: Resource, turn: Turn) -> Effect[Memento | str]:
+    def _begin(self, resource: Resource, turn: Turn) -> Effect[Work | str]:
         name = resource.spec["flow"]
         flow = self._flows.get(name)
         if flow is None:
             return f"no flow {name!r}{did_you_mean(name, self._flows)}"
         limit = flow.deadline or self._ports.policy.deadline
         now = self._clock.now
-        run = Memento.new(
-            number_of(resource.key),
+        run = Run(f"{number_of(resource.key)}-{flow.name}", resource.key)
+        begin = Begin.of(
             flow,
-            resource.key,
-            now=now,
+            run.key,
+            run.resource,
+            at=now,
             params=context_of(resource),
             entered=resource.entered,
             owner=resource.uid,
             deadline=None if limit is None else now + limit,
         )
-        yield from self._runner.commit(run, turn)
-        self._runner.tell("on_run_init", run)
-        return run
+        yield from self._runner.commit(run, turn, begin)
+        self._runner.tell_run("on_run_init", run)
+        return Work(run)
 
     def _settle(
         self, key: Key, status: FlowStatus, text: str, turn: Turn

@@ -1,7 +1,7 @@
-"""The log of a run: every change of every store, in order.
+"""The log of a run: the journal, looked at.
 
-A log cannot disagree with the stores, since it is their change feed; folding any
-prefix of it gives what was durable at that moment.
+A log cannot disagree with the stores, since both are folds of the same entries;
+folding any prefix of it gives what was durable at that moment.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, overload
 
 from wfsim.errors import DefinitionError
 from wfsim.model.frozen import EMPTY, Frozen, freeze
+from wfsim.model.journal import Journal
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import Resource
-from wfsim.model.told import Told
 
 MAX_BYTES = 1 << 30
 """A log file larger than 1 GiB is refused rather than read into memory."""
@@ -39,7 +39,9 @@ class EventLog:
     def __init__(
         self, records: Iterable[Record] = (), meta: Mapping[str, Any] = EMPTY
     ) -> None:
-        self.records: Sequence[Record] = list(records)
+        self.records: Sequence[Record] = (
+            records if isinstance(records, Journal) else list(records)
+        )
         # Only values that nobody can change are put into one.
         self.meta = meta if type(meta) is Frozen else freeze(meta)
         self.origin: Any = None
@@ -69,7 +71,7 @@ class EventLog:
     ) -> list[Record]:
         """Return the records of any of *kinds* (all, if none) and of what else is set."""
         records: Iterable[Record] = self.records
-        if kinds and isinstance(self.records, Told):
+        if kinds and isinstance(self.records, Journal):
             records = self.records.of_kinds(kinds)
         return [
             record
@@ -84,6 +86,8 @@ class EventLog:
         """Return what was durable after the first *upto* records (None: after all)."""
         resources: dict[str, Resource] = {}
         mementos: dict[tuple[str, str], Memento] = {}
+        if isinstance(self.records, Journal):
+            return Snapshot(*self.records.fold(upto))
         time = 0.0
         for record in self.records[:upto]:
             time = record.time

@@ -15,7 +15,7 @@ from wfsim.errors import DefinitionError
 from wfsim.model import json_text
 from wfsim.model.frozen import freeze
 from wfsim.model.memento import Memento, RunStatus, StepMemento
-from wfsim.model.record import Kind, Record
+from wfsim.model.record import Kind, PoolState, Record
 from wfsim.model.resource import Key, Resource
 
 FORMAT = "wfsim-log"
@@ -26,6 +26,7 @@ V = TypeVar("V", Memento, Resource, StepMemento)
 Known: TypeAlias = dict[tuple[str, ...], Value]
 
 _TEXTS = ("resource", "run", "flow", "step", "text")
+_AFTERWARDS = ("cause", "controller", "before")
 _NO_STEP = StepMemento("")
 _NO_RUN = Memento("", Key("", "", ""), "", RunStatus.PREPARED, ())
 _NO_RESOURCE = Resource("", "")
@@ -41,7 +42,10 @@ def lines(records: Sequence[Record], meta: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _row(record: Record, known: Known) -> dict[str, Any]:
-    seq, time, kind, resource, run, flow, step, attempt, text, value = record
+    (
+        seq, time, kind, resource, run, flow, step, attempt, text, value,
+        cause, limit, controller, token, left,
+    ) = record  # fmt: skip
     row: dict[str, Any] = {"seq": seq, "time": float(time), "kind": kind.value}
     if resource:
         row["resource"] = resource
@@ -64,6 +68,18 @@ def _row(record: Record, known: Known) -> dict[str, Any]:
         before = known.get((resource,), _NO_RESOURCE)
         row["object"] = _changes(before, value)
         known[resource,] = value
+    elif isinstance(value, PoolState):
+        row["pool"] = value._asdict()
+    if left:
+        row["before"] = left
+    if cause:
+        row["cause"] = str(cause)
+    if limit is not None:
+        row["limit"] = limit
+    if controller:
+        row["controller"] = controller
+    if token:
+        row["token"] = token
     return row
 
 
@@ -145,7 +161,11 @@ def _record(row: Any, known: Known, last: Record | None) -> Record:
     texts = [_of(str, row.pop(name, ""), name) for name in _TEXTS]
     if last is not None and (_of(int, seq, "seq") <= last.seq or time < last.time):
         raise ValueError(f"record {seq} at {time:g} s cannot follow {last.seq}")
-    value: Value | None = None
+    cause, controller, left = (_of(str, row.pop(name, ""), name) for name in _AFTERWARDS)
+    limit, token = row.pop("limit", None), _of(int, row.pop("token", 0), "token")
+    if limit is not None:
+        limit = float(_of((int, float), limit, "limit"))
+    value: Value | PoolState | None = None
     if "memento" in row:
         run = known.get((texts[0], texts[1]), _NO_RUN)
         assert isinstance(run, Memento)
@@ -154,12 +174,24 @@ def _record(row: Any, known: Known, last: Record | None) -> Record:
         resource = known.get((texts[0],), _NO_RESOURCE)
         assert isinstance(resource, Resource)
         value = known[texts[0],] = _changed(resource, row.pop("object"))
+    elif "pool" in row:
+        value = _pool(row.pop("pool"))
     if row:
         raise ValueError(f"unknown key {next(iter(row))!r}")
     resource_name, run_key, flow, step, text = texts
     return Record(
-        seq, time, kind, resource_name, run_key, flow, step, attempt, text, value
-    )
+        seq, time, kind, resource_name, run_key, flow, step, attempt, text, value,
+        cause, limit, controller, token, left,
+    )  # fmt: skip
+
+
+def _pool(row: Any) -> PoolState:
+    fields = dict(_of(dict, row, "pool"))
+    name = _of(str, fields.pop("name"), "name")
+    counts = [_of(int, fields.pop(key), key) for key in PoolState._fields[1:]]
+    if fields:
+        raise ValueError(f"unknown field {next(iter(fields))!r}")
+    return PoolState(name, *counts)
 
 
 def _changed(before: V, changes: Any) -> V:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from wfsim.model.memento import Memento, RunStatus, StepStatus
-from wfsim.model.resource import Resource
 
 
 class Kind(StrEnum):
@@ -64,6 +62,8 @@ class PoolState(NamedTuple):
     capacity: int
     queue: int
 
+    kind = Kind.POOL_CHANGED
+
     def __str__(self) -> str:
         return f"{self.name} {self.held}/{self.capacity}, queue {self.queue}"
 
@@ -73,7 +73,10 @@ class Record(NamedTuple):
 
     *time* is in seconds of virtual time.  *run* is a memento's key, *attempt* counts
     from 1.  *value* is what the store holds after the change, a `Memento` or a
-    `Resource`; other records have None.
+    `Resource`, or the `PoolState`; other records have None.  *cause* says why a step or
+    run ended before its time (`Cause`), *limit* how many seconds it might have taken if
+    that was too long.  *controller* is who wrote it, by the lease with that *token*, *before* the
+    state that a resource has left.
     """
 
     seq: int
@@ -86,6 +89,11 @@ class Record(NamedTuple):
     attempt: int = 0
     text: str = ""
     value: Any = None
+    cause: str = ""
+    limit: float | None = None
+    controller: str = ""
+    token: int = 0
+    before: str = ""
 
     def __str__(self) -> str:
         where = " ".join(filter(None, (self.resource, self.run, self.step)))
@@ -96,42 +104,3 @@ class Record(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<Record {self}>"
-
-
-_STEP = {
-    StepStatus.INITED: Kind.STEP_STARTED,
-    StepStatus.COMPLETED: Kind.STEP_COMPLETED,
-    StepStatus.WAITING: Kind.STEP_WAITING,
-    StepStatus.FAILED: Kind.STEP_FAILED,
-    StepStatus.CANCELLED: Kind.STEP_CANCELLED,
-}
-_RUN = {
-    RunStatus.COMPLETED: Kind.RUN_COMPLETED,
-    RunStatus.INTERRUPTED: Kind.RUN_INTERRUPTED,
-    RunStatus.SUPERSEDED: Kind.RUN_SUPERSEDED,
-    RunStatus.ERROR: Kind.RUN_FAILED,
-    RunStatus.CANCELLED: Kind.RUN_CANCELLED,
-}
-
-
-def run_kind(before: Memento | None, after: Memento) -> Kind:
-    """Return what the write of *after* over *before* means."""
-    status = after.status
-    if before is None or status is RunStatus.PREPARED:
-        return Kind.RUN_CREATED
-    if status is RunStatus.RUNNING or status is RunStatus.WAITING:
-        return _STEP[after.steps[after.cursor].status]
-    if status is RunStatus.FAILED:
-        began, now = before.step, after.step
-        failed = began and now and began.status is not now.status is StepStatus.FAILED
-        return Kind.STEP_FAILED if failed else Kind.RUN_RECOVERED
-    return _RUN[status]
-
-
-def resource_kind(before: Resource | None, after: Resource) -> Kind:
-    """Return what the write of *after* over *before* means."""
-    if before is None:
-        return Kind.RESOURCE_CREATED
-    if before.state != after.state:
-        return Kind.RESOURCE_STATE
-    return Kind.RESOURCE_EDITED

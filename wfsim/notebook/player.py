@@ -202,9 +202,10 @@ class Player:
             record, snapshot = next(self._frames)
             self._snapshots.append(snapshot)
             if record.kind in (Kind.CONTROLLER_STARTED, Kind.CONTROLLER_CRASHED):
-                others = [name for name in self._crews[-1][1] if name != record.text]
+                controller = record.controller or record.text
+                others = [name for name in self._crews[-1][1] if name != controller]
                 started = record.kind is Kind.CONTROLLER_STARTED
-                crew = (*others, *([record.text] if started else []))
+                crew = (*others, *([controller] if started else []))
                 self._crews.append((len(self._snapshots) - 1, crew))
         return self._snapshots[position]
 

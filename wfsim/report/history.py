@@ -11,11 +11,12 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from wfsim.model.log import EventLog
+from wfsim.model.journal import Journal
 from wfsim.model.memento import CANCELLED, MANY_RESTARTS, Memento, RunStatus
-from wfsim.model.record import Kind, PoolState, Record
-from wfsim.model.resource import Resource
-from wfsim.model.told import Told
+from wfsim.model.log import EventLog
+from wfsim.model.record import Kind, Record
+from wfsim.model.run import Cause, Complete, Start
+from wfsim.model.run import Run as Kept
 
 NAN = math.nan
 
@@ -28,14 +29,14 @@ class Run:
 
     *last* is the place of its newest attempt, -1 if it has none.  While that is under
     way, *crew* are the controllers that may be carrying it out, and *struck* is when
-    the last one of them died.  *count* is how many attempts it has had, *turns* what
+    the last one of them died.  *count* is how many attempts it has had, *incidents* what
     else there is to tell of it, and *entered* the revision at which its resource entered
     the state that it serves (-1: not known).
     """
 
     __slots__ = (
         "count", "crew", "end", "entered", "error", "flow", "last", "resource",
-        "restarts", "retries", "run", "start", "status", "struck", "turns",
+        "restarts", "retries", "run", "start", "status", "struck", "incidents",
     )  # fmt: skip
 
     def __init__(self, resource: str, run: str, flow: str, start: float) -> None:
@@ -52,11 +53,11 @@ class Run:
         self.crew: frozenset[str] = frozenset()
         self.struck: float | None = None
         self.count = 0
-        self.turns: list[Turn] = []
+        self.incidents: list[Incident] = []
         self.entered = -1
 
 
-class Turn(NamedTuple):
+class Incident(NamedTuple):
     """A step of a run began to wait or failed, or the run was interrupted or recovered.
 
     *after* is how many attempts the run had had, *wake* when a failed step may be tried
@@ -134,46 +135,46 @@ class History:
         self._read(log.records)
 
     def _read(self, records: Sequence[Record]) -> None:
-        if not isinstance(records, Told):
+        if not isinstance(records, Journal):
             for record in records:
                 self._take(record)
             return
-        # Nearly all records are of steps that begin or end well.  They need not be made,
-        # which would take twice as long as the whole table does.
+        # Nearly all entries are of steps that begin or end well.  No records are made of
+        # them, which would take twice as long as the whole table does.
         attempts, begin = self.attempts, self._begin
         status, end = attempts.status, attempts.end
-        # By record, the run that it is of and its steps as they were kept last.
-        of: list[Any] = []
-        for seq, (time, before, after) in enumerate(records.rows()):
-            kind = type(after)
-            if kind is int or kind is tuple:
-                found = of[before // 3]
-                of.append(found)
-                run, steps = found
-                if kind is tuple or after % 2:
-                    status[run.last] = "completed"
-                    end[run.last] = time
-                else:
-                    step = steps[after // 2]
-                    begin(run, step.name, step.attempts + 1, time)
-            elif kind is Resource or kind is PoolState:
-                of.append(None)
+        # By run of the journal: what it is here, its steps' names, their attempts so far.
+        known: dict[Kept, tuple[Run, list[str], list[int]]] = {}
+        for seq, (time, kept, change, _) in enumerate(records.entries()):
+            kind = type(change)
+            if kind is Start and kept in known:
+                run, names, counts = known[kept]
+                index = change[0]
+                counts[index] += 1
+                begin(run, names[index], counts[index], time)
+            elif kind is Complete and kept in known:
+                last = known[kept][0].last
+                status[last] = "completed"
+                end[last] = time
             else:
                 record = records.made(seq)
                 self._take(record)
-                known = kind is Memento
-                of.append((self._run_of(record), after.steps) if known else None)
+                if kept is not None:
+                    steps = record.value.steps
+                    names = [step.name for step in steps]
+                    counts = [step.attempts for step in steps]
+                    known[kept] = self._run_of(record), names, counts
 
     def _take(self, record: Record) -> None:
         kind = record.kind
         if kind is Kind.STEP_LOG:
             return
         if kind is Kind.CONTROLLER_CRASHED:
-            self._crash(record.text, record.time)
+            self._crash(record.controller or record.text, record.time)
         elif kind is Kind.CONTROLLER_STARTED:
-            self._alive |= {record.text}
+            self._alive |= {record.controller or record.text}
         elif kind in _TURNS:
-            self._turn(self._run_of(record), record)
+            self._incident(self._run_of(record), record)
         elif kind is Kind.STEP_STARTED:
             self._begin(self._run_of(record), record.step, record.attempt, record.time)
         elif kind is Kind.STEP_COMPLETED:
@@ -218,12 +219,12 @@ class History:
     def _attempt_of(self, run: Run, record: Record) -> int:
         return self._at(run, record.step, record.attempt, record.value, record.time)
 
-    def _turn(self, run: Run, record: Record) -> None:
+    def _incident(self, run: Run, record: Record) -> None:
         """Take note of what *record* says of the run as a whole."""
         kind, value = record.kind, record.value
         if kind is Kind.STEP_WAITING:
             self.attempts.status[self._attempt_of(run, record)] = run.status = "waiting"
-            run.turns.append(Turn(run.count, record.time, kind))
+            run.incidents.append(Incident(run.count, record.time, kind))
             return
         if kind is Kind.STEP_FAILED or kind is Kind.STEP_CANCELLED:
             status = _TURNS[kind]
@@ -232,7 +233,7 @@ class History:
                 self.attempts.close(at, status, record.time, record.text)
             run.status, run.error = status, record.text
             wake = value.wake if isinstance(value, Memento) else None
-            run.turns.append(Turn(run.count, record.time, kind, wake))
+            run.incidents.append(Incident(run.count, record.time, kind, wake))
             return
         if run.last >= 0 and self.attempts.status[run.last] in _OPEN:
             self._stop(run, record)
@@ -241,7 +242,7 @@ class History:
             del self._known[record.resource, record.run]
             return
         run.status, run.error = _TURNS[kind], record.text
-        run.turns.append(Turn(run.count, record.time, kind))
+        run.incidents.append(Incident(run.count, record.time, kind))
         if kind is Kind.RUN_RECOVERED:
             run.last = -1
             run.end = NAN
@@ -268,9 +269,11 @@ class History:
     def _stop(self, run: Run, record: Record) -> None:
         """End the attempt that was under way when its run ended."""
         attempts, at, time = self.attempts, run.last, record.time
-        reason = record.text.partition(":")[0]
-        if record.kind is Kind.RUN_INTERRUPTED and reason != MANY_RESTARTS:
-            status = "cancelled" if reason == CANCELLED else "interrupted"
+        if record.kind is Kind.RUN_INTERRUPTED and not _is(
+            record, MANY_RESTARTS, Cause.RESTARTS
+        ):
+            cancelled = _is(record, CANCELLED, Cause.CANCEL, Cause.GONE)
+            status = "cancelled" if cancelled else "interrupted"
             attempts.close(at, status, time, record.text)
         elif attempts.status[at] == "waiting":
             attempts.close(at, "superseded", time)
@@ -285,6 +288,13 @@ class History:
                 run.struck = time
                 if not run.crew:
                     self.attempts.lose(run, time)
+
+
+def _is(record: Record, reason: str, *causes: Cause) -> bool:
+    """Whether a run was interrupted for one of *causes*, or *reason* if none is given."""
+    if record.cause:
+        return record.cause in causes
+    return isinstance(record.value, Memento) and record.value.reason == reason
 
 
 def _start(value: Any, time: float) -> float:
@@ -327,11 +337,11 @@ def outages(log: EventLog) -> list[Outage]:
     found: list[Outage] = []
     for record in log.filter(Kind.CONTROLLER_STARTED, Kind.CONTROLLER_CRASHED):
         if record.kind is Kind.CONTROLLER_CRASHED:
-            alive.discard(record.text)
+            alive.discard(record.controller or record.text)
             if not alive:
                 found.append(Outage(record.time, math.inf))
         else:
             if not alive and found and found[-1].until == math.inf:
                 found[-1] = found[-1]._replace(until=record.time)
-            alive.add(record.text)
+            alive.add(record.controller or record.text)
     return found

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.model.log import EventLog
-from wfsim.model.record import Kind
+from wfsim.model.record import Kind, PoolState
 from wfsim.report.frames import table
 from wfsim.report.stretches import (
     CRASHED,
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 WORKERS = "workers"
 
-_POOL = re.compile(
-    r"(?P<name>.+) (?P<held>\d+)/(?P<capacity>\d+), queue (?P<queue>\d+)\Z"
-)
 _AT_WORK = {STEP, RETRY, CRASHED, OTHER}
 _IN_QUEUE = {QUEUED, RESTART}
 
@@ -124,11 +120,11 @@ def _pools(log: EventLog) -> dict[str, tuple[list[tuple[float, int, int]], float
     levels: dict[str, dict[float, tuple[int, int]]] = {}
     capacity: dict[str, float] = {}
     for record in log.filter(Kind.POOL_CHANGED):
-        if (said := _POOL.match(record.text)) is not None:
-            held, queue = int(said["held"]), int(said["queue"])
-            name = said["name"] if said["name"] != WORKERS else f"pool {WORKERS}"
-            levels.setdefault(name, {})[record.time] = held, queue
-            capacity[name] = float(said["capacity"])
+        pool = record.value
+        if isinstance(pool, PoolState):
+            name = pool.name if pool.name != WORKERS else f"pool {WORKERS}"
+            levels.setdefault(name, {})[record.time] = pool.held, pool.queue
+            capacity[name] = float(pool.capacity)
     return {
         name: ([(time, *level) for time, level in of.items()], capacity[name])
         for name, of in levels.items()

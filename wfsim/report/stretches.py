@@ -150,12 +150,12 @@ def _moments(run: Run, attempts: Iterable[Attempt], begin: float) -> Iterator[_M
     for place, attempt in enumerate(attempts, start=1):
         step, status = attempt.step, attempt.status
         yield _Moment(attempt.start, _DURING.get(status, OTHER), step)
-        turns = [turn for turn in run.turns if turn.after == place]
-        for turn in turns:
-            if turn.kind is Kind.STEP_WAITING:
-                yield _Moment(turn.time, WAITING, step)
+        incidents = [each for each in run.incidents if each.after == place]
+        for each in incidents:
+            if each.kind is Kind.STEP_WAITING:
+                yield _Moment(each.time, WAITING, step)
         if not math.isnan(attempt.end):
-            wakes = (turn.wake for turn in turns if turn.kind is Kind.STEP_FAILED)
+            wakes = (each.wake for each in incidents if each.kind is Kind.STEP_FAILED)
             after = _AFTER.get(status, OTHER)
             yield _Moment(attempt.end, after, step, next(wakes, None))
         yield from _between(run, place, step)
@@ -163,9 +163,9 @@ def _moments(run: Run, attempts: Iterable[Attempt], begin: float) -> Iterator[_M
 
 def _between(run: Run, place: int, step: str) -> Iterator[_Moment]:
     """Yield what befell *run* as a whole after so many attempts."""
-    for turn in run.turns:
-        if turn.after == place and turn.kind in _BEFALLS:
-            yield _Moment(turn.time, _BEFALLS[turn.kind], step)
+    for each in run.incidents:
+        if each.after == place and each.kind in _BEFALLS:
+            yield _Moment(each.time, _BEFALLS[each.kind], step)
 
 
 _BEFALLS = {Kind.RUN_INTERRUPTED: INTERRUPTED, Kind.RUN_RECOVERED: QUEUED}

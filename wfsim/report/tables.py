@@ -124,7 +124,7 @@ def states(log: EventLog) -> pd.DataFrame:
             before = known.get(name, "")
             if not before and record.kind is Kind.RESOURCE_STATE:
                 # The log begins after the resource was created.
-                before = record.text.partition("->")[0].strip()
+                before = record.before
             if before != state:
                 rows.append((name, record.time, before, state, value.event))
                 known[name] = state

@@ -10,12 +10,13 @@ from wfsim.engine.ports import (
     Clock,
     Effect,
     Listener,
-    MementoStore,
+    RunStore,
     ResourceStore,
 )
 from wfsim.errors import DefinitionError, Unavailable
-from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.memento import Quarantined
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Change, Run
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,20 @@ class Api:
             raise Unavailable("the API is down")
 
 
-class LimitedMementos:
-    """A memento store whose requests go through an `Api`."""
+class LimitedRuns:
+    """A store of runs whose requests go through an `Api`."""
 
-    def __init__(self, inner: MementoStore, api: Api) -> None:
+    def __init__(self, inner: RunStore, api: Api) -> None:
         self._inner = inner
         self._api = api
         self.keys = inner.keys
 
-    def save(self, memento: Memento, token: int) -> Effect[None]:
+    def append(self, run: Run, change: Change, token: int) -> Effect[None]:
         """As the port says, once the API admits it."""
         yield from self._api.admit()
-        yield from self._inner.save(memento, token)
+        yield from self._inner.append(run, change, token)
 
-    def entries(self, key: Key, since: str = "") -> Effect[list[Memento | Quarantined]]:
+    def entries(self, key: Key, since: str = "") -> Effect[list[Run | Quarantined]]:
         """As the port says, once the API admits it."""
         yield from self._api.admit()
         return (yield from self._inner.entries(key, since))

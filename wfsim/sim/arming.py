@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wfsim.engine.controller import Controller
-from wfsim.engine.ports import MementoStore, ResourceStore, Steps
+from wfsim.engine.ports import ResourceStore, RunStore, Steps
 from wfsim.errors import Killed, NotFound, UsageError
 from wfsim.model.record import Kind
-from wfsim.sim.api import Api, LimitedMementos, LimitedResources
+from wfsim.sim.api import Api, LimitedRuns, LimitedResources
 from wfsim.sim.faults import (
     ApiDown,
     BreakOne,
@@ -23,7 +23,7 @@ from wfsim.sim.faults import (
     StepFault,
 )
 from wfsim.sim.injection import (
-    FaultyMementos,
+    FaultyRuns,
     FaultyResources,
     FaultySteps,
     View,
@@ -74,11 +74,11 @@ class Plan:
             self._steps = FaultySteps(inner, wanted, self._fired)
         return self._steps or inner
 
-    def mementos(self, inner: MementoStore, controller: str) -> MementoStore:
+    def runs(self, inner: RunStore, controller: str) -> RunStore:
         """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
         if self._counts_writes():
-            inner = FaultyMementos(inner, self._writes, controller)
-        return LimitedMementos(inner, self._api) if self._limits() else inner
+            inner = FaultyRuns(inner, self._writes, controller)
+        return LimitedRuns(inner, self._api) if self._limits() else inner
 
     def resources(self, inner: ResourceStore, controller: str) -> ResourceStore:
         """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
@@ -111,7 +111,7 @@ class Plan:
     def _place(self, faults: Sequence[Fault]) -> None:
         simulation = self._simulation
         for fault in faults:
-            simulation.recorder.note(Kind.FAULT_ARMED, text=repr(fault))
+            simulation.journal.note(Kind.FAULT_ARMED, text=repr(fault))
         for fault in faults:
             at = getattr(fault, "t", None)
             if at is not None and at >= simulation.now:
@@ -239,7 +239,7 @@ class Plan:
         return held is not None
 
     def _fired(self, fault: Fault) -> None:
-        self._simulation.recorder.note(Kind.FAULT_FIRED, text=repr(fault))
+        self._simulation.journal.note(Kind.FAULT_FIRED, text=repr(fault))
 
 
 def _of_steps(faults: Sequence[Fault]) -> list[StepFault]:

@@ -79,7 +79,7 @@ class Asking:
             service.start(flow)
         except (ServiceError, UsageError) as error:
             whose = f" of {asked.biz_id}" if asked.biz_id else ""
-            self._plane.recorder.note(
+            self._plane.journal.note(
                 Kind.PASS_FAILED, text=f"{asked.flow}{whose}: {error}"
             )
 

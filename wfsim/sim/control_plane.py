@@ -96,7 +96,7 @@ class ControlPlane(Storage, ABC):
         self.controllers: dict[str, Controller] = {}
         self.pools = {name: Pool(size) for name, size in scenario.pools.items()}
         for name, pool in self.pools.items():
-            pool.attach(clock, self.recorder, name)
+            pool.attach(clock, self.journal, name)
         self.given_faults = faults
         self.faults = (*scenario.faults_in(self.draws, self.names), *faults)
         self.plan = Plan(self, self.faults)
@@ -121,13 +121,13 @@ class ControlPlane(Storage, ABC):
     def _start(self, name: str) -> None:
         scenario = self.scenario
         resources = self.plan.resources(self.resources, name)
-        mementos = self.plan.mementos(self.stored, name)
+        runs = self.plan.runs(self.stored, name)
         ports = Ports(
             self.clock,
             resources,
-            mementos,
+            runs,
             self.plan.steps(scenario.set_steps(self.pools)),
-            self.recorder,
+            self.journal,
             self.draws,
             scenario.policy,
             scenario.hooks,
@@ -135,7 +135,7 @@ class ControlPlane(Storage, ABC):
             scenario.polls(),
         )
         if scenario.is_service:
-            seen = self._service.through(resources, mementos)
+            seen = self._service.through(resources, runs)
             pick_up = PickUp(ports._replace(flows=seen), self.flows, scenario.migrations)
             controller: Controller = WatchLoop(name, ports, pick_up, self.leases)
         else:
@@ -190,11 +190,10 @@ class ControlPlane(Storage, ABC):
 
     @from_outside
     def restart(self, controller: str | None = None) -> None:
-        """Build a controller anew from what the stores hold, read back from its text."""
+        """Start a controller anew: what the stores hold is all that it knows."""
         victim = self.controller(controller)
         if victim.alive:
             raise UsageError(f"{victim.name} is running; crash() it first")
-        self.stored.reload()
         self._start(victim.name)
 
     @from_outside

@@ -15,15 +15,15 @@ from wfsim.engine.ports import (
     Clock,
     Effect,
     Listener,
-    MementoStore,
     Nothing,
     ResourceStore,
+    RunStore,
     StepFunction,
     Steps,
 )
 from wfsim.engine.steps import StepContext
-from wfsim.model.memento import Memento
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Change, Run
 from wfsim.sim.faults import (
     Conflict,
     CrashAt,
@@ -178,22 +178,22 @@ class Writes:
         return bool(first <= count < first + times)
 
 
-class FaultyMementos:
-    """The memento store of one controller, whose writes go through `Writes`."""
+class FaultyRuns:
+    """The store of runs of one controller, whose writes go through `Writes`."""
 
-    def __init__(self, inner: MementoStore, writes: Writes, controller: str) -> None:
+    def __init__(self, inner: RunStore, writes: Writes, controller: str) -> None:
         self._inner = inner
         self._writes = writes
         self._controller = controller
-        self._save = inner.save
+        self._append = inner.append
         self.entries, self.keys = inner.entries, inner.keys
 
-    def save(self, memento: Memento, token: int) -> Nothing:
+    def append(self, run: Run, change: Change, token: int) -> Nothing:
         """As the port says, if the faults let it."""
         if self._writes.passes(self._controller):
-            return self._save(memento, token)
+            return self._append(run, change, token)
         written: Nothing = self._writes.through(
-            lambda: self._save(memento, token), self._controller
+            lambda: self._append(run, change, token), self._controller
         )
         return written
 

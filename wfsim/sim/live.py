@@ -137,7 +137,7 @@ class LiveService:
 
     def _forget(self) -> None:
         if len(self._simulation.log) > RECORDS:
-            self._simulation.recorder.forget()
+            self._simulation.journal.clear()
 
     def _take(self, request: _Request) -> None:
         operation, args, keywords, answer = request

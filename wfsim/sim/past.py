@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,13 +12,12 @@ from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import UsageError, Waiting
 from wfsim.model.flow import Step
 from wfsim.model.frozen import EMPTY
-from wfsim.model.log import EventLog
+from wfsim.model.journal import Journal
 from wfsim.model.memento import Memento, Quarantined, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock
-from wfsim.sim.recording import Recorder
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.stores import InMemoryMementos, InMemoryResources
+from wfsim.sim.stores import InMemoryResources, InMemoryRuns
 from wfsim.sim.streams import KeyedDraws
 
 ATTEMPTS = 100
@@ -47,15 +45,14 @@ class Past:
         self.scenario = scenario
         self.clock = VirtualClock()
         self.draws = KeyedDraws(seed)
-        self.store = InMemoryResources(self.clock, defaultdict(int))
-        self.recorder = Recorder(EventLog(), self.clock)
+        journal = Journal(self.clock)
+        self.store = InMemoryResources(self.clock, journal)
         self.world = scenario.world() if scenario.world else None
         if self.world is not None:
             self.world.attach(self.clock, self.draws)
-        tokens: defaultdict[Any, int] = defaultdict(int)
         self.ports = Ports(
-            self.clock, self.store, InMemoryMementos(tokens), scenario.bodies(),
-            self.recorder, self.draws, scenario.policy, (), self.world,
+            self.clock, self.store, InMemoryRuns(journal), scenario.bodies(),
+            journal, self.draws, scenario.policy, (), self.world,
             scenario.polls(), self,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from wfsim.engine.ports import Clock, Effect, Journal
+from wfsim.engine.ports import Clock, Effect, Notes
 from wfsim.errors import UsageError
 from wfsim.model.record import PoolState
 
@@ -116,10 +116,10 @@ class Pool:
     def __deepcopy__(self, _: Any) -> Pool:
         return Pool(self.capacity, self.name)
 
-    def attach(self, clock: Clock, journal: Journal | None, name: str) -> None:
-        """Live on *clock*, telling *journal* of each change; a world does this."""
+    def attach(self, clock: Clock, notes: Notes | None, name: str) -> None:
+        """Live on *clock*, telling *notes* of each change; a world does this."""
         self._clock = clock
-        self._note = None if journal is None else journal.pool
+        self._note = None if notes is None else notes.pool
         self.name = self.name or name
 
     @types.coroutine

@@ -221,7 +221,7 @@ class Simulation(ControlPlane):
         if self._reopened and self.world is not None and self._given_world is None:
             self.world = self._world_as_left(self.world)
         if self.world is not None:
-            self.world.attach(self.clock, self.draws, self.recorder)
+            self.world.attach(self.clock, self.draws, self.journal)
             self._keep_world(self.world)
             self._tell(self.world)
         self.plan.start()

@@ -14,18 +14,17 @@ from wfsim.engine.ports import Clock, Effect, Grant, Nothing
 from wfsim.errors import AlreadyExists, StoreError
 from wfsim.model import json_text
 from wfsim.model.frozen import MAX_DEPTH, freeze, is_json
-from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.journal import Journal, refuse_old
+from wfsim.model.memento import Memento, Quarantined, number_of
 from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Change, Run
 from wfsim.sim.database import Database, text
 from wfsim.sim.stores import (
     InMemoryLeases,
-    InMemoryMementos,
     InMemoryResources,
-    Tokens,
-    put_in_order,
+    InMemoryRuns,
     read_entry,
-    refuse_old,
 )
 
 # What is longer than its limit is read no further.
@@ -42,12 +41,12 @@ _PUT_TOKEN = "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?)"
 
 
 class SqliteResources(InMemoryResources):
-    """Resources in a file; *lag* and *tokens* as in memory."""
+    """Resources in a file; *journal* and *lag* as in memory."""
 
     def __init__(
-        self, file: Database, clock: Clock, tokens: Tokens, *, lag: float = 0.0
+        self, file: Database, clock: Clock, journal: Journal, *, lag: float = 0.0
     ) -> None:
-        super().__init__(clock, tokens, lag=lag)
+        super().__init__(clock, journal, lag=lag)
         self._file = file
         self.reload()
 
@@ -72,7 +71,7 @@ class SqliteResources(InMemoryResources):
             )
         return (yield from super().create(resource))
 
-    def _put(self, before: Resource | None, after: Resource) -> Resource:
+    def _put(self, before: Resource | None, after: Resource, token: int) -> Resource:
         revision = self._revision + 1
         if _ends(after):
             # `_take_away` follows; here, since both are one change and one commit.
@@ -80,12 +79,12 @@ class SqliteResources(InMemoryResources):
         else:
             written = _text(after._replace(revision=revision))
             self._write(_PUT_RESOURCE, (*after.key, written), revision)
-        return super()._put(before, after)
+        return super()._put(before, after, token)
 
-    def _take_away(self, resource: Resource) -> None:
+    def _take_away(self, resource: Resource, token: int) -> None:
         if not _ends(resource):
             self._write(_DELETE_RESOURCE, resource.key, self._revision + 1)
-        super()._take_away(resource)
+        super()._take_away(resource, token)
 
     def _write(self, sql: str, values: tuple[str, ...], revision: int) -> None:
         now = self._clock.now
@@ -141,48 +140,51 @@ def _resource(key: Key, raw: bytes) -> Resource | Quarantined:
     return Resource(key.kind, key.name, key.namespace, **freeze(fields))
 
 
-class SqliteMementos(InMemoryMementos):
-    """Mementos in a file, each as its reference text."""
+class SqliteRuns(InMemoryRuns):
+    """Runs in a file, each as the reference text of where it stands."""
 
-    def __init__(self, file: Database, clock: Clock, tokens: Tokens) -> None:
-        super().__init__(tokens)
+    def __init__(self, file: Database, clock: Clock, journal: Journal) -> None:
+        super().__init__(journal)
         self._file = file
         self._clock = clock
-        self.reload()
+        self._append, self.append = self.append, self._append_to_file
+        self._loaded = self._load()
 
-    def save(self, memento: Memento, token: int) -> Nothing:
-        """Keep *memento* under its key, in place of an older one, or raise `Fenced`."""
-        refuse_old(token, memento.resource, self._tokens)
-        if self._entries[memento.resource].get(memento.key) != memento:
-            self._write(memento, memento.to_json())
-        return super().save(memento, token)
+    def loaded(self) -> dict[Key, list[Memento | Quarantined]]:
+        """Return what the file held when it was opened, oldest run first."""
+        return self._loaded
 
     def remove(self, key: Key, run: str, token: int) -> Nothing:
         """Forget the run, if it is there."""
         refuse_old(token, key, self._tokens)
-        if run in self._entries[key]:
+        if run in self._journal.runs.get(key, {}):
             self._file.write(self._clock.now, _DELETE_MEMENTO, (*key, run))
         return super().remove(key, run, token)
 
     def put(self, entry: Memento | Quarantined) -> None:
         """Keep *entry* as it was found, before anything runs."""
         self._write(entry, entry.to_json() if isinstance(entry, Memento) else entry.text)
-        super().put(entry)
+        self.recall(entry)
 
-    def reload(self) -> None:
-        """Read everything back from the file, as a process that starts would."""
-        old = {key: dict(runs) for key, runs in self._entries.items()}
-        self._entries.clear()
+    def _append_to_file(self, run: Run, change: Change, token: int = 0) -> Nothing:
+        """Apply *change* to *run* and keep it, or raise `Fenced`."""
+        refuse_old(token, run.resource, self._tokens)
+        draft = run.copy()
+        change.apply(draft)
+        after = draft.memento()
+        # The file first: what it does not take has not happened.
+        if not run.history or after != run.memento():
+            self._write(after, after.to_json())
+        return self._append(run, change, token)
+
+    def _load(self) -> dict[Key, list[Memento | Quarantined]]:
+        loaded: dict[Key, list[Memento | Quarantined]] = {}
         for key, name, raw in self._file.read(_MEMENTOS, MAX_BYTES + 1):
-            if key in self._file.unreadable:
-                continue
-            run = text(name)
-            entry = self._entries[key][run] = _entry(key, run, raw)
-            if isinstance(entry, Quarantined) and old.get(key, {}).get(run) != entry:
-                for report in self.on_quarantine:
-                    report(entry)
-        for runs in self._entries.values():
-            put_in_order(runs)
+            if key not in self._file.unreadable:
+                loaded.setdefault(key, []).append(_entry(key, text(name), raw))
+        for runs in loaded.values():
+            runs.sort(key=lambda entry: (number_of(entry.key), entry.key))
+        return loaded
 
     def _write(self, entry: Memento | Quarantined, written: str) -> None:
         values = (*entry.resource, entry.key, _bounded(written, entry.key))

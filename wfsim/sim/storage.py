@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.frozen import Frozen
 from wfsim.model.log import EventLog
-from wfsim.model.memento import Quarantined
-from wfsim.model.resource import Resource
+from wfsim.model.journal import Create, Journal, Quarantine
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.past import Entry, Found
-from wfsim.sim.recording import Recorder
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources
+from wfsim.sim.stores import InMemoryLeases, InMemoryResources, InMemoryRuns
 from wfsim.sim.world import World
 
 if TYPE_CHECKING:
     from wfsim.sim.database import Database
 
-Stores: TypeAlias = tuple[InMemoryLeases, InMemoryResources, InMemoryMementos]
+Stores: TypeAlias = tuple[InMemoryLeases, InMemoryResources, InMemoryRuns]
 
 
 class Storage:
@@ -38,15 +36,11 @@ class Storage:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.clock = clock
-        self.log = EventLog(meta=Frozen({**scenario.meta(), "seed": self.seed}))
-        self.recorder = Recorder(self.log, clock)
         self.database: Database | None = None
         self.leases, self.resources, self.stored = self._stores(db)
+        meta = Frozen({**scenario.meta(), "seed": self.seed})
+        self.log = EventLog(self.journal, meta=meta)
         self._reopened = self.database is not None and self.database.begun
-        self.resources.subscribe(self.recorder.resource)
-        self.stored.on_save += (self.recorder.memento,)
-        self.stored.on_remove += (self.recorder.removed,)
-        self.stored.on_quarantine += (self.recorder.quarantined,)
 
     @property
     def now(self) -> float:
@@ -59,22 +53,22 @@ class Storage:
         terms = {"length": policy.lease, "renew": policy.renew}
         if db is None:
             leases = InMemoryLeases(clock, **terms)
-            tokens = leases.tokens
-            resources = InMemoryResources(clock, tokens, lag=scenario.lag)
-            return leases, resources, InMemoryMementos(tokens)
+            journal = self.journal = Journal(clock, leases.tokens, leases.holder)
+            resources = InMemoryResources(clock, journal, lag=scenario.lag)
+            return leases, resources, InMemoryRuns(journal)
         from wfsim.sim import database, sqlite
 
         file = self.database = database.Database(db)
         clock.go_on_from(file.time)
         durable = sqlite.SqliteLeases(file, clock, **terms)
-        tokens = durable.tokens
-        kept = sqlite.SqliteResources(file, clock, tokens, lag=scenario.lag)
+        journal = self.journal = Journal(clock, durable.tokens, durable.holder)
+        kept = sqlite.SqliteResources(file, clock, journal, lag=scenario.lag)
         try:
             scenario.check(filter(None, map(kept.peek, kept.keys())))
         except DefinitionError as error:
             file.close()
             raise DefinitionError(*(f"{db}: {it}" for it in error.problems)) from None
-        return durable, kept, sqlite.SqliteMementos(file, clock, tokens)
+        return durable, kept, sqlite.SqliteRuns(file, clock, journal)
 
     def _populate(self, standing: Iterable[Found]) -> None:
         """Create what is *standing*; a file that has had it goes on with what it has."""
@@ -93,15 +87,14 @@ class Storage:
     def _recall(self, file: Database) -> None:
         """Record what the file holds as if it had been written now."""
         for bad in file.unreadable.values():
-            self.recorder.quarantined(bad)
-        for resource, entries in self._kept():
+            self.journal.write(Quarantine(bad))
+        loaded = self.stored.loaded()
+        for key in sorted({*self.resources.keys(), *loaded}):
+            resource = self.resources.peek(key)
             if resource is not None:
-                self.recorder.resource(None, resource)
-            for entry in entries:
-                if isinstance(entry, Quarantined):
-                    self.recorder.quarantined(entry)
-                else:
-                    self.recorder.memento(None, entry)
+                self.journal.write(Create(resource))
+            for entry in loaded.get(key, ()):
+                self.stored.recall(entry)
 
     def _world_as_left(self, world: World) -> World:
         """Return *world*, which is new, as it was when the file was last written to."""
@@ -132,11 +125,6 @@ class Storage:
         for key in keys:
             world.heard(None, self.resources.peek(key))
         self.resources.subscribe(world.heard)
-
-    def _kept(self) -> Iterator[tuple[Resource | None, list[Entry]]]:
-        """Yield each resource in the stores, None if it is gone, and its entries."""
-        for key in sorted({*self.resources.keys(), *self.stored.keys()}):
-            yield self.resources.peek(key), immediately(self.stored.entries(key))
 
 
 def immediately(effect: Any) -> Any:

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import Any
+from operator import itemgetter
 
 from wfsim.engine.ports import Clock, Effect, Grant, Listener, Nothing
-from wfsim.errors import AlreadyExists, Conflict, Fenced, MementoError, NotFound
+from wfsim.errors import AlreadyExists, Conflict, MementoError, NotFound
 from wfsim.model.frozen import Frozen, freeze
+from wfsim.model.journal import (
+    Create,
+    Delete,
+    Edit,
+    Journal,
+    Move,
+    Tokens,
+    refuse_old,
+)
 from wfsim.model.memento import Memento, Quarantined
-from wfsim.model.read_back import reads_back
 from wfsim.model.resource import Key, Resource
-
-Tokens = dict[Key, int]
+from wfsim.model.run import Begin, Run
 
 
 class InMemoryResources:
     """Resources with revisions, conflicts, finalizers and watches.
 
-    *lag* is the age in seconds of what `cached` returns and watches tell; *tokens* are
-    those of the leases, against which writes of the engine are checked.
+    Every change is an entry of *journal*, against whose tokens writes of the engine are
+    checked.  *lag* is the age in seconds of what `cached` returns and watches tell.
     """
 
-    def __init__(self, clock: Clock, tokens: Tokens, *, lag: float = 0.0) -> None:
+    def __init__(self, clock: Clock, journal: Journal, *, lag: float = 0.0) -> None:
         self._clock = clock
-        self._tokens = tokens
+        self._journal = journal
+        self._tokens = journal.tokens
         self._lag = lag
         self._objects: dict[Key, Resource] = {}
         self._cache: dict[Key, Resource | None] = {}
@@ -66,7 +73,7 @@ class InMemoryResources:
         self._uids += 1
         uid, entered = f"uid-{self._uids}", self._revision + 1
         born = _frozen(resource)._replace(uid=uid, entered=entered, deleted=None)
-        return self._put(None, born)
+        return self._put(None, born, 0)
         yield
 
     def update(self, resource: Resource, token: int | None = None) -> Effect[Resource]:
@@ -90,9 +97,9 @@ class InMemoryResources:
             return before
         if resource.state != before.state:
             resource = resource._replace(entered=self._revision + 1)
-        after = self._put(before, _frozen(resource))
+        after = self._put(before, _frozen(resource), token or 0)
         if after.deleted is not None and not after.finalizers:
-            self._take_away(after)
+            self._take_away(after, token or 0)
         return after
         yield
 
@@ -102,9 +109,9 @@ class InMemoryResources:
         if before is None:
             raise NotFound(f"no resource {key}")
         if not before.finalizers:
-            self._take_away(before)
+            self._take_away(before, 0)
         elif before.deleted is None:
-            self._put(before, before._replace(deleted=self._clock.now))
+            self._put(before, before._replace(deleted=self._clock.now), 0)
         return
         yield
 
@@ -134,18 +141,24 @@ class InMemoryResources:
 
         return stop
 
-    def _put(self, before: Resource | None, after: Resource) -> Resource:
+    def _put(self, before: Resource | None, after: Resource, token: int) -> Resource:
         self._revision += 1
         after = after._replace(revision=self._revision)
         key = after.key
         self._objects[key] = after
+        if before is None:
+            self._journal.write(Create(after), token)
+        else:
+            change = Edit if before.state == after.state else Move
+            self._journal.write(change(before, after), token)
         self._tell(key, before, after)
         return after
 
-    def _take_away(self, resource: Resource) -> None:
+    def _take_away(self, resource: Resource, token: int) -> None:
         key = resource.key
         del self._objects[key]
         self._revision += 1
+        self._journal.write(Delete(resource), token)
         self._tell(key, resource, None)
 
     def _tell(self, key: Key, before: Resource | None, after: Resource | None) -> None:
@@ -183,68 +196,41 @@ def _frozen(resource: Resource) -> Resource:
     )
 
 
-def refuse_old(token: int | None, key: Key, tokens: Tokens) -> None:
-    """Raise `Fenced` if *token* is older than the newest lease of *key*."""
-    if token is not None and token < tokens.get(key, 0):
-        raise Fenced(f"{key}: token {token} is older than the lease, {tokens[key]}")
+class InMemoryRuns:
+    """Runs as the journal has them; what it keeps is kept here."""
 
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        # The hottest call of all: the journal's own, without one in between.
+        self.append = journal.append
 
-class InMemoryMementos:
-    """Mementos by reference; they are encoded when a restart or a reader needs them."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
-        self._entries: defaultdict[Key, dict[str, Any]] = defaultdict(dict)
-        self.on_save: tuple[Callable[[Memento | None, Memento], None], ...] = ()
-        self.on_remove: tuple[Callable[[Memento | Quarantined], None], ...] = ()
-        self.on_quarantine: tuple[Callable[[Quarantined], None], ...] = ()
-
-    def save(self, memento: Memento, token: int) -> Nothing:
-        """Keep *memento* under its key, in place of an older one, or raise `Fenced`."""
-        # The hottest lines of all: subscripts, since a call to get() costs more.
-        key, run = memento.resource, memento.key
-        tokens = self._tokens
-        if key in tokens and token < tokens[key]:
-            refuse_old(token, key, tokens)
-        runs = self._entries[key]
-        before = runs[run] if run in runs else None  # noqa: SIM401
-        if before == memento:
-            return ()
-        runs[run] = memento
-        if before is None and len(runs) > 1:
-            keep_order(runs)
-        for listener in self.on_save:
-            listener(before, memento)
-        return ()
-
-    def entries(self, key: Key, since: str = "") -> Effect[list[Memento | Quarantined]]:
+    def entries(self, key: Key, since: str = "") -> Effect[list[Run | Quarantined]]:
         """Return what is kept for the resource, oldest run first.
 
         With the key of a run that is there, only that one and what is newer.
         """
-        runs = self._entries.get(key, {})
+        runs = self._journal.runs.get(key, {})
         if since not in runs:
             return list(runs.values())
-        found = []
+        newer = []
         for run in reversed(runs):
-            found.append(runs[run])
+            newer.append(runs[run])
             if run == since:
                 break
-        found.reverse()
-        return found
+        newer.reverse()
+        return newer
         yield
 
     def keys(self) -> list[Key]:
         """Return the keys of all resources that something is kept for, sorted."""
-        return sorted(key for key, runs in self._entries.items() if runs)
+        return sorted(key for key, runs in self._journal.runs.items() if runs)
 
     def remove(self, key: Key, run: str, token: int) -> Nothing:
-        """Forget the run, if it is there."""
+        """Forget the run, if it is there, or raise `Fenced`."""
         refuse_old(token, key, self._tokens)
-        gone = self._entries.get(key, {}).pop(run, None)
-        if gone is not None:
-            for listener in self.on_remove:
-                listener(gone)
+        entry = self._journal.runs.get(key, {}).get(run)
+        if entry is not None:
+            self._journal.remove(entry, token)
         return ()
 
     def load(self, key: Key, run: str, text: str) -> Memento | Quarantined:
@@ -255,31 +241,23 @@ class InMemoryMementos:
 
     def put(self, entry: Memento | Quarantined) -> None:
         """Keep *entry* as it was found, before anything runs."""
-        runs = self._entries.setdefault(entry.resource, {})
-        before = runs.get(entry.key)
-        runs[entry.key] = entry
-        keep_order(runs)
-        if isinstance(entry, Quarantined):
-            for report in self.on_quarantine:
-                report(entry)
-            return
-        for tell in self.on_save:
-            tell(before if isinstance(before, Memento) else None, entry)
+        self.recall(entry)
 
-    def reload(self) -> None:
-        """Read everything back from its text, as a process that starts would."""
-        for key, runs in self._entries.items():
-            for run, entry in runs.items():
-                if isinstance(entry, Quarantined):
-                    continue
-                if reads_back(entry):
-                    # Equal, but not the same: so is whatever has been read.
-                    runs[run] = entry._replace(context=Frozen(entry.context))
-                    continue
-                again = runs[run] = read_entry(key, run, entry.to_json())
-                if isinstance(again, Quarantined):
-                    for report in self.on_quarantine:
-                        report(again)
+    def loaded(self) -> Mapping[Key, list[Memento | Quarantined]]:
+        """Return what was there before anything ran: nothing, in memory."""
+        return {}
+
+    def recall(self, entry: Memento | Quarantined) -> None:
+        """Make *entry*, which is kept already, known to the journal."""
+        if isinstance(entry, Quarantined):
+            self._journal.quarantine(entry)
+        else:
+            run = Run(entry.key, entry.resource)
+            self._journal.append(run, Begin(entry), 0)
+
+    @property
+    def _tokens(self) -> Tokens:
+        return self._journal.tokens
 
 
 def read_entry(key: Key, run: str, text: str) -> Memento | Quarantined:
@@ -291,25 +269,6 @@ def read_entry(key: Key, run: str, text: str) -> Memento | Quarantined:
     return memento._replace(resource=key)
 
 
-def keep_order(runs: dict[str, Any]) -> None:
-    """Let *runs* be in order again, oldest first, if one was added that is not newest."""
-    newest = [*islice(reversed(runs), 2)]
-    if len(newest) == 2 and _order(newest[0]) < _order(newest[1]):
-        put_in_order(runs)
-
-
-def put_in_order(runs: dict[str, Any]) -> None:
-    """Let *runs* be in order, oldest first."""
-    ordered = sorted(runs.items(), key=lambda item: _order(item[0]))
-    runs.clear()
-    runs.update(ordered)
-
-
-def _order(run: str) -> tuple[int, str]:
-    number = run.partition("-")[0]
-    return (int(number) if number.isascii() and number.isdigit() else 0, run)
-
-
 @dataclass(slots=True)
 class _Lease:
     """Who holds a resource; *stopped* names the renewals' end, *lapsed* follows it."""
@@ -319,6 +278,9 @@ class _Lease:
     since: float
     stopped: object = None
     lapsed: bool = False
+
+
+_token = itemgetter(0)
 
 
 class InMemoryLeases:
@@ -334,6 +296,7 @@ class InMemoryLeases:
         self._length = length
         self._renew = renew
         self.tokens: Tokens = {}
+        self._holders: dict[Key, list[tuple[int, str]]] = {}
         self._held: dict[Key, _Lease] = {}
         self._waiting: dict[Key, dict[str, Callable[[], None]]] = {}
 
@@ -345,8 +308,18 @@ class InMemoryLeases:
             return Grant(None)
         token = tokens[key] = tokens[key] + 1 if key in tokens else 1
         self._held[key] = _Lease(holder, token, self._clock.now)
+        holders = self._holders.setdefault(key, [])
+        # A controller that gets its lease again is told from the first of its tokens on.
+        if not holders or holders[-1][1] != holder:
+            holders.append((token, holder))
         return Grant(token)
         yield
+
+    def holder(self, key: Key, token: int) -> str:
+        """Return who got *token*; "" if that was in a process that is no more."""
+        holders = self._holders.get(key, [])
+        at = bisect_right(holders, token, key=_token)
+        return holders[at - 1][1] if at else ""
 
     def holds(self, key: Key, token: int) -> bool:
         """Whether *token* is still the newest of *key*."""

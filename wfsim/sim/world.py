@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.controller import next_tick
-from wfsim.engine.ports import Clock, Draws, Effect, Journal
+from wfsim.engine.ports import Clock, Draws, Effect, Notes
 from wfsim.errors import UsageError
 from wfsim.model.resource import Resource
 from wfsim.sim.pool import pools
@@ -71,17 +71,17 @@ class World:
         self._waiting: dict[Any, _Wait] = {}
         self._acting = False
 
-    def attach(self, clock: Clock, draws: Draws, journal: Journal | None = None) -> None:
+    def attach(self, clock: Clock, draws: Draws, notes: Notes | None = None) -> None:
         """Live on *clock* from now on; what is pending is due as it was.
 
-        Its pools tell *journal* of their changes.  Raises `UsageError` if it lives on
+        Its pools tell *notes* of their changes.  Raises `UsageError` if it lives on
         a clock already.
         """
         if self._clock is not None:
             raise UsageError("this world lives on a clock already; give a copy() of it")
         self._clock, self._draws = clock, draws.within("world")
         for name, pool in pools(vars(self)):
-            pool.attach(clock, journal, name)
+            pool.attach(clock, notes, name)
         for completion in self.pending:
             self._schedule(completion)
 
