@@ -30,8 +30,8 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento
 from wfsim.model.resource import Key
 from wfsim.sim.clock import VirtualClock
-from wfsim.sim.recording import Recorder
-from wfsim.sim.stores import InMemoryMementos
+
+
 from wfsim.sim.streams import KeyedDraws
 
 SERVERS = 50

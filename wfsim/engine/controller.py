@@ -16,10 +16,12 @@ from typing import Any, Protocol
 from wfsim.engine.attempt import describe
 from wfsim.engine.ports import Effect, Leases
 from wfsim.engine.reconciler import Result
+from wfsim.engine.runner import Progress
 from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import Cancelled, Fenced, Killed, StoreError, UsageError
 from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Run
 
 _WAIT = Result()
 
@@ -43,10 +45,18 @@ def next_tick(now: float, began: float, every: float) -> float:
 
 
 class Reconciler(Protocol):
-    """What one pass over a resource does."""
+    """What one pass over a resource does, holding the lease of a turn."""
 
-    def reconcile(self, key: Key, turn: Turn) -> Effect[Result]:
-        """Make the next move of the resource, and say when to look again."""
+    def choose(self, key: Key, turn: Turn) -> Effect[Result | Progress]:
+        """Make a move that takes no run, or return the run to be carried on."""
+        ...
+
+    def finish(self, run: Run, wake: float | None, turn: Turn) -> Effect[Result]:
+        """Bring the resource into line with *run*, to be looked at again at *wake*."""
+        ...
+
+    def is_settled(self, key: Key) -> bool:
+        """Whether there is nothing more to do, now that the newest run is over."""
         ...
 
 
@@ -163,7 +173,7 @@ class Controller:
         ==================================== ====================================
         """
         # One generator: each level of them costs every wait of every step a call.
-        key, leases = turn.key, self._leases
+        key, leases, is_over = turn.key, self._leases, False
         if not self.alive:
             return
         try:
@@ -174,7 +184,13 @@ class Controller:
                     result = _WAIT
                 else:
                     turn.token = grant.token
-                    result = yield from self._reconciler.reconcile(key, turn)
+                    chosen = yield from self._reconciler.choose(key, turn)
+                    if isinstance(chosen, Progress):
+                        wake = yield from chosen.carry_on()
+                        run = chosen.stored
+                        chosen = yield from self._reconciler.finish(run, wake, turn)
+                        is_over = run.is_final
+                    result = chosen
                     if self._failures:
                         self._failures.pop(key, None)
             except StoreError as error:
@@ -184,14 +200,15 @@ class Controller:
         except Killed:
             return
         self._passed(key, result)
-        if self._active.get(key) is not turn:
+        if key not in self._active or self._active[key] is not turn:
             return
         del self._active[key]
         if result.after is not None:
             self._look_again(key, result.after)
         if key in self._touched:
             del self._touched[key]
-            self._queue[key] = None
+            if not (is_over and self._reconciler.is_settled(key)):
+                self._queue[key] = None
         if self._queue:
             self._dispatch()
 

@@ -56,6 +56,11 @@ class ResourceStore(Protocol):
     resource; None is a write from outside the engine, which needs no lease.
     """
 
+    @property
+    def is_local(self) -> bool:
+        """Whether `peek` tells what `get` would, since no server is asked either way."""
+        ...
+
     def get(self, key: Key) -> Effect[Resource]:
         """Return the resource as it is now, or raise `NotFound`."""
         ...
@@ -117,7 +122,8 @@ class RunStore(Protocol):
         """Apply *change* to *run* and keep it, or raise `Fenced`.
 
         A run without history is a new one.  The change that was appended last, said
-        again, is no write.  Raises `StoreError` for what cannot be kept.
+        again, is no write.  What the store cannot do just now (`Unavailable`, `Conflict`)
+        is raised by the effect, not by the call; `StoreError` for what cannot be kept.
         """
         ...
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 from wfsim.engine.attempt import (
@@ -112,46 +111,25 @@ class FlowRunner:
         self._delay = ports.policy.redrive
         self._compiled: dict[str, tuple[Flow, tuple[CompiledStep, ...]]] = {}
 
-    def run(
-        self, run: Run, flow: Flow, turn: Turn, adoption: Adoption | None = None
-    ) -> Effect[float | None]:
-        """Carry *run* on until it ends, waits, fails, or the pass may begin no more.
-
-        Returns when to look at it again, None for when something changes.
-
-        *adoption* is what the pass has found on taking it up; it is written with the
-        first change.
-        """
-        # Not a generator of its own: each level costs every wait of every step a call.
-        return Progress(self, run, flow, turn, adoption).carry_on()
-
     def commit(self, run: Run, turn: Turn, change: Change) -> Nothing:
-        """Append *change* to *run*, however well the store answers.
+        """Append *change* to *run*, however well the store answers."""
+        written = self._append(run, change, turn.token)
+        return self.insist(written, run, turn, change) if written else ()
 
-        One that does not answer well is asked again: the same change appended twice is
-        one entry.
-        """
-        # No generator where the store takes no time: a tenth of the calls of a step.
-        try:
-            written = self._append(run, change, turn.token)
-        except (Unavailable, Conflict) as error:
-            written = _failing(error)
-        return self._insist(written, run, turn, change) if written else ()
-
-    def _insist(
+    def insist(
         self, written: Nothing, run: Run, turn: Turn, change: Change
     ) -> Effect[None]:
-        """Wait until *change* is *written*, and append it again if that fails."""
+        """Wait until *change* is *written*, and append it again if that fails.
+
+        The same change appended twice is one entry.
+        """
         for failures in range(1, self._delay.limit + 1):
             try:
                 yield from written
                 return
             except (Unavailable, Conflict):
                 yield self.ports.clock.timeout(self._delay.after(failures))
-            try:
-                written = self._append(run, change, turn.token)
-            except (Unavailable, Conflict) as error:
-                written = _failing(error)
+            written = self._append(run, change, turn.token)
         yield from written
 
     def interrupt(
@@ -233,6 +211,7 @@ class Progress:
     ) -> None:
         self.runner = runner
         self.ports = runner.ports
+        self._append = runner.ports.runs.append
         self.stored = self.run = run
         self.flow = flow
         self.turn = turn
@@ -242,21 +221,23 @@ class Progress:
         self.graph = not (runner.interrupts and flow.is_linear)
         self.index: int | None = 0 if flow.steps else None
         self.astray: StepMemento | None = None
-        self.commit: Callable[[Change], Nothing] = partial(runner.commit, run, turn)
         if adoption is not None:
             self.run = adoption.draft(run)
-            self.commit = self._adopt
         self.inputs = self.run.context
 
-    def _adopt(self, change: Change) -> Nothing:
-        """Write *change*, and with it what was found on taking the run up."""
-        adopt = Adopt(self._adopted(), change)
-        return self.commit(adopt)
+    def commit(self, change: Change) -> Nothing:
+        """Append *change*, and with the first one what was found on taking the run up."""
+        if self.adoption is not None:
+            change = Adopt(self.adoption, change)
+            self.taken_up()
+        written = self._append(self.stored, change, self.turn.token)
+        if not written:
+            return ()
+        return self.runner.insist(written, self.stored, self.turn, change)
 
-    def _adopted(self) -> Any:
-        """Go on with the run itself instead of its draft; return what was found."""
+    def taken_up(self) -> Adoption | None:
+        """Go on with the run itself instead of its draft; return what is to be written."""
         adoption, self.adoption, self.run = self.adoption, None, self.stored
-        self.commit = partial(self.runner.commit, self.stored, self.turn)
         return adoption
 
     def carry_on(self) -> Effect[float | None]:
@@ -264,6 +245,7 @@ class Progress:
         ports, turn, steps = self.ports, self.turn, self.steps
         clock, hooks, following = ports.clock, ports.hooks, self.flow.following
         draws = ports.draws.within(*self.run.resource, self.run.key)
+        key, peek, is_local = turn.key, ports.resources.peek, ports.resources.is_local
         seen = None
         while turn.left > 0:
             index = self.index
@@ -273,9 +255,8 @@ class Progress:
                 yield from self.finish()
                 return None
             compiled, step, stop = steps[index], self.run.steps[index], None
-            try:
-                resource = yield from ports.resources.get(turn.key)
-            except NotFound:
+            resource = peek(key) if is_local else (yield from self.look())
+            if resource is None:
                 yield from self.interrupt(index, _GONE)
                 return None
             if turn.left <= 0:
@@ -383,7 +364,7 @@ class Progress:
 
     def interrupt(self, index: int, stop: Stop) -> Effect[None]:
         """End the run at step *index* until an operator recovers it."""
-        adoption = self._adopted()
+        adoption = self.taken_up()
         yield from self.runner.interrupt(self.run, index, self.turn, stop, adoption)
 
     def end(self, index: int, stop: Stop) -> Effect[None]:
@@ -559,12 +540,6 @@ def cancellation(resource: Resource | None) -> Stop:
     """Return that *resource* was cancelled, and why if whoever did it has said so."""
     why = None if resource is None else resource.annotations.get(CANCEL_REASON)
     return Stop(reasons.CANCELLED, why or "the resource was cancelled", Cause.CANCEL)
-
-
-def _failing(error: Exception) -> Effect[None]:
-    """Return the write that fails with *error*."""
-    raise error
-    yield
 
 
 def _is_time(after: Any) -> bool:

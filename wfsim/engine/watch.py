@@ -15,7 +15,7 @@ from wfsim.engine.controller import Controller, next_tick
 from wfsim.engine.fit import Migration, migrated
 from wfsim.engine.ports import Effect
 from wfsim.engine.reconciler import Result, Work
-from wfsim.engine.runner import FlowRunner, Stop, to_run_again
+from wfsim.engine.runner import FlowRunner, Progress, Stop, to_run_again
 from wfsim.engine.service import context_of, number_of
 from wfsim.engine.steps import rewrite
 from wfsim.engine.transitions import WATCHED, FlowStatus, status_of
@@ -57,8 +57,8 @@ class PickUp:
         self._migrations = migrations
         self._runner = FlowRunner(ports, interrupts=False)
 
-    def reconcile(self, key: Key, turn: Turn) -> Effect[Result]:
-        """Take the flow up once, holding the lease of *turn*."""
+    def choose(self, key: Key, turn: Turn) -> Effect[Result | Progress]:
+        """Make a move that takes no run, or return the run to be carried on."""
         try:
             resource = yield from self._ports.resources.get(key)
         except NotFound:
@@ -71,13 +71,16 @@ class PickUp:
             status = FlowStatus.CANCELED if resource.cancelled else FlowStatus.ERROR
             return (yield from self._settle(key, status, work, turn))
         run, adoption = work
-        wake = run.wake
-        early = wake is not None and wake > self._clock.now
+        early = run.wake is not None and run.wake > self._clock.now
         if early and not resource.cancelled and not (run.step and run.step.operation):
-            return Result((wake or 0.0) - self._clock.now)
-        if not run.is_final:
-            flow = self._flows[run.flow]
-            wake = yield from self._runner.run(run, flow, turn, adoption)
+            return Result((run.wake or 0.0) - self._clock.now)
+        if run.is_final:
+            return (yield from self.finish(run, run.wake, turn))
+        return Progress(self._runner, run, self._flows[run.flow], turn, adoption)
+
+    def finish(self, run: Run, wake: float | None, turn: Turn) -> Effect[Result]:
+        """Bring the flow into line with where its run stands after this pass."""
+        key = turn.key
         if run.is_final:
             text = "" if run.status is RunStatus.COMPLETED else run.error
             return (yield from self._settle(key, status_of(run), text, turn))
@@ -85,6 +88,10 @@ class PickUp:
         if live is None or live.state not in _TO_DO:
             return _DONE
         return Result(max((wake or 0.0) - self._clock.now, 0.0))
+
+    def is_settled(self, key: Key) -> bool:
+        """Whether there is nothing more to do: a flow that is over is never touched."""
+        return False
 
     def _take_up(self, resource: Resource, turn: Turn) -> Effect[Work | str]:
         """Return the run to be carried on, or why there is none."""

@@ -75,6 +75,9 @@ class Delete(NamedTuple):
     kind = Kind.RESOURCE_DELETED
 
 
+OF_RESOURCES = (Create, Move, Edit, Delete)
+
+
 class Prune(NamedTuple):
     """A run was forgotten."""
 
@@ -109,9 +112,11 @@ class Journal(Sequence[Record]):
         self.tokens: Tokens = {} if tokens is None else tokens
         self.runs: dict[Key, dict[str, Run | Quarantined]] = {}
         self._holder = holder
-        # A run and the number of the entry among its own, or an `Entry` and 0.
+        # Of each entry the run, or an `Entry` if it is of none; and, as far as somebody
+        # has looked, its number among those of its run.
         self._subjects: list[Run | Entry] = []
         self._ordinals = array("L")
+        self._counts: dict[Run, int] = {}
         self._names: dict[Key, str] = {}
         self._past: dict[Run, tuple[int, Run]] = {}
         self._shown: dict[int, Record] = {}
@@ -135,14 +140,12 @@ class Journal(Sequence[Record]):
             return ()
         change.apply(run)
         self._subjects.append(run)
-        self._ordinals.append(len(history) // 3)
         history += (self.clock.now, change, token)
         return ()
 
     def write(self, change: Any, token: int = 0) -> None:
         """Keep a change that is not of a run."""
-        self._subjects.append(Entry(self.clock.now, change, token))
-        self._ordinals.append(0)
+        self._subjects.append(_new(Entry, (self.clock.now, change, token)))
 
     def note(
         self,
@@ -187,6 +190,7 @@ class Journal(Sequence[Record]):
             for run in runs.values():
                 if isinstance(run, Run):
                     run.forget()
+                    self._counts[run] = 1
         self._subjects.clear()
         del self._ordinals[:]
         self._past.clear()
@@ -233,7 +237,7 @@ class Journal(Sequence[Record]):
 
         The run is None for what is not of a run; the change may be an `Adopt`.
         """
-        for subject, ordinal in zip(self._subjects, self._ordinals, strict=True):
+        for subject, ordinal in zip(self._subjects, self._numbered(), strict=False):
             if type(subject) is Run:
                 place = 3 * ordinal
                 history = subject.history
@@ -245,7 +249,7 @@ class Journal(Sequence[Record]):
         """Return when the entry of that number was made, in seconds."""
         subject = self._subjects[seq]
         if isinstance(subject, Run):
-            return float(subject.history[3 * self._ordinals[seq]])
+            return float(subject.history[3 * self._numbered()[seq]])
         return subject.time
 
     def of_kinds(self, kinds: Collection[Kind]) -> Iterator[Record]:
@@ -288,7 +292,7 @@ class Journal(Sequence[Record]):
 
         It is for reading: the next call may change it.
         """
-        run, ordinal = self._subjects[seq], self._ordinals[seq]
+        run, ordinal = self._subjects[seq], self._numbered()[seq]
         if not isinstance(run, Run):
             return None
         done, past = self._past.pop(run, (0, None))
@@ -300,6 +304,18 @@ class Journal(Sequence[Record]):
             self._past.clear()
         self._past[run] = (ordinal + 1, past)
         return past
+
+    def _numbered(self) -> array[int]:
+        """Return the number of each entry among those of its run, 0 if it is of none."""
+        ordinals, counts, subjects = self._ordinals, self._counts, self._subjects
+        if len(ordinals) < len(subjects):
+            for subject in subjects[len(ordinals) :]:
+                if type(subject) is Run:
+                    ordinals.append(counts.get(subject, 0))
+                    counts[subject] = ordinals[-1] + 1
+                else:
+                    ordinals.append(0)
+        return ordinals
 
     def name(self, key: Key) -> str:
         """Return how records call the resource."""
@@ -352,7 +368,7 @@ class Journal(Sequence[Record]):
         raise AssertionError(f"no record says {change!r}")
 
     def _of_run(self, seq: int, run: Run) -> Record:
-        place = 3 * self._ordinals[seq]
+        place = 3 * self._numbered()[seq]
         time, change, token = run.history[place : place + 3]
         after = self.run_after(seq)
         assert after is not None
@@ -424,4 +440,4 @@ def _order(run: str) -> tuple[int, str]:
     return number_of(run), run
 
 
-__all__ = ["Journal", "Tokens", "refuse_old"]
+__all__ = ["OF_RESOURCES", "Journal", "Tokens", "refuse_old"]

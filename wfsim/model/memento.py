@@ -130,6 +130,11 @@ class Memento(NamedTuple):
         return self.status in FINAL
 
     @property
+    def is_begun(self) -> bool:
+        """Whether anything has been done in it."""
+        return self.status is not RunStatus.PREPARED
+
+    @property
     def step(self) -> StepMemento | None:
         """The step that the last change was about; None in an empty flow."""
         return self.steps[self.cursor] if self.cursor < len(self.steps) else None

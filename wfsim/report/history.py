@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from wfsim.model.journal import Journal
+from wfsim.model.journal import OF_RESOURCES, Journal
 from wfsim.model.memento import CANCELLED, MANY_RESTARTS, Memento, RunStatus
 from wfsim.model.log import EventLog
 from wfsim.model.record import Kind, Record
-from wfsim.model.run import Cause, Complete, Start
+from wfsim.model.run import Begin, Cause, Complete, CompleteRun, Fail, Start
 from wfsim.model.run import Run as Kept
 
 NAN = math.nan
@@ -156,7 +156,17 @@ class History:
                 last = known[kept][0].last
                 status[last] = "completed"
                 end[last] = time
-            else:
+            elif kind is CompleteRun and kept in known:
+                self._complete(known[kept][0], time)
+            elif kind is Begin and not change.memento.is_begun:
+                memento = change.memento
+                key = records.name(memento.resource), memento.key
+                run = self._add(Run(*key, memento.flow, time), memento.entered)
+                names, counts = [s.name for s in memento.steps], [0] * len(memento.steps)
+                known[kept] = run, names, counts  # type: ignore[index]
+            elif kind is Fail and kept in known and status[known[kept][0].last] == "running":
+                self._fail(known[kept][0], "failed", time, change.error, change.wake)
+            elif kept is not None or kind not in OF_RESOURCES:
                 record = records.made(seq)
                 self._take(record)
                 if kept is not None:
@@ -180,6 +190,26 @@ class History:
         elif kind is Kind.STEP_COMPLETED:
             at = self._attempt_of(self._run_of(record), record)
             self.attempts.close(at, "completed", record.time)
+
+    def _add(self, run: Run, entered: int) -> Run:
+        run.entered = entered
+        run.incidents.append(Incident(0, run.start, Kind.RUN_CREATED))
+        self.runs.append(run)
+        self._known[run.resource, run.run] = run
+        return run
+
+    def _complete(self, run: Run, time: float) -> None:
+        run.status, run.error, run.end = "completed", "", time
+        run.incidents.append(Incident(run.count, time, Kind.RUN_COMPLETED))
+
+    def _fail(
+        self, run: Run, status: str, time: float, error: str, wake: float | None
+    ) -> None:
+        """End the attempt under way, and the run for now, in *status*."""
+        self.attempts.close(run.last, status, time, error)
+        run.status, run.error = status, error
+        kind = Kind.STEP_FAILED if status == "failed" else Kind.STEP_CANCELLED
+        run.incidents.append(Incident(run.count, time, kind, wake))
 
     def _run_of(self, record: Record) -> Run:
         return self._known.get((record.resource, record.run)) or self._new_run(record)

@@ -96,6 +96,8 @@ class LimitedRuns:
 class LimitedResources:
     """A resource store whose requests go through an `Api`; its cache costs none."""
 
+    is_local = False
+
     def __init__(self, inner: ResourceStore, api: Api) -> None:
         self._inner = inner
         self._api = api

@@ -63,6 +63,7 @@ class Plan:
                 "faults are armed before the start, or in a fork(faults=...)"
             )
         self._faults += faults
+        self._writes.add(faults)
         if self._steps is not None:
             self._steps.add(_of_steps(faults))
         self._place(faults)

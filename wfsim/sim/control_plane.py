@@ -63,13 +63,15 @@ def from_outside(
         if self._unrecorded:
             return method(self, *args, **keywords)
         self._calls.append(Call(self._events, self.now, method.__name__, args, keywords))
+        self._unrecorded = True
         try:
-            with self.unrecorded():
-                return method(self, *args, **keywords)
+            return method(self, *args, **keywords)
         except (UsageError, StoreError):
             # Refused: nothing has happened that could be repeated.
             self._calls.pop()
             raise
+        finally:
+            self._unrecorded = False
 
     return cast("Callable[Concatenate[S, P], T]", call)
 

@@ -6,6 +6,7 @@ faults pays nothing for them.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -119,27 +120,27 @@ class Writes:
         crash: Callable[[CrashAt, str], None],
     ) -> None:
         self.count = 0
-        self._known = self._first = 0
-        self._by: defaultdict[str, int] = defaultdict(int)
-        self._faults = faults
+        self.by: defaultdict[str, int] = defaultdict(int)
+        self._faults: list[Fault] = []
         self._fired = fired
         self._crash = crash
+        self.add(faults)
 
-    def passes(self, writer: str = "") -> bool:
-        """Count a write by *writer*, a controller; one that does not pass goes `through`.
+    def add(self, faults: Sequence[Fault]) -> None:
+        """Count for *faults* too, from now on."""
+        self._faults += faults
+        numbers = [getattr(fault, "write", None) for fault in self._faults]
+        self.first = min((it for it in numbers if it is not None), default=math.inf)
+        """The number of the first write that one of them is about."""
 
-        Armed faults are to cost next to nothing until one is due.
-        """
+    def counted(self, write: Callable[[], Any], writer: str) -> Any:
+        """Count *write* by *writer*, a controller, and make it or what faults make of it."""
+        self.by[writer] += 1
         self.count += 1
-        self._by[writer] += 1
-        if len(self._faults) != self._known:
-            self._known = len(self._faults)
-            waited_for = [getattr(fault, "write", None) for fault in self._faults]
-            self._first = min((it for it in waited_for if it is not None), default=0)
-        return self.count < self._first
+        return write() if self.count < self.first else self.through(write, writer)
 
     def through(self, write: Callable[[], Any], writer: str = "") -> Any:
-        """Make *write*, which is counted, or what the faults make of it."""
+        """Make *write*, which has been counted, or what the faults make of it."""
         due = [fault for fault in self._faults if self._hits(fault, writer)]
         return self._go_wrong(write, writer, due, self.count) if due else write()
 
@@ -174,7 +175,7 @@ class Writes:
         if isinstance(fault, CrashAt) and fault.controller is not None:
             if fault.controller != writer:
                 return False
-            count = self._by[writer]
+            count = self.by[writer]
         return bool(first <= count < first + times)
 
 
@@ -190,18 +191,20 @@ class FaultyRuns:
 
     def append(self, run: Run, change: Change, token: int) -> Nothing:
         """As the port says, if the faults let it."""
-        if self._writes.passes(self._controller):
+        # Armed faults are to cost next to nothing until one is due.
+        writes = self._writes
+        writes.by[self._controller] += 1
+        writes.count = count = writes.count + 1
+        if count < writes.first:
             return self._append(run, change, token)
-        written: Nothing = self._writes.through(
+        written: Nothing = writes.through(
             lambda: self._append(run, change, token), self._controller
         )
         return written
 
     def remove(self, key: Key, run: str, token: int) -> Nothing:
         """As the port says, if the faults let it."""
-        if self._writes.passes(self._controller):
-            return self._inner.remove(key, run, token)
-        removed: Nothing = self._writes.through(
+        removed: Nothing = self._writes.counted(
             lambda: self._inner.remove(key, run, token), self._controller
         )
         return removed
@@ -298,6 +301,7 @@ class FaultyResources:
         self._view = view
         self._writes = writes
         self._controller = controller
+        self.is_local = inner.is_local
         self.cached = view.cached
         self.watch = view.watch
         # What nothing can go wrong with is the store's own, without a call in between.
@@ -307,9 +311,9 @@ class FaultyResources:
 
     def update(self, resource: Resource, token: int | None = None) -> Effect[Resource]:
         """As the port says, if the faults let it; writes from outside always pass."""
-        if token is None or self._writes.passes(self._controller):
+        if token is None:
             return self._inner.update(resource, token)
-        written: Effect[Resource] = self._writes.through(
+        written: Effect[Resource] = self._writes.counted(
             lambda: self._inner.update(resource, token), self._controller
         )
         return written

@@ -83,10 +83,10 @@ class _Numbered(Writes):
         self._records = records
         self.numbers: dict[int, int] = {}
 
-    def passes(self, writer: str = "") -> bool:
-        """Count a write, which is to go `through` whatever the faults are."""
-        super().passes(writer)
-        return False
+    def add(self, faults: Sequence[Fault]) -> None:
+        """Count for *faults* too; every write is to go `through`."""
+        super().add(faults)
+        self.first = 0
 
     def through(self, write: Callable[[], Any], writer: str = "") -> Any:
         """Make *write* as before, and number the records that it makes."""

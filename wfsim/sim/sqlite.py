@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any
 
 from wfsim.engine.ports import Clock, Effect, Grant, Nothing
-from wfsim.errors import AlreadyExists, StoreError
+from wfsim.errors import AlreadyExists, StoreError, Unavailable
 from wfsim.model import json_text
 from wfsim.model.frozen import MAX_DEPTH, freeze, is_json
 from wfsim.model.journal import Journal, refuse_old
@@ -174,7 +174,10 @@ class SqliteRuns(InMemoryRuns):
         after = draft.memento()
         # The file first: what it does not take has not happened.
         if not run.history or after != run.memento():
-            self._write(after, after.to_json())
+            try:
+                self._write(after, after.to_json())
+            except Unavailable as error:
+                return _failing(error)
         return self._append(run, change, token)
 
     def _load(self) -> dict[Key, list[Memento | Quarantined]]:
@@ -189,6 +192,12 @@ class SqliteRuns(InMemoryRuns):
     def _write(self, entry: Memento | Quarantined, written: str) -> None:
         values = (*entry.resource, entry.key, _bounded(written, entry.key))
         self._file.write(self._clock.now, _PUT_MEMENTO, values)
+
+
+def _failing(error: Exception) -> Effect[None]:
+    """Return the write that fails with *error*."""
+    raise error
+    yield
 
 
 def _entry(key: Key, run: str, raw: bytes) -> Memento | Quarantined:

@@ -25,6 +25,10 @@ from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Begin, Run
 
 
+# A NamedTuple's own constructor is a Python function; this one is not.
+_new = tuple.__new__
+
+
 class InMemoryResources:
     """Resources with revisions, conflicts, finalizers and watches.
 
@@ -32,12 +36,16 @@ class InMemoryResources:
     checked.  *lag* is the age in seconds of what `cached` returns and watches tell.
     """
 
+    is_local = True
+
     def __init__(self, clock: Clock, journal: Journal, *, lag: float = 0.0) -> None:
         self._clock = clock
         self._journal = journal
         self._tokens = journal.tokens
         self._lag = lag
         self._objects: dict[Key, Resource] = {}
+        self.peek: Callable[[Key], Resource | None] = self._objects.get
+        """Return the resource as it is now without asking a server."""
         self._cache: dict[Key, Resource | None] = {}
         self._revision = 0
         self._uids = 0
@@ -119,10 +127,6 @@ class InMemoryResources:
         """Return the keys of all resources, sorted."""
         return sorted(self._objects)
 
-    def peek(self, key: Key) -> Resource | None:
-        """Return the resource as it is now without asking a server."""
-        return self._objects.get(key)
-
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell *listener* of every change, *lag* late; return how to stop it."""
         self._watchers += (listener,)
@@ -147,10 +151,10 @@ class InMemoryResources:
         key = after.key
         self._objects[key] = after
         if before is None:
-            self._journal.write(Create(after), token)
+            self._journal.write(_new(Create, (after,)), token)
         else:
             change = Edit if before.state == after.state else Move
-            self._journal.write(change(before, after), token)
+            self._journal.write(_new(change, (before, after)), token)
         self._tell(key, before, after)
         return after
 
