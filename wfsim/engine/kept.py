@@ -56,7 +56,7 @@ class KeptRuns:
             dead = []
         for run in runs[:-1]:
             if not run.is_final:
-                passed_over = Supersede(self._ports.clock.now)
+                passed_over = Supersede()
                 yield from self._runner.commit(run, turn, passed_over)
         keep = self._ports.policy.retention
         if keep is None:

@@ -260,7 +260,7 @@ class FlowReconciler:
         if live is None:
             return self._again
         if ignored is not None:
-            superseded = Supersede(self._clock.now)
+            superseded = Supersede()
             yield from self._runner.commit(ignored, turn, superseded)
         if live.cancelled:
             moved = live.interrupt(reasons.CANCELLED, "cancelled before it began")
@@ -283,7 +283,6 @@ class FlowReconciler:
             flow,
             run.key,
             turn.key,
-            at=self._clock.now,
             params=params,
             entered=live.entered,
             owner=live.uid,

@@ -53,6 +53,7 @@ from wfsim.model.run import (
     Fail,
     FailRun,
     Interrupt,
+    Late,
     Launch,
     Run,
     Start,
@@ -69,7 +70,7 @@ _new = tuple.__new__
 
 
 class CompiledStep(NamedTuple):
-    """One step of one flow: its budget, the time it has, and its code.
+    """One step of one flow: its budget, the time it has, its code, its usual changes.
 
     *body* is None for a step that is more than one call, or has no code.
     """
@@ -78,6 +79,8 @@ class CompiledStep(NamedTuple):
     retry: Retry
     limit: float | None
     body: StepFunction | None
+    start: Start
+    complete: Complete
 
 
 class Stop(NamedTuple):
@@ -121,15 +124,17 @@ class FlowRunner:
     ) -> Effect[None]:
         """Wait until *change* is *written*, and append it again if that fails.
 
-        The same change appended twice is one entry.
+        Said again, a change that was kept is no entry.
         """
+        # The store does nothing before it is asked for it by the effect.
+        late = Late(self.ports.clock.now, len(run.history) // 3, change)
         for failures in range(1, self._delay.limit + 1):
             try:
                 yield from written
                 return
             except (Unavailable, Conflict):
                 yield self.ports.clock.timeout(self._delay.after(failures))
-            written = self._append(run, change, turn.token)
+            written = self._append(run, late, turn.token)
         yield from written
 
     def interrupt(
@@ -140,7 +145,7 @@ class FlowRunner:
         migrated = None if adoption is None else adoption.migrated
         steps = run.steps if migrated is None else migrated.steps
         ran = index < len(steps) and steps[index].status in _BEGUN
-        change: Change = Interrupt(index, self.ports.clock.now, *stop)
+        change: Change = Interrupt(index, *stop)
         if adoption is not None:
             change = Adopt(adoption, change)
         yield from self.commit(run, turn, change)
@@ -177,11 +182,11 @@ class FlowRunner:
         """Return the steps of *flow*, worked out when they are first asked for."""
         known = self._compiled.get(flow.name)
         if known is None or known[0] is not flow:
-            steps = tuple(self._compile(flow, spec) for spec in flow.steps)
+            steps = tuple(self._compile(flow, *step) for step in enumerate(flow.steps))
             known = self._compiled[flow.name] = (flow, steps)
         return known[1]
 
-    def _compile(self, flow: Flow, spec: Step) -> CompiledStep:
+    def _compile(self, flow: Flow, index: int, spec: Step) -> CompiledStep:
         steps, policy = self.ports.steps, self.ports.policy
         usual = flow.retry or policy.retry
         if flow.retry is None and not flow.is_linear:
@@ -190,7 +195,8 @@ class FlowRunner:
         limit = spec.timeout or flow.timeout or policy.timeout
         single = spec.undo is None and spec.class_name in steps
         body = steps[spec.class_name] if single else None
-        return CompiledStep(spec, spec.retry or usual, limit, body)
+        start, complete = Start(index), Complete(index)
+        return CompiledStep(spec, spec.retry or usual, limit, body, start, complete)
 
 
 class Progress:
@@ -230,10 +236,7 @@ class Progress:
         if self.adoption is not None:
             change = Adopt(self.adoption, change)
             self.taken_up()
-        written = self._append(self.stored, change, self.turn.token)
-        if not written:
-            return ()
-        return self.runner.insist(written, self.stored, self.turn, change)
+        return self.runner.commit(self.stored, self.turn, change)
 
     def taken_up(self) -> Adoption | None:
         """Go on with the run itself instead of its draft; return what is to be written."""
@@ -241,67 +244,92 @@ class Progress:
         return adoption
 
     def carry_on(self) -> Effect[float | None]:
-        """Do step after step; see `FlowRunner.run`."""
+        """Do step after step, until the run ends, waits, fails or may begin no more.
+
+        Returns when to look at it again, None for when something changes.
+        """
         ports, turn, steps = self.ports, self.turn, self.steps
-        clock, hooks, following = ports.clock, ports.hooks, self.flow.following
-        draws = ports.draws.within(*self.run.resource, self.run.key)
+        hooks, following = ports.hooks, self.flow.following
         key, peek, is_local = turn.key, ports.resources.peek, ports.resources.is_local
-        seen = None
+        run, append = self.run, self._append
+        draws = ports.draws.within(*run.resource, run.key)
+        seen, is_plain = None, run.deadline is None
         while turn.left > 0:
             index = self.index
-            if index is not None and self.run.steps[index].status is not _PREPARED:
+            if index is not None and run.steps[index].status is not _PREPARED:
                 index = self.advance(index)
             if index is None:
                 yield from self.finish()
                 return None
-            compiled, step, stop = steps[index], self.run.steps[index], None
+            compiled, step, stop = steps[index], run.steps[index], None
+            spec, _, limit, body, _, _ = compiled
             resource = peek(key) if is_local else (yield from self.look())
             if resource is None:
                 yield from self.interrupt(index, _GONE)
                 return None
             if turn.left <= 0:
-                return self.run.wake  # it was stopped while a slow store answered
+                return run.wake  # it was stopped while a slow store answered
+            status = step.status
             # A snapshot that has been looked at is as fine for the next step.
-            usual = resource is seen and step.status is _PREPARED
-            if not usual or compiled.body is None or self.run.deadline is not None:
+            usual = resource is seen and status is _PREPARED
+            if not usual or body is None or not is_plain:
                 stop = self.reason_to_stop(step, compiled, resource)
             seen = resource
-            if stop is None and step.status is not _WAITING:
-                written = self.commit(_new(Start, (index, clock.now)))
-                if written:
-                    yield from written
+            if stop is None and status is not _WAITING:
+                # Written out, as below: a twentieth of the work of a step.
+                if self.adoption is None:
+                    written = append(run, compiled.start, turn.token)
+                    if written:
+                        start = compiled.start
+                        yield from self.runner.insist(written, run, turn, start)
+                else:
+                    yield from self.commit(compiled.start)
+                    run = self.run
                 if hooks:
-                    self.runner.tell_step("on_step_init", self.run, index)
+                    self.runner.tell_step("on_step_init", run, index)
                 if turn.look_again:
                     stop = yield from self.look_again()
             if stop is not None:
                 yield from self.end(index, stop)
-                seen = None
+                run, seen = self.run, None
                 continue
-            attempt, body, call_off = self.open(index, compiled, resource, draws)
+            step = run.steps[index]
+            attempt = turn.attempt = StepContext(
+                ports, resource, self.inputs, step.attempts, run.key, run.flow, spec,
+                draws, turn.token, step.operation,
+            )  # fmt: skip
+            call_off = None
+            if body is None or limit is not None or not is_plain or step.operation:
+                body, call_off = self.open(attempt, limit, body)
             try:
                 end: Any = yield from body(attempt)
-                end = EMPTY if end is None else checked_output(compiled.spec, end)
+                end = EMPTY if end is None else checked_output(spec, end)
             except (Cancelled, TimedOut, Exception) as error:
                 end = error
             finally:
                 turn.attempt, attempt.is_open = None, False
                 if call_off is not None:
                     call_off()
-            if type(end) is not Frozen or compiled.spec.polling is not None:
+            if type(end) is not Frozen or spec.polling is not None:
                 end = yield from self.judge(index, compiled, attempt, end)
+                run = self.run
                 if end is None:
                     continue
-            written = self.commit(_new(Complete, (index, clock.now, end)))
-            if written:
-                yield from written
+            if self.adoption is None:
+                complete = _new(Complete, (index, end)) if end else compiled.complete
+                written = append(run, complete, turn.token)
+                if written:
+                    yield from self.runner.insist(written, run, turn, complete)
+            else:
+                yield from self.commit(Complete(index, end))
+                run = self.run
             if hooks:
-                self.runner.tell_step("on_step_completed", self.run, index)
+                self.runner.tell_step("on_step_completed", run, index)
             if end:
                 self.inputs = Frozen({**self.inputs, **end})
             self.index = following[index].success
             turn.left -= 1
-        return self.run.wake if self.wake is None else self.wake
+        return run.wake if self.wake is None else self.wake
 
     def advance(self, index: int | None) -> int | None:
         """Go from step *index* along the edges to the first one that is not over."""
@@ -341,14 +369,14 @@ class Progress:
 
     def finish(self) -> Effect[None]:
         """End the run, all of whose steps are over."""
-        now, astray = self.ports.clock.now, self.astray
+        astray = self.astray
         change: Change
         if astray is None:
-            change = CompleteRun(now)
+            change = CompleteRun()
         elif astray.status is _CANCELLED:
-            change = CancelRun(now, astray.error)
+            change = CancelRun(astray.error)
         else:
-            change = FailRun(now, astray.error)
+            change = FailRun(astray.error)
         yield from self.commit(change)
         hook = "on_run_interrupt" if astray else "on_run_completed"
         self.runner.tell_run(hook, self.run)
@@ -375,10 +403,7 @@ class Progress:
         cancelled = stop.reason == reasons.CANCELLED
         status = _CANCELLED if cancelled else StepStatus.FAILED
         ran = self.run.steps[index].status in _BEGUN
-        now = self.ports.clock.now
-        yield from self.commit(
-            Close(index, now, status, stop.text, stop.cause, stop.limit)
-        )
+        yield from self.commit(Close(index, status, stop.text, stop.cause, stop.limit))
         if ran:
             self.runner.tell_step("on_step_completed", self.run, index)
         if not cancelled:
@@ -409,7 +434,7 @@ class Progress:
         if resource.cancelled and astray is None:
             return cancellation(resource)
         # Recovered, a step has its budget anew: with a limit of 0 it runs once more.
-        spec, retry, _, body = compiled
+        spec, retry, body = compiled.spec, compiled.retry, compiled.body
         if step.status is StepStatus.FAILED and step.retries >= (retry.limit or 1):
             return Stop(reasons.MANY_RETRY, run.error, Cause.RETRIES)
         if step.status is StepStatus.INITED and step.restarts >= retry.restarts:
@@ -435,24 +460,18 @@ class Progress:
         return Stop(reasons.DEADLINE, text, Cause.DEADLINE)
 
     def open(
-        self, index: int, compiled: CompiledStep, resource: Resource, draws: Any
-    ) -> tuple[StepContext, StepFunction, Callable[[], None] | None]:
-        """Return the next attempt, what it is to do, and how to call off its time-out."""
-        ports, run, turn, spec = self.ports, self.run, self.turn, compiled.spec
-        step = run.steps[index]
-        attempt = turn.attempt = StepContext(
-            ports, resource, self.inputs, step.attempts, run.key, run.flow, spec, draws,
-            turn.token, step.operation,
-        )  # fmt: skip
+        self, attempt: StepContext, limit: float | None, body: StepFunction | None
+    ) -> tuple[StepFunction, Callable[[], None] | None]:
+        """Return what the attempt is to do, and how to call off its time-out."""
+        ports, run, turn, call_off = self.ports, self.run, self.turn, None
         turn.sheltered = self.astray is not None
-        limit, body, call_off = compiled.limit, compiled.body, None
         deadline = None if turn.sheltered else run.deadline
         if limit is not None or deadline is not None:
             call_off = watch(ports.clock, attempt, limit, deadline, turn)
-        if body is None or step.operation:
+        if body is None or attempt.operation:
             first = ports.clock.now if run.wake is None else run.wake
             body = body_of(ports, attempt, first, turn)
-        return attempt, body, call_off
+        return body, call_off
 
     def stop(self, index: int, retry: Retry, error: BaseException) -> Effect[None]:
         """Write what ended an attempt before its time.
@@ -509,7 +528,7 @@ class Progress:
         now = self.ports.clock.now
         self.turn.left = 0
         yield from self.commit(
-            Fail(index, now, text, now + retry.after(failures), cause, limit)
+            Fail(index, text, now + retry.after(failures), cause, limit)
         )
         self.runner.tell_step("on_step_completed", self.run, index)
 

@@ -149,7 +149,6 @@ class PickUp:
             flow,
             run.key,
             run.resource,
-            at=now,
             params=context_of(resource),
             entered=resource.entered,
             owner=resource.uid,

@@ -18,7 +18,7 @@ from wfsim.errors import Fenced
 from wfsim.model.memento import Memento, Quarantined, number_of
 from wfsim.model.record import Kind, PoolState, Record
 from wfsim.model.resource import Key, Resource
-from wfsim.model.run import Adopt, Change, Recover, Run
+from wfsim.model.run import Begin, Change, Late, Recover, Run
 
 AT_HAND = 1000
 """So many records, and runs as they were, are kept for who looks at one again soon."""
@@ -128,20 +128,30 @@ class Journal(Sequence[Record]):
 
         A token of 0 is a write from outside the engine.
 
-        The change that was appended last, said again, is no entry: so who does not
-        know whether it was kept may say it again.
+        A `Late` one that is kept already is no entry.
         """
-        key, tokens, history = run.resource, self.tokens, run.history
+        key, tokens = run.resource, self.tokens
         if key in tokens and token < tokens[key]:
             refuse_old(token, key, tokens)
-        if not history:
-            self._put(run)
-        elif history[-2] is change or (type(change) is Recover and change == history[-2]):
-            return ()
-        change.apply(run)
+        if type(change) in _RARE:
+            if not self._is_new(run, change):
+                return ()
+        now = self.clock.now
+        change.apply(run, now)
         self._subjects.append(run)
-        history += (self.clock.now, change, token)
+        run.history += (now, change, token)
         return ()
+
+    def _is_new(self, run: Run, change: Any) -> bool:
+        """Whether *change* is not kept yet; a run that begins is listed."""
+        if type(change) is Late:
+            if len(run.history) > 3 * change.entries:
+                return False
+            change = change.change
+        if type(change) is Begin and not run.history:
+            self._put(run)
+        # To recover what was recovered just so is nothing new.
+        return not (type(change) is Recover and change == run.history[-2])
 
     def write(self, change: Any, token: int = 0) -> None:
         """Keep a change that is not of a run."""
@@ -298,8 +308,9 @@ class Journal(Sequence[Record]):
         done, past = self._past.pop(run, (0, None))
         if past is None or done > ordinal + 1:
             done, past = 0, Run(run.key, run.resource)
-        for change in run.history[3 * done + 1 : 3 * ordinal + 2 : 3]:
-            change.apply(past)
+        history = run.history
+        for place in range(3 * done, 3 * ordinal + 3, 3):
+            history[place + 1].apply(past, history[place])
         if len(self._past) >= AT_HAND:
             self._past.clear()
         self._past[run] = (ordinal + 1, past)
@@ -381,7 +392,8 @@ class Journal(Sequence[Record]):
         text = after.error
         if after.reason:
             text = f"{after.reason}: {text}" if text else after.reason
-        change = change.change if type(change) is Adopt else change
+        while hasattr(change, "change"):
+            change = change.change
         key = run.resource
         return _new(Record, (
             seq, time, kind, self.name(key), run.key, after.flow, step, attempt, text,
@@ -416,6 +428,9 @@ def _changed_parts(before: Resource, after: Resource) -> str:
     return ", ".join(
         part for part in parts if getattr(before, part) != getattr(after, part)
     )
+
+
+_RARE = frozenset({Begin, Recover, Late})
 
 
 def refuse_old(token: int | None, key: Key, tokens: Tokens) -> None:

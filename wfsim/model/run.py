@@ -7,10 +7,10 @@ is read off it.
 >>> from wfsim.model.flow import Flow, Step
 >>> run = Run("1-Create", Key("mpd", "default", "mpd-0"))
 >>> flow = Flow("Create", (Step("InitMeta"), Step("StartPod")))
->>> begin = Begin.of(flow, run.key, run.resource, at=0.0)
->>> changes = [begin, Start(0, 0.0), Start(0, 5.0), Complete(0, 7.0, Frozen(id=7))]
->>> for change in changes:
-...     change.apply(run)
+>>> begin = Begin.of(flow, run.key, run.resource)
+>>> changes = [begin, Start(0), Start(0), Complete(0, Frozen(id=7))]
+>>> for time, change in enumerate(changes):
+...     change.apply(run, at=float(time))
 >>> run.steps[0].restarts  # the second start found the step half done
 1
 >>> run.memento().steps[0].output
@@ -66,15 +66,15 @@ class Cause(StrEnum):
 class Change(Protocol):
     """One change of a run.
 
-    *kind* is that of its record.  A change that ends something before its time has the
+    *kind* is that of its record.  When it was made is said by its entry.  A change that ends something before its time has the
     *cause*, and the *limit* in seconds of what took too long.
     """
 
     @property
     def kind(self) -> Kind: ...
 
-    def apply(self, run: Run) -> None:
-        """Change *run*; nobody but a journal may call this on one that it keeps."""
+    def apply(self, run: Run, at: float) -> None:
+        """Change *run* at that time; only a journal may call this on one that it keeps."""
         ...
 
 
@@ -108,23 +108,25 @@ class Run:
     )
 
     def __init__(self, key: str, resource: Key) -> None:
+        # All else is set by the first change, which is a `Begin`.
         self.key = key
         self.resource = resource
         self.history: list[Any] = []
-        self.load(_BLANK)
 
     def __repr__(self) -> str:
-        return f"<Run {self.resource} {self.key} {self.status.value}>"
+        status = self.status.value if hasattr(self, "status") else "not begun"
+        return f"<Run {self.resource} {self.key} {status}>"
 
     def load(self, memento: Memento) -> None:
         """Stand as *memento* says, but for key and resource."""
+        self.steps: list[StepMemento]
         (
             _, _, self.flow, self.status, steps, self.context, self.started,
             self.finished, self.reason, self.error, self.retries, self.restarts,
             self.cursor, self.wake, self.entered, self.digest, self.owner, self.deadline,
             self.extra,
         ) = memento  # fmt: skip
-        self.steps: list[StepMemento] = list(steps)
+        self.steps = list(steps)
 
     def memento(self) -> Memento:
         """Return where the run stands as a value in the reference's format."""
@@ -138,7 +140,8 @@ class Run:
     def copy(self) -> Run:
         """Return a run of its own that stands where this one stands, without history."""
         twin = Run(self.key, self.resource)
-        twin.load(self.memento())
+        if self.history:
+            twin.load(self.memento())
         return twin
 
     def forget(self) -> None:
@@ -173,6 +176,12 @@ class Run:
                 return index
         return len(self.steps)
 
+    def go_on(self) -> None:
+        """Be under way, whatever was before."""
+        self.status = _RUNNING
+        self.finished = self.wake = None
+        self.reason = self.error = ""
+
     def set_step(
         self,
         index: int,
@@ -192,8 +201,6 @@ class Run:
         self.wake = wake
 
 
-_BLANK = Memento("", Key("", "", ""), "", RunStatus.PREPARED, ())
-
 
 # -- of a run as a whole ---------------------------------------------------------------
 
@@ -212,7 +219,6 @@ class Begin(NamedTuple):
         key: str,
         resource: Key,
         *,
-        at: float,
         params: Mapping[str, Any] = EMPTY,
         entered: int = -1,
         owner: str = "",
@@ -231,12 +237,14 @@ class Begin(NamedTuple):
         )
         return _new(cls, (_new(Memento, (
             key, resource, flow.name, RunStatus.PREPARED, _prepared(flow.names), context,
-            at, None, "", "", 0, 0, 0, None, entered, flow.digest, owner, deadline, EMPTY,
+            None, None, "", "", 0, 0, 0, None, entered, flow.digest, owner, deadline, EMPTY,
         )),))  # fmt: skip
 
-    def apply(self, run: Run) -> None:
-        """Stand as the memento says."""
+    def apply(self, run: Run, at: float) -> None:
+        """Stand as the memento says; one that has done nothing begins now."""
         run.load(self.memento)
+        if not self.memento.is_begun and run.started is None:
+            run.started = at
 
 
 @lru_cache(maxsize=256)
@@ -303,10 +311,31 @@ class Adopt(NamedTuple):
         """The kind of the change proper."""
         return self.change.kind  # type: ignore[no-any-return]
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """Take the run up, then change it."""
         self.adoption.apply(run)
-        self.change.apply(run)
+        self.change.apply(run, at)
+
+
+class Late(NamedTuple):
+    """A change that was decided *at* a time, and kept later by a slow store.
+
+    *entries* is how many entries its run had then: it is kept if there are more, so who
+    does not know whether it was may say it again.
+    """
+
+    at: float
+    entries: int
+    change: Any
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the change proper."""
+        return self.change.kind  # type: ignore[no-any-return]
+
+    def apply(self, run: Run, at: float) -> None:
+        """Change *run* as of when that was decided."""
+        self.change.apply(run, self.at)
 
 
 class Recover(NamedTuple):
@@ -324,7 +353,7 @@ class Recover(NamedTuple):
 
     kind = Kind.RUN_RECOVERED
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """Prepare what is to run again."""
         prepared, first = StepStatus.PREPARED, self.from_first_step
         run.cursor = 0 if first else run.first_open()
@@ -348,13 +377,11 @@ class Recover(NamedTuple):
 class CompleteRun(NamedTuple):
     """A run ended well."""
 
-    at: float
-
     kind = Kind.RUN_COMPLETED
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """End the run."""
-        run.status, run.finished = RunStatus.COMPLETED, self.at
+        run.status, run.finished = RunStatus.COMPLETED, at
         run.reason = run.error = ""
         run.wake = None
 
@@ -362,43 +389,39 @@ class CompleteRun(NamedTuple):
 class FailRun(NamedTuple):
     """A run ended badly: a step had failed for good."""
 
-    at: float
     error: str
     cause: Cause = Cause.ERROR
 
     kind = Kind.RUN_FAILED
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """End the run."""
-        run.status, run.finished = RunStatus.ERROR, self.at
+        run.status, run.finished = RunStatus.ERROR, at
         run.reason, run.error, run.wake = "", self.error, None
 
 
 class CancelRun(NamedTuple):
     """A run ended because that was asked for."""
 
-    at: float
     error: str
 
     kind = Kind.RUN_CANCELLED
     cause = Cause.CANCEL
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """End the run."""
-        run.status, run.finished = RunStatus.CANCELLED, self.at
+        run.status, run.finished = RunStatus.CANCELLED, at
         run.reason, run.error, run.wake = CANCELLED, self.error, None
 
 
 class Supersede(NamedTuple):
     """A run ended because another one has taken its place."""
 
-    at: float
-
     kind = Kind.RUN_SUPERSEDED
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """End the run."""
-        run.status, run.finished, run.wake = RunStatus.SUPERSEDED, self.at, None
+        run.status, run.finished, run.wake = RunStatus.SUPERSEDED, at, None
 
 
 class Interrupt(NamedTuple):
@@ -409,7 +432,6 @@ class Interrupt(NamedTuple):
     """
 
     index: int
-    at: float
     reason: str
     error: str
     cause: Cause
@@ -417,7 +439,7 @@ class Interrupt(NamedTuple):
 
     kind = Kind.RUN_INTERRUPTED
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """End the run, and the step if it was under way."""
         index = self.index
         run.status = RunStatus.INTERRUPTED
@@ -426,7 +448,7 @@ class Interrupt(NamedTuple):
         if index < len(run.steps):
             step = run.steps[index]
             if step.status in (_INITED, StepStatus.WAITING):
-                run.steps[index] = step._replace(status=_FAILED, finished=self.at)
+                run.steps[index] = step._replace(status=_FAILED, finished=at)
 
 
 # -- of a step -------------------------------------------------------------------------
@@ -436,15 +458,14 @@ class Start(NamedTuple):
     """Step *index* was begun, for the first time or again."""
 
     index: int
-    at: float
 
     kind = Kind.STEP_STARTED
 
     # The two changes that every step makes are written out: 0.7 us each, measured.
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """Count the attempt, against one of the budgets unless it is the first."""
-        index, at = self
+        index = self[0]
         name, status, retries, restarts, attempts, _, _, output, _, _ = run.steps[index]
         if status is _FAILED:
             retries += 1
@@ -453,31 +474,30 @@ class Start(NamedTuple):
         run.steps[index] = _new(StepMemento, (
             name, _INITED, retries, restarts, attempts + 1, at, None, output, "", "",
         ))  # fmt: skip
-        run.status, run.cursor = _RUNNING, index
-        run.finished = run.wake = None
-        run.reason = run.error = ""
+        run.cursor = index
+        if run.status is not _RUNNING or run.error:
+            run.go_on()
 
 
 class Complete(NamedTuple):
     """Step *index* ended well."""
 
     index: int
-    at: float
     output: Mapping[str, Any] = EMPTY
 
     kind = Kind.STEP_COMPLETED
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """End the step, and keep its output."""
-        index, at, output = self
+        index, output = self
         name, _, retries, restarts, attempts, began, _, _, operation, _ = run.steps[index]
         run.steps[index] = _new(StepMemento, (
             name, _COMPLETED, retries, restarts, attempts, began, at, output, operation,
             "",
         ))  # fmt: skip
-        run.status, run.cursor = _RUNNING, index
-        run.finished = run.wake = None
-        run.reason = run.error = ""
+        run.cursor = index
+        if run.status is not _RUNNING or run.error:
+            run.go_on()
 
 
 class Launch(NamedTuple):
@@ -490,7 +510,7 @@ class Launch(NamedTuple):
 
     kind = Kind.STEP_WAITING
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """Park the step."""
         index = self.index
         step = run.steps[index]._replace(
@@ -507,7 +527,7 @@ class Wait(NamedTuple):
 
     kind = Kind.STEP_WAITING
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """Park the step."""
         step = run.steps[self.index]._replace(status=StepStatus.WAITING)
         run.set_step(self.index, step, _WAITING, wake=self.wake)
@@ -520,7 +540,6 @@ class Fail(NamedTuple):
     """
 
     index: int
-    at: float
     error: str
     wake: float
     cause: Cause = Cause.ERROR
@@ -528,9 +547,9 @@ class Fail(NamedTuple):
 
     kind = Kind.STEP_FAILED
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """End the attempt."""
-        step = run.steps[self.index]._replace(status=_FAILED, finished=self.at)
+        step = run.steps[self.index]._replace(status=_FAILED, finished=at)
         run.set_step(self.index, step, _RUN_FAILED, error=self.error, wake=self.wake)
 
 
@@ -538,7 +557,6 @@ class Close(NamedTuple):
     """Step *index* ended for good, failed or cancelled; the run goes on without it."""
 
     index: int
-    at: float
     status: StepStatus
     error: str
     cause: Cause
@@ -551,10 +569,10 @@ class Close(NamedTuple):
         cancelled = self.status is StepStatus.CANCELLED
         return Kind.STEP_CANCELLED if cancelled else Kind.STEP_FAILED
 
-    def apply(self, run: Run) -> None:
+    def apply(self, run: Run, at: float) -> None:
         """End the step."""
         step = run.steps[self.index]._replace(
-            status=self.status, finished=self.at, error=self.error
+            status=self.status, finished=at, error=self.error
         )
         run.set_step(self.index, step, _RUNNING, error=self.error)
 

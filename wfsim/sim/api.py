@@ -16,7 +16,7 @@ from wfsim.engine.ports import (
 from wfsim.errors import DefinitionError, Unavailable
 from wfsim.model.memento import Quarantined
 from wfsim.model.resource import Key, Resource
-from wfsim.model.run import Change, Run
+from wfsim.model.run import Change, Late, Run
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Api:
     """Admits requests: a token bucket whose waits are computed, and times without it."""
 
     def __init__(self, clock: Clock, rate: ApiRate | None) -> None:
-        self._clock = clock
+        self.clock = clock
         self._gap = 0.0 if rate is None else 1.0 / rate.per_second
         self._ahead = 0.0 if rate is None else (rate.burst - 1) * self._gap
         self._next = -inf
@@ -54,11 +54,11 @@ class Api:
 
     def down(self, seconds: float) -> None:
         """Refuse every request for so long."""
-        self._down_until = max(self._down_until, self._clock.now + seconds)
+        self._down_until = max(self._down_until, self.clock.now + seconds)
 
     def admit(self) -> Effect[None]:
         """Wait until there is a token; raise `Unavailable` while the API is down."""
-        clock = self._clock
+        clock = self.clock
         if self._gap:
             now = clock.now
             turn = max(self._next, now - self._ahead)
@@ -73,13 +73,17 @@ class LimitedRuns:
     """A store of runs whose requests go through an `Api`."""
 
     def __init__(self, inner: RunStore, api: Api) -> None:
+        self._clock = api.clock
         self._inner = inner
         self._api = api
         self.keys = inner.keys
 
     def append(self, run: Run, change: Change, token: int) -> Effect[None]:
         """As the port says, once the API admits it."""
+        began, entries = self._clock.now, len(run.history) // 3
         yield from self._api.admit()
+        if self._clock.now != began and type(change) is not Late:
+            change = Late(began, entries, change)
         yield from self._inner.append(run, change, token)
 
     def entries(self, key: Key, since: str = "") -> Effect[list[Run | Quarantined]]:

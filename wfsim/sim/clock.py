@@ -52,6 +52,10 @@ class _More(simpy.Environment):
         self.event = MethodType(Event, self)  # type: ignore[method-assign]
         self._held: dict[simpy.Process, BaseException | None] = {}
         self._void: set[Event] = set()
+        self.events = 0
+        """How many events have happened by `advance_many`, and what else was counted."""
+        self.halted = False
+        """Whether to stop between two events; for whoever handles Ctrl-C."""
 
     def peek(self) -> float:
         """Return the time of the next event, infinity if there is none.
@@ -73,6 +77,14 @@ class _More(simpy.Environment):
             return False
         self.step()
         return True
+
+    def advance_many(self, limit: float, most: int) -> int:
+        """Let up to *most* events happen until *limit*, or until `halted`; return how many."""
+        count = 0
+        while count < most and not self.halted and self.advance(limit):
+            count += 1
+            self.events += 1
+        return count
 
     def go_on_from(self, time: float) -> None:
         """Let it be *time* or later, as if a clock that has stopped went on."""
@@ -175,6 +187,27 @@ class VirtualClock(_More):
         if not event._ok and not hasattr(event, "_defused"):
             raise type(event._value)(*event._value.args) from event._value
         return True
+
+    def advance_many(self, limit: float, most: int) -> int:
+        """Let up to *most* events happen until *limit*, or until `halted`; return how many."""
+        # `advance` written out once more: a call less for each event.
+        queue, void = self._queue, self._void
+        first = self.events
+        last = first + most
+        while queue and self.events < last and not self.halted:
+            if void and queue[0][3] in void:
+                self.peek()
+                continue
+            if queue[0][0] > limit:
+                break
+            self._now, _, _, event = heappop(queue)
+            callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
+            self.events += 1
+            for callback in callbacks:
+                callback(event)
+            if not event._ok and not hasattr(event, "_defused"):
+                raise type(event._value)(*event._value.args) from event._value
+        return self.events - first
 
     def sync(self) -> None:
         """Do nothing: this clock is never late."""

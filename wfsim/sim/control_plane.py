@@ -62,7 +62,7 @@ def from_outside(
         self._begin()
         if self._unrecorded:
             return method(self, *args, **keywords)
-        self._calls.append(Call(self._events, self.now, method.__name__, args, keywords))
+        self._calls.append(Call(self.clock.events, self.now, method.__name__, args, keywords))
         self._unrecorded = True
         try:
             return method(self, *args, **keywords)
@@ -103,7 +103,6 @@ class ControlPlane(Storage, ABC):
         self.faults = (*scenario.faults_in(self.draws, self.names), *faults)
         self.plan = Plan(self, self.faults)
         self._count = controllers
-        self._events = 0
         self._calls: list[Call] = []
         self._unrecorded = False
 

@@ -6,7 +6,6 @@ faults pays nothing for them.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -36,6 +35,8 @@ from wfsim.sim.faults import (
     InterruptStep,
     StepFault,
 )
+
+_NEVER = 10**18
 
 Fired = Callable[[Fault], None]
 
@@ -119,8 +120,11 @@ class Writes:
         fired: Fired,
         crash: Callable[[CrashAt, str], None],
     ) -> None:
-        self.count = 0
-        self.by: defaultdict[str, int] = defaultdict(int)
+        self.calm = 0
+        """How many of the next writes are not to be looked at."""
+        self._count = 0
+        self._by: defaultdict[str, int] = defaultdict(int)
+        self._calm_once = 0
         self._faults: list[Fault] = []
         self._fired = fired
         self._crash = crash
@@ -130,14 +134,25 @@ class Writes:
         """Count for *faults* too, from now on."""
         self._faults += faults
         numbers = [getattr(fault, "write", None) for fault in self._faults]
-        self.first = min((it for it in numbers if it is not None), default=math.inf)
-        """The number of the first write that one of them is about."""
+        first = min((it for it in numbers if it is not None), default=_NEVER)
+        self._count += self._calm_once - self.calm
+        # Where one asks who writes, every write is looked at.
+        named = any(getattr(fault, "controller", None) for fault in self._faults)
+        self.calm = self._calm_once = 0 if named else max(first - self._count - 1, 0)
+
+    @property
+    def count(self) -> int:
+        """How many writes there have been."""
+        return self._count + self._calm_once - self.calm
 
     def counted(self, write: Callable[[], Any], writer: str) -> Any:
         """Count *write* by *writer*, a controller, and make it or what faults make of it."""
-        self.by[writer] += 1
-        self.count += 1
-        return write() if self.count < self.first else self.through(write, writer)
+        if self.calm > 0:
+            self.calm -= 1
+            return write()
+        self._count += 1
+        self._by[writer] += 1
+        return self.through(write, writer)
 
     def through(self, write: Callable[[], Any], writer: str = "") -> Any:
         """Make *write*, which has been counted, or what the faults make of it."""
@@ -175,7 +190,7 @@ class Writes:
         if isinstance(fault, CrashAt) and fault.controller is not None:
             if fault.controller != writer:
                 return False
-            count = self.by[writer]
+            count = self._by[writer]
         return bool(first <= count < first + times)
 
 
@@ -193,11 +208,10 @@ class FaultyRuns:
         """As the port says, if the faults let it."""
         # Armed faults are to cost next to nothing until one is due.
         writes = self._writes
-        writes.by[self._controller] += 1
-        writes.count = count = writes.count + 1
-        if count < writes.first:
+        if writes.calm > 0:
+            writes.calm -= 1
             return self._append(run, change, token)
-        written: Nothing = writes.through(
+        written: Nothing = writes.counted(
             lambda: self._append(run, change, token), self._controller
         )
         return written

@@ -130,7 +130,7 @@ def _reach(probe: Simulation, origin: Simulation, index: int) -> int:
     made = 0
     for call in origin._calls:
         with probe.unrecorded():
-            while len(log) <= index and probe._events < call.events:
+            while len(log) <= index and probe.clock.events < call.events:
                 if not probe._advance(call.time):
                     break
         if len(log) > index:

@@ -170,7 +170,7 @@ class SqliteRuns(InMemoryRuns):
         """Apply *change* to *run* and keep it, or raise `Fenced`."""
         refuse_old(token, run.resource, self._tokens)
         draft = run.copy()
-        change.apply(draft)
+        change.apply(draft, self._clock.now)
         after = draft.memento()
         # The file first: what it does not take has not happened.
         if not run.history or after != run.memento():
