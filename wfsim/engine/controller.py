@@ -222,7 +222,7 @@ class Controller:
         key = turn.key
         self._ports.notes.note(
             Kind.PASS_FAILED,
-            resource=str(key),
+            resource=key,
             text=f"{self.name}: {describe(error)}",
             controller=self.name,
         )

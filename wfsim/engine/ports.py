@@ -176,7 +176,7 @@ class Notes(Protocol):
         self,
         kind: Kind,
         *,
-        resource: str = "",
+        resource: Key | None = None,
         run: str = "",
         flow: str = "",
         step: str = "",

@@ -116,7 +116,7 @@ class FlowReconciler:
         if machine is None:
             near = did_you_mean(key.kind, self._machines)
             text = f"no state machine for {key.kind!r}{near}"
-            self._note(Kind.PASS_FAILED, resource, text)
+            self._note(turn, Kind.PASS_FAILED, resource, text)
             return _DONE
         runs = only_run(resource, entries)
         if runs is None:
@@ -216,7 +216,7 @@ class FlowReconciler:
         if fit is not None:
             adoption = adoption._replace(digest=fit.digest, migrated=fit)
         if self._ports.hooks:
-            self._runner.tell_run("on_run_init", adoption.draft(run))
+            self._runner.tell_run(turn, "on_run_init", adoption.draft(run))
         return Work(run, adoption)
 
     def finish(self, run: Run, wake: float | None, turn: Turn) -> Effect[Result]:
@@ -238,7 +238,7 @@ class FlowReconciler:
         for transition, answer in self._machines[resource.kind].events(resource):
             if isinstance(answer, Exception):
                 failed = True
-                self._check_failed(resource, transition.check, answer)
+                self._check_failed(turn, resource, transition.check, answer)
             else:
                 moved = resource.move(transition.target, answer.name)
                 yield from self._resources.update(moved, turn.token)
@@ -254,7 +254,7 @@ class FlowReconciler:
         if action is None:
             near = did_you_mean(resource.state, machine.states)
             text = f"state {resource.state!r} is not registered{near}"
-            self._note(Kind.PASS_FAILED, resource, text)
+            self._note(turn, Kind.PASS_FAILED, resource, text)
             return _DONE
         live = yield from self._kept.live(resource)
         if live is None:
@@ -270,7 +270,7 @@ class FlowReconciler:
             event = machine.entry(live)
             params = storable(event.params) if event else None
         except Exception as error:
-            self._check_failed(live, action.check, error)
+            self._check_failed(turn, live, action.check, error)
             return self._again
         if params is None:
             moved = live.move(RUNNING, "no event")
@@ -289,7 +289,7 @@ class FlowReconciler:
             deadline=self._deadline(flow),
         )
         yield from self._runner.commit(run, turn, begin)
-        self._runner.tell_run("on_run_init", run)
+        self._runner.tell_run(turn, "on_run_init", run)
         return Work(run)
 
     def _finalize(
@@ -315,7 +315,7 @@ class FlowReconciler:
                 yield from as_effect(release)(told)
             except Exception as error:
                 text = f"finalizer {name!r}: {describe(error)}"
-                self._note(Kind.PASS_FAILED, resource, text)
+                self._note(turn, Kind.PASS_FAILED, resource, text)
                 return self._again
 
             def without(live: Resource, gone: str = name) -> Resource:
@@ -338,12 +338,14 @@ class FlowReconciler:
         limit = (flow and flow.deadline) or self._ports.policy.deadline
         return None if limit is None else self._clock.now + limit
 
-    def _check_failed(self, resource: Resource, check: object, error: Exception) -> None:
+    def _check_failed(
+        self, turn: Turn, resource: Resource, check: object, error: Exception
+    ) -> None:
         name = getattr(check, "__name__", type(check).__name__)
-        self._note(Kind.CHECK_FAILED, resource, f"{name}: {describe(error)}")
+        self._note(turn, Kind.CHECK_FAILED, resource, f"{name}: {describe(error)}")
 
-    def _note(self, kind: Kind, resource: Resource, text: str) -> None:
-        self._ports.notes.note(kind, resource=str(resource.key), text=text)
+    def _note(self, turn: Turn, kind: Kind, resource: Resource, text: str) -> None:
+        self._ports.notes.note(kind, resource=resource.key, text=text, token=turn.token)
 
 
 def at_rest(machine: StateMachine) -> frozenset[str]:

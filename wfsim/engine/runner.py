@@ -149,22 +149,24 @@ class FlowRunner:
         if adoption is not None:
             change = Adopt(adoption, change)
         yield from self.commit(run, turn, change)
-        self.tell_step("on_step_completed", run, index if ran else None)
-        self.tell_run("on_run_interrupt", run)
+        self.tell_step(turn, "on_step_completed", run, index if ran else None)
+        self.tell_run(turn, "on_run_interrupt", run)
 
-    def tell_run(self, hook: str, run: Run) -> None:
+    def tell_run(self, turn: Turn, hook: str, run: Run) -> None:
         """Call *hook* of every observer with the run."""
         if self.ports.hooks:
-            self._tell(hook, run, run.memento())
+            self._tell(turn, hook, run, run.memento())
 
-    def tell_step(self, hook: str, run: Run, index: int | None) -> None:
+    def tell_step(
+        self, turn: Turn, hook: str, run: Run, index: int | None
+    ) -> None:
         """Call *hook* of every observer with the run and step *index*, if it has one."""
         if self.ports.hooks:
             memento = run.memento()
             step = None if index is None else memento.steps[index]
-            self._tell(hook, run, memento, step)
+            self._tell(turn, hook, run, memento, step)
 
-    def _tell(self, hook: str, run: Run, *args: Any) -> None:
+    def _tell(self, turn: Turn, hook: str, run: Run, *args: Any) -> None:
         """Call *hook* of every observer; what goes wrong there is only recorded."""
         for observer in self.ports.hooks:
             try:
@@ -172,10 +174,11 @@ class FlowRunner:
             except Exception as error:
                 self.ports.notes.note(
                     Kind.HOOK_FAILED,
-                    resource=str(run.resource),
+                    resource=run.resource,
                     run=run.key,
                     flow=run.flow,
                     text=f"{hook}: {error!r}",
+                    token=turn.token,
                 )
 
     def compiled(self, flow: Flow) -> tuple[CompiledStep, ...]:
@@ -286,7 +289,7 @@ class Progress:
                     yield from self.commit(compiled.start)
                     run = self.run
                 if hooks:
-                    self.runner.tell_step("on_step_init", run, index)
+                    self.runner.tell_step(self.turn, "on_step_init", run, index)
                 if turn.look_again:
                     stop = yield from self.look_again()
             if stop is not None:
@@ -324,7 +327,7 @@ class Progress:
                 yield from self.commit(Complete(index, end))
                 run = self.run
             if hooks:
-                self.runner.tell_step("on_step_completed", run, index)
+                self.runner.tell_step(self.turn, "on_step_completed", run, index)
             if end:
                 self.inputs = Frozen({**self.inputs, **end})
             self.index = following[index].success
@@ -376,10 +379,10 @@ class Progress:
         elif astray.status is _CANCELLED:
             change = CancelRun(astray.error)
         else:
-            change = FailRun(astray.error)
+            change = FailRun(astray.error, *end_of(self.run, astray.name))
         yield from self.commit(change)
         hook = "on_run_interrupt" if astray else "on_run_completed"
-        self.runner.tell_run(hook, self.run)
+        self.runner.tell_run(self.turn, hook, self.run)
 
     def launch(
         self, index: int, polling: Polling, output: Mapping[str, Any]
@@ -388,7 +391,7 @@ class Progress:
         first = self.ports.clock.now + polling.interval
         rest = Frozen((k, v) for k, v in output.items() if k != OPERATION)
         yield from self.commit(Launch(index, str(output[OPERATION]), rest, first))
-        self.runner.tell_step("on_step_waiting", self.run, index)
+        self.runner.tell_step(self.turn, "on_step_waiting", self.run, index)
 
     def interrupt(self, index: int, stop: Stop) -> Effect[None]:
         """End the run at step *index* until an operator recovers it."""
@@ -405,7 +408,7 @@ class Progress:
         ran = self.run.steps[index].status in _BEGUN
         yield from self.commit(Close(index, status, stop.text, stop.cause, stop.limit))
         if ran:
-            self.runner.tell_step("on_step_completed", self.run, index)
+            self.runner.tell_step(self.turn, "on_step_completed", self.run, index)
         if not cancelled:
             self.turn.left -= 1
 
@@ -457,7 +460,8 @@ class Progress:
     def lateness(self) -> Stop:
         """Return that the run is not complete by its deadline."""
         text = f"not complete by {self.run.deadline:g} s"
-        return Stop(reasons.DEADLINE, text, Cause.DEADLINE)
+        limit = self.flow.deadline or self.ports.policy.deadline
+        return Stop(reasons.DEADLINE, text, Cause.DEADLINE, limit)
 
     def open(
         self, attempt: StepContext, limit: float | None, body: StepFunction | None
@@ -513,7 +517,7 @@ class Progress:
             self.wake = math.inf if wake is None else wake
             return
         yield from self.commit(Wait(index, wake))
-        self.runner.tell_step("on_step_waiting", self.run, index)
+        self.runner.tell_step(self.turn, "on_step_waiting", self.run, index)
 
     def fail(
         self, index: int, retry: Retry, text: str, cause: Cause, limit: float | None
@@ -530,7 +534,17 @@ class Progress:
         yield from self.commit(
             Fail(index, text, now + retry.after(failures), cause, limit)
         )
-        self.runner.tell_step("on_step_completed", self.run, index)
+        self.runner.tell_step(self.turn, "on_step_completed", self.run, index)
+
+
+def end_of(run: Run, name: str) -> tuple[Cause, float | None]:
+    """Return why the step called *name* was closed, and what limit it exceeded."""
+    for change in reversed(run.history[1::3]):
+        while hasattr(change, "change"):
+            change = change.change
+        if isinstance(change, Close) and run.steps[change.index].name == name:
+            return change.cause, change.limit
+    return Cause.ERROR, None
 
 
 def is_over(run: Run, index: int) -> bool:

@@ -171,12 +171,13 @@ class StepContext:
         """Write a line into the log of the run."""
         self._ports.notes.note(
             Kind.STEP_LOG,
-            resource=str(self.resource.key),
+            resource=self.resource.key,
             run=self.run,
             flow=self.flow,
             step=self.step,
             attempt=self.attempt,
             text=str(text),
+            token=self._token,
         )
 
     def draw(self, purpose: str = "") -> float:

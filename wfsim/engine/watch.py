@@ -155,7 +155,7 @@ class PickUp:
             deadline=None if limit is None else now + limit,
         )
         yield from self._runner.commit(run, turn, begin)
-        self._runner.tell_run("on_run_init", run)
+        self._runner.tell_run(turn, "on_run_init", run)
         return Work(run)
 
     def _settle(

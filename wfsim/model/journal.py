@@ -134,24 +134,24 @@ class Journal(Sequence[Record]):
         if key in tokens and token < tokens[key]:
             refuse_old(token, key, tokens)
         if type(change) in _RARE:
-            if not self._is_new(run, change):
+            if self.keeps(run, change):
                 return ()
+            if not run.history:
+                self._put(run)
         now = self.clock.now
         change.apply(run, now)
         self._subjects.append(run)
         run.history += (now, change, token)
         return ()
 
-    def _is_new(self, run: Run, change: Any) -> bool:
-        """Whether *change* is not kept yet; a run that begins is listed."""
+    def keeps(self, run: Run, change: Change) -> bool:
+        """Whether *change* is kept already, though it is said once more."""
         if type(change) is Late:
             if len(run.history) > 3 * change.entries:
-                return False
+                return True
             change = change.change
-        if type(change) is Begin and not run.history:
-            self._put(run)
         # To recover what was recovered just so is nothing new.
-        return not (type(change) is Recover and change == run.history[-2])
+        return type(change) is Recover and change == run.history[-2]
 
     def write(self, change: Any, token: int = 0) -> None:
         """Keep a change that is not of a run."""
@@ -161,7 +161,7 @@ class Journal(Sequence[Record]):
         self,
         kind: Kind,
         *,
-        resource: str = "",
+        resource: Key | None = None,
         run: str = "",
         flow: str = "",
         step: str = "",
@@ -170,10 +170,14 @@ class Journal(Sequence[Record]):
         controller: str = "",
         token: int = 0,
     ) -> None:
-        """Keep what no store shows."""
+        """Keep what no store shows; the *controller* is known by *token*, if that is given.
+        """
+        name = "" if resource is None else self.name(resource)
+        if resource is not None:
+            controller = controller or self._controller(resource, token)
         self.write(
             Record(
-                0, 0.0, kind, resource, run, flow, step, attempt, text,
+                0, 0.0, kind, name, run, flow, step, attempt, text,
                 controller=controller, token=token,
             )
         )  # fmt: skip

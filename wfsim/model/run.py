@@ -391,6 +391,7 @@ class FailRun(NamedTuple):
 
     error: str
     cause: Cause = Cause.ERROR
+    limit: float | None = None
 
     kind = Kind.RUN_FAILED
 

@@ -169,15 +169,16 @@ class SqliteRuns(InMemoryRuns):
     def _append_to_file(self, run: Run, change: Change, token: int = 0) -> Nothing:
         """Apply *change* to *run* and keep it, or raise `Fenced`."""
         refuse_old(token, run.resource, self._tokens)
+        if self._journal.keeps(run, change):
+            return ()
         draft = run.copy()
         change.apply(draft, self._clock.now)
         after = draft.memento()
         # The file first: what it does not take has not happened.
-        if not run.history or after != run.memento():
-            try:
-                self._write(after, after.to_json())
-            except Unavailable as error:
-                return _failing(error)
+        try:
+            self._write(after, after.to_json())
+        except Unavailable as error:
+            return _failing(error)
         return self._append(run, change, token)
 
     def _load(self) -> dict[Key, list[Memento | Quarantined]]:
