@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import wfsim
+from tests import elsewhere
 from tests.golden.situations import Situation, situations
 from tests.golden.subjects import owners
 
@@ -100,30 +101,12 @@ def _write(given: argparse.Namespace) -> int:
     return 0
 
 
-ELSEWHERE = """
-import sys
-sys.path.insert(0, {checkout!r})
-import wfsim
-if not wfsim.__file__.startswith({checkout!r}):
-    sys.exit(f"{checkout} has no wfsim: {{wfsim.__file__}} is what would be run")
-import fake_resources
-sys.path.insert(0, {here!r})
-from tests.golden import meaning
-sys.exit(meaning.main(sys.argv[1:]))
-"""
-"""These situations with the packages of another checkout."""
-
-
-def _elsewhere(checkout: str, *command: str) -> str:
-    """Return what this file prints when it is run against the other *checkout*."""
-    root = str(Path(checkout).resolve())
-    program = ELSEWHERE.format(checkout=root, here=str(Path(__file__).parents[2]))
-    # -P: neither packages nor tests of the folder in which this was called.
-    child = subprocess.run(
-        [sys.executable, "-P", "-c", program, *command], stdout=subprocess.PIPE, text=True
-    )
+def _elsewhere(checkout: str, *arguments: str) -> str:
+    """Return what this command prints with the packages of another *checkout*."""
+    command = elsewhere.command(checkout, "tests.golden.meaning", *arguments)
+    child = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if child.returncode:
-        raise SystemExit(f"{' '.join(command)} fails with the packages of {checkout}")
+        raise SystemExit(f"{' '.join(arguments)} fails with the packages of {checkout}")
     return child.stdout
 
 
