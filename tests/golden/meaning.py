@@ -6,12 +6,13 @@
     python -m tests.golden.meaning show SITUATION
 
 ``write`` writes one line of JSON for each situation: a digest of the logs of its
-simulations and one of all their mementos' texts.  ``compare`` runs again what FILE tells
-of and names what differs; with the checkout from which FILE came it also prints the first
-line that differs, of both.  Without FILE the other checkout is run first.  ``show``
-prints the lines themselves.  ``--only TEXT`` keeps the situations whose name has TEXT in
-it; ``--without NAME,NAME`` leaves these fields of the log's lines out of account, so that
-a field that is meant to be new hides no difference that is not.
+simulations and one of all their mementos' texts, or the error that it raises.
+``compare`` runs again what FILE tells of and names what differs; with the checkout from
+which FILE came it also prints the first line that differs, of both.  Without FILE the
+other checkout is run first.  ``show`` prints the lines themselves.  ``--only TEXT`` keeps
+the situations whose name has TEXT in it; ``--without NAME,NAME`` leaves these fields of
+the log's lines out of account, so that a field that is meant to be new hides no
+difference that is not.
 
 Only what `wfsim` and `fake_resources` export is used, so that all this runs against an
 old checkout too.
