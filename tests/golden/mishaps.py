@@ -91,6 +91,11 @@ FAULTS: Mapping[str, Callable[[Middle], tuple[wfsim.Fault, ...]]] = {
         wfsim.HangStep(m.step, resource=m.resource),
         wfsim.CrashAt(t=m.end + 60, restart_after=5),
     ),
+    "HangStep, crashed, failing for good": lambda m: (
+        wfsim.HangStep(m.step, resource=m.resource),
+        wfsim.CrashAt(t=m.end + 60, restart_after=5),
+        wfsim.FailStep(m.step, times=11, resource=m.resource),
+    ),
     "InterruptStep": lambda m: (
         wfsim.InterruptStep(m.step, reason="LOOK", message="well", resource=m.resource),
     ),

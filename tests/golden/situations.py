@@ -239,9 +239,17 @@ def by_hand(label: str, seed: int, controllers: int) -> list[wfsim.Simulation]:
     return [ended(sim), ended(twin)]
 
 
-def service_flows(label: str) -> list[wfsim.Simulation]:
+TICKS: Mapping[str, wfsim.Policy | None] = {
+    "": None,
+    ", at once": wfsim.Policy.service(watch_tick=0.0, nodes_per_tick=None),
+    ", three nodes a tick": wfsim.Policy.service(watch_tick=2.0, nodes_per_tick=3),
+}
+
+
+def service_flows(label: str, ticks: str) -> list[wfsim.Simulation]:
     """Do to flows of a service what its users may do."""
-    sim = wfsim.Simulation(tiem.scenario(), seed=2, controllers=2)
+    scenario = tiem.scenario(policy=TICKS[ticks])
+    sim = wfsim.Simulation(scenario, seed=2, controllers=2)
     first = tiem.begin(sim, "CreateCluster")
     sim.run(for_=30)
     if label == "cancel":
@@ -265,8 +273,11 @@ def at_hand(full: bool) -> Iterator[Situation]:
                     f"by hand: {label}, seed {seed}, {controllers} controllers",
                     partial(by_hand, label, seed, controllers),
                 )
-    for label in ("cancel", "stop and start", "another"):
-        yield Situation(f"service: {label}", partial(service_flows, label))
+    for ticks in TICKS:
+        for label in ("cancel", "stop and start", "another"):
+            yield Situation(
+                f"service: {label}{ticks}", partial(service_flows, label, ticks)
+            )
 
 
 # -- files -------------------------------------------------------------------------------
@@ -300,10 +311,25 @@ def of_files(full: bool) -> Iterator[Situation]:
 
 # -- crowds ------------------------------------------------------------------------------
 
+STRICT = wfsim.Policy(
+    retry=wfsim.Retry(limit=5, delay=1.5, factor=2.0, cap=9.0),
+    timeout=5.5,
+    deadline=90.0,
+    cancel_tick=1.25,
+    redrive=wfsim.Retry(limit=4, delay=0.5, factor=3.0, cap=20.0),
+    workers=3,
+    retention=1,
+    lease=6.0,
+    renew=2.5,
+)
+"""No number is its default, nor the same as another."""
+
 CROWDS: Mapping[str, Callable[[], wfsim.Scenario]] = {
     "racks": racks,
     "racks, eight": lambda: racks(8),
+    "racks, strict": lambda: racks(policy=STRICT, lag=0.5),
     "busy": busy,
+    "busy, strict": lambda: busy(policy=STRICT),
     "busy, hooks": lambda: busy(hooks=[Nosy()]),
     "busy, lag": lambda: busy(lag=1.5),
     "polardb, ten": lambda: polardb.scenario(1, clusters=10, pod_failure=0.1),
@@ -344,6 +370,13 @@ MISHAPS: Mapping[str, tuple[wfsim.Fault, ...]] = {
         wfsim.EditAt(t=12, resource="rack-2", annotations={"grow": "now"}),
         wfsim.CrashAt(t=31, restart_after=2),
     ),
+    "stores that are away": (
+        wfsim.ApiDown(t=2.5, for_=7),
+        wfsim.FailSave(write=14, times=3),
+        wfsim.ApiDown(t=15, for_=40),
+        wfsim.CrashAt(t=58, restart_after=1),
+        wfsim.ApiDown(t=60, for_=3),
+    ),
 }
 
 
@@ -351,12 +384,13 @@ def of_crowds(full: bool) -> Iterator[Situation]:
     for label in CROWDS:
         for seed in range(20) if full else [1]:
             yield Situation(f"crowd {label}: seed {seed}", partial(crowd, label, seed))
-    for label, faults in MISHAPS.items():
-        for seed in range(1, 60, 3) if full else [1]:
-            yield Situation(
-                f"crowd racks: {label}, seed {seed}",
-                partial(crowd, "racks", seed, *faults),
-            )
+    for crew in ("racks", "racks, strict"):
+        for label, faults in MISHAPS.items():
+            for seed in range(1, 60, 3) if full else [1]:
+                yield Situation(
+                    f"crowd {crew}: {label}, seed {seed}",
+                    partial(crowd, crew, seed, *faults),
+                )
     for hazard in hazards.HAZARDS:
         yield Situation(f"hazard {hazard.__name__}", partial(hazardous, hazard))
 
