@@ -10,9 +10,10 @@ simulations and one of all their mementos' texts, or the error that it raises.
 ``compare`` runs again what FILE tells of and names what differs; with the checkout from
 which FILE came it also prints the first line that differs, of both.  Without FILE the
 other checkout is run first.  ``show`` prints the lines themselves.  ``--only TEXT`` keeps
-the situations whose name has TEXT in it; ``--without NAME,NAME`` leaves these fields of
-the log's lines out of account, so that a field that is meant to be new hides no
-difference that is not.
+the situations whose name has TEXT in it.  ``--without controller,memento.wake`` leaves
+these fields of the records out of account, so that one that is meant to be new hides no
+difference that is not; what the records of FILE have can be left out without FILE only,
+when both sides are run.
 
 Only what `wfsim` and `fake_resources` export is used, so that all this runs against an
 old checkout too.
@@ -28,7 +29,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import wfsim
 from tests import elsewhere
@@ -50,11 +50,15 @@ def memento_lines(sims: Iterable[wfsim.Simulation]) -> Iterator[str]:
 
 
 def _stripped(line: str, without: Sequence[str]) -> str:
-    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        return {name: value for name, value in pairs if name not in without}
-
-    value = json.loads(line, object_pairs_hook=keep)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Return *line* without these fields; dots lead to what is in a field."""
+    record = json.loads(line)
+    for path in without:
+        *outer, name = path.split(".")
+        inner = record
+        for step in outer:
+            inner = inner.get(step, {})
+        inner.pop(name, None)
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
 def _sha(lines: Iterable[str]) -> str:
