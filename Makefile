@@ -51,7 +51,7 @@ format: $(VENV)/.test  ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test  ## calls (a gate) and seconds (for show)
+bench: $(VENV)/.test  ## calls (a gate) and seconds (for show); OTHER=../before compares with that checkout
 	$(PY) -m pytest --quiet --capture=no tests/bench
 
 bench-peers: $(PEERS)/.bench  ## ratios to other simulators and workflow engines, in an environment of their own

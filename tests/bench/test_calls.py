@@ -2,72 +2,23 @@
 
 from __future__ import annotations
 
-import cProfile
 import os
-import pstats
 import subprocess
 import sys
 from pathlib import Path
 
-import simpy
-
 import wfsim
 from tests.bench import workload
+from tests.bench.calls import STEPS, calls
 
 BUDGET = 58
 ROOT = Path(__file__).parent.parent.parent
-STEPS = tuple(f"S{index}" for index in range(7))
-
-
-def calls(work):
-    profile = cProfile.Profile()
-    profile.runcall(work)
-    return pstats.Stats(profile).total_calls
-
-
-def raw(instances):
-    environment = simpy.Environment()
-
-    def run():
-        for _ in STEPS:
-            yield environment.timeout(5.0)
-
-    for _ in range(instances):
-        environment.process(run())
-    environment.run()
-
-
-def engine(instances):
-    def body(name):
-        def step(context):
-            yield from context.sleep(5.0)
-
-        step.__name__ = name
-        return step
-
-    flow = wfsim.Flow("W", tuple(map(wfsim.Step, STEPS)))
-    machine = wfsim.StateMachine("w").stable("Running", "Interrupt")
-    scenario = wfsim.Scenario(
-        [wfsim.Resource("w", f"r{index}") for index in range(instances)],
-        machine.unstable("Creating", run="W"),
-        [flow],
-        map(body, STEPS),
-    )
-    simulation = wfsim.Simulation(scenario)
-    simulation.step()
-    return simulation
-
-
-def measure():
-    instances = 100
-    steps = instances * len(STEPS)
-    return calls(lambda: raw(instances)) / steps, calls(engine(instances).run) / steps
 
 
 def test_a_step_costs_no_more_calls_than_its_budget(capsys):
     # In an interpreter of its own: what other tests have imported registers classes and
     # listeners, and answering those would be counted.
-    command = [sys.executable, "-m", "tests.bench.test_calls"]
+    command = [sys.executable, "-m", "tests.bench.calls"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     per_raw, per_step = map(float, found.stdout.split())
     with capsys.disabled():
@@ -108,7 +59,3 @@ def test_a_run_costs_as_many_calls_after_ten_times_as_many_of_its_resource():
 
     few, many = (calls(engine_after(runs).run) / runs for runs in (100, 1000))
     assert many <= few * 1.05
-
-
-if __name__ == "__main__":
-    print(*measure())

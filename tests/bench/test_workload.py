@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import time
-import tracemalloc
 from functools import partial
 from statistics import median
 
@@ -13,7 +12,7 @@ import pytest
 
 import wfsim
 from fake_resources import polardb
-from tests.bench import queueing, workload
+from tests.bench import memory, parts, queueing, workload
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
 ROUNDS = 7 if FULL else 3
@@ -61,15 +60,15 @@ def told(name, instances, seconds, hand):
     ("instances", "servers"), [(1000, None), (10_000, None), (1000, queueing.SERVERS)]
 )
 def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, servers, capsys):
-    programs = (queueing.by_hand, queueing.by_parts, queueing.by_wfsim)
+    programs = (queueing.by_hand, parts.by_parts, queueing.by_wfsim)
     works = [partial(program, servers=servers) for program in programs]
-    outcomes, (hand, parts, engine) = compared(instances, *works)
+    outcomes, (hand, made_of, engine) = compared(instances, *works)
     for found in outcomes:
         queueing.check(found, instances, servers)
     kind = "W with a pool" if servers else "W plain"
     with capsys.disabled():
         print(told(kind, instances, engine, hand))
-        print(told(f"what {kind} is made of, by hand", instances, parts, hand))
+        print(told(f"what {kind} is made of, by hand", instances, made_of, hand))
 
 
 def per_second(work, times):
@@ -134,18 +133,7 @@ def test_ten_steps_that_wait_for_a_day_are_over_at_once(capsys):
 
 
 def test_a_step_that_is_recorded_takes_at_most_600_bytes(capsys):
-    workload.simulation(2400, seed=1).run()  # what is imported on the way is not counted
-    instances = 10_000 if FULL else 1000
-    simulation = workload.simulation(instances, seed=1)
-    gc.collect()
-    tracemalloc.start()
-    try:
-        log = simulation.run()
-        gc.collect()
-        taken = tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
-    each = taken / len(log.filter(wfsim.Kind.STEP_STARTED))
+    each = memory.of_a_step(10_000 if FULL else 1000)
     with capsys.disabled():
         print(f"\nmemory, log and mementos: {each:.0f} bytes a step")
     assert each <= 600

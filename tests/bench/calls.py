@@ -1,0 +1,64 @@
+"""How many calls a step costs, of raw SimPy and of the engine: a figure that is exact.
+
+``python -m tests.bench.calls`` prints both.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+
+import simpy
+
+import wfsim
+
+STEPS = tuple(f"S{index}" for index in range(7))
+
+
+def calls(work):
+    profile = cProfile.Profile()
+    profile.runcall(work)
+    return pstats.Stats(profile).total_calls
+
+
+def raw(instances):
+    environment = simpy.Environment()
+
+    def run():
+        for _ in STEPS:
+            yield environment.timeout(5.0)
+
+    for _ in range(instances):
+        environment.process(run())
+    environment.run()
+
+
+def engine(instances):
+    def body(name):
+        def step(context):
+            yield from context.sleep(5.0)
+
+        step.__name__ = name
+        return step
+
+    flow = wfsim.Flow("W", tuple(map(wfsim.Step, STEPS)))
+    machine = wfsim.StateMachine("w").stable("Running", "Interrupt")
+    scenario = wfsim.Scenario(
+        [wfsim.Resource("w", f"r{index}") for index in range(instances)],
+        machine.unstable("Creating", run="W"),
+        [flow],
+        map(body, STEPS),
+    )
+    simulation = wfsim.Simulation(scenario)
+    simulation.step()
+    return simulation
+
+
+def measure():
+    instances = 100
+    steps = instances * len(STEPS)
+    return calls(lambda: raw(instances)) / steps, calls(engine(instances).run) / steps
+
+
+if __name__ == "__main__":
+    print(*measure())
