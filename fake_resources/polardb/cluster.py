@@ -9,7 +9,7 @@ from typing import Any
 import wfsim
 from fake_resources.fakes import Fake, counter, durations, probabilities
 from fake_resources.pods import Pod, PodWorld
-from fake_resources.storage import Storage
+from fake_resources.storage import Storage, Volume
 
 LATENCIES: Mapping[str, Any] = {
     "format volume": {"percentiles": {"p50": 6, "p99": 20}},
@@ -201,25 +201,84 @@ def volume_name(cluster: str) -> str:
 
 
 def problems(world: PolarWorld, resource: wfsim.Resource) -> list[str]:
-    """Return what a user of the cluster *resource* would complain of, [] if nothing."""
-    name, found = resource.name, []
-    instances = [resource.status.get("leader"), *resource.status.get("followers", ())]
-    volume = world.storage.volumes.get(volume_name(name))
-    manager = world.managers.get(name)
-    if volume is None or not volume.ready:
-        found.append(f"{name}: no volume")
-    elif volume.writer != resource.status.get("leader"):
-        found.append(f"{name}: the write lock is with {volume.writer or 'nobody'}")
-    if manager is None or not manager.ready:
-        found.append(f"{name}: no cluster manager")
+    """Return what a user of the cluster *resource* would complain of, [] if nothing.
+
+    That is whatever is out of order, and whatever of the world is not as the spec says:
+    how many followers, parameters, class, version, sizes in GB.
+    """
+    spec, status = resource.spec, resource.status
+    found = [] if spec.get("dbClusterType") == "local" else _shared(world, resource)
+    followers = len(status.get("followers", ()))
+    if spec.get("followerNum", followers) != followers:
+        wanted = f"not {spec['followerNum']}"
+        found.append(f"{resource.name}: the number of followers is {followers}, {wanted}")
+    instances = [status.get("leader"), *status.get("followers", ())]
     for instance in instances:
         pod = world.pods.get(instance or "")
         if pod is None or not pod.healthy:
             found.append(f"{instance}: out of order")
-        if manager is not None and instance not in manager.members:
-            found.append(f"{instance}: not a member")
-    stray = {pod.name for pod in world.pods_of(name)} - set(instances)
+        if pod is not None:
+            found += [f"{instance}: {text}" for text in _differences(pod, spec)]
+    stray = {pod.name for pod in world.pods_of(resource.name)} - set(instances)
     return found + [f"{pod}: belongs to nothing" for pod in sorted(stray)]
+
+
+def _shared(world: PolarWorld, resource: wfsim.Resource) -> list[str]:
+    """Return what is amiss with what the instances of *resource* share."""
+    name, found = resource.name, []
+    leader = resource.status.get("leader")
+    instances = [leader, *resource.status.get("followers", ())]
+    volume = world.storage.volumes.get(volume_name(name))
+    manager = world.managers.get(name)
+    if volume is None or not volume.ready:
+        found.append(f"{name}: no volume")
+    else:
+        found += _of_volume(world, volume, resource)
+    if manager is None or not manager.ready:
+        found.append(f"{name}: no cluster manager")
+    if manager is not None:
+        strangers = [each for each in instances if each not in manager.members]
+        found += [f"{each}: not a member" for each in strangers]
+        if manager.leader != leader:
+            found.append(f"{name}: the manager's leader is {manager.leader or 'nobody'}")
+        version = resource.spec.get("versionCfg", {}).get("versionName", manager.image)
+        if manager.image != version:
+            found.append(f"{name}: the manager's version is {manager.image}, not {version}")
+    roles = [pod.name for pod in world.pods_of(name) if pod.role == "rw"]
+    if roles != [leader]:
+        found.append(f"{name}: the role of leader is with {', '.join(roles) or 'nobody'}")
+    return found
+
+
+def _of_volume(world: PolarWorld, volume: Volume, resource: wfsim.Resource) -> list[str]:
+    name, found = resource.name, []
+    if volume.writer != resource.status.get("leader"):
+        found.append(f"{name}: the write lock is with {volume.writer or 'nobody'}")
+    size = resource.spec.get("sharedStorage", {}).get("sizeGb", volume.size)
+    # It may be larger, as long as the spec has not heard that it has been extended.
+    if volume.size < size:
+        found.append(f"{name}: the size of the volume is {volume.size}, not {size}")
+    for pod in world.pods_of(name):
+        if pod.disk != volume.size:
+            text = f"the size of the file system is {pod.disk}, not {volume.size}"
+            found.append(f"{pod.name}: {text}")
+    return found
+
+
+def _differences(pod: Pod, spec: Mapping[str, Any]) -> list[str]:
+    """Return in what *pod* is not as *spec* says."""
+    wanted = {
+        "class": (pod.flavour, spec.get("classInfo", {}).get("className")),
+        "version": (pod.image, spec.get("versionCfg", {}).get("versionName")),
+    }
+    params = spec.get("engineParams", {})
+    for name in sorted({*params, *(pod.params if params else ())}):
+        wanted[name] = (pod.params.get(name), params.get(name))
+    return [
+        f"{name} is {have}, not {want}"
+        for name, (have, want) in wanted.items()
+        if have != want and (want is not None or name in pod.params)
+    ]
 
 
 __all__ = ["LATENCIES", "ClusterManager", "PolarWorld", "problems", "volume_name"]

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import wfsim
-from fake_resources.polardb import members
+from fake_resources.polardb import members, requests
 from fake_resources.polardb.cluster import volume_name
-from fake_resources.polardb.steps.instance import CALLS, Effect, bring_up, enlist
+from fake_resources.polardb.steps.instance import (
+    CALLS,
+    Effect,
+    bring_up,
+    enlist,
+    version_wanted,
+)
 from fake_resources.storage import StorageFull
 
 FINALIZER = "polardb/release"
@@ -19,30 +25,47 @@ FINALIZER = "polardb/release"
 def init_meta(ctx: wfsim.StepContext) -> Effect:
     """Name the instances, set the engine's parameters, hold the cluster by a finalizer.
 
-    Converges: names are kept once there is a leader, parameters are set again.
+    Converges: names are kept once there is a leader, parameters are set again.  Returns
+    the parameters, which later steps take from here.
     """
     yield from ctx.sleep(CALLS.draw(ctx.draw("accounts")))
     resource = yield from ctx.fetch()
+    begun = requests.spec_of(ctx)
+    params = params_of(begun["classInfo"])
     status: dict[str, Any] = {}
     if "leader" not in resource.status:
-        followers = range(1, resource.spec["followerNum"] + 1)
+        followers = range(1, begun["followerNum"] + 1)
         status = {
             "leader": f"{resource.name}-rw",
             "followers": [f"{resource.name}-ro-{number}" for number in followers],
             "instances": {},
         }
     yield from ctx.update(
-        spec={"engineParams": params_of(resource.spec["classInfo"])},
+        spec=params_unless_edited(ctx, params),
         status=status,
         annotations={"clusterManagerPort": "5500"},
         finalizers={*resource.finalizers, FINALIZER},
     )
+    return {"engineParams": params}
 
 
 def params_of(class_info: Mapping[str, Any]) -> dict[str, int]:
     """Return the parameters of an engine of the class *class_info*."""
     memory = int(class_info["memoryGb"])
     return {"shared_buffers_gb": memory // 4, "max_connections": 50 * memory}
+
+
+def params_unless_edited(
+    ctx: wfsim.StepContext, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what to write into the spec to have *params* there.
+
+    That is nothing if somebody has asked for others since the run began.
+    """
+    edited = ctx.resource.spec.get("engineParams")
+    if edited != requests.spec_of(ctx).get("engineParams"):
+        return {}
+    return {"engineParams": dict(params)}
 
 
 @wfsim.step("PrepareStorage")
@@ -54,7 +77,7 @@ def prepare_storage(ctx: wfsim.StepContext) -> Effect:
     storage, name = ctx.world.storage, volume_name(ctx.resource.name)
     for last in (False, False, False, True):
         try:
-            storage.prepare(name, ctx.resource.spec["sharedStorage"]["sizeGb"])
+            storage.prepare(name, requests.spec_of(ctx)["sharedStorage"]["sizeGb"])
             break
         except StorageFull as error:
             if last:
@@ -106,7 +129,7 @@ class CreateClusterManager:
 
     def do_step(self, ctx: wfsim.StepContext) -> None:
         """Ask for the deployment, unless there is one."""
-        version = ctx.resource.spec.get("versionCfg", {}).get("versionName", "")
+        version = version_wanted(ctx).get("versionName", "")
         ctx.world.deploy_manager(ctx.resource.name, version)
 
 
@@ -179,4 +202,4 @@ STEPS = (
     UpdateRunningStatus,
 )
 
-__all__ = ["FINALIZER", "STEPS", "params_of", "release"]
+__all__ = ["FINALIZER", "STEPS", "params_of", "params_unless_edited", "release"]

@@ -12,7 +12,7 @@ from typing import Any
 import wfsim
 from fake_resources.fakes import OperationFailed
 from fake_resources.pods import Engine, Phase, Pod
-from fake_resources.polardb import members
+from fake_resources.polardb import members, requests
 from fake_resources.polardb.cluster import PolarWorld, volume_name
 from fake_resources.storage import Volume
 
@@ -167,14 +167,22 @@ def until_gone(ctx: wfsim.StepContext, name: str, timeout: float) -> Effect:
 
 def class_wanted(ctx: wfsim.StepContext) -> Mapping[str, Any]:
     """Return the class that this run works towards, as an earlier step may say."""
-    wanted: Mapping[str, Any] = ctx.inputs.get("classInfo", {})
-    return wanted or ctx.resource.spec.get("classInfo", {})
+    return _wanted(ctx, "classInfo")
 
 
 def version_wanted(ctx: wfsim.StepContext) -> Mapping[str, Any]:
     """Return the version that this run works towards, as an earlier step may say."""
-    wanted: Mapping[str, Any] = ctx.inputs.get("versionCfg", {})
-    return wanted or ctx.resource.spec.get("versionCfg", {})
+    return _wanted(ctx, "versionCfg")
+
+
+def params_wanted(ctx: wfsim.StepContext) -> Mapping[str, Any]:
+    """Return the parameters that this run works towards, as an earlier step may say."""
+    return _wanted(ctx, "engineParams")
+
+
+def _wanted(ctx: wfsim.StepContext, part: str) -> Mapping[str, Any]:
+    wanted: Mapping[str, Any] = ctx.inputs.get(part, {})
+    return wanted or requests.spec_of(ctx).get(part, {})
 
 
 def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
@@ -193,8 +201,9 @@ def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
         pod.start_again()
         ctx.log(f"{name} is there already: {pod.phase}, engine {pod.engine}")
         return
+    # Where the run moves it to, or else where whoever operates the nodes wants it now.
     noted = members.entry(ctx.resource, name).get("target", "")
-    target = ctx.resource.spec.get("targetNodes", {}).get(name, noted)
+    target = noted or ctx.resource.spec.get("targetNodes", {}).get(name, "")
     nodes = world.nodes
     if target and not (target in nodes and nodes[target].schedulable):
         raise wfsim.Interrupted(TARGET_NODE_UNAVAILABLE, f"{name}: {target} is not ready")
@@ -207,7 +216,7 @@ def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
         target,
         flavour=class_wanted(ctx).get("className", ""),
         image=version_wanted(ctx).get("versionName", ""),
-        params=dict(ctx.resource.spec.get("engineParams", {})),
+        params=dict(params_wanted(ctx)),
     )
 
 
@@ -277,6 +286,7 @@ __all__ = [
     "class_wanted",
     "dismiss",
     "enlist",
+    "params_wanted",
     "restart",
     "start_again",
     "trouble_with",

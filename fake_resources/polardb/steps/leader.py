@@ -44,13 +44,12 @@ def switch_rw(ctx: wfsim.StepContext) -> Effect:
     """Let the instance that is named lead, and wait for it.
 
     A noop once it does.  As in the reference, an unknown one is not asked for, but waited
-    for all the same.  Returns the request that it serves.
+    for all the same.
     """
     resource = yield from ctx.fetch()
-    name = resource.annotations.get("switchRw", "")
+    name = requests.target_of(ctx)
     if name != members.leader(resource):
         yield from _switch(ctx, name)
-    return {"switchRw": name}
 
 
 @wfsim.step("SwitchNewRoToRw")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import wfsim
 from fake_resources.pods import Engine
+from fake_resources.polardb.steps.create import FINALIZER
 from fake_resources.polardb.steps.instance import Effect, calls, until_pod
 
 
 @wfsim.step("workflow_local.InitStatusInfo")
 def init_status_info(ctx: wfsim.StepContext) -> Effect:
-    """Name the instance and give it a port.  Converges."""
+    """Name the instance, give it a port, hold it by a finalizer.  Converges."""
     yield from calls(ctx, "ids")
     name = f"{ctx.resource.name}-0"
     yield from ctx.update(
-        status={"leader": name, "followers": [], "endpoint": f"{name}:1521"}
+        status={"leader": name, "followers": [], "endpoint": f"{name}:1521"},
+        finalizers={*ctx.resource.finalizers, FINALIZER},
     )
 
 
