@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from difflib import get_close_matches
 from numbers import Real
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import wfsim
 
@@ -21,6 +21,13 @@ F = TypeVar("F", bound="Fake")
 def counter() -> Any:
     """Return a dataclass field that counts; `FakeWorld.essence` leaves it out."""
     return field(default=0, metadata={"counter": True})
+
+
+class Ask(NamedTuple):
+    """What an operator may ask, as plain data: *calls* are names with their arguments."""
+
+    name: str
+    calls: tuple[tuple[str, dict[str, Any]], ...]
 
 
 class OperationFailed(Exception):
@@ -253,4 +260,4 @@ def _essence(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-__all__ = ["Fake", "FakeWorld", "OperationFailed", "counter"]
+__all__ = ["Ask", "Fake", "FakeWorld", "OperationFailed", "counter"]

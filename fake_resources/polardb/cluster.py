@@ -243,7 +243,9 @@ def _shared(world: PolarWorld, resource: wfsim.Resource) -> list[str]:
             found.append(f"{name}: the manager's leader is {manager.leader or 'nobody'}")
         version = resource.spec.get("versionCfg", {}).get("versionName", manager.image)
         if manager.image != version:
-            found.append(f"{name}: the manager's version is {manager.image}, not {version}")
+            found.append(
+                f"{name}: the manager's version is {manager.image}, not {version}"
+            )
     roles = [pod.name for pod in world.pods_of(name) if pod.role == "rw"]
     if roles != [leader]:
         found.append(f"{name}: the role of leader is with {', '.join(roles) or 'nobody'}")
@@ -258,8 +260,9 @@ def _of_volume(world: PolarWorld, volume: Volume, resource: wfsim.Resource) -> l
     # It may be larger, as long as the spec has not heard that it has been extended.
     if volume.size < size:
         found.append(f"{name}: the size of the volume is {volume.size}, not {size}")
+    instances = [resource.status.get("leader"), *resource.status.get("followers", ())]
     for pod in world.pods_of(name):
-        if pod.disk != volume.size:
+        if pod.name in instances and pod.disk != volume.size:
             text = f"the size of the file system is {pod.disk}, not {volume.size}"
             found.append(f"{pod.name}: {text}")
     return found
@@ -267,7 +270,7 @@ def _of_volume(world: PolarWorld, volume: Volume, resource: wfsim.Resource) -> l
 
 def _differences(pod: Pod, spec: Mapping[str, Any]) -> list[str]:
     """Return in what *pod* is not as *spec* says."""
-    wanted = {
+    wanted: dict[str, tuple[Any, Any]] = {
         "class": (pod.flavour, spec.get("classInfo", {}).get("className")),
         "version": (pod.image, spec.get("versionCfg", {}).get("versionName")),
     }

@@ -21,6 +21,12 @@ from fake_resources.polardb.steps.instance import (
     volume_of,
 )
 
+_WANTED_IN = {
+    "ModifyClass": "classInfoModifyTo",
+    "UpgradeMinorVersion": "versionCfgModifyTo",
+}
+"""The part of a spec that leads to a state, for states that one leads to."""
+
 
 @wfsim.step("UpdateModifyClassMeta")
 def update_modify_class_meta(ctx: wfsim.StepContext) -> Effect:
@@ -103,7 +109,10 @@ def clean_old_temp_meta(ctx: wfsim.StepContext) -> Effect:
         # They may be those of the other class by now.
         params = params_of(begun["classInfo"])
         spec = params_unless_edited(ctx, params)
-    part = {"ModifyClass": "classInfoModifyTo", "UpgradeMinorVersion": "versionCfgModifyTo"}
+    part = {
+        "ModifyClass": "classInfoModifyTo",
+        "UpgradeMinorVersion": "versionCfgModifyTo",
+    }
     given_up = part.get(stopped, "")
     if given_up and resource.spec.get(given_up) == begun.get(given_up):
         spec[given_up] = None
@@ -112,9 +121,7 @@ def clean_old_temp_meta(ctx: wfsim.StepContext) -> Effect:
     stands = resource.annotations.get(request)
     if stopped != "Rebuild" and stands == ctx.inputs.get("previousRequest"):
         dropped.add(request)
-    yield from ctx.update(
-        spec=spec, annotations=dict.fromkeys(sorted(dropped - {""}))
-    )
+    yield from ctx.update(spec=spec, annotations=dict.fromkeys(sorted(dropped - {""})))
     return {"engineParams": dict(params)}
 
 
