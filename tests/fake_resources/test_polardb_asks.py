@@ -16,10 +16,11 @@ from fake_resources import polardb
 from tests.fake_resources.operations import created
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
-STRIDE = 1 if FULL else 13
+STRIDE = 1 if FULL else 7
 STATES = [operation.state for operation in polardb.OPERATIONS]
 FLOWS = {operation.state: operation.flow for operation in polardb.OPERATIONS}
-NOTES = {"clusterManagerPort": "5500"}
+NOTES = {"clusterManagerPort"}
+VOID = {"switchRw", "migrate"}
 
 
 def begun(state: str) -> tuple[wfsim.Simulation, dict[str, object]]:
@@ -61,7 +62,8 @@ def is_well(sim: wfsim.Simulation, where: object) -> None:
     resource = sim.resource()
     assert resource.state == "Running", where
     assert polardb.problems(sim.world, resource) == [], where
-    assert dict(resource.annotations) == NOTES, where
+    # Who leads already, or is on that node already, is not asked for by a run.
+    assert {*resource.annotations} - VOID == NOTES, where
     for part in ("classInfo", "versionCfg"):
         # What is wanted may have been there already when it was asked for.
         assert resource.spec.get(f"{part}ModifyTo") in (None, resource.spec[part]), where
@@ -172,6 +174,8 @@ def test_what_is_asked_while_a_flow_runs_is_served_in_the_end(state, name, crash
 def test_a_request_that_is_withdrawn_ends_well(state, crash):
     for sim, asks in at_every_record(state):
         where = f"{state}, withdrawn after {sim.log[-1]}"
+        if any(run.is_final for run in sim.mementos()):
+            break  # it has been served
         polardb.ask(sim, asks["withdrawn"])
         ends(sim, crash)
         if state == "ExtendStorage" and not sim.mementos():

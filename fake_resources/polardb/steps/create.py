@@ -25,13 +25,14 @@ FINALIZER = "polardb/release"
 def init_meta(ctx: wfsim.StepContext) -> Effect:
     """Name the instances, set the engine's parameters, hold the cluster by a finalizer.
 
+    The parameters are those of the class, unless the spec gave others when the run began.
     Converges: names are kept once there is a leader, parameters are set again.  Returns
     the parameters, which later steps take from here.
     """
     yield from ctx.sleep(CALLS.draw(ctx.draw("accounts")))
     resource = yield from ctx.fetch()
     begun = requests.spec_of(ctx)
-    params = params_of(begun["classInfo"])
+    params = begun.get("engineParams") or params_of(begun["classInfo"])
     status: dict[str, Any] = {}
     if "leader" not in resource.status:
         followers = range(1, begun["followerNum"] + 1)
@@ -46,7 +47,7 @@ def init_meta(ctx: wfsim.StepContext) -> Effect:
         annotations={"clusterManagerPort": "5500"},
         finalizers={*resource.finalizers, FINALIZER},
     )
-    return {"engineParams": params}
+    return {"engineParams": dict(params)}
 
 
 def params_of(class_info: Mapping[str, Any]) -> dict[str, int]:
