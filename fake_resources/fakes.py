@@ -177,11 +177,11 @@ class FakeWorld(wfsim.World):
                 # Most values are neither.
                 if isinstance(value, _HOLDS) and type(name) is str and name[0] != "_":
                     if isinstance(value, Fake):
-                        value = vars(self.settle(value, *place, name))
+                        value = vars(self.adopt(value, *place, name))
                     found.append(((*place, name), value))
         super().attach(clock, draws, journal)
 
-    def settle(self, fake: F, *place: str) -> F:
+    def adopt(self, fake: F, *place: str) -> F:
         """Return *fake* as part of this world; *place* is the way to it from here."""
         own = fake.__dict__
         own["_world"], own["_place"] = self, place
@@ -211,7 +211,7 @@ class FakeWorld(wfsim.World):
         number = self.failed.get((operation, name))
         return number is not None and number == self.counts[operation, name]
 
-    def minding(
+    def failing_with(
         self, operation: str, name: str, condition: Callable[[], bool]
     ) -> Callable[[], bool]:
         """Return *condition* for `until`, to raise `OperationFailed` if that has failed.

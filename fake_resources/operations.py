@@ -139,7 +139,7 @@ class OperationWorld(FakeWorld):
         number = self.counts[kind, target] + 1
         name = f"{kind}-{target}-{number}".lower().replace(" ", "-")
         operation = Operation(name, kind, target, timeout, arguments)
-        self.operations[name] = self.settle(operation, "operations", name)
+        self.operations[name] = self.adopt(operation, "operations", name)
         operation.start()
         return name
 

@@ -60,13 +60,13 @@ class Node(Fake):
         """Lose touch with the node: its pods are lost until it is back."""
         self.up = False
         for pod in self._pods():
-            self._world.turned(pod)
+            self._world.on_pod_change(pod)
 
     def recover(self) -> None:
         """Be back, with the pods that were there."""
         self.up = True
         for pod in self._pods():
-            self._world.turned(pod)
+            self._world.on_pod_change(pod)
 
     @property
     def schedulable(self) -> bool:
@@ -117,7 +117,7 @@ class Pod(Fake):
         return self.node == "" or bool(world.nodes[self.node].up)
 
     @property
-    def hopeful(self) -> bool:
+    def can_become_healthy(self) -> bool:
         """Whether it may become healthy, or is, if only one waits."""
         well = self.phase is _RUNNING or self.phase is _PENDING
         return (
@@ -186,7 +186,7 @@ class Pod(Fake):
         """Vanish at once, as if somebody had deleted it by force."""
         world = self.world
         world.remove_pod(self.name)
-        world.turned(self)
+        world.on_pod_change(self)
 
     def recover(self) -> None:
         """Start what is dead again in place: the containers, or else the engine."""
@@ -224,7 +224,7 @@ class Pod(Fake):
         """Have the engine running."""
         if self._is(life) and self.engine is Engine.STARTING:
             self.engine = Engine.RUNNING
-            self.world.turned(self)
+            self.world.on_pod_change(self)
 
     def end_halt(self, life: tuple[int, int]) -> None:
         """Have the engine stopped."""
@@ -261,7 +261,7 @@ class Pod(Fake):
 
     def _tell(self) -> None:
         if self._world is not None:
-            self._world.turned(self)
+            self._world.on_pod_change(self)
 
     def _soon(self, operation: str, action: str, *args: Any) -> None:
         life = (self.generation, self.restarts)
@@ -302,7 +302,7 @@ class PodWorld(FakeWorld):
         self.remove_pod(name)
         pod = Pod(name, cluster, role, target, **made)
         pod.generation = self.counts["create pod", name] + 1
-        self.pods[name] = self.settle(pod, "pods", name)
+        self.pods[name] = self.adopt(pod, "pods", name)
         pod._soon("create pod", "schedule")
         self.changed()
         return pod
@@ -328,7 +328,7 @@ class PodWorld(FakeWorld):
         if name in self.pods:
             self.pods[name].recover()
 
-    def turned(self, pod: Pod) -> None:
+    def on_pod_change(self, pod: Pod) -> None:
         """Take note that *pod* is out of order, or well again; nobody does here."""
 
     def pods_of(self, cluster: str) -> list[Pod]:
@@ -356,9 +356,9 @@ class PodWorld(FakeWorld):
         ]
         least = min((mates[name] for name in fit), default=0)
         best = [name for name in fit if mates[name] == least]
-        return self.liked(best, "place", pod.name)
+        return self.preferred(best, "place", pod.name)
 
-    def liked(self, nodes: list[str], *purpose: str) -> str:
+    def preferred(self, nodes: list[str], *purpose: str) -> str:
         """Return the one of *nodes* that the seed has *purpose* like most, "" of none."""
         if len(nodes) < 2:  # so that nothing is drawn for no choice
             return nodes[0] if nodes else ""

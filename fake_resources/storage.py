@@ -99,7 +99,7 @@ class Storage(Fake):
                 left = 0 if self.full else self.capacity - self.used
                 raise StorageFull(f"no room for {name}: {size} GB asked, {left} GB left")
             place = ("storage", "volumes", name)
-            self.volumes[name] = self.world.settle(Volume(name, size), *place)
+            self.volumes[name] = self.world.adopt(Volume(name, size), *place)
         self.volumes[name].format()
 
     def extend(self, name: str, size: int) -> None:

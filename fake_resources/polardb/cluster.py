@@ -157,7 +157,7 @@ class PolarWorld(PodWorld):
             volume.detach(name)
         super().remove_pod(name)
 
-    def turned(self, pod: Pod) -> None:
+    def on_pod_change(self, pod: Pod) -> None:
         """Let the manager of its cluster notice: it may have to replace a leader."""
         manager = self.managers.get(pod.cluster)
         if manager is not None:
@@ -178,13 +178,13 @@ class PolarWorld(PodWorld):
         usable = [name for name, node in self.nodes.items() if node.schedulable]
         leading = {pod.node for pod in self.pods_of(cluster) if pod.role == "rw"}
         apart = [name for name in usable if name not in leading]
-        return self.liked(apart or usable, "home", cluster)
+        return self.preferred(apart or usable, "home", cluster)
 
     def deploy_manager(self, cluster: str, image: str = "") -> None:
         """Ask for a cluster manager, unless there is one."""
         if cluster not in self.managers:
             made = ClusterManager(cluster, image)
-            manager = self.settle(made, "managers", cluster)
+            manager = self.adopt(made, "managers", cluster)
             self.managers[cluster] = manager
             manager.deploy()
             self.changed()

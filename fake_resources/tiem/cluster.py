@@ -109,7 +109,7 @@ class Cluster(Fake):
         self.instances[instance.name] = instance
         if self._world is not None:
             place = ("clusters", self.name, "instances", instance.name)
-            self.world.settle(instance, *place)
+            self.world.adopt(instance, *place)
             self.world.changed()
         return instance
 

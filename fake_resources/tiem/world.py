@@ -171,7 +171,7 @@ class TiemWorld(OperationWorld):
 
     def keep(self, kind: str, thing: Any) -> Any:
         """Have *thing* among its like, in the dictionary that is called *kind*."""
-        getattr(self, kind)[thing.name] = self.settle(thing, kind, thing.name)
+        getattr(self, kind)[thing.name] = self.adopt(thing, kind, thing.name)
         for inner in getattr(thing, "instances", {}).values():
             thing.add(inner)
         self.changed()

@@ -90,7 +90,7 @@ def prepare_storage(ctx: wfsim.StepContext) -> Effect:
         return name in storage.volumes and storage.volumes[name].ready
 
     yield from ctx.world.until(
-        ctx.world.minding("format volume", name, ready),
+        ctx.world.failing_with("format volume", name, ready),
         every=5.0,
         timeout=60.0,
         what=f"{name} ready",
@@ -187,7 +187,7 @@ def release(ctx: wfsim.StepContext) -> Effect:
 
     for pod in world.pods_of(cluster):
         pod.delete()
-        gone = world.minding("stop pod", pod.name, gone)
+        gone = world.failing_with("stop pod", pod.name, gone)
     yield from world.until(gone)
     world.storage.release(volume_name(cluster))
 

@@ -94,7 +94,7 @@ def enlist(ctx: wfsim.StepContext, member: str) -> Effect:
     if not registered():
         world.managers[cluster].register(member)
         yield from world.until(
-            world.minding("register member", member, registered),
+            world.failing_with("register member", member, registered),
             every=1.0,
             timeout=180.0,
             what=f"{member} registered",
@@ -113,7 +113,7 @@ def until_manager(ctx: wfsim.StepContext, every: float) -> Effect:
 
     try:
         yield from world.until(
-            world.minding("deploy manager", cluster, ready),
+            world.failing_with("deploy manager", cluster, ready),
             every=every,
             timeout=180.0,
             what=f"cluster manager of {cluster} ready",
@@ -161,7 +161,7 @@ def until_gone(ctx: wfsim.StepContext, name: str, timeout: float) -> Effect:
     def gone() -> bool:
         return name not in world.pods
 
-    gone = world.minding("stop pod", name, gone)
+    gone = world.failing_with("stop pod", name, gone)
     yield from world.until(gone, timeout=timeout, what=f"{name} gone")
 
 
@@ -240,7 +240,7 @@ def until_pod(
         trouble = trouble_with(world, name)
         return trouble is not None or done(world.pods[name])
 
-    over = world.minding(operation, name, settled) if operation else settled
+    over = world.failing_with(operation, name, settled) if operation else settled
     yield from world.until(over, every=every, timeout=timeout, what=f"{name} {what}")
     if trouble is not None:
         raise trouble
@@ -259,7 +259,7 @@ def trouble_with(world: PolarWorld, name: str) -> Exception | None:
     What a new pod would not mend is an interrupt for an operator.
     """
     pod = world.pods.get(name)
-    if pod is not None and pod.hopeful:
+    if pod is not None and pod.can_become_healthy:
         return None
     if pod is None or pod.phase is Phase.TERMINATING:
         return wfsim.Interrupted(POD_LOST, f"{name} is gone")

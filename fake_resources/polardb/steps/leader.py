@@ -82,7 +82,7 @@ def _switch(ctx: wfsim.StepContext, name: str) -> Effect:
 
     if known and not leads():
         world.managers[cluster].switch(name)
-        leads = world.minding("switch leader", cluster, leads)
+        leads = world.failing_with("switch leader", cluster, leads)
     yield from world.until(leads, every=2.0, timeout=30.0, what=f"{name!r} leading")
     yield from until_well(ctx, name)
     resource = yield from ctx.fetch()

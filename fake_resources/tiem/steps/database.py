@@ -194,7 +194,7 @@ def sync_increments(ctx: Context) -> Effect:
         return bool(ctx.world.feeds[name].lag <= source.gc_life / 2)
 
     yield from ctx.world.until(
-        ctx.world.minding("catch up", name, near),
+        ctx.world.failing_with("catch up", name, near),
         every=LOOK,
         timeout=MONTH,
         what=f"{name} nearly caught up",

@@ -178,7 +178,7 @@ def check_instance(ctx: Context) -> Effect:
         return bool(instance.store == "Tombstone")
 
     yield from ctx.world.until(
-        ctx.world.minding("move data", instance.name, moved),
+        ctx.world.failing_with("move data", instance.name, moved),
         every=LOOK,
         timeout=MONTH,
         what=f"{instance.name} a tombstone",
