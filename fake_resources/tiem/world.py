@@ -87,7 +87,7 @@ class Host(Fake):
                 self.filebeat = True
             case "EM ScaleIn":
                 self.filebeat = False
-            case "Push":
+            case "Push" if operation.arguments["cluster"] in self.world.clusters:
                 self.logs = sorted({*self.logs, operation.arguments["cluster"]})
 
 
@@ -116,6 +116,10 @@ class Report(Fake):
 
 class TiemWorld(OperationWorld):
     """`clusters`, `hosts` and `strangers` by name, and the records that are kept of them.
+
+    Of a deleted cluster there is left, on purpose, what the platform knows of its past:
+    `transfers`, `reports`, `switchovers`, `operations`, `counts` and `failed`, and the
+    backups that whoever has deleted it wanted to keep.
 
     The records: `backups`, `feeds`, `transfers`, `reports`, and `switchovers` by flow.
     *host_batch* names the batch of hosts under way, "" if there is none.
@@ -190,6 +194,15 @@ class TiemWorld(OperationWorld):
             if feed.source == source and target in (None, feed.target)
         ]
 
+    def unlink(self, cluster: str) -> None:
+        """Remove the change feeds of *cluster*; its slaves have no master then."""
+        for feed in list(self.feeds.values()):
+            if cluster in (feed.source, feed.target):
+                self.drop("feeds", feed.name)
+        for other in self.clusters.values():
+            if other.master == cluster:
+                other.master = ""
+
     # Locks.
 
     def lock(self, status: str, *clusters: str) -> None:
@@ -211,11 +224,19 @@ class TiemWorld(OperationWorld):
             self.clusters[name].holder = flow_id
 
     def heard(self, before: Any, after: Any) -> None:
-        """Free what a flow that has ended still holds, however it ended."""
-        if after is not None and after.state in ENDED:
-            for cluster in self.clusters.values():
-                if cluster.holder == after.name:
-                    cluster.maintenance = cluster.holder = ""
+        """Free what a flow that has ended still holds, however it ended.
+
+        That is the locks of clusters, what it has saved of their configuration, and the
+        history that a cluster keeps for a clone that will not come any more.
+        """
+        if after is None or after.state not in ENDED:
+            return
+        for cluster in self.clusters.values():
+            cluster.forget(after.name)
+            if cluster.holder == after.name:
+                if cluster.maintenance == "BeingCloned":
+                    cluster.keep_history(0.0)
+                cluster.maintenance = cluster.holder = ""
 
     def unlock(self, status: str, *clusters: str) -> None:
         """Give the lock of *clusters* back; one that is free or gone is passed over.

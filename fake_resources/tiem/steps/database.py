@@ -134,17 +134,13 @@ def wait_workflow(ctx: Context) -> Effect:
 @management("modifySourceClusterGCTime")
 def keep_history(ctx: Context) -> None:
     """Let the source keep what has been overwritten until the clone has it."""
-    source = source_of(ctx)
-    if not source.saved_gc_life:
-        source.saved_gc_life, source.gc_life = source.gc_life, CLONE_GC_LIFE
+    source_of(ctx).keep_history(CLONE_GC_LIFE)
 
 
 @management("recoverSourceClusterGCTime")
 def forget_history(ctx: Context) -> None:
     """Let the source forget what has been overwritten as it did before."""
-    source = source_of(ctx)
-    if source.saved_gc_life:
-        source.gc_life, source.saved_gc_life = source.saved_gc_life, 0.0
+    source_of(ctx).keep_history(0.0)
 
 
 @management("backupSourceCluster")
@@ -199,7 +195,8 @@ def sync_increments(ctx: Context) -> Effect:
         timeout=MONTH,
         what=f"{name} nearly caught up",
     )
-    cluster.master = source.name
+    # Somebody may have deleted one of them meanwhile.
+    cluster_of(ctx).master = source_of(ctx).name
 
 
 __all__ = ["ACCOUNTS", "CLONE_GC_LIFE", "management"]

@@ -225,7 +225,7 @@ def clear_backups(ctx: Context) -> None:
     """Remove its backups, but for the one just made, or all if they are to be kept."""
     if ctx.inputs["DeleteRequest"].get("keepHistoryBackupRecords"):
         return
-    name, kept = cluster_of(ctx).name, ctx.inputs.get("BackupID")
+    name, kept = meta_of(ctx)["id"], ctx.inputs.get("BackupID")
     for backup in list(ctx.world.backups.values()):
         if backup.cluster == name and backup.name != kept:
             ctx.world.drop("backups", backup.name)
@@ -233,20 +233,23 @@ def clear_backups(ctx: Context) -> None:
 
 @management("clearCDCLinks")
 def clear_feeds(ctx: Context) -> None:
-    """Remove the change feeds from it and to it, and let its slaves be on their own."""
-    name = cluster_of(ctx).name
-    for feed in list(ctx.world.feeds.values()):
-        if name in (feed.source, feed.target):
-            ctx.world.drop("feeds", feed.name)
-    for cluster in ctx.world.clusters.values():
-        if cluster.master == name:
-            cluster.master = ""
+    """Remove the change feeds from it and to it; its slaves are on their own then."""
+    ctx.world.unlink(cluster_of(ctx).name)
 
 
 @management("deleteCluster", "takeoverRevertMeta")
 def delete(ctx: Context) -> None:
-    """Strike it out of the books, its lock with it."""
-    ctx.world.drop("clusters", meta_of(ctx)["id"])
+    """Strike it out of the books, its lock with it, and all that belongs to it.
+
+    Other flows may have added to that since an earlier step has cleared it.
+    """
+    name = meta_of(ctx)["id"]
+    if "DeleteRequest" in ctx.inputs:
+        clear_backups(ctx)
+    ctx.world.unlink(name)
+    ctx.world.drop("clusters", name)
+    for host in ctx.world.hosts.values():
+        host.logs = [each for each in host.logs if each != name]
 
 
 # The books, and the lock.

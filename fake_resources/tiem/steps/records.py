@@ -19,18 +19,22 @@ importexport = Executors("importexport")
 
 
 def _backup(ctx: Context) -> Backup:
+    """Return the record of the backup; `LookupError` if somebody has removed it."""
     name = ctx.inputs["backupRecord"]
-    found: Backup | None = ctx.world.backups.get(name)
-    if found is None:
-        found = Backup(name, cluster_of(ctx).name)
-        ctx.world.keep("backups", found)
+    if name not in ctx.world.backups:
+        raise LookupError(f"there is no backup {name}")
+    found: Backup = ctx.world.backups[name]
     return found
 
 
 @backuprestore("backupCluster")
 def back_up(ctx: Context) -> Effect:
     """Back the cluster up by SQL, which lasts as long as it takes."""
-    cluster, backup = cluster_of(ctx), _backup(ctx)
+    cluster, name = cluster_of(ctx), ctx.inputs["backupRecord"]
+    if name not in ctx.world.backups:
+        # It is a child, for which no caller has entered one.
+        ctx.world.keep("backups", Backup(name, cluster.name))
+    backup = _backup(ctx)
     cluster.connect()
     backup.status = "Processing"
     yield from last(ctx, "back up", cluster.name)
@@ -64,7 +68,8 @@ def give_back(ctx: Context) -> None:
 @backuprestore("backupFail")
 def backup_failed(ctx: Context) -> None:
     """Have the record say that there is no backup; give the lock back."""
-    _backup(ctx).status = "Failed"
+    if ctx.inputs["backupRecord"] in ctx.world.backups:
+        _backup(ctx).status = "Failed"
     give_back(ctx)
 
 

@@ -159,6 +159,8 @@ def migrate_feeds(ctx: Context) -> None:
 
 def _feed(ctx: Context, record: Switchover, target: str) -> None:
     name = f"feed-{record.new}-{target}"
+    for each in (record.new, target):
+        named(ctx, each)
     if name not in ctx.world.feeds:
         record.push("remove", name)
         ctx.world.keep("feeds", ChangeFeed(name, record.new, target))
@@ -249,12 +251,12 @@ def _undo(world: Any, action: str, name: str, *args: Any) -> None:
             world.clusters[name].connect()
             world.clusters[name].read_only = args[0]
         case "master":
-            world.clusters[name].master = args[0]
+            world.clusters[name].master = args[0] if args[0] in world.clusters else ""
         case "status":
             world.feeds[name].status = args[0]
         case "remove":
             world.drop("feeds", name)
-        case "create":
+        case "create" if all(each in world.clusters for each in args):
             world.keep("feeds", ChangeFeed(name, *args))
 
 
