@@ -138,7 +138,7 @@ class Fake:
         world.later(delay, "happen", self._place, action, *args)
 
     def end_badly(self, operation: str, name: str, number: int, *args: Any) -> None:
-        """Be as before: *operation*, the *number*-th on *name*, has failed."""
+        """Stay as before: *operation*, the *number*-th on *name*, has failed."""
         self.world.fail(operation, name, number)
 
 
@@ -199,7 +199,7 @@ class FakeWorld(wfsim.World):
         return chance > 0.0 and self.draw("failure", *key) < chance
 
     def fail(self, operation: str, name: str, number: int) -> None:
-        """Have the *number*-th *operation* on *name* failed, for those who wait to hear.
+        """Mark the *number*-th *operation* on *name* as failed, for those who wait.
 
         Nobody does if it was asked for again meanwhile.
         """

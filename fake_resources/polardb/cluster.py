@@ -78,7 +78,7 @@ class ClusterManager(Fake):
     # -- what breaks it, by hand, and mends it --------------------------------------
 
     def fail(self) -> None:
-        """Be down, and stay down."""
+        """Go down, and stay down."""
         self.broken, self.ready = True, False
 
     def recover(self) -> None:
@@ -94,13 +94,13 @@ class ClusterManager(Fake):
             self.ask("fail over", self.cluster, "end_failover")
 
     def end_deploy(self) -> None:
-        """Be up, unless it is broken."""
+        """Become ready, unless it is broken."""
         self.ready = not self.broken
         self.node = self.world.home(self.cluster)
         self.notice()
 
     def end_register(self, member: str) -> None:
-        """Have *member*; one that is there already stays there once."""
+        """Add *member*, once only."""
         self.members = sorted({*self.members, member})
         pod = self.world.pods.get(member)
         if pod is not None and pod.role == "rw":
@@ -109,12 +109,12 @@ class ClusterManager(Fake):
         self.notice()
 
     def end_switch(self, member: str) -> None:
-        """Have *member* lead, if it is well."""
+        """Make *member* the leader, if it is well."""
         if self._is_well(member):
             self.world.lead(self.cluster, member)
 
     def end_failover(self) -> None:
-        """Have another member lead, if that is still wanted and there is one."""
+        """Make another member the leader, if that is still wanted and there is one."""
         well = [name for name in self.members if self._is_well(name)]
         if self.ready and self.ha and self._headless() and well:
             self.world.lead(self.cluster, well[0])
@@ -150,7 +150,7 @@ class PolarWorld(PodWorld):
         self.managers: dict[str, ClusterManager] = {}
 
     def remove_pod(self, name: str) -> None:
-        """Let the pod be gone, and what it held of volumes with it."""
+        """Remove the pod, and what it held of volumes with it."""
         pod = self.pods.get(name)
         volume = pod and self.storage.volumes.get(volume_name(pod.cluster))
         if volume:
@@ -158,13 +158,13 @@ class PolarWorld(PodWorld):
         super().remove_pod(name)
 
     def on_pod_change(self, pod: Pod) -> None:
-        """Let the manager of its cluster notice: it may have to replace a leader."""
+        """Tell the manager of its cluster, which may have to replace a leader."""
         manager = self.managers.get(pod.cluster)
         if manager is not None:
             manager.notice()
 
     def lead(self, cluster: str, leader: str) -> None:
-        """Let *leader* have the write lock, and everybody else know it."""
+        """Give *leader* the write lock, and write down everywhere that it leads."""
         self.storage.volumes[volume_name(cluster)].writer = leader
         for pod in self.pods_of(cluster):
             pod.role = "rw" if pod.name == leader else "ro"
@@ -190,7 +190,7 @@ class PolarWorld(PodWorld):
             self.changed()
 
     def remove_manager(self, cluster: str) -> None:
-        """Let the cluster manager be gone, if it is there."""
+        """Remove the cluster manager, if it is there."""
         if self.managers.pop(cluster, None) is not None:
             self.changed()
 

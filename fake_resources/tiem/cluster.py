@@ -38,17 +38,17 @@ class Instance(Fake):
             self.ask("move data", self.name, "end_leave")
 
     def end_leave(self) -> None:
-        """Have no data any more."""
+        """Become a tombstone: the data has moved."""
         self.store, self.up = "Tombstone", False
 
     def end_badly(self, operation: str, name: str, number: int, *args: Any) -> None:
-        """Have the data still, and stay."""
+        """Stay, with the data that could not be moved."""
         if self.store == "Offline":
             self.store = "Up"
         super().end_badly(operation, name, number)
 
     def fail(self) -> None:
-        """Let the process die; it stays dead until the cluster is started."""
+        """Kill the process; it stays dead until the cluster is started."""
         self.up = False
 
 
@@ -105,7 +105,7 @@ class Cluster(Fake):
             raise ConnectionError(f"{self.name} does not answer")
 
     def add(self, instance: Instance) -> Instance:
-        """Have one more instance, in the books at first."""
+        """Add an instance to the books, and return it."""
         self.instances[instance.name] = instance
         if self._world is not None:
             place = ("clusters", self.name, "instances", instance.name)
@@ -114,7 +114,7 @@ class Cluster(Fake):
         return instance
 
     def remove(self, instance: str) -> None:
-        """Have that instance no more, if it is there; its place is free."""
+        """Remove that instance, if it is there; its place is free then."""
         if self.instances.pop(instance, None) is not None:
             self.world.changed()
 
@@ -155,17 +155,17 @@ class Cluster(Fake):
         self.reachable = False
 
     def sicken(self) -> None:
-        """Let some of its regions lose a replica."""
+        """Take a replica from some of its regions."""
         self.healthy = False
 
     def recover(self) -> None:
-        """Be in touch again, and well."""
+        """Get in touch again, and well."""
         self.reachable = self.healthy = True
 
     # -- what an operation on it has done when it is over -----------------------------
 
     def done(self, operation: Operation) -> None:
-        """Be as *operation*, which has gone well, makes it."""
+        """Change as *operation* does, which has gone well."""
         told = operation.arguments
         match operation.kind:
             case "Deploy":
@@ -237,7 +237,7 @@ class ChangeFeed(Fake):
         self.ask("catch up", self.name, "end_catch_up")
 
     def end_catch_up(self) -> None:
-        """Have sent it all, if it sends at all."""
+        """Catch up, if it sends at all."""
         if self.status == "Normal":
             self.lag = 0.0
 

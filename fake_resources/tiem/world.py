@@ -77,11 +77,11 @@ class Host(Fake):
         self.reachable = False
 
     def recover(self) -> None:
-        """Be in touch again."""
+        """Get in touch again."""
         self.reachable = True
 
     def done(self, operation: Operation) -> None:
-        """Be as *operation*, which has gone well, makes it."""
+        """Change as *operation* does, which has gone well."""
         match operation.kind:
             case "EM ScaleOut":
                 self.filebeat = True
@@ -157,7 +157,7 @@ class TiemWorld(OperationWorld):
         super().attach(clock, draws, journal)
 
     def over(self, operation: Operation) -> None:
-        """Let its target be as *operation* makes it, if it is still there."""
+        """Change its target as *operation* does, if it is still there."""
         target = self.clusters.get(operation.target) or self.hosts.get(operation.target)
         if target is not None:
             target.done(operation)
@@ -174,7 +174,7 @@ class TiemWorld(OperationWorld):
     # Things that come and go.
 
     def keep(self, kind: str, thing: Any) -> Any:
-        """Have *thing* among its like, in the dictionary that is called *kind*."""
+        """Put *thing* into the dictionary that is called *kind*, and return it."""
         getattr(self, kind)[thing.name] = self.adopt(thing, kind, thing.name)
         for inner in getattr(thing, "instances", {}).values():
             thing.add(inner)
@@ -182,7 +182,7 @@ class TiemWorld(OperationWorld):
         return thing
 
     def drop(self, kind: str, name: str) -> None:
-        """Let the thing of that name be gone, if it is there."""
+        """Remove the thing of that name, if it is there."""
         if getattr(self, kind).pop(name, None) is not None:
             self.changed()
 
@@ -219,7 +219,7 @@ class TiemWorld(OperationWorld):
             self.clusters[name].holder = ""
 
     def claim(self, flow_id: str, *clusters: str) -> None:
-        """Have the locks of *clusters*, which have just been taken, end with the flow."""
+        """Bind the locks of *clusters*, which have just been taken, to the flow."""
         for name in clusters:
             self.clusters[name].holder = flow_id
 

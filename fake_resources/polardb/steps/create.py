@@ -71,7 +71,7 @@ def params_unless_edited(
 
 @wfsim.step("PrepareStorage")
 def prepare_storage(ctx: wfsim.StepContext) -> Effect:
-    """Have the volume bound and formatted: 4 requests 2 s apart, then polls for 60 s.
+    """Bind and format the volume: 4 requests 2 s apart, then polls for 60 s.
 
     Repeats: the volume is formatted again.
     """
@@ -125,7 +125,7 @@ class CreateClusterManager:
     """Deploy the cluster manager without waiting for it.  Converges."""
 
     def init(self, ctx: wfsim.StepContext) -> Effect:
-        """Have its role, binding and config maps."""
+        """Make its role, binding and config maps."""
         yield from ctx.sleep(CALLS.draw(ctx.draw("roles")))
 
     def do_step(self, ctx: wfsim.StepContext) -> None:

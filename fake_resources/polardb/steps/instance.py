@@ -44,7 +44,7 @@ def volume_of(ctx: wfsim.StepContext) -> Volume:
 
 
 def bring_up(ctx: wfsim.StepContext, name: str, role: str) -> Effect:
-    """Have the instance *name* up: pod, volume, engine; skip what is there already.
+    """Bring the instance *name* up: pod, volume, engine; skip what is there already.
 
     Waits as the reference does, poll / at most: pod ready 0 / 900 s, volume 3 / 60 s,
     write lock 5 / 60 s, engine installed 3 / 300 s, leader healthy 5 / 300 s.

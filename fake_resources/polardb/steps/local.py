@@ -21,7 +21,7 @@ def init_status_info(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("workflow_local.CreatePod")
 def create_pod(ctx: wfsim.StepContext) -> Effect:
-    """Have its pod ready within 900 s.  Converges: one that lives is used."""
+    """Bring its pod up within 900 s.  Converges: one that lives is used."""
     name = ctx.resource.status["leader"]
     pod = ctx.world.pods.get(name)
     if pod is None or pod.phase in ("Failed", "Terminating") or not pod.reachable:

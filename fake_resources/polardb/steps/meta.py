@@ -45,7 +45,7 @@ def update_modify_class_meta(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("CleanModifyClassTempMeta")
 def clean_modify_class_temp_meta(ctx: wfsim.StepContext) -> Effect:
-    """Have the new class as the class; drop the request.  A noop once that is so."""
+    """Make the new class the class; drop the request.  A noop once that is so."""
     yield from _have(ctx, "classInfo", "className")
 
 
@@ -68,7 +68,7 @@ def init_upgrade_images(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("CleanUpgradeTempMeta")
 def clean_upgrade_temp_meta(ctx: wfsim.StepContext) -> Effect:
-    """Have the new version as the version; drop the request.  A noop once that is so."""
+    """Make the new version the version; drop the request.  A noop once that is so."""
     yield from _have(ctx, "versionCfg", "versionName")
 
 

@@ -127,7 +127,7 @@ def convert_temp_ro_to_ro(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("DeleteOldRw")
 def delete_old_rw(ctx: wfsim.StepContext) -> Effect:
-    """Let go of the leader that was, once another leads in its place.  Converges."""
+    """Remove the old leader, once another leads in its place.  Converges."""
     resource = yield from ctx.fetch()
     leader = members.leader(resource)
     place = members.physical(resource, leader)
@@ -141,7 +141,7 @@ def delete_old_rw(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("EnsureNewRoUpToDate")
 def ensure_new_ro_up_to_date(ctx: wfsim.StepContext) -> Effect:
-    """Let every other temporary follower take its place, one after the other.
+    """Put every other temporary follower in its place, one after the other.
 
     Converges: what is done for one of them is written down before the next.
     """
@@ -197,7 +197,7 @@ def _settled(entry: dict[str, Any]) -> dict[str, Any]:
 
 @wfsim.step("StopOldRo")
 def stop_old_ro(ctx: wfsim.StepContext) -> Effect:
-    """Let go of the pods that are to be replaced; what is written of them stays.
+    """Delete the pods that are to be replaced; what is written of them stays.
 
     Converges.
     """
@@ -211,7 +211,7 @@ def stop_old_ro(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("RemoveRo")
 def remove_ro(ctx: wfsim.StepContext) -> Effect:
-    """Let go of the follower that is named, and want one less.
+    """Remove the follower that is named, and want one less.
 
     A noop once it is gone; one that is not known is passed over.  How many are wanted
     is left to whoever has said so since the run began.

@@ -41,7 +41,7 @@ def init_root(ctx: Context) -> None:
 
 @management("initDatabaseAccount")
 def init_accounts(ctx: Context) -> None:
-    """Have the accounts of the platform."""
+    """Create the accounts of the platform."""
     _grant(cluster_of(ctx), *ACCOUNTS)
 
 
@@ -61,7 +61,7 @@ def sized(cluster: Cluster) -> dict[str, Any]:
 
 @management("applyParameterGroup")
 def apply_group(ctx: Context) -> Effect:
-    """Have the parameters of its group; waits for the child that sets them."""
+    """Set the parameters of its group; waits for the child that does so."""
     cluster = cluster_of(ctx)
     wanted = {"reboot": False, "tiup": {}, "sql": {"group": cluster.parameter_group}}
     yield from wait_flow(ctx, (yield from modify(ctx, cluster, wanted)))
@@ -133,13 +133,13 @@ def wait_workflow(ctx: Context) -> Effect:
 
 @management("modifySourceClusterGCTime")
 def keep_history(ctx: Context) -> None:
-    """Let the source keep what has been overwritten until the clone has it."""
+    """Make the source keep what is overwritten until the clone has it."""
     source_of(ctx).keep_history(CLONE_GC_LIFE)
 
 
 @management("recoverSourceClusterGCTime")
 def forget_history(ctx: Context) -> None:
-    """Let the source forget what has been overwritten as it did before."""
+    """Make the source forget what is overwritten as it did before."""
     source_of(ctx).keep_history(0.0)
 
 

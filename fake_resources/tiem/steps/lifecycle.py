@@ -129,7 +129,7 @@ def destroy(ctx: Context) -> dict[str, str] | None:
 
 @management("setClusterOnline")
 def set_online(ctx: Context) -> Effect:
-    """Have the books say that it runs, a minute later if it was just deployed."""
+    """Enter in the books that it runs, a minute later if it was just deployed."""
     cluster = cluster_of(ctx)
     if cluster.status == "Initializing" or cluster.maintenance == "Upgrading":
         yield from ctx.sleep(SETTLE)
@@ -140,7 +140,7 @@ def set_online(ctx: Context) -> Effect:
 
 @management("setClusterOffline")
 def set_offline(ctx: Context) -> None:
-    """Have the books say that it is stopped."""
+    """Enter in the books that it is stopped."""
     cluster = cluster_of(ctx)
     cluster.status = "Stopped"
     for instance in cluster.instances.values():
@@ -149,7 +149,7 @@ def set_offline(ctx: Context) -> None:
 
 @management("setClusterFailure")
 def set_failure(ctx: Context) -> None:
-    """Have the books say that something has gone wrong."""
+    """Enter in the books that something has gone wrong."""
     cluster_of(ctx).status = "Failure"
 
 
@@ -197,7 +197,7 @@ def free_instance(ctx: Context) -> None:
 
 @management("backupBeforeDelete")
 def backup_before_delete(ctx: Context) -> Effect:
-    """Have a backup made, if that was asked for and there is something to back up."""
+    """Make a backup, if that was asked for and there is something to back up."""
     cluster = cluster_of(ctx)
     if not (cluster.topology and ctx.inputs["DeleteRequest"].get("autoBackup")):
         return None

@@ -50,7 +50,7 @@ def refresh(ctx: Context) -> dict[str, str] | None:
 
 @parameter("persistParameter")
 def persist(ctx: Context) -> None:
-    """Have the books say what is set."""
+    """Enter in the books what is set."""
     cluster, wanted = cluster_of(ctx), _wanted(ctx)
     cluster.parameters = {**cluster.parameters, **wanted["tiup"], **wanted["sql"]}
 

@@ -43,7 +43,7 @@ def back_up(ctx: Context) -> Effect:
 
 @backuprestore("updateBackupRecord")
 def update_backup(ctx: Context) -> None:
-    """Have the record say that the backup is there."""
+    """Record that the backup is there."""
     _backup(ctx).status = "Finished"
 
 
@@ -67,7 +67,7 @@ def give_back(ctx: Context) -> None:
 
 @backuprestore("backupFail")
 def backup_failed(ctx: Context) -> None:
-    """Have the record say that there is no backup; give the lock back."""
+    """Record that there is no backup; give the lock back."""
     if ctx.inputs["backupRecord"] in ctx.world.backups:
         _backup(ctx).status = "Failed"
     give_back(ctx)
@@ -100,13 +100,13 @@ def import_(ctx: Context) -> dict[str, str]:
 
 @importexport("updateDataExportRecord", "updateDataImportRecord")
 def transferred(ctx: Context) -> None:
-    """Have the record say that it has gone well."""
+    """Record that it has gone well."""
     _transfer(ctx).status = "Finished"
 
 
 @importexport("exportDataFailed", "importDataFailed")
 def transfer_failed(ctx: Context) -> None:
-    """Have the record say that it has not."""
+    """Record that it has not gone well."""
     _transfer(ctx).status = "Failed"
 
 

@@ -114,7 +114,7 @@ def wait_caught_up(ctx: Context) -> Effect:
 
 @switchover("wfStepSetOldMasterReadOnly")
 def old_read_only(ctx: Context) -> None:
-    """Let the old master take no more writes; one that is lost is passed over by force.
+    """Make the old master read-only; one that is lost is passed over by force.
 
     Raises `ConnectionError` if it does not answer and nothing is forced.
     """
@@ -132,7 +132,7 @@ def old_read_only(ctx: Context) -> None:
 
 @switchover("wfStepPauseOldSyncChangeFeedTask")
 def pause_old_feed(ctx: Context) -> None:
-    """Let the feed from the old master stand still."""
+    """Pause the feed from the old master."""
     feed = _old_feed(ctx)
     if feed.status != "Stopped":
         _record(ctx).push("status", feed.name, feed.status)
@@ -148,7 +148,7 @@ def reverse_feed(ctx: Context) -> None:
 
 @switchover("wfStepMigrateAllDownStreamSyncChangeFeedTasksToNewMaster")
 def migrate_feeds(ctx: Context) -> None:
-    """Let the other slaves be fed by the new master."""
+    """Feed the other slaves from the new master."""
     record = _record(ctx)
     for other in record.others:
         _feed(ctx, record, other)
@@ -168,7 +168,7 @@ def _feed(ctx: Context, record: Switchover, target: str) -> None:
 
 @switchover("wfStepSetNewMasterReadWrite")
 def new_read_write(ctx: Context) -> None:
-    """Let the new master take writes."""
+    """Make the new master writable."""
     record = _record(ctx)
     new = named(ctx, record.new)
     new.connect()
@@ -179,7 +179,7 @@ def new_read_write(ctx: Context) -> None:
 
 @switchover("wfStepSwapMasterSlaveRelationInDB")
 def swap(ctx: Context) -> None:
-    """Have the books say who is master and who is slave."""
+    """Enter in the books who is master and who is slave."""
     record = _record(ctx)
     for name in record.clusters:
         cluster = named(ctx, name)

@@ -55,7 +55,7 @@ def upgrade(ctx: Context) -> dict[str, str]:
 
 @management("checkUpgradeVersion")
 def check_version(ctx: Context) -> None:
-    """Have the books say the version that is installed; it must be the wanted one."""
+    """Enter in the books the version that is installed; it must be the wanted one."""
     cluster, wanted = cluster_of(ctx), ctx.inputs["UpgradeVersion"]
     if cluster.binary != wanted:
         raise RuntimeError(f"{cluster.name} is {cluster.binary}, not {wanted}")
