@@ -130,6 +130,9 @@ class ClusterManager(Fake):
 class PolarWorld(PodWorld):
     """`nodes`, `pods`, `storage` with its volumes, and `managers` by cluster.
 
+    Of a deleted cluster nothing is left but `counts` and `failed`, on purpose: a namesake
+    draws anew.
+
     *nodes* maps names to how many pods each holds, *storage* is in GB, *latencies*
     replaces entries of `LATENCIES`, *failures* is the probability that an operation
     fails, by its name in `LATENCIES`.  Raises `DefinitionError`.

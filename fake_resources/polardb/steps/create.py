@@ -1,4 +1,4 @@
-"""The steps that create a cluster."""
+"""The steps that create a cluster on shared storage, or an instance on local storage."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import wfsim
+from fake_resources.pods import Engine
 from fake_resources.polardb import members, requests
 from fake_resources.polardb.cluster import volume_name
 from fake_resources.polardb.steps.instance import (
     CALLS,
     Effect,
     bring_up,
+    calls,
     enlist,
+    until_pod,
     version_wanted,
 )
 from fake_resources.storage import StorageFull
@@ -192,6 +195,50 @@ def release(ctx: wfsim.StepContext) -> Effect:
     world.storage.release(volume_name(cluster))
 
 
+# -- one instance on local storage ------------------------------------------------------
+
+
+@wfsim.step("workflow_local.InitStatusInfo")
+def init_status_info(ctx: wfsim.StepContext) -> Effect:
+    """Name the instance, give it a port, hold it by a finalizer.  Converges."""
+    yield from calls(ctx, "ids")
+    name = f"{ctx.resource.name}-0"
+    yield from ctx.update(
+        status={"leader": name, "followers": [], "endpoint": f"{name}:1521"},
+        finalizers={*ctx.resource.finalizers, FINALIZER},
+    )
+
+
+@wfsim.step("workflow_local.CreatePod")
+def create_pod(ctx: wfsim.StepContext) -> Effect:
+    """Bring its pod up within 900 s.  Converges: one that lives is used."""
+    name = ctx.resource.status["leader"]
+    pod = ctx.world.pods.get(name)
+    if pod is None or pod.phase in ("Failed", "Terminating") or not pod.reachable:
+        ctx.world.create_pod(name, ctx.resource.name, "rw")
+    yield from until_pod(
+        ctx, name, lambda pod: pod.ready, every=0.0, timeout=900.0, what="ready"
+    )
+
+
+@wfsim.step("workflow_local.InstallDBEngine")
+def install_db_engine(ctx: wfsim.StepContext) -> Effect:
+    """Install the engine in the pod, 3 / 300 s.  Repeats: it is installed once more."""
+    name = ctx.resource.status["leader"]
+    if name in ctx.world.pods:
+        ctx.world.pods[name].engine = Engine.NONE
+        ctx.world.pods[name].install()
+    yield from until_pod(
+        ctx,
+        name,
+        lambda pod: pod.healthy,
+        every=3.0,
+        timeout=300.0,
+        what="installed",
+        operation="install database",
+    )
+
+
 STEPS = (
     init_meta,
     prepare_storage,
@@ -201,6 +248,9 @@ STEPS = (
     add_to_cluster_manager,
     create_network,
     UpdateRunningStatus,
+    init_status_info,
+    create_pod,
+    install_db_engine,
 )
 
 __all__ = ["FINALIZER", "STEPS", "params_of", "params_unless_edited", "release"]

@@ -237,7 +237,15 @@ def clear_feeds(ctx: Context) -> None:
     ctx.world.unlink(cluster_of(ctx).name)
 
 
-@management("deleteCluster", "takeoverRevertMeta")
+@management("takeoverRevertMeta")
+def revert_takeover(ctx: Context) -> None:
+    """Strike it out of the books, unless another flow is deleting it by now."""
+    cluster = ctx.world.clusters.get(meta_of(ctx)["id"])
+    if cluster is not None and cluster.holder in ("", ctx.run):
+        delete(ctx)
+
+
+@management("deleteCluster")
 def delete(ctx: Context) -> None:
     """Strike it out of the books, its lock with it, and all that belongs to it.
 
