@@ -159,8 +159,8 @@ def test_two_leaders_and_a_file_system_that_is_too_small_are_complained_of():
     sim.world.managers["mpd-0"].leader = "mpd-0-ro-1"
     sim.world.storage.extend("pv-mpd-0", 200)
     assert polardb.problems(sim.world, sim.resource()) == [
-        "mpd-0-rw: the size of the file system is 100, not 200",
         "mpd-0-ro-1: the size of the file system is 100, not 200",
+        "mpd-0-rw: the size of the file system is 100, not 200",
         "mpd-0: the manager's leader is mpd-0-ro-1",
         "mpd-0: the role of leader is with mpd-0-ro-1, mpd-0-rw",
     ]
