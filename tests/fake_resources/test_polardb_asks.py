@@ -13,7 +13,7 @@ import pytest
 
 import wfsim
 from fake_resources import polardb
-from tests.fake_resources.operations import created
+from tests.fake_resources.operations import OPERATIONS, asked, created
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
 STRIDE = 1 if FULL else 7
@@ -167,6 +167,36 @@ def test_what_is_asked_while_a_flow_runs_is_served_in_the_end(state, name, crash
         ends(sim, crash)
         is_well(sim, where)
         assert SERVED[state, name](sim, asks), where
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["alone", "crash"])
+@pytest.mark.parametrize("name", ["second", "changed", "withdrawn"])
+@pytest.mark.parametrize(
+    # How many are wanted, and how large the volume is, the promise reads as they are now.
+    "state",
+    [state for state in OPERATIONS if state not in ("AddRo", "ExtendStorage")],
+)
+def test_a_run_does_what_it_was_begun_for_whatever_is_asked_meanwhile(state, name, crash):
+    calm = asked(state)
+    records = len(calm.run())
+    stop = wfsim.Kind.RUN_COMPLETED
+    for number in range(len(asked(state).log), records, STRIDE):
+        sim = asked(state)
+        asks = polardb.asks(state, sim.resource(), sim.world)
+        while len(sim.log) < number:
+            sim.step()
+        if not sim.mementos() or sim.mementos()[-1].is_final:
+            continue
+        where = f"{state}, {name} after {sim.log[-1]}"
+        polardb.ask(sim, asks[name])
+        if crash:
+            sim.run(for_=0.7)
+            sim.crash()
+            sim.restart()
+        if not sim.log.filter(stop):
+            sim.run(until=lambda record: record.kind is stop)
+        assert sim.log.filter(stop), where
+        OPERATIONS[state].promise(sim)
 
 
 @pytest.mark.parametrize("crash", [False, True], ids=["alone", "crash"])
