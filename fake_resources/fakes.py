@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from difflib import get_close_matches
 from numbers import Real
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import wfsim
 
@@ -21,6 +21,13 @@ F = TypeVar("F", bound="Fake")
 def counter() -> Any:
     """Return a dataclass field that counts; `FakeWorld.essence` leaves it out."""
     return field(default=0, metadata={"counter": True})
+
+
+class Ask(NamedTuple):
+    """What an operator may ask, as plain data: *calls* are names with their arguments."""
+
+    name: str
+    calls: tuple[tuple[str, dict[str, Any]], ...]
 
 
 class OperationFailed(Exception):
@@ -131,7 +138,7 @@ class Fake:
         world.later(delay, "happen", self._place, action, *args)
 
     def end_badly(self, operation: str, name: str, number: int, *args: Any) -> None:
-        """Be as before: *operation*, the *number*-th on *name*, has failed."""
+        """Stay as before: *operation*, the *number*-th on *name*, has failed."""
         self.world.fail(operation, name, number)
 
 
@@ -170,11 +177,11 @@ class FakeWorld(wfsim.World):
                 # Most values are neither.
                 if isinstance(value, _HOLDS) and type(name) is str and name[0] != "_":
                     if isinstance(value, Fake):
-                        value = vars(self.settle(value, *place, name))
+                        value = vars(self.adopt(value, *place, name))
                     found.append(((*place, name), value))
         super().attach(clock, draws, journal)
 
-    def settle(self, fake: F, *place: str) -> F:
+    def adopt(self, fake: F, *place: str) -> F:
         """Return *fake* as part of this world; *place* is the way to it from here."""
         own = fake.__dict__
         own["_world"], own["_place"] = self, place
@@ -192,7 +199,7 @@ class FakeWorld(wfsim.World):
         return chance > 0.0 and self.draw("failure", *key) < chance
 
     def fail(self, operation: str, name: str, number: int) -> None:
-        """Have the *number*-th *operation* on *name* failed, for those who wait to hear.
+        """Mark the *number*-th *operation* on *name* as failed, for those who wait.
 
         Nobody does if it was asked for again meanwhile.
         """
@@ -204,7 +211,7 @@ class FakeWorld(wfsim.World):
         number = self.failed.get((operation, name))
         return number is not None and number == self.counts[operation, name]
 
-    def minding(
+    def failing_with(
         self, operation: str, name: str, condition: Callable[[], bool]
     ) -> Callable[[], bool]:
         """Return *condition* for `until`, to raise `OperationFailed` if that has failed.
@@ -253,4 +260,4 @@ def _essence(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-__all__ = ["Fake", "FakeWorld", "OperationFailed", "counter"]
+__all__ = ["Ask", "Fake", "FakeWorld", "OperationFailed", "counter"]

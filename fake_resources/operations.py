@@ -54,23 +54,23 @@ class Operation(Fake):
     # -- what breaks it, by hand -----------------------------------------------------
 
     def fail(self, error: str = "exit status 1") -> None:
-        """Let the process end badly, now."""
+        """End the process badly, now."""
         if not self.is_over and not self.silent:
             self.status, self.error = OperationStatus.ERROR, error
 
     def hang(self) -> None:
-        """Let the process never end by itself; its limit, if it has one, ends it."""
+        """Hang the process: only its limit, if it has one, ends it."""
         self.stuck = True
         if self.limit:
             left = self.launched + self.limit - self.world.clock.now
             self.later(max(left, 0.0), "kill")
 
     def silence(self) -> None:
-        """Let whoever writes the file be gone: it says for ever what it says now."""
+        """Stop writing the file: it says for ever what it says now."""
         self.silent = True
 
     def garble(self, times: int = 1) -> None:
-        """Let the next *times* looks at the file find it half written."""
+        """Make the file unreadable for the next *times* looks: it is half written."""
         self.unreadable = times
 
     # -- what happens of itself ------------------------------------------------------
@@ -84,12 +84,12 @@ class Operation(Fake):
         self.later(self.limit if killed else takes, "kill" if killed else "end")
 
     def begin(self) -> None:
-        """Have the process running."""
+        """Mark the process as running."""
         if not self.is_over and not self.silent:
             self.status = OperationStatus.PROCESSING
 
     def end(self) -> None:
-        """Have done what it is for, or fail as the seed says."""
+        """Do what it is for, or fail as the seed says."""
         if self.is_over or self.stuck:
             return
         if self.world.operation_fails(self):
@@ -101,7 +101,7 @@ class Operation(Fake):
             self.result = "operation finished"
 
     def kill(self) -> None:
-        """Be killed for taking too long."""
+        """Kill the process, which takes too long."""
         self.fail(f"{self.kind} of {self.target}: killed after {self.limit:g} s")
 
     def read(self) -> OperationStatus:
@@ -139,7 +139,7 @@ class OperationWorld(FakeWorld):
         number = self.counts[kind, target] + 1
         name = f"{kind}-{target}-{number}".lower().replace(" ", "-")
         operation = Operation(name, kind, target, timeout, arguments)
-        self.operations[name] = self.settle(operation, "operations", name)
+        self.operations[name] = self.adopt(operation, "operations", name)
         operation.start()
         return name
 
@@ -161,7 +161,7 @@ class OperationWorld(FakeWorld):
                 return None
 
     def break_one(self, draw: float) -> str:
-        """Let one of the processes under way end badly and return its name."""
+        """End one of the processes under way badly and return its name."""
         names = sorted(name for name, each in self.operations.items() if not each.is_over)
         if not names:
             return ""
@@ -175,7 +175,7 @@ class OperationWorld(FakeWorld):
         return chance > 0.0 and self.draw("operation failure", operation.name) < chance
 
     def over(self, operation: Operation) -> None:
-        """Let the world be as it is when *operation* has gone well; nothing changes here.
+        """Change the world as *operation* does, which has gone well; here: nothing.
 
         A subclass does what the operation is for.
         """

@@ -49,24 +49,24 @@ class Node(Fake):
     cordoned: bool = False
 
     def cordon(self) -> None:
-        """Let no more pods come; those that are there stay."""
+        """Close the node to new pods; those that are there stay."""
         self.cordoned = True
 
     def uncordon(self) -> None:
-        """Let pods come again."""
+        """Open the node to new pods again."""
         self.cordoned = False
 
     def unready(self) -> None:
         """Lose touch with the node: its pods are lost until it is back."""
         self.up = False
         for pod in self._pods():
-            self._world.turned(pod)
+            self._world.on_pod_change(pod)
 
     def recover(self) -> None:
-        """Be back, with the pods that were there."""
+        """Come back, with the pods that were there."""
         self.up = True
         for pod in self._pods():
-            self._world.turned(pod)
+            self._world.on_pod_change(pod)
 
     @property
     def schedulable(self) -> bool:
@@ -117,8 +117,8 @@ class Pod(Fake):
         return self.node == "" or bool(world.nodes[self.node].up)
 
     @property
-    def hopeful(self) -> bool:
-        """Whether it may become healthy, or is, if only one waits."""
+    def can_become_healthy(self) -> bool:
+        """Whether it is healthy, or will be if nothing else happens."""
         well = self.phase is _RUNNING or self.phase is _PENDING
         return (
             well
@@ -172,13 +172,13 @@ class Pod(Fake):
     # -- what breaks it, by hand, and mends it --------------------------------------
 
     def fail(self) -> None:
-        """Let its containers die; they stay dead."""
+        """Kill its containers; they stay dead."""
         self.phase, self.ready = Phase.FAILED, False
         self.engine = Engine.STOPPED if self.installed else Engine.NONE
         self._tell()
 
     def corrupt(self) -> None:
-        """Let the engine die of what it finds on its disk."""
+        """Kill the engine by what it finds on its disk."""
         self.engine = Engine.FAILED
         self._tell()
 
@@ -186,7 +186,7 @@ class Pod(Fake):
         """Vanish at once, as if somebody had deleted it by force."""
         world = self.world
         world.remove_pod(self.name)
-        world.turned(self)
+        world.on_pod_change(self)
 
     def recover(self) -> None:
         """Start what is dead again in place: the containers, or else the engine."""
@@ -208,7 +208,7 @@ class Pod(Fake):
                 self._soon("launch pod", "end_start")
 
     def end_start(self, life: tuple[int, int]) -> None:
-        """Be ready."""
+        """Become ready."""
         if not self._is(life) or self.phase is not Phase.PENDING:
             return
         self.phase, self.ready = Phase.RUNNING, True
@@ -216,33 +216,33 @@ class Pod(Fake):
             self._start_engine()
 
     def end_install(self, life: tuple[int, int]) -> None:
-        """Have the engine installed; it starts at once."""
+        """Finish the installation of the engine, which starts at once."""
         if self._is(life) and self.engine is Engine.INSTALLING:
             self._start_engine()
 
     def end_engine_start(self, life: tuple[int, int]) -> None:
-        """Have the engine running."""
+        """Mark the engine as running."""
         if self._is(life) and self.engine is Engine.STARTING:
             self.engine = Engine.RUNNING
-            self.world.turned(self)
+            self.world.on_pod_change(self)
 
     def end_halt(self, life: tuple[int, int]) -> None:
-        """Have the engine stopped."""
+        """Mark the engine as stopped."""
         if self._is(life) and self.engine in (Engine.RUNNING, Engine.STARTING):
             self.engine = Engine.STOPPED
 
     def end_grow(self, life: tuple[int, int], size: int) -> None:
-        """Have a file system of *size* GB."""
+        """Set the size of its file system to *size* GB."""
         if self._is(life):
             self.disk = size
 
     def end_stop(self, life: tuple[int, int]) -> None:
-        """Be gone."""
+        """Go: the pod has stopped."""
         if self._is(life):
             self.world.remove_pod(self.name)
 
     def end_badly(self, operation: str, name: str, number: int, *args: Any) -> None:
-        """Be out of order as a pod is whose *operation* has failed."""
+        """Go out of order as a pod does whose *operation* has failed."""
         if not self._is(args[0]):
             return
         match operation:
@@ -261,7 +261,7 @@ class Pod(Fake):
 
     def _tell(self) -> None:
         if self._world is not None:
-            self._world.turned(self)
+            self._world.on_pod_change(self)
 
     def _soon(self, operation: str, action: str, *args: Any) -> None:
         life = (self.generation, self.restarts)
@@ -302,18 +302,18 @@ class PodWorld(FakeWorld):
         self.remove_pod(name)
         pod = Pod(name, cluster, role, target, **made)
         pod.generation = self.counts["create pod", name] + 1
-        self.pods[name] = self.settle(pod, "pods", name)
+        self.pods[name] = self.adopt(pod, "pods", name)
         pod._soon("create pod", "schedule")
         self.changed()
         return pod
 
     def remove_pod(self, name: str) -> None:
-        """Let the pod be gone, if it is there."""
+        """Remove the pod, if it is there."""
         if self.pods.pop(name, None) is not None:
             self.changed()
 
     def break_one(self, draw: float) -> str:
-        """Let the containers of one running pod die and return its name."""
+        """Kill the containers of one running pod and return its name."""
         names = sorted(
             name for name, pod in self.pods.items() if pod.phase is Phase.RUNNING
         )
@@ -328,8 +328,8 @@ class PodWorld(FakeWorld):
         if name in self.pods:
             self.pods[name].recover()
 
-    def turned(self, pod: Pod) -> None:
-        """Take note that *pod* is out of order, or well again; nobody does here."""
+    def on_pod_change(self, pod: Pod) -> None:
+        """Hear that *pod* is out of order, or well again; a subclass may act on it."""
 
     def pods_of(self, cluster: str) -> list[Pod]:
         """Return the pods of *cluster* by name."""
@@ -356,10 +356,10 @@ class PodWorld(FakeWorld):
         ]
         least = min((mates[name] for name in fit), default=0)
         best = [name for name in fit if mates[name] == least]
-        return self.liked(best, "place", pod.name)
+        return self.preferred(best, "place", pod.name)
 
-    def liked(self, nodes: list[str], *purpose: str) -> str:
-        """Return the one of *nodes* that the seed has *purpose* like most, "" of none."""
+    def preferred(self, nodes: list[str], *purpose: str) -> str:
+        """Return the one of *nodes* that the seed prefers for *purpose*, "" of none."""
         if len(nodes) < 2:  # so that nothing is drawn for no choice
             return nodes[0] if nodes else ""
         return min(nodes, key=lambda name: self.draw(*purpose, name))

@@ -48,18 +48,18 @@ class Volume(Fake):
             self.writer = ""
 
     def end_format(self, number: int) -> None:
-        """Be ready, unless it is being formatted once more."""
+        """Mark it ready, unless it is being formatted once more."""
         if number == self.formats:
             self.ready = True
 
     def end_attach(self, pod: str, generation: int) -> None:
-        """Have *pod* attached, if it is still the one that asked."""
+        """Attach *pod*, if it is still the one that asked."""
         if self._is_there(pod, generation):
             self.world.pods[pod].disk = self.size
             self.attached = sorted({*self.attached, pod})
 
     def end_lock(self, pod: str, generation: int) -> None:
-        """Have *pod* as the writer, if it is still the one that asked."""
+        """Make *pod* the writer, if it is still the one that asked."""
         if self._is_there(pod, generation):
             self.writer = pod
 
@@ -82,7 +82,7 @@ class Storage(Fake):
         return sum(volume.size for volume in self.volumes.values())
 
     def fill(self) -> None:
-        """Let somebody else take all the room that is left."""
+        """Use up all the room that is left."""
         self.full = True
 
     def recover(self) -> None:
@@ -99,15 +99,15 @@ class Storage(Fake):
                 left = 0 if self.full else self.capacity - self.used
                 raise StorageFull(f"no room for {name}: {size} GB asked, {left} GB left")
             place = ("storage", "volumes", name)
-            self.volumes[name] = self.world.settle(Volume(name, size), *place)
+            self.volumes[name] = self.world.adopt(Volume(name, size), *place)
         self.volumes[name].format()
 
     def extend(self, name: str, size: int) -> None:
-        """Let the volume have *size* GB; file systems on it have yet to hear of it."""
+        """Set the size of the volume to *size* GB; file systems stay as they are."""
         self.volumes[name].size = size
 
     def release(self, name: str) -> None:
-        """Let the volume be gone, if it is there."""
+        """Remove the volume, if it is there."""
         if self.volumes.pop(name, None) is not None:
             self.world.changed()
 

@@ -5,6 +5,7 @@
 <Scenario PolarDB, 2 x (1 + 2): mpd-0, mpd-1>
 """
 
+from fake_resources.polardb.asks import ask, asks
 from fake_resources.polardb.cluster import LATENCIES, PolarWorld, problems
 from fake_resources.polardb.machine import OPERATIONS, local_machine, machine
 from fake_resources.polardb.members import observe
@@ -17,6 +18,8 @@ __all__ = [
     "OPERATIONS",
     "STEPS",
     "PolarWorld",
+    "ask",
+    "asks",
     "local_machine",
     "local_scenario",
     "machine",

@@ -1,13 +1,35 @@
 """The checks of the stable states: each says whether its operation is wanted, and how.
 
-The same check is asked again when the state is entered, before its flow begins.
+The same check is asked again when the state is entered, before its flow begins; what it
+says then, with `requests.begun_with`, is what the run is begun for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeAlias
+
 import wfsim
 from fake_resources.polardb import members, requests
 from fake_resources.polardb.requests import PREVIOUS
+
+Check: TypeAlias = Callable[[wfsim.Resource], wfsim.Event | bool | None]
+
+
+def begun_for(check: Check) -> Check:
+    """Return *check* with all that a run is to know of what it is begun for."""
+
+    @wraps(check)
+    def entry(resource: wfsim.Resource) -> wfsim.Event | None:
+        event = check(resource)
+        if not event:
+            return None
+        if not isinstance(event, wfsim.Event):
+            event = wfsim.Event(resource.state)
+        return event._replace(params={**requests.begun_with(resource), **event.params})
+
+    return entry
 
 
 def check_install(resource: wfsim.Resource) -> bool:
@@ -15,21 +37,28 @@ def check_install(resource: wfsim.Resource) -> bool:
     return resource.state in ("Init", "", "Creating")
 
 
-def check_rebuild(resource: wfsim.Resource) -> bool:
+def check_rebuild(resource: wfsim.Resource) -> wfsim.Event | None:
     """Whether it is to be built again: by request, or because all of it has failed.
 
     A rebuild that was interrupted waits for an operator, who recovers it.  The reference
     begins another one at once, and so for ever, since the request still stands.
+
+    The event says what was interrupted (``previous``) and how that had been asked for.
     """
+    previous = resource.annotations.get(PREVIOUS, "")
+    request = requests.REQUESTS.get(previous, "")
+    asked = resource.annotations.get(request, "")
+    event = wfsim.Event("Rebuild", {"previous": previous, "previousRequest": asked})
     if resource.state == "Rebuild":
-        return True
-    if resource.state == "Interrupt" and resource.annotations.get(PREVIOUS) == "Rebuild":
-        return False
+        return event
+    if resource.state == "Interrupt" and previous == "Rebuild":
+        return None
     noted = members.entries(resource)
     if not noted or not members.leader(resource):
-        return False
+        return None
     all_failed = len(members.failed(resource)) == len(noted)
-    return all_failed or requests.is_on(resource, "forceRebuild")
+    wanted = all_failed or requests.is_on(resource, "forceRebuild")
+    return event if wanted else None
 
 
 def check_modify_class(resource: wfsim.Resource) -> wfsim.Event | None:
@@ -48,7 +77,8 @@ def check_restart_cluster(resource: wfsim.Resource) -> bool:
 def check_restart_ins(resource: wfsim.Resource) -> wfsim.Event | None:
     """Whether one instance is to be restarted, be there such a one or not."""
     name = resource.annotations.get("restartIns", "")
-    return wfsim.Event("RestartIns", {"insId": name}) if name else None
+    target = members.named(resource, name) or name
+    return wfsim.Event("RestartIns", {"insId": target}) if name else None
 
 
 def check_flush_params(resource: wfsim.Resource) -> bool:
@@ -59,19 +89,22 @@ def check_flush_params(resource: wfsim.Resource) -> bool:
 def check_switch_rw(resource: wfsim.Resource) -> wfsim.Event | None:
     """Whether somebody else is to lead; as in the reference, an unknown one counts."""
     name = resource.annotations.get("switchRw")
-    if name is None or name == members.leader(resource):
+    if name is None:
         return None
-    return wfsim.Event("SwitchRw", {"insId": name})
+    target = members.named(resource, name) or name
+    if target == members.leader(resource):
+        return None
+    return wfsim.Event("SwitchRw", {"insId": target})
 
 
-def check_migrate_ro(resource: wfsim.Resource) -> bool:
+def check_migrate_ro(resource: wfsim.Resource) -> wfsim.Event | None:
     """Whether a follower is to go to another node."""
-    return _migrates(resource, members.followers(resource))
+    return _migrates(resource, "MigrateRo", members.followers(resource))
 
 
-def check_migrate_rw(resource: wfsim.Resource) -> bool:
+def check_migrate_rw(resource: wfsim.Resource) -> wfsim.Event | None:
     """Whether the leader is to go to another node."""
-    return _migrates(resource, [members.leader(resource)])
+    return _migrates(resource, "MigrateRw", [members.leader(resource)])
 
 
 def check_upgrade_minor_version(resource: wfsim.Resource) -> wfsim.Event | None:
@@ -82,10 +115,12 @@ def check_upgrade_minor_version(resource: wfsim.Resource) -> wfsim.Event | None:
     return wfsim.Event("UpgradeMinorVersion", {"upgrade": True})
 
 
-def check_rebuild_ro(resource: wfsim.Resource) -> bool:
+def check_rebuild_ro(resource: wfsim.Resource) -> wfsim.Event | None:
     """Whether the leader is well and anybody else, a temporary one too, has failed."""
     failed = members.failed(resource)
-    return bool(failed) and members.leader(resource) not in failed
+    if not failed or members.leader(resource) in failed:
+        return None
+    return wfsim.Event("RebuildRo", {"insId": failed[0]})
 
 
 def check_add_ro(resource: wfsim.Resource) -> bool:
@@ -94,9 +129,24 @@ def check_add_ro(resource: wfsim.Resource) -> bool:
     return bool(wanted > len(members.followers(resource)))
 
 
-def check_remove_ro(resource: wfsim.Resource) -> bool:
-    """Whether a follower is to go, be there such a one or not."""
-    return bool(resource.annotations.get("removeIns"))
+def check_remove_ro(resource: wfsim.Resource) -> wfsim.Event | None:
+    """Whether a follower is to go, be there such a one or not.
+
+    That is the one that is named; or, if fewer are wanted than there are, the last one.
+    The reference leaves that one there: fewer may be wanted only since somebody has
+    thought better of one more, while that was being added.  The event says how many
+    are wanted when it has gone (``followerNum``).
+    """
+    followers = members.followers(resource)
+    wanted = resource.spec.get("followerNum", len(followers))
+    name = resource.annotations.get("removeIns", "")
+    if name:
+        target, wanted = members.named(resource, name) or name, wanted - 1
+    elif wanted < len(followers):
+        target = followers[-1]
+    else:
+        return None
+    return wfsim.Event("RemoveRo", {"insId": target, "followerNum": wanted})
 
 
 def check_extend_storage(resource: wfsim.Resource) -> bool:
@@ -104,15 +154,21 @@ def check_extend_storage(resource: wfsim.Resource) -> bool:
     return requests.is_on(resource, "extendStorage")
 
 
-def _migrates(resource: wfsim.Resource, among: list[str]) -> bool:
+def _migrates(
+    resource: wfsim.Resource, event: str, among: list[str]
+) -> wfsim.Event | None:
     wanted = requests.migration(resource)
-    if wanted is None or wanted[0] not in among:
-        return False
-    name, node = wanted
-    return members.entries(resource).get(name, {}).get("node") != node
+    if wanted is None:
+        return None
+    name, node = members.named(resource, wanted[0]), wanted[1]
+    if name not in among or members.entry(resource, name).get("node") == node:
+        return None
+    return wfsim.Event(event, {"insId": name, "node": node})
 
 
 __all__ = [
+    "Check",
+    "begun_for",
     "check_add_ro",
     "check_extend_storage",
     "check_flush_params",

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import wfsim
 from fake_resources.polardb import checks
+from fake_resources.polardb.checks import Check, begun_for
 from fake_resources.polardb.steps import FINALIZER, release
 
 KIND = "mpd"
 LOCAL_KIND = "mpd-local"
-
-Check: TypeAlias = Callable[[wfsim.Resource], wfsim.Event | bool | None]
 
 
 class Operation(NamedTuple):
@@ -74,7 +72,8 @@ def machine() -> wfsim.StateMachine:
     """Return the state machine of the kind ``mpd``: 3 stable and 14 unstable states."""
     built = wfsim.StateMachine(KIND).stable("Running", "Interrupt", "Init")
     for state, flow, check, sources, ignore in OPERATIONS:
-        built.unstable(state, run=flow, when=check, ignore_unfinished=ignore)
+        when = begun_for(check)
+        built.unstable(state, run=flow, when=when, ignore_unfinished=ignore)
         for source in sources:
             built.transition(source, state, when=check)
     return built.finalizer(FINALIZER, release)
@@ -88,8 +87,8 @@ def local_machine() -> wfsim.StateMachine:
     """
     built = wfsim.StateMachine(LOCAL_KIND).stable("Running", "Interrupt", "Init")
     flow, check = "CreateLocalStorageDBCluster", checks.check_install
-    built.unstable("Creating", run=flow, when=check)
-    return built.transition("Init", "Creating", when=check)
+    built.unstable("Creating", run=flow, when=begun_for(check))
+    return built.transition("Init", "Creating", when=check).finalizer(FINALIZER, release)
 
 
 __all__ = ["KIND", "LOCAL_KIND", "OPERATIONS", "Operation", "local_machine", "machine"]

@@ -55,6 +55,17 @@ def physical(resource: wfsim.Resource, name: str) -> str:
     return str(entry(resource, name).get("physical", name))
 
 
+def named(resource: wfsim.Resource, name: str) -> str:
+    """Return the instance that a request for *name* means, "" if there is none.
+
+    That is the one of that name, or else the one that has taken its place meanwhile.
+    """
+    lasting = instances(resource)
+    if name in lasting:
+        return name
+    return next((each for each in lasting if physical(resource, each) == name), "")
+
+
 def follower_in_place_of(resource: wfsim.Resource, place: str, but: str) -> str:
     """Return the follower of the physical id *place* that is not *but*, "" if none."""
     found = (
@@ -120,6 +131,7 @@ __all__ = [
     "instances",
     "leader",
     "led_by",
+    "named",
     "observe",
     "physical",
     "seen",

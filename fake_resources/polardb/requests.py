@@ -1,8 +1,16 @@
-"""What is asked of a cluster by annotations, and what flows note down there meanwhile."""
+"""What is asked of a cluster, what a run was begun for, and the notes that flows keep.
+
+A run serves the request that it was begun for, as it stood then.  So its context holds
+what it reads of it: ``request``, the text of the annotation, ``spec``, the specification
+of the cluster, and what the event of its check says.  Edits of either that come later
+are another request, which stands until a run of its own has served it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import wfsim
 
@@ -37,6 +45,29 @@ def is_on(resource: wfsim.Resource, annotation: str) -> bool:
     return resource.annotations.get(annotation) in TRUE
 
 
+def begun_with(resource: wfsim.Resource) -> dict[str, Any]:
+    """Return what a run that begins in the state of *resource* is to know of it."""
+    annotation = REQUESTS.get(resource.state, "")
+    return {
+        "request": resource.annotations.get(annotation, ""),
+        "spec": resource.spec,
+    }
+
+
+def spec_of(ctx: wfsim.StepContext) -> Mapping[str, Any]:
+    """Return the specification with which the run of *ctx* was begun.
+
+    A run that an earlier version began knows of none; then it is the one there is.
+    """
+    begun: Mapping[str, Any] = ctx.inputs.get("spec", ctx.resource.spec)
+    return begun
+
+
+def target_of(ctx: wfsim.StepContext) -> str:
+    """Return the name of the instance that the run of *ctx* was begun for, "" if none."""
+    return str(ctx.inputs.get("insId", ""))
+
+
 def migration(resource: wfsim.Resource) -> tuple[str, str] | None:
     """Return which instance is to go to which node, None if that is not said.
 
@@ -61,7 +92,10 @@ __all__ = [
     "RESTART_AFTER_FLUSH",
     "TEMP_IDS",
     "TRUE",
+    "begun_with",
     "is_on",
     "migration",
+    "spec_of",
+    "target_of",
     "temp_ids",
 ]

@@ -7,7 +7,9 @@ A simulation of `scenario` begins with nothing to do; `begin` asks for something
     sim.run()
 """
 
+from fake_resources.tiem.asks import ask, asks
 from fake_resources.tiem.callers import CALLERS, begin, begin_hosts
+from fake_resources.tiem.problems import problems
 from fake_resources.tiem.setup import scenario, shipped, world
 from fake_resources.tiem.steps import STEPS
 from fake_resources.tiem.world import INSTANT, LATENCIES, TiemWorld
@@ -18,8 +20,11 @@ __all__ = [
     "LATENCIES",
     "STEPS",
     "TiemWorld",
+    "ask",
+    "asks",
     "begin",
     "begin_hosts",
+    "problems",
     "scenario",
     "shipped",
     "world",

@@ -27,8 +27,10 @@ class Caller(NamedTuple):
     """How a flow is asked for.
 
     *subject* is what it is about if nobody says, *asked* what else is asked for then.
-    *status* is taken as the lock of all that *locked* tells of, unless *asked* says
-    ``lock=False``; then *enter* writes into the books and returns the context.
+    *books* is where the subject stands in the world, and *is_new* says that it must not
+    be there yet.  *status* is taken as the lock of all that *locked* tells of, unless
+    *asked* says ``lock=False``; then *enter* writes into the books and returns the
+    context.
     """
 
     biz_type: str
@@ -37,6 +39,31 @@ class Caller(NamedTuple):
     status: str = ""
     locked: Locks = lambda world, name, asked: (name,)
     asked: Mapping[str, Any] = {}
+    books: str = "clusters"
+    is_new: bool = False
+
+    def check(self, world: TiemWorld, name: str, asked: Asked) -> None:
+        """Raise `UsageError` or `ServiceError` for what cannot be begun as things are."""
+        if self.books != "reports":  # of which there is a new one every time
+            _check_there(world, self.books, name, self.is_new)
+        for other in ("source", "target", "cluster"):
+            if other in asked:
+                _check_there(world, "clusters", asked[other])
+        if "failed" in asked and asked["failed"] not in world.switchovers:
+            raise wfsim.UsageError(f"{asked['failed']!r} is no flow of a switchover")
+        if self.status == "Deleting" and not asked["force"]:
+            held = world.clusters[name].maintenance
+            if held:
+                raise wfsim.ServiceError(20114, f"{name} is {held}")
+
+
+def _check_there(world: TiemWorld, books: str, name: str, is_new: bool = False) -> None:
+    things, kind = getattr(world, books), books.removesuffix("s")
+    if is_new and name in things:
+        raise wfsim.UsageError(f"there is a {kind} {name} already; name another one")
+    if not is_new and name not in things:
+        one_of = ", ".join(sorted(things))
+        raise wfsim.UsageError(f"there is no {kind} {name}; one of {one_of}")
 
 
 def begin(
@@ -75,7 +102,7 @@ def begin_hosts(
 
     def act(there: Any) -> list[str]:
         for host in hosts:
-            entries.check(there.world, flow, host, told)
+            caller.check(there.world, host, told)
         if there.world.host_batch:
             raise wfsim.ServiceError(9993, f"{there.world.host_batch} is under way")
         contexts = [
@@ -112,7 +139,7 @@ def _start(sim: Any, flow_id: str) -> None:
 
 def _begin(sim: Any, flow: str, name: str, told: Asked) -> str:
     caller = CALLERS[flow]
-    entries.check(sim.world, flow, name, told)
+    caller.check(sim.world, name, told)
     status, locked = _lock(sim.world, caller, name, told)
     try:
         context = caller.enter(sim.world, name, told | {"status": status})
@@ -122,7 +149,7 @@ def _begin(sim: Any, flow: str, name: str, told: Asked) -> str:
         sim.service.start(flow_id)
     except Exception:
         sim.world.unlock(status, *locked)
-        if flow in entries.NEW:
+        if caller.is_new:
             sim.world.drop("clusters", name)
         raise
     return flow_id
@@ -212,6 +239,15 @@ _SWITCH = Caller(
     {"target": "cluster-2", "force": True},
 )
 
+_IMPORT = Caller(
+    "host",
+    "host-new",
+    entries.import_host,
+    asked={"ignoreWarns": False},
+    books="hosts",
+    is_new=True,
+)
+
 CALLERS: Mapping[str, Caller] = {
     "CreateCluster": Caller(
         "cluster",
@@ -224,6 +260,7 @@ CALLERS: Mapping[str, Caller] = {
             "version": "v5.4.0",
             "backup": None,
         },
+        is_new=True,
     ),
     "DeleteCluster": Caller(
         "cluster",
@@ -255,6 +292,7 @@ CALLERS: Mapping[str, Caller] = {
         "BeingCloned",
         _source,
         {"source": "cluster-1", "strategy": "CDCSync"},
+        is_new=True,
     ),
     "TakeoverCluster": Caller(
         "cluster",
@@ -263,6 +301,7 @@ CALLERS: Mapping[str, Caller] = {
         "Takeover",
         _nothing,
         {"stranger": "stranger-1"},
+        is_new=True,
     ),
     "OnlineInPlaceUpgradeCluster": _UPGRADE,
     "OfflineInPlaceUpgradeCluster": _UPGRADE,
@@ -295,21 +334,23 @@ CALLERS: Mapping[str, Caller] = {
         },
     ),
     "BuildLogConfig": Caller("cluster", "cluster-1", entries.meta),
-    "CheckPlatform": Caller("platform", "report-1", entries.check_platform),
+    "CheckPlatform": Caller(
+        "platform", "report-1", entries.check_platform, books="reports"
+    ),
     "CheckCluster": Caller(
-        "cluster", "report-1", entries.check_cluster, asked={"cluster": "cluster-1"}
+        "cluster",
+        "report-1",
+        entries.check_cluster,
+        asked={"cluster": "cluster-1"},
+        books="reports",
     ),
-    "ImportHosts": Caller(
-        "host", "host-new", entries.import_host, asked={"ignoreWarns": False}
+    "ImportHosts": _IMPORT,
+    "ImportHostsWithoutInit": _IMPORT,
+    "TakeOverHosts": _IMPORT,
+    "DeleteHosts": Caller("host", "host-spare", entries.delete_host, books="hosts"),
+    "DeleteHostsByForce": Caller(
+        "host", "host-spare", entries.delete_host, books="hosts"
     ),
-    "ImportHostsWithoutInit": Caller(
-        "host", "host-new", entries.import_host, asked={"ignoreWarns": False}
-    ),
-    "TakeOverHosts": Caller(
-        "host", "host-new", entries.import_host, asked={"ignoreWarns": False}
-    ),
-    "DeleteHosts": Caller("host", "host-spare", entries.delete_host),
-    "DeleteHostsByForce": Caller("host", "host-spare", entries.delete_host),
     "SwitchoverNormal": _SWITCH._replace(asked={**_SWITCH.asked, "force": False}),
     "SwitchoverForce": _SWITCH,
     "SwitchoverForceWithMasterUnavailable": _SWITCH,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,17 +38,17 @@ class Instance(Fake):
             self.ask("move data", self.name, "end_leave")
 
     def end_leave(self) -> None:
-        """Have no data any more."""
+        """Become a tombstone: the data has moved."""
         self.store, self.up = "Tombstone", False
 
     def end_badly(self, operation: str, name: str, number: int, *args: Any) -> None:
-        """Have the data still, and stay."""
+        """Stay, with the data that could not be moved."""
         if self.store == "Offline":
             self.store = "Up"
         super().end_badly(operation, name, number)
 
     def fail(self) -> None:
-        """Let the process die; it stays dead until the cluster is started."""
+        """Kill the process; it stays dead until the cluster is started."""
         self.up = False
 
 
@@ -60,9 +60,9 @@ class Cluster(Fake):
     is its lock, "" if nobody holds it, and *holder* the flow that does.  *version* is
     what the books say, *binary* what is installed; *topology* is the snapshot, "" before
     the first.  *parameters* are what the books say, *config* what TiUP has and
-    *saved_config* that before a change (None: none is under way); *database* is what was
-    set by SQL.  *gc_life* is in seconds; *saved_gc_life* is what it was before a clone
-    (0: no clone).  *master* is the cluster that it is a slave of.
+    *saved* what it had before, of what each flow under way changes (None: nothing);
+    *database* is what was set by SQL.  *gc_life* is in seconds; *saved_gc_life* is what
+    it was before a clone (0: no clone).  *master* is the cluster that it is a slave of.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Cluster(Fake):
     parameter_group: str = "default"
     parameters: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
-    saved_config: dict[str, Any] | None = None
+    saved: dict[str, dict[str, Any]] = field(default_factory=dict)
     database: dict[str, Any] = field(default_factory=dict)
     rows: str = ""
     backup_strategy: str = ""
@@ -105,18 +105,41 @@ class Cluster(Fake):
             raise ConnectionError(f"{self.name} does not answer")
 
     def add(self, instance: Instance) -> Instance:
-        """Have one more instance, in the books at first."""
+        """Add an instance to the books, and return it."""
         self.instances[instance.name] = instance
         if self._world is not None:
             place = ("clusters", self.name, "instances", instance.name)
-            self.world.settle(instance, *place)
+            self.world.adopt(instance, *place)
             self.world.changed()
         return instance
 
     def remove(self, instance: str) -> None:
-        """Have that instance no more, if it is there; its place is free."""
+        """Remove that instance, if it is there; its place is free then."""
         if self.instances.pop(instance, None) is not None:
             self.world.changed()
+
+    def keep_history(self, seconds: float) -> None:
+        """Keep what is overwritten for *seconds*; 0: as long as before a clone."""
+        if seconds and not self.saved_gc_life:
+            self.saved_gc_life, self.gc_life = self.gc_life, seconds
+        elif not seconds and self.saved_gc_life:
+            self.gc_life, self.saved_gc_life = self.saved_gc_life, 0.0
+
+    def save(self, flow: str, names: Iterable[str]) -> None:
+        """Keep what its configuration says of *names*, unless *flow* did so before."""
+        if flow not in self.saved:
+            before = {name: self.config.get(name) for name in names}
+            self.saved = {**self.saved, flow: before}
+
+    def forget(self, flow: str) -> None:
+        """Keep no longer what *flow* has saved, if it has saved anything."""
+        if flow in self.saved:
+            self.saved = {key: self.saved[key] for key in self.saved if key != flow}
+
+    def configure(self, changes: Mapping[str, Any]) -> None:
+        """Change those values of its configuration, and no others; None removes one."""
+        merged = {**self.config, **changes}
+        self.config = {name: merged[name] for name in merged if merged[name] is not None}
 
     def plan(self) -> str:
         """Return its topology as text, an instance with its host a line."""
@@ -132,17 +155,17 @@ class Cluster(Fake):
         self.reachable = False
 
     def sicken(self) -> None:
-        """Let some of its regions lose a replica."""
+        """Take a replica from some of its regions."""
         self.healthy = False
 
     def recover(self) -> None:
-        """Be in touch again, and well."""
+        """Get in touch again, and well."""
         self.reachable = self.healthy = True
 
     # -- what an operation on it has done when it is over -----------------------------
 
     def done(self, operation: Operation) -> None:
-        """Be as *operation*, which has gone well, makes it."""
+        """Change as *operation* does, which has gone well."""
         told = operation.arguments
         match operation.kind:
             case "Deploy":
@@ -166,7 +189,7 @@ class Cluster(Fake):
             case "Upgrade":
                 self.binary = told["version"]
             case "EditConfig":
-                self.config = dict(told["config"])
+                self.configure(told["changes"])
             case "Reload":
                 self.reloads += 1
             case "Lightning":
@@ -214,7 +237,7 @@ class ChangeFeed(Fake):
         self.ask("catch up", self.name, "end_catch_up")
 
     def end_catch_up(self) -> None:
-        """Have sent it all, if it sends at all."""
+        """Catch up, if it sends at all."""
         if self.status == "Normal":
             self.lag = 0.0
 

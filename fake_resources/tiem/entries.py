@@ -16,37 +16,6 @@ from fake_resources.tiem.world import Host, Report, TiemWorld
 
 Asked: TypeAlias = dict[str, Any]
 
-NEW = ("CreateCluster", "CloneCluster", "TakeoverCluster")
-"""The flows whose subject must not be there yet."""
-
-
-def check(world: TiemWorld, flow: str, name: str, asked: Asked) -> None:
-    """Raise `UsageError` or `ServiceError` for what cannot be begun as things are."""
-    if "Hosts" in flow:
-        _check_there(world.hosts, "host", name, not flow.startswith("Delete"))
-        return
-    if not flow.startswith("Check"):
-        _check_there(world.clusters, "cluster", name, flow in NEW)
-    for other in ("source", "target", "cluster"):
-        if other in asked:
-            _check_there(world.clusters, "cluster", asked[other])
-    if flow == "SwitchoverRollback" and asked["failed"] not in world.switchovers:
-        raise wfsim.UsageError(f"{asked['failed']!r} is no flow of a switchover")
-    if flow == "DeleteCluster" and not asked["force"]:
-        held = world.clusters[name].maintenance
-        if held:
-            raise wfsim.ServiceError(20114, f"{name} is {held}")
-
-
-def _check_there(
-    things: Mapping[str, Any], kind: str, name: str, is_new: bool = False
-) -> None:
-    if is_new and name in things:
-        raise wfsim.UsageError(f"there is a {kind} {name} already; name another one")
-    if not is_new and name not in things:
-        one_of = ", ".join(sorted(things))
-        raise wfsim.UsageError(f"there is no {kind} {name}; one of {one_of}")
-
 
 def meta(world: TiemWorld, name: str, asked: Asked) -> Asked:
     """Return the context of a flow that needs nothing but its cluster."""

@@ -77,17 +77,17 @@ class Host(Fake):
         self.reachable = False
 
     def recover(self) -> None:
-        """Be in touch again."""
+        """Get in touch again."""
         self.reachable = True
 
     def done(self, operation: Operation) -> None:
-        """Be as *operation*, which has gone well, makes it."""
+        """Change as *operation* does, which has gone well."""
         match operation.kind:
             case "EM ScaleOut":
                 self.filebeat = True
             case "EM ScaleIn":
                 self.filebeat = False
-            case "Push":
+            case "Push" if operation.arguments["cluster"] in self.world.clusters:
                 self.logs = sorted({*self.logs, operation.arguments["cluster"]})
 
 
@@ -116,6 +116,10 @@ class Report(Fake):
 
 class TiemWorld(OperationWorld):
     """`clusters`, `hosts` and `strangers` by name, and the records that are kept of them.
+
+    Of a deleted cluster there is left, on purpose, what the platform knows of its past:
+    `transfers`, `reports`, `switchovers`, `operations`, `counts` and `failed`, and the
+    backups that whoever has deleted it wanted to keep.
 
     The records: `backups`, `feeds`, `transfers`, `reports`, and `switchovers` by flow.
     *host_batch* names the batch of hosts under way, "" if there is none.
@@ -153,7 +157,7 @@ class TiemWorld(OperationWorld):
         super().attach(clock, draws, journal)
 
     def over(self, operation: Operation) -> None:
-        """Let its target be as *operation* makes it, if it is still there."""
+        """Change its target as *operation* does, if it is still there."""
         target = self.clusters.get(operation.target) or self.hosts.get(operation.target)
         if target is not None:
             target.done(operation)
@@ -170,15 +174,15 @@ class TiemWorld(OperationWorld):
     # Things that come and go.
 
     def keep(self, kind: str, thing: Any) -> Any:
-        """Have *thing* among its like, in the dictionary that is called *kind*."""
-        getattr(self, kind)[thing.name] = self.settle(thing, kind, thing.name)
+        """Put *thing* into the dictionary that is called *kind*, and return it."""
+        getattr(self, kind)[thing.name] = self.adopt(thing, kind, thing.name)
         for inner in getattr(thing, "instances", {}).values():
             thing.add(inner)
         self.changed()
         return thing
 
     def drop(self, kind: str, name: str) -> None:
-        """Let the thing of that name be gone, if it is there."""
+        """Remove the thing of that name, if it is there."""
         if getattr(self, kind).pop(name, None) is not None:
             self.changed()
 
@@ -189,6 +193,15 @@ class TiemWorld(OperationWorld):
             for _, feed in sorted(self.feeds.items())
             if feed.source == source and target in (None, feed.target)
         ]
+
+    def unlink(self, cluster: str) -> None:
+        """Remove the change feeds of *cluster*; its slaves have no master then."""
+        for feed in list(self.feeds.values()):
+            if cluster in (feed.source, feed.target):
+                self.drop("feeds", feed.name)
+        for other in self.clusters.values():
+            if other.master == cluster:
+                other.master = ""
 
     # Locks.
 
@@ -206,16 +219,24 @@ class TiemWorld(OperationWorld):
             self.clusters[name].holder = ""
 
     def claim(self, flow_id: str, *clusters: str) -> None:
-        """Have the locks of *clusters*, which have just been taken, end with the flow."""
+        """Bind the locks of *clusters*, which have just been taken, to the flow."""
         for name in clusters:
             self.clusters[name].holder = flow_id
 
     def heard(self, before: Any, after: Any) -> None:
-        """Free what a flow that has ended still holds, however it ended."""
-        if after is not None and after.state in ENDED:
-            for cluster in self.clusters.values():
-                if cluster.holder == after.name:
-                    cluster.maintenance = cluster.holder = ""
+        """Free what a flow that has ended still holds, however it ended.
+
+        That is the locks of clusters, what it has saved of their configuration, and the
+        history that a cluster keeps for a clone that will not come any more.
+        """
+        if after is None or after.state not in ENDED:
+            return
+        for cluster in self.clusters.values():
+            cluster.forget(after.name)
+            if cluster.holder == after.name:
+                if cluster.maintenance == "BeingCloned":
+                    cluster.keep_history(0.0)
+                cluster.maintenance = cluster.holder = ""
 
     def unlock(self, status: str, *clusters: str) -> None:
         """Give the lock of *clusters* back; one that is free or gone is passed over.

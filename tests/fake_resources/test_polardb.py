@@ -100,6 +100,80 @@ def test_every_part_that_is_missing_or_too_many_is_complained_of():
     ]
 
 
+HUGE = {"className": "huge", "cpu": 16, "memoryGb": 64}
+DIFFERENCES = [
+    (
+        {"followerNum": 3},
+        ["mpd-0: the number of followers is 1, not 3"],
+    ),
+    (
+        {"followerNum": 0},
+        ["mpd-0: the number of followers is 1, not 0"],
+    ),
+    (
+        {"classInfo": HUGE},
+        [
+            "mpd-0-rw: class is polar.o.x4.medium, not huge",
+            "mpd-0-ro-1: class is polar.o.x4.medium, not huge",
+        ],
+    ),
+    (
+        {"versionCfg": {"versionName": "2"}},
+        [
+            "mpd-0: the manager's version is 1.1.20, not 2",
+            "mpd-0-rw: version is 1.1.20, not 2",
+            "mpd-0-ro-1: version is 1.1.20, not 2",
+        ],
+    ),
+    (
+        {"engineParams": {"max_connections": 7, "shared_buffers_gb": 4}},
+        [
+            "mpd-0-rw: max_connections is 800, not 7",
+            "mpd-0-ro-1: max_connections is 800, not 7",
+        ],
+    ),
+    (
+        {"engineParams": {"max_connections": 800}},
+        [
+            "mpd-0-rw: shared_buffers_gb is 4, not None",
+            "mpd-0-ro-1: shared_buffers_gb is 4, not None",
+        ],
+    ),
+    (
+        {"sharedStorage": {"sizeGb": 300}},
+        ["mpd-0: the size of the volume is 100, not 300"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "complaints"), DIFFERENCES)
+def test_what_is_not_as_the_spec_says_is_complained_of(spec, complaints):
+    sim = finished(replicas=1)
+    wanted = sim.resource().edit(spec=spec)
+    assert polardb.problems(sim.world, wanted) == complaints
+
+
+def test_two_leaders_and_a_file_system_that_is_too_small_are_complained_of():
+    sim = finished(replicas=1)
+    sim.world.pods["mpd-0-ro-1"].role = "rw"
+    sim.world.managers["mpd-0"].leader = "mpd-0-ro-1"
+    sim.world.storage.extend("pv-mpd-0", 200)
+    assert polardb.problems(sim.world, sim.resource()) == [
+        "mpd-0-ro-1: the size of the file system is 100, not 200",
+        "mpd-0-rw: the size of the file system is 100, not 200",
+        "mpd-0: the manager's leader is mpd-0-ro-1",
+        "mpd-0: the role of leader is with mpd-0-ro-1, mpd-0-rw",
+    ]
+
+
+def test_an_instance_on_local_storage_needs_no_volume_and_no_manager():
+    sim = wfsim.Simulation(polardb.local_scenario(), seed=1)
+    sim.run()
+    assert polardb.problems(sim.world, sim.resource()) == []
+    sim.world.pods["mpd-local-0-0"].fail()
+    assert polardb.problems(sim.world, sim.resource()) == ["mpd-local-0-0: out of order"]
+
+
 def test_a_cluster_without_followers_is_a_cluster():
     sim = finished(replicas=0)
     assert [*sim.world.pods] == ["mpd-0-rw"]

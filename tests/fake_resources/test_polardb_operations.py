@@ -170,9 +170,7 @@ OTHERWISE = {
     ("ModifyClass", "RebuildRo"): ["ModifyClass"],
     ("UpgradeMinorVersion", "RebuildRo"): ["UpgradeMinorVersion"],
     ("MigrateRo", "RebuildRo"): ["MigrateRo"],
-    # Whoever is named is not there any more; as in the reference, that is noticed late.
-    ("ModifyClass", "SwitchRw"): ["ModifyClass", "SwitchRw"],
-    ("ModifyClass", "MigrateRo"): ["ModifyClass"],
+    # Who has taken the place of the one that is named is on that node already.
     ("ModifyClass", "MigrateRw"): ["ModifyClass"],
     # Whoever is named has another role by then.
     ("SwitchRw", "MigrateRo"): ["SwitchRw", "MigrateRw"],

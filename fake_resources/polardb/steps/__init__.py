@@ -5,7 +5,7 @@ What a second run does is said for each, in the words of the reference's catalog
 it is a *noop*, it *converges*, or it *repeats* what it did.
 """
 
-from fake_resources.polardb.steps import create, leader, local, meta, replicas, restart
+from fake_resources.polardb.steps import create, leader, meta, replicas, restart
 from fake_resources.polardb.steps.create import FINALIZER, release
 
 STEPS = (
@@ -14,7 +14,6 @@ STEPS = (
     *leader.STEPS,
     *restart.STEPS,
     *meta.STEPS,
-    *local.STEPS,
 )
 
 __all__ = ["FINALIZER", "STEPS", "release"]

@@ -1,4 +1,4 @@
-"""The steps that create a cluster."""
+"""The steps that create a cluster on shared storage, or an instance on local storage."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import wfsim
-from fake_resources.polardb import members
+from fake_resources.pods import Engine
+from fake_resources.polardb import members, requests
 from fake_resources.polardb.cluster import volume_name
-from fake_resources.polardb.steps.instance import CALLS, Effect, bring_up, enlist
+from fake_resources.polardb.steps.instance import (
+    CALLS,
+    Effect,
+    bring_up,
+    calls,
+    enlist,
+    until_pod,
+    version_wanted,
+)
 from fake_resources.storage import StorageFull
 
 FINALIZER = "polardb/release"
@@ -19,24 +28,29 @@ FINALIZER = "polardb/release"
 def init_meta(ctx: wfsim.StepContext) -> Effect:
     """Name the instances, set the engine's parameters, hold the cluster by a finalizer.
 
-    Converges: names are kept once there is a leader, parameters are set again.
+    The parameters are those of the class, unless the spec gave others when the run began.
+    Converges: names are kept once there is a leader, parameters are set again.  Returns
+    the parameters, which later steps take from here.
     """
     yield from ctx.sleep(CALLS.draw(ctx.draw("accounts")))
     resource = yield from ctx.fetch()
+    begun = requests.spec_of(ctx)
+    params = begun.get("engineParams") or params_of(begun["classInfo"])
     status: dict[str, Any] = {}
     if "leader" not in resource.status:
-        followers = range(1, resource.spec["followerNum"] + 1)
+        followers = range(1, begun["followerNum"] + 1)
         status = {
             "leader": f"{resource.name}-rw",
             "followers": [f"{resource.name}-ro-{number}" for number in followers],
             "instances": {},
         }
     yield from ctx.update(
-        spec={"engineParams": params_of(resource.spec["classInfo"])},
+        spec=params_unless_edited(ctx, params),
         status=status,
         annotations={"clusterManagerPort": "5500"},
         finalizers={*resource.finalizers, FINALIZER},
     )
+    return {"engineParams": dict(params)}
 
 
 def params_of(class_info: Mapping[str, Any]) -> dict[str, int]:
@@ -45,16 +59,29 @@ def params_of(class_info: Mapping[str, Any]) -> dict[str, int]:
     return {"shared_buffers_gb": memory // 4, "max_connections": 50 * memory}
 
 
+def params_unless_edited(
+    ctx: wfsim.StepContext, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what to write into the spec to have *params* there.
+
+    That is nothing if somebody has asked for others since the run began.
+    """
+    edited = ctx.resource.spec.get("engineParams")
+    if edited != requests.spec_of(ctx).get("engineParams"):
+        return {}
+    return {"engineParams": dict(params)}
+
+
 @wfsim.step("PrepareStorage")
 def prepare_storage(ctx: wfsim.StepContext) -> Effect:
-    """Have the volume bound and formatted: 4 requests 2 s apart, then polls for 60 s.
+    """Bind and format the volume: 4 requests 2 s apart, then polls for 60 s.
 
     Repeats: the volume is formatted again.
     """
     storage, name = ctx.world.storage, volume_name(ctx.resource.name)
     for last in (False, False, False, True):
         try:
-            storage.prepare(name, ctx.resource.spec["sharedStorage"]["sizeGb"])
+            storage.prepare(name, requests.spec_of(ctx)["sharedStorage"]["sizeGb"])
             break
         except StorageFull as error:
             if last:
@@ -66,7 +93,7 @@ def prepare_storage(ctx: wfsim.StepContext) -> Effect:
         return name in storage.volumes and storage.volumes[name].ready
 
     yield from ctx.world.until(
-        ctx.world.minding("format volume", name, ready),
+        ctx.world.failing_with("format volume", name, ready),
         every=5.0,
         timeout=60.0,
         what=f"{name} ready",
@@ -101,12 +128,12 @@ class CreateClusterManager:
     """Deploy the cluster manager without waiting for it.  Converges."""
 
     def init(self, ctx: wfsim.StepContext) -> Effect:
-        """Have its role, binding and config maps."""
+        """Make its role, binding and config maps."""
         yield from ctx.sleep(CALLS.draw(ctx.draw("roles")))
 
     def do_step(self, ctx: wfsim.StepContext) -> None:
         """Ask for the deployment, unless there is one."""
-        version = ctx.resource.spec.get("versionCfg", {}).get("versionName", "")
+        version = version_wanted(ctx).get("versionName", "")
         ctx.world.deploy_manager(ctx.resource.name, version)
 
 
@@ -163,9 +190,53 @@ def release(ctx: wfsim.StepContext) -> Effect:
 
     for pod in world.pods_of(cluster):
         pod.delete()
-        gone = world.minding("stop pod", pod.name, gone)
+        gone = world.failing_with("stop pod", pod.name, gone)
     yield from world.until(gone)
     world.storage.release(volume_name(cluster))
+
+
+# -- one instance on local storage ------------------------------------------------------
+
+
+@wfsim.step("workflow_local.InitStatusInfo")
+def init_status_info(ctx: wfsim.StepContext) -> Effect:
+    """Name the instance, give it a port, hold it by a finalizer.  Converges."""
+    yield from calls(ctx, "ids")
+    name = f"{ctx.resource.name}-0"
+    yield from ctx.update(
+        status={"leader": name, "followers": [], "endpoint": f"{name}:1521"},
+        finalizers={*ctx.resource.finalizers, FINALIZER},
+    )
+
+
+@wfsim.step("workflow_local.CreatePod")
+def create_pod(ctx: wfsim.StepContext) -> Effect:
+    """Bring its pod up within 900 s.  Converges: one that lives is used."""
+    name = ctx.resource.status["leader"]
+    pod = ctx.world.pods.get(name)
+    if pod is None or pod.phase in ("Failed", "Terminating") or not pod.reachable:
+        ctx.world.create_pod(name, ctx.resource.name, "rw")
+    yield from until_pod(
+        ctx, name, lambda pod: pod.ready, every=0.0, timeout=900.0, what="ready"
+    )
+
+
+@wfsim.step("workflow_local.InstallDBEngine")
+def install_db_engine(ctx: wfsim.StepContext) -> Effect:
+    """Install the engine in the pod, 3 / 300 s.  Repeats: it is installed once more."""
+    name = ctx.resource.status["leader"]
+    if name in ctx.world.pods:
+        ctx.world.pods[name].engine = Engine.NONE
+        ctx.world.pods[name].install()
+    yield from until_pod(
+        ctx,
+        name,
+        lambda pod: pod.healthy,
+        every=3.0,
+        timeout=300.0,
+        what="installed",
+        operation="install database",
+    )
 
 
 STEPS = (
@@ -177,6 +248,9 @@ STEPS = (
     add_to_cluster_manager,
     create_network,
     UpdateRunningStatus,
+    init_status_info,
+    create_pod,
+    install_db_engine,
 )
 
-__all__ = ["FINALIZER", "STEPS", "params_of", "release"]
+__all__ = ["FINALIZER", "STEPS", "params_of", "params_unless_edited", "release"]

@@ -12,7 +12,7 @@ from typing import Any
 import wfsim
 from fake_resources.fakes import OperationFailed
 from fake_resources.pods import Engine, Phase, Pod
-from fake_resources.polardb import members
+from fake_resources.polardb import members, requests
 from fake_resources.polardb.cluster import PolarWorld, volume_name
 from fake_resources.storage import Volume
 
@@ -44,7 +44,7 @@ def volume_of(ctx: wfsim.StepContext) -> Volume:
 
 
 def bring_up(ctx: wfsim.StepContext, name: str, role: str) -> Effect:
-    """Have the instance *name* up: pod, volume, engine; skip what is there already.
+    """Bring the instance *name* up: pod, volume, engine; skip what is there already.
 
     Waits as the reference does, poll / at most: pod ready 0 / 900 s, volume 3 / 60 s,
     write lock 5 / 60 s, engine installed 3 / 300 s, leader healthy 5 / 300 s.
@@ -94,7 +94,7 @@ def enlist(ctx: wfsim.StepContext, member: str) -> Effect:
     if not registered():
         world.managers[cluster].register(member)
         yield from world.until(
-            world.minding("register member", member, registered),
+            world.failing_with("register member", member, registered),
             every=1.0,
             timeout=180.0,
             what=f"{member} registered",
@@ -113,7 +113,7 @@ def until_manager(ctx: wfsim.StepContext, every: float) -> Effect:
 
     try:
         yield from world.until(
-            world.minding("deploy manager", cluster, ready),
+            world.failing_with("deploy manager", cluster, ready),
             every=every,
             timeout=180.0,
             what=f"cluster manager of {cluster} ready",
@@ -161,20 +161,28 @@ def until_gone(ctx: wfsim.StepContext, name: str, timeout: float) -> Effect:
     def gone() -> bool:
         return name not in world.pods
 
-    gone = world.minding("stop pod", name, gone)
+    gone = world.failing_with("stop pod", name, gone)
     yield from world.until(gone, timeout=timeout, what=f"{name} gone")
 
 
 def class_wanted(ctx: wfsim.StepContext) -> Mapping[str, Any]:
     """Return the class that this run works towards, as an earlier step may say."""
-    wanted: Mapping[str, Any] = ctx.inputs.get("classInfo", {})
-    return wanted or ctx.resource.spec.get("classInfo", {})
+    return _wanted(ctx, "classInfo")
 
 
 def version_wanted(ctx: wfsim.StepContext) -> Mapping[str, Any]:
     """Return the version that this run works towards, as an earlier step may say."""
-    wanted: Mapping[str, Any] = ctx.inputs.get("versionCfg", {})
-    return wanted or ctx.resource.spec.get("versionCfg", {})
+    return _wanted(ctx, "versionCfg")
+
+
+def params_wanted(ctx: wfsim.StepContext) -> Mapping[str, Any]:
+    """Return the parameters that this run works towards, as an earlier step may say."""
+    return _wanted(ctx, "engineParams")
+
+
+def _wanted(ctx: wfsim.StepContext, part: str) -> Mapping[str, Any]:
+    wanted: Mapping[str, Any] = ctx.inputs.get(part, {})
+    return wanted or requests.spec_of(ctx).get(part, {})
 
 
 def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
@@ -193,8 +201,9 @@ def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
         pod.start_again()
         ctx.log(f"{name} is there already: {pod.phase}, engine {pod.engine}")
         return
+    # Where the run moves it to, or else where whoever operates the nodes wants it now.
     noted = members.entry(ctx.resource, name).get("target", "")
-    target = ctx.resource.spec.get("targetNodes", {}).get(name, noted)
+    target = noted or ctx.resource.spec.get("targetNodes", {}).get(name, "")
     nodes = world.nodes
     if target and not (target in nodes and nodes[target].schedulable):
         raise wfsim.Interrupted(TARGET_NODE_UNAVAILABLE, f"{name}: {target} is not ready")
@@ -207,7 +216,7 @@ def _ensure_pod(ctx: wfsim.StepContext, name: str, role: str) -> None:
         target,
         flavour=class_wanted(ctx).get("className", ""),
         image=version_wanted(ctx).get("versionName", ""),
-        params=dict(ctx.resource.spec.get("engineParams", {})),
+        params=dict(params_wanted(ctx)),
     )
 
 
@@ -231,7 +240,7 @@ def until_pod(
         trouble = trouble_with(world, name)
         return trouble is not None or done(world.pods[name])
 
-    over = world.minding(operation, name, settled) if operation else settled
+    over = world.failing_with(operation, name, settled) if operation else settled
     yield from world.until(over, every=every, timeout=timeout, what=f"{name} {what}")
     if trouble is not None:
         raise trouble
@@ -250,7 +259,7 @@ def trouble_with(world: PolarWorld, name: str) -> Exception | None:
     What a new pod would not mend is an interrupt for an operator.
     """
     pod = world.pods.get(name)
-    if pod is not None and pod.hopeful:
+    if pod is not None and pod.can_become_healthy:
         return None
     if pod is None or pod.phase is Phase.TERMINATING:
         return wfsim.Interrupted(POD_LOST, f"{name} is gone")
@@ -277,6 +286,7 @@ __all__ = [
     "class_wanted",
     "dismiss",
     "enlist",
+    "params_wanted",
     "restart",
     "start_again",
     "trouble_with",

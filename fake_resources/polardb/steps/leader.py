@@ -41,21 +41,20 @@ def _set_ha(ctx: wfsim.StepContext, on: bool) -> Effect:
 
 @wfsim.step("SwitchRw")
 def switch_rw(ctx: wfsim.StepContext) -> Effect:
-    """Let the instance that is named lead, and wait for it.
+    """Make the instance that is named the leader, and wait for it.
 
     A noop once it does.  As in the reference, an unknown one is not asked for, but waited
-    for all the same.  Returns the request that it serves.
+    for all the same.
     """
     resource = yield from ctx.fetch()
-    name = resource.annotations.get("switchRw", "")
+    name = requests.target_of(ctx)
     if name != members.leader(resource):
         yield from _switch(ctx, name)
-    return {"switchRw": name}
 
 
 @wfsim.step("SwitchNewRoToRw")
 def switch_new_ro_to_rw(ctx: wfsim.StepContext) -> Effect:
-    """Let the one lead that is to take the leader's place.  A noop once it does."""
+    """Make the one that is to take the leader's place the leader.  A noop once it is."""
     resource = yield from ctx.fetch()
     place = members.physical(resource, members.leader(resource))
     name = requests.temp_ids(resource).get(place)
@@ -67,7 +66,7 @@ def switch_new_ro_to_rw(ctx: wfsim.StepContext) -> Effect:
 
 
 def _switch(ctx: wfsim.StepContext, name: str) -> Effect:
-    """Have *name* lead: it is well 5 / 300 s, leads 2 / 30 s, is well 5 / 300 s.
+    """Make *name* the leader: it is well 5 / 300 s, leads 2 / 30 s, is well 5 / 300 s.
 
     In the reference a call of the manager writes the new leader into the status; here the
     step does, when it sees it.
@@ -83,7 +82,7 @@ def _switch(ctx: wfsim.StepContext, name: str) -> Effect:
 
     if known and not leads():
         world.managers[cluster].switch(name)
-        leads = world.minding("switch leader", cluster, leads)
+        leads = world.failing_with("switch leader", cluster, leads)
     yield from world.until(leads, every=2.0, timeout=30.0, what=f"{name!r} leading")
     yield from until_well(ctx, name)
     resource = yield from ctx.fetch()
@@ -94,7 +93,7 @@ def _switch(ctx: wfsim.StepContext, name: str) -> Effect:
 
 @wfsim.step("EnsureCmRwAffinity")
 def ensure_cm_rw_affinity(ctx: wfsim.StepContext) -> Effect:
-    """Let the cluster manager move if it is where the leader is; do not wait for it.
+    """Move the cluster manager if it is where the leader is; do not wait for it.
 
     Repeats if it came to the leader's node again.
     """

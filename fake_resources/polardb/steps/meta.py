@@ -1,7 +1,9 @@
 """The steps that only write the resource: what is wanted, and that it has been served.
 
 A request is dropped by the flow that has served it, and only as it was served: one that
-came meanwhile stands.  The reference drops every request there is, see `hazards`.
+came meanwhile stands.  That is the text of the annotation, and what it is about: other
+parameters than were flushed, or a volume that has grown once more, are another request.
+The reference drops every request there is, see `hazards`.
 """
 
 from __future__ import annotations
@@ -10,25 +12,40 @@ from typing import Any
 
 import wfsim
 from fake_resources.polardb import members, requests
-from fake_resources.polardb.steps.create import params_of
-from fake_resources.polardb.steps.instance import Effect, calls, until_gone
+from fake_resources.polardb.steps.create import params_of, params_unless_edited
+from fake_resources.polardb.steps.instance import (
+    Effect,
+    calls,
+    params_wanted,
+    until_gone,
+    volume_of,
+)
+
+_WANTED_IN = {
+    "ModifyClass": "classInfoModifyTo",
+    "UpgradeMinorVersion": "versionCfgModifyTo",
+}
+"""The part of a spec that leads to a state, for states that one leads to."""
 
 
 @wfsim.step("UpdateModifyClassMeta")
 def update_modify_class_meta(ctx: wfsim.StepContext) -> Effect:
     """Set the engine's parameters for the new class.  Converges.
 
-    Returns the class, which later steps take from here: somebody may want yet another.
+    Returns class and parameters, which later steps take from here: somebody may want
+    yet another.
     """
-    resource = yield from ctx.fetch()
-    wanted = resource.spec.get("classInfoModifyTo") or resource.spec["classInfo"]
-    yield from ctx.update(spec={"engineParams": params_of(wanted)})
-    return {"classInfo": dict(wanted)}
+    yield from ctx.fetch()
+    begun = requests.spec_of(ctx)
+    wanted = begun.get("classInfoModifyTo") or begun["classInfo"]
+    params = params_of(wanted)
+    yield from ctx.update(spec=params_unless_edited(ctx, params))
+    return {"classInfo": dict(wanted), "engineParams": params}
 
 
 @wfsim.step("CleanModifyClassTempMeta")
 def clean_modify_class_temp_meta(ctx: wfsim.StepContext) -> Effect:
-    """Have the new class as the class; drop the request.  A noop once that is so."""
+    """Make the new class the class; drop the request.  A noop once that is so."""
     yield from _have(ctx, "classInfo", "className")
 
 
@@ -40,17 +57,18 @@ def init_upgrade_images(ctx: wfsim.StepContext) -> Effect:
     """
     yield from calls(ctx, "look up")
     resource = yield from ctx.fetch()
-    wanted = resource.spec.get("versionCfgModifyTo") or resource.spec["versionCfg"]
+    begun = requests.spec_of(ctx)
+    wanted = begun.get("versionCfgModifyTo") or begun["versionCfg"]
     name = wanted["versionName"]
     found = {**wanted, "images": {"engine": f"polardb:{name}", "manager": f"cm:{name}"}}
-    if "versionCfgModifyTo" in resource.spec:
+    if resource.spec.get("versionCfgModifyTo", {}).get("versionName") == name:
         yield from ctx.update(spec={"versionCfgModifyTo": found})
     return {"versionCfg": found}
 
 
 @wfsim.step("CleanUpgradeTempMeta")
 def clean_upgrade_temp_meta(ctx: wfsim.StepContext) -> Effect:
-    """Have the new version as the version; drop the request.  A noop once that is so."""
+    """Make the new version the version; drop the request.  A noop once that is so."""
     yield from _have(ctx, "versionCfg", "versionName")
 
 
@@ -68,37 +86,78 @@ def _have(ctx: wfsim.StepContext, part: str, identity: str) -> Effect:
 @wfsim.step("SetRebuildTag")
 def set_rebuild_tag(ctx: wfsim.StepContext) -> Effect:
     """Ask for what has been begun, so that nobody forgets it.  A noop once that is so."""
-    yield from ctx.update(annotations={"forceRebuild": "T"})
+    resource = yield from ctx.fetch()
+    if not requests.is_on(resource, "forceRebuild"):
+        yield from ctx.update(annotations={"forceRebuild": _tag(ctx)})
+
+
+def _tag(ctx: wfsim.StepContext) -> str:
+    return ctx.inputs.get("request") or "T"
 
 
 @wfsim.step("CleanOldTempMeta")
 def clean_old_temp_meta(ctx: wfsim.StepContext) -> Effect:
-    """Give up the operation that was interrupted, if one was.  A noop once that is so."""
+    """Give up the operation that was interrupted, if one was.  A noop once that is so.
+
+    Returns the parameters with which it is to be built again.
+    """
     resource = yield from ctx.fetch()
-    stopped = resource.annotations.get(requests.PREVIOUS, "")
+    begun, stopped = requests.spec_of(ctx), ctx.inputs.get("previous", "")
     spec: dict[str, Any] = {}
+    params = params_wanted(ctx)
     if stopped == "ModifyClass":
-        spec = {"classInfoModifyTo": None}
         # They may be those of the other class by now.
-        spec["engineParams"] = params_of(resource.spec["classInfo"])
-    elif stopped == "UpgradeMinorVersion":
-        spec = {"versionCfgModifyTo": None}
+        params = params_of(begun["classInfo"])
+        spec = params_unless_edited(ctx, params)
+    part = {
+        "ModifyClass": "classInfoModifyTo",
+        "UpgradeMinorVersion": "versionCfgModifyTo",
+    }
+    given_up = part.get(stopped, "")
+    if given_up and resource.spec.get(given_up) == begun.get(given_up):
+        spec[given_up] = None
     dropped = {*requests.NOTES, *requests.INTERRUPT_NOTES}
-    if stopped in requests.REQUESTS:
-        dropped |= {requests.REQUESTS[stopped]} - {requests.REQUESTS["Rebuild"]}
-    yield from ctx.update(spec=spec, annotations=dict.fromkeys(sorted(dropped)))
+    request = requests.REQUESTS.get(stopped, "")
+    stands = resource.annotations.get(request)
+    if stopped != "Rebuild" and stands == ctx.inputs.get("previousRequest"):
+        dropped.add(request)
+    yield from ctx.update(spec=spec, annotations=dict.fromkeys(sorted(dropped - {""})))
+    return {"engineParams": dict(params)}
 
 
 @wfsim.step("CleanAllTempMeta")
 def clean_all_temp_meta(ctx: wfsim.StepContext) -> Effect:
-    """Drop the request that the flow has served, and its notes.  A noop after that."""
+    """Drop the request that the flow has served, and its notes.  A noop after that.
+
+    If the request was withdrawn, but what it is about is another than was served, the
+    flow asks for that itself.
+    """
     resource = yield from ctx.fetch()
     dropped = {*requests.NOTES, *requests.INTERRUPT_NOTES}
+    notes: dict[str, str | None] = dict.fromkeys(sorted(dropped))
     request = requests.REQUESTS.get(resource.state, "")
     stands = resource.annotations.get(request)
-    if stands is not None and ctx.inputs.get(request, stands) == stands:
-        dropped.add(request)
-    yield from ctx.update(annotations=dict.fromkeys(sorted(dropped)))
+    if not _is_served(ctx):
+        notes[request] = stands or "T"
+    elif stands is not None and stands == _served(ctx):
+        notes[request] = None
+    yield from ctx.update(annotations=notes)
+
+
+def _served(ctx: wfsim.StepContext) -> str:
+    """Return the text of the request that the run has served."""
+    tag = _tag(ctx) if ctx.resource.state == "Rebuild" else ctx.inputs.get("request")
+    return str(tag)
+
+
+def _is_served(ctx: wfsim.StepContext) -> bool:
+    """Whether what the request is about is still what the run has worked towards."""
+    match ctx.resource.state:
+        case "FlushParams":
+            return bool(ctx.resource.spec.get("engineParams", {}) == params_wanted(ctx))
+        case "ExtendStorage":
+            return bool(ctx.inputs.get("sizeGb") == volume_of(ctx).size)
+    return True
 
 
 @wfsim.step("RemoveAllInsPod")

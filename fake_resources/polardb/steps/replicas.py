@@ -26,29 +26,24 @@ def generate_temp_ro_ids(ctx: wfsim.StepContext) -> Effect:
 def generate_migrate_temp_id(ctx: wfsim.StepContext) -> Effect:
     """Name a temporary follower for the instance that is to move.
 
-    A noop once that was noted down.  Returns the request that it serves.
+    A noop once that was noted down.
     """
     resource = yield from ctx.fetch()
-    wanted = requests.migration(resource)
-    if wanted is not None:
-        yield from _allocate(ctx, [members.physical(resource, wanted[0])])
-    return {"migrate": resource.annotations.get("migrate", "")}
+    yield from _allocate(ctx, [members.physical(resource, requests.target_of(ctx))])
 
 
 @wfsim.step("GenerateRebuildRoTempId")
 def generate_rebuild_ro_temp_id(ctx: wfsim.StepContext) -> Effect:
-    """Name a temporary follower for the first one that has failed.
+    """Name a temporary follower for the one that had failed when the run began.
 
-    Repeats: another name is taken, the first one is lost.  Fails if none has failed.  As
-    in the reference, a temporary follower that has failed gets nobody to replace it, and
-    so the flow has nothing to do, ends well, and is wanted again.
+    Repeats: another name is taken, the first one is lost.  As in the reference, a
+    temporary follower that has failed gets nobody to replace it, and so the flow has
+    nothing to do, ends well, and is wanted again.
     """
     resource = yield from ctx.fetch()
-    failed = [n for n in members.failed(resource) if n != members.leader(resource)]
-    if not failed:
-        raise LookupError("no follower has failed")
-    lasting = [name for name in failed[:1] if name in members.followers(resource)]
-    places = [members.physical(resource, name) for name in lasting]
+    name = requests.target_of(ctx)
+    lasting = [name] if name in members.followers(resource) else []
+    places = [members.physical(resource, each) for each in lasting]
     yield from _allocate(ctx, places, again=True)
 
 
@@ -90,11 +85,11 @@ def _names_used(resource: wfsim.Resource) -> int:
 def init_temp_ro_meta(ctx: wfsim.StepContext) -> Effect:
     """Write the temporary followers into the status.  Converges."""
     resource = yield from ctx.fetch()
-    noted, wanted = members.entries(resource), requests.migration(resource)
+    noted, node = members.entries(resource), ctx.inputs.get("node", "")
     for place, name in requests.temp_ids(resource).items():
         entry: dict[str, Any] = {"role": "temp", "physical": place}
-        if wanted is not None and place == members.physical(resource, wanted[0]):
-            entry["target"] = wanted[1]
+        if node:
+            entry["target"] = node
         noted.setdefault(name, entry)
     yield from ctx.update(status={"instances": noted})
 
@@ -132,7 +127,7 @@ def convert_temp_ro_to_ro(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("DeleteOldRw")
 def delete_old_rw(ctx: wfsim.StepContext) -> Effect:
-    """Let go of the leader that was, once another leads in its place.  Converges."""
+    """Remove the old leader, once another leads in its place.  Converges."""
     resource = yield from ctx.fetch()
     leader = members.leader(resource)
     place = members.physical(resource, leader)
@@ -146,7 +141,7 @@ def delete_old_rw(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("EnsureNewRoUpToDate")
 def ensure_new_ro_up_to_date(ctx: wfsim.StepContext) -> Effect:
-    """Let every other temporary follower take its place, one after the other.
+    """Put every other temporary follower in its place, one after the other.
 
     Converges: what is done for one of them is written down before the next.
     """
@@ -157,7 +152,7 @@ def ensure_new_ro_up_to_date(ctx: wfsim.StepContext) -> Effect:
 def ensure_ro_migrate(ctx: wfsim.StepContext) -> Effect:
     """Pin the temporary followers to the node that is asked for, then the same."""
     resource = yield from ctx.fetch()
-    node = ctx.inputs.get("migrate", "").partition("|")[2]
+    node = ctx.inputs["node"]
     pinned = dict.fromkeys(requests.temp_ids(resource).values(), node)
     yield from ctx.update(
         spec={"targetNodes": {**resource.spec.get("targetNodes", {}), **pinned}}
@@ -202,7 +197,7 @@ def _settled(entry: dict[str, Any]) -> dict[str, Any]:
 
 @wfsim.step("StopOldRo")
 def stop_old_ro(ctx: wfsim.StepContext) -> Effect:
-    """Let go of the pods that are to be replaced; what is written of them stays.
+    """Delete the pods that are to be replaced; what is written of them stays.
 
     Converges.
     """
@@ -216,30 +211,30 @@ def stop_old_ro(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("RemoveRo")
 def remove_ro(ctx: wfsim.StepContext) -> Effect:
-    """Let go of the follower that is named, and want one less.
+    """Remove the follower that is named, and want one less.
 
-    A noop once it is gone; one that is not known is passed over.  Returns the request
-    that it serves.
+    A noop once it is gone; one that is not known is passed over.  How many are wanted
+    is left to whoever has said so since the run began.
     """
     resource = yield from ctx.fetch()
-    name = resource.annotations.get("removeIns", "")
+    name = requests.target_of(ctx)
     if name in members.followers(resource):
         yield from dismiss(ctx, name)
-        yield from _without(ctx, name, fewer=1)
+        yield from _without(ctx, name, wanted=ctx.inputs["followerNum"])
     else:
         yield from calls(ctx, "look")
-    return {"removeIns": name}
 
 
-def _without(ctx: wfsim.StepContext, name: str, fewer: int = 0) -> Effect:
-    """Write *name* off, and that so many followers fewer are wanted: in one write."""
+def _without(ctx: wfsim.StepContext, name: str, wanted: int | None = None) -> Effect:
+    """Write *name* off, and how many followers are *wanted* now: in one write."""
     resource = yield from ctx.fetch()
     noted = members.entries(resource)
     noted.pop(name, None)
     followers = [each for each in members.followers(resource) if each != name]
-    wanted = resource.spec.get("followerNum", 0) - fewer
+    begun = requests.spec_of(ctx).get("followerNum")
+    edited = resource.spec.get("followerNum") != begun
     yield from ctx.update(
-        spec={"followerNum": wanted} if fewer else {},
+        spec={} if wanted is None or edited else {"followerNum": wanted},
         status={"instances": noted, "followers": followers},
     )
 

@@ -12,6 +12,8 @@ from fake_resources.polardb.steps.instance import (
     POD_LOST,
     Effect,
     calls,
+    class_wanted,
+    params_wanted,
     restart,
     start_again,
     until_pod,
@@ -26,15 +28,14 @@ _RUNNING = (Engine.RUNNING, Engine.STARTING)
 def restart_ins(ctx: wfsim.StepContext) -> Effect:
     """Restart the instance that is named; one that is not known is passed over.
 
-    Repeats.  Returns the request that it serves.
+    Repeats.
     """
     resource = yield from ctx.fetch()
-    name = resource.annotations.get("restartIns", "")
+    name = requests.target_of(ctx)
     if name in members.instances(resource):
         yield from restart(ctx, name)
     else:
         yield from calls(ctx, "look")
-    return {"restartIns": name}
 
 
 @wfsim.step("RestartCluster")
@@ -80,14 +81,14 @@ def flush_params(ctx: wfsim.StepContext) -> Effect:
     Converges: that a restart is needed is noted down before anybody is told.
     """
     resource = yield from ctx.fetch()
-    wanted, pods = dict(resource.spec.get("engineParams", {})), ctx.world.pods
+    wanted, pods = dict(params_wanted(ctx)), ctx.world.pods
     told = [name for name in members.instances(resource) if name in pods]
     if any(_needs_restart(pods[name].params, wanted) for name in told):
         yield from ctx.update(annotations={requests.RESTART_AFTER_FLUSH: "true"})
     for name in told:
         yield from calls(ctx, f"push {name}")
         if name in pods:
-            pods[name].params = wanted
+            pods[name].params = dict(wanted)
         start_again(ctx.world, name)
         yield from until_well(ctx, name)
 
@@ -100,8 +101,8 @@ def flush_params_if_necessary(ctx: wfsim.StepContext) -> Effect:
     first if there will be more, and last if there will be fewer.
     """
     resource = yield from ctx.fetch()
-    before = params_of(resource.spec["classInfo"])
-    after = params_of(ctx.inputs.get("classInfo") or resource.spec["classInfo"])
+    before = params_of(requests.spec_of(ctx)["classInfo"])
+    after = params_of(class_wanted(ctx))
     if not _needs_restart(before, after):
         return
     order = members.instances(resource)
@@ -128,7 +129,10 @@ def save_params_last_update_time(ctx: wfsim.StepContext) -> Effect:
 
 @wfsim.step("ExtendStorageFs")
 def extend_storage_fs(ctx: wfsim.StepContext) -> Effect:
-    """Let every file system span the volume as it is now, the leader's last.  Repeats."""
+    """Grow every file system to the volume as it is now, the leader's last.
+
+    Repeats.  Returns the size of the volume, in GB.
+    """
     resource = yield from ctx.fetch()
     size, pods = volume_of(ctx).size, ctx.world.pods
     for name in [*members.followers(resource), members.leader(resource)]:
@@ -144,6 +148,7 @@ def extend_storage_fs(ctx: wfsim.StepContext) -> Effect:
             what="grown",
             operation="grow file system",
         )
+    return {"sizeGb": size}
 
 
 STEPS = (

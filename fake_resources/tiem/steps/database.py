@@ -41,7 +41,7 @@ def init_root(ctx: Context) -> None:
 
 @management("initDatabaseAccount")
 def init_accounts(ctx: Context) -> None:
-    """Have the accounts of the platform."""
+    """Create the accounts of the platform."""
     _grant(cluster_of(ctx), *ACCOUNTS)
 
 
@@ -61,7 +61,7 @@ def sized(cluster: Cluster) -> dict[str, Any]:
 
 @management("applyParameterGroup")
 def apply_group(ctx: Context) -> Effect:
-    """Have the parameters of its group; waits for the child that sets them."""
+    """Set the parameters of its group; waits for the child that does so."""
     cluster = cluster_of(ctx)
     wanted = {"reboot": False, "tiup": {}, "sql": {"group": cluster.parameter_group}}
     yield from wait_flow(ctx, (yield from modify(ctx, cluster, wanted)))
@@ -133,18 +133,14 @@ def wait_workflow(ctx: Context) -> Effect:
 
 @management("modifySourceClusterGCTime")
 def keep_history(ctx: Context) -> None:
-    """Let the source keep what has been overwritten until the clone has it."""
-    source = source_of(ctx)
-    if not source.saved_gc_life:
-        source.saved_gc_life, source.gc_life = source.gc_life, CLONE_GC_LIFE
+    """Make the source keep what is overwritten until the clone has it."""
+    source_of(ctx).keep_history(CLONE_GC_LIFE)
 
 
 @management("recoverSourceClusterGCTime")
 def forget_history(ctx: Context) -> None:
-    """Let the source forget what has been overwritten as it did before."""
-    source = source_of(ctx)
-    if source.saved_gc_life:
-        source.gc_life, source.saved_gc_life = source.saved_gc_life, 0.0
+    """Make the source forget what is overwritten as it did before."""
+    source_of(ctx).keep_history(0.0)
 
 
 @management("backupSourceCluster")
@@ -194,12 +190,13 @@ def sync_increments(ctx: Context) -> Effect:
         return bool(ctx.world.feeds[name].lag <= source.gc_life / 2)
 
     yield from ctx.world.until(
-        ctx.world.minding("catch up", name, near),
+        ctx.world.failing_with("catch up", name, near),
         every=LOOK,
         timeout=MONTH,
         what=f"{name} nearly caught up",
     )
-    cluster.master = source.name
+    # Somebody may have deleted one of them meanwhile.
+    cluster_of(ctx).master = source_of(ctx).name
 
 
 __all__ = ["ACCOUNTS", "CLONE_GC_LIFE", "management"]

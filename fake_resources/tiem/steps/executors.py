@@ -86,7 +86,7 @@ def named(ctx: Context, name: str) -> Cluster:
 
 
 def last(ctx: Context, operation: str, name: str) -> Effect:
-    """Have *operation* on *name* take its time; raises `OperationFailed` if it fails."""
+    """Do *operation* on *name* to its end; raises `OperationFailed` if it fails."""
     takes, fails = ctx.world.takes(operation, name), ctx.world.fails(operation, name)
     yield from ctx.sleep(takes)
     if fails:

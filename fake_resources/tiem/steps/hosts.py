@@ -29,7 +29,7 @@ def validate(ctx: Context) -> None:
 
 @resourcepool("authHosts")
 def authorize(ctx: Context) -> None:
-    """Have the platform's key on the host."""
+    """Put the platform's key on the host."""
     for host in _hosts(ctx):
         _reach(host)
         host.authorized = True
@@ -81,21 +81,21 @@ def _launch(ctx: Context, kind: str, wanted: list[Any]) -> dict[str, str] | None
 
 @resourcepool("setHostsOnline")
 def online(ctx: Context) -> None:
-    """Let clusters use the host."""
+    """Open the host to clusters."""
     for host in _hosts(ctx):
         host.status = "Online"
 
 
 @resourcepool("setHostsFail")
 def failed(ctx: Context) -> None:
-    """Let nobody use the host."""
+    """Close the host to clusters: it has failed."""
     for host in _hosts(ctx):
         host.status = "Failed"
 
 
 @resourcepool("checkHostBeforeDelete")
 def check_unused(ctx: Context) -> None:
-    """Let nobody use the host any more; raises `RuntimeError` if somebody does."""
+    """Close the host to clusters; raises `RuntimeError` if one of them uses it."""
     for host in _hosts(ctx):
         users = ctx.world.instances_on(host.name)
         if users:

@@ -129,7 +129,7 @@ def destroy(ctx: Context) -> dict[str, str] | None:
 
 @management("setClusterOnline")
 def set_online(ctx: Context) -> Effect:
-    """Have the books say that it runs, a minute later if it was just deployed."""
+    """Enter in the books that it runs, a minute later if it was just deployed."""
     cluster = cluster_of(ctx)
     if cluster.status == "Initializing" or cluster.maintenance == "Upgrading":
         yield from ctx.sleep(SETTLE)
@@ -140,7 +140,7 @@ def set_online(ctx: Context) -> Effect:
 
 @management("setClusterOffline")
 def set_offline(ctx: Context) -> None:
-    """Have the books say that it is stopped."""
+    """Enter in the books that it is stopped."""
     cluster = cluster_of(ctx)
     cluster.status = "Stopped"
     for instance in cluster.instances.values():
@@ -149,7 +149,7 @@ def set_offline(ctx: Context) -> None:
 
 @management("setClusterFailure")
 def set_failure(ctx: Context) -> None:
-    """Have the books say that something has gone wrong."""
+    """Enter in the books that something has gone wrong."""
     cluster_of(ctx).status = "Failure"
 
 
@@ -178,7 +178,7 @@ def check_instance(ctx: Context) -> Effect:
         return bool(instance.store == "Tombstone")
 
     yield from ctx.world.until(
-        ctx.world.minding("move data", instance.name, moved),
+        ctx.world.failing_with("move data", instance.name, moved),
         every=LOOK,
         timeout=MONTH,
         what=f"{instance.name} a tombstone",
@@ -197,7 +197,7 @@ def free_instance(ctx: Context) -> None:
 
 @management("backupBeforeDelete")
 def backup_before_delete(ctx: Context) -> Effect:
-    """Have a backup made, if that was asked for and there is something to back up."""
+    """Make a backup, if that was asked for and there is something to back up."""
     cluster = cluster_of(ctx)
     if not (cluster.topology and ctx.inputs["DeleteRequest"].get("autoBackup")):
         return None
@@ -225,7 +225,7 @@ def clear_backups(ctx: Context) -> None:
     """Remove its backups, but for the one just made, or all if they are to be kept."""
     if ctx.inputs["DeleteRequest"].get("keepHistoryBackupRecords"):
         return
-    name, kept = cluster_of(ctx).name, ctx.inputs.get("BackupID")
+    name, kept = meta_of(ctx)["id"], ctx.inputs.get("BackupID")
     for backup in list(ctx.world.backups.values()):
         if backup.cluster == name and backup.name != kept:
             ctx.world.drop("backups", backup.name)
@@ -233,20 +233,31 @@ def clear_backups(ctx: Context) -> None:
 
 @management("clearCDCLinks")
 def clear_feeds(ctx: Context) -> None:
-    """Remove the change feeds from it and to it, and let its slaves be on their own."""
-    name = cluster_of(ctx).name
-    for feed in list(ctx.world.feeds.values()):
-        if name in (feed.source, feed.target):
-            ctx.world.drop("feeds", feed.name)
-    for cluster in ctx.world.clusters.values():
-        if cluster.master == name:
-            cluster.master = ""
+    """Remove the change feeds from it and to it; its slaves are on their own then."""
+    ctx.world.unlink(cluster_of(ctx).name)
 
 
-@management("deleteCluster", "takeoverRevertMeta")
+@management("takeoverRevertMeta")
+def revert_takeover(ctx: Context) -> None:
+    """Strike it out of the books, unless another flow is deleting it by now."""
+    cluster = ctx.world.clusters.get(meta_of(ctx)["id"])
+    if cluster is not None and cluster.holder in ("", ctx.run):
+        delete(ctx)
+
+
+@management("deleteCluster")
 def delete(ctx: Context) -> None:
-    """Strike it out of the books, its lock with it."""
-    ctx.world.drop("clusters", meta_of(ctx)["id"])
+    """Strike it out of the books, its lock with it, and all that belongs to it.
+
+    Other flows may have added to that since an earlier step has cleared it.
+    """
+    name = meta_of(ctx)["id"]
+    if "DeleteRequest" in ctx.inputs:
+        clear_backups(ctx)
+    ctx.world.unlink(name)
+    ctx.world.drop("clusters", name)
+    for host in ctx.world.hosts.values():
+        host.logs = [each for each in host.logs if each != name]
 
 
 # The books, and the lock.

@@ -38,9 +38,8 @@ def modify(ctx: Context) -> dict[str, str] | None:
         cluster.database = {**cluster.database, **wanted["sql"]}
     if not wanted["tiup"]:
         return None
-    if cluster.saved_config is None:
-        cluster.saved_config = dict(cluster.config)
-    return launch(ctx, "EditConfig", config={**cluster.config, **wanted["tiup"]})
+    cluster.save(ctx.run, wanted["tiup"])
+    return launch(ctx, "EditConfig", changes=wanted["tiup"])
 
 
 @parameter("refreshParameter")
@@ -51,7 +50,7 @@ def refresh(ctx: Context) -> dict[str, str] | None:
 
 @parameter("persistParameter")
 def persist(ctx: Context) -> None:
-    """Have the books say what is set."""
+    """Enter in the books what is set."""
     cluster, wanted = cluster_of(ctx), _wanted(ctx)
     cluster.parameters = {**cluster.parameters, **wanted["tiup"], **wanted["sql"]}
 
@@ -60,14 +59,14 @@ def persist(ctx: Context) -> None:
 def put_back(ctx: Context) -> None:
     """Launch the change back to the configuration before; nobody waits for it."""
     cluster = cluster_of(ctx)
-    if cluster.saved_config is not None:
-        launch(ctx, "EditConfig", config=dict(cluster.saved_config))
+    if ctx.run in cluster.saved:
+        launch(ctx, "EditConfig", changes=cluster.saved[ctx.run])
 
 
 @parameter("defaultEnd")
 def end(ctx: Context) -> None:
     """Forget the configuration before; give the lock back, if the caller took it."""
-    cluster_of(ctx).saved_config = None
+    cluster_of(ctx).forget(ctx.run)
     if ctx.inputs["MaintenanceStatusChange"]:
         ctx.world.unlock(meta_of(ctx)["maintenance"], meta_of(ctx)["id"])
 

@@ -44,13 +44,13 @@ def check_cluster(ctx: Context) -> None:
 
 @check("endCheck")
 def end_check(ctx: Context) -> None:
-    """Have the report complete."""
+    """Complete the report."""
     ctx.world.reports[ctx.inputs["CheckID"]].status = "Completed"
 
 
 @check("handleFail")
 def check_failed(ctx: Context) -> None:
-    """Have the report say that it could not be made."""
+    """Record in the report that it could not be made."""
     ctx.world.reports[ctx.inputs["CheckID"]].status = "Failure"
 
 

@@ -19,18 +19,22 @@ importexport = Executors("importexport")
 
 
 def _backup(ctx: Context) -> Backup:
+    """Return the record of the backup; `LookupError` if somebody has removed it."""
     name = ctx.inputs["backupRecord"]
-    found: Backup | None = ctx.world.backups.get(name)
-    if found is None:
-        found = Backup(name, cluster_of(ctx).name)
-        ctx.world.keep("backups", found)
+    if name not in ctx.world.backups:
+        raise LookupError(f"there is no backup {name}")
+    found: Backup = ctx.world.backups[name]
     return found
 
 
 @backuprestore("backupCluster")
 def back_up(ctx: Context) -> Effect:
     """Back the cluster up by SQL, which lasts as long as it takes."""
-    cluster, backup = cluster_of(ctx), _backup(ctx)
+    cluster, name = cluster_of(ctx), ctx.inputs["backupRecord"]
+    if name not in ctx.world.backups:
+        # It is a child, for which no caller has entered one.
+        ctx.world.keep("backups", Backup(name, cluster.name))
+    backup = _backup(ctx)
     cluster.connect()
     backup.status = "Processing"
     yield from last(ctx, "back up", cluster.name)
@@ -39,7 +43,7 @@ def back_up(ctx: Context) -> Effect:
 
 @backuprestore("updateBackupRecord")
 def update_backup(ctx: Context) -> None:
-    """Have the record say that the backup is there."""
+    """Record that the backup is there."""
     _backup(ctx).status = "Finished"
 
 
@@ -63,8 +67,9 @@ def give_back(ctx: Context) -> None:
 
 @backuprestore("backupFail")
 def backup_failed(ctx: Context) -> None:
-    """Have the record say that there is no backup; give the lock back."""
-    _backup(ctx).status = "Failed"
+    """Record that there is no backup; give the lock back."""
+    if ctx.inputs["backupRecord"] in ctx.world.backups:
+        _backup(ctx).status = "Failed"
     give_back(ctx)
 
 
@@ -95,13 +100,13 @@ def import_(ctx: Context) -> dict[str, str]:
 
 @importexport("updateDataExportRecord", "updateDataImportRecord")
 def transferred(ctx: Context) -> None:
-    """Have the record say that it has gone well."""
+    """Record that it has gone well."""
     _transfer(ctx).status = "Finished"
 
 
 @importexport("exportDataFailed", "importDataFailed")
 def transfer_failed(ctx: Context) -> None:
-    """Have the record say that it has not."""
+    """Record that it has not gone well."""
     _transfer(ctx).status = "Failed"
 
 

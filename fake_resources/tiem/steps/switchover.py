@@ -114,7 +114,7 @@ def wait_caught_up(ctx: Context) -> Effect:
 
 @switchover("wfStepSetOldMasterReadOnly")
 def old_read_only(ctx: Context) -> None:
-    """Let the old master take no more writes; one that is lost is passed over by force.
+    """Make the old master read-only; one that is lost is passed over by force.
 
     Raises `ConnectionError` if it does not answer and nothing is forced.
     """
@@ -132,7 +132,7 @@ def old_read_only(ctx: Context) -> None:
 
 @switchover("wfStepPauseOldSyncChangeFeedTask")
 def pause_old_feed(ctx: Context) -> None:
-    """Let the feed from the old master stand still."""
+    """Pause the feed from the old master."""
     feed = _old_feed(ctx)
     if feed.status != "Stopped":
         _record(ctx).push("status", feed.name, feed.status)
@@ -148,7 +148,7 @@ def reverse_feed(ctx: Context) -> None:
 
 @switchover("wfStepMigrateAllDownStreamSyncChangeFeedTasksToNewMaster")
 def migrate_feeds(ctx: Context) -> None:
-    """Let the other slaves be fed by the new master."""
+    """Feed the other slaves from the new master."""
     record = _record(ctx)
     for other in record.others:
         _feed(ctx, record, other)
@@ -159,6 +159,8 @@ def migrate_feeds(ctx: Context) -> None:
 
 def _feed(ctx: Context, record: Switchover, target: str) -> None:
     name = f"feed-{record.new}-{target}"
+    for each in (record.new, target):
+        named(ctx, each)
     if name not in ctx.world.feeds:
         record.push("remove", name)
         ctx.world.keep("feeds", ChangeFeed(name, record.new, target))
@@ -166,7 +168,7 @@ def _feed(ctx: Context, record: Switchover, target: str) -> None:
 
 @switchover("wfStepSetNewMasterReadWrite")
 def new_read_write(ctx: Context) -> None:
-    """Let the new master take writes."""
+    """Make the new master writable."""
     record = _record(ctx)
     new = named(ctx, record.new)
     new.connect()
@@ -177,7 +179,7 @@ def new_read_write(ctx: Context) -> None:
 
 @switchover("wfStepSwapMasterSlaveRelationInDB")
 def swap(ctx: Context) -> None:
-    """Have the books say who is master and who is slave."""
+    """Enter in the books who is master and who is slave."""
     record = _record(ctx)
     for name in record.clusters:
         cluster = named(ctx, name)
@@ -249,12 +251,12 @@ def _undo(world: Any, action: str, name: str, *args: Any) -> None:
             world.clusters[name].connect()
             world.clusters[name].read_only = args[0]
         case "master":
-            world.clusters[name].master = args[0]
+            world.clusters[name].master = args[0] if args[0] in world.clusters else ""
         case "status":
             world.feeds[name].status = args[0]
         case "remove":
             world.drop("feeds", name)
-        case "create":
+        case "create" if all(each in world.clusters for each in args):
             world.keep("feeds", ChangeFeed(name, *args))
 
 

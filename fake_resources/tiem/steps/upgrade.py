@@ -34,10 +34,9 @@ def select_version(ctx: Context) -> None:
 @management("mergeUpgradeConfig")
 def merge_config(ctx: Context) -> None:
     """Add what the new version asks for to its configuration, and keep the old one."""
-    cluster = cluster_of(ctx)
-    if cluster.saved_config is None:
-        cluster.saved_config = dict(cluster.config)
-    cluster.config = {**cluster.saved_config, **ctx.inputs["UpgradeConfigs"]}
+    cluster, wanted = cluster_of(ctx), ctx.inputs["UpgradeConfigs"]
+    cluster.save(ctx.run, wanted)
+    cluster.configure(wanted)
 
 
 @management("checkRegionHealth")
@@ -56,7 +55,7 @@ def upgrade(ctx: Context) -> dict[str, str]:
 
 @management("checkUpgradeVersion")
 def check_version(ctx: Context) -> None:
-    """Have the books say the version that is installed; it must be the wanted one."""
+    """Enter in the books the version that is installed; it must be the wanted one."""
     cluster, wanted = cluster_of(ctx), ctx.inputs["UpgradeVersion"]
     if cluster.binary != wanted:
         raise RuntimeError(f"{cluster.name} is {cluster.binary}, not {wanted}")
@@ -66,15 +65,16 @@ def check_version(ctx: Context) -> None:
 @management("checkUpgradeConfig")
 def check_config(ctx: Context) -> None:
     """Settle on the new configuration."""
-    cluster_of(ctx).saved_config = None
+    cluster_of(ctx).forget(ctx.run)
 
 
 @management("revertConfigAfterFailure")
 def revert_config(ctx: Context) -> None:
     """Put the configuration back as it was before, whatever has been upgraded."""
     cluster = cluster_of(ctx)
-    if cluster.saved_config is not None:
-        cluster.config, cluster.saved_config = cluster.saved_config, None
+    if ctx.run in cluster.saved:
+        cluster.configure(cluster.saved[ctx.run])
+        cluster.forget(ctx.run)
     cluster.parameter_group = ctx.inputs["OriginalParamGroupId"]
 
 
