@@ -2,8 +2,9 @@
 
 A map, bottom up; each layer knows only those above it in this list:
 
-* ``errors``    every exception, and the signals that a step may raise
+* ``errors``    every exception, and the signals that a step may raise; ``text``
 * ``model``     values: Resource, StateMachine, Flow, Memento, Record, EventLog
+* ``files``     what YAML files say: documents, flows, dumps of mementos
 * ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
@@ -33,8 +34,8 @@ _HOMES = {
     "wfsim.model.policy": ("Policy", "Retry"),
     "wfsim.model.duration": ("Duration",),
     "wfsim.model.flow": ("Flow", "Polling", "Step"),
-    "wfsim.model.configmap": ("load_mementos",),
-    "wfsim.model.loading": ("flow_schema", "load_flow", "load_flows"),
+    "wfsim.files.configmap": ("load_mementos",),
+    "wfsim.files.flow_loader": ("flow_schema", "load_flow", "load_flows"),
     "wfsim.model.memento": (
         "Memento", "Quarantined", "RunStatus", "StepMemento", "StepStatus",
     ),
@@ -50,14 +51,13 @@ _HOMES = {
     "wfsim.sim.faults": (
         "ApiDown", "BreakOne", "CancelAt", "Conflict", "CrashAt", "DelayStep",
         "DropWatch", "EditAt", "FailSave", "FailStep", "Fault", "HangStep",
-        "InterruptStep", "PauseController", "StaleRead",
+        "InterruptStep", "PauseController", "StaleRead", "dump_plan", "load_plan",
     ),
     "wfsim.sim.conditions": ("state_entered", "step_completed", "step_started"),
-    "wfsim.sim.plan_file": ("dump_plan", "load_plan"),
     "wfsim.sim.pool": ("Pool",),
     "wfsim.sim.rates": ("Rate",),
     "wfsim.sim.scenario": ("Scenario",),
-    "wfsim.sim.settings": ("StepSettings",),
+    "wfsim.sim.step_settings": ("StepSettings",),
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),
     "wfsim.http.server": ("Server",),

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 import wfsim
 from wfsim.errors import DefinitionError
-from wfsim.model.edges import Outcome
-from wfsim.model.flow import Flow, Polling, Step
-from wfsim.model.loading import load_flow, load_flows
+from wfsim.files.flow_loader import load_flow, load_flows
+from wfsim.model.flow import Flow, Outcome, Polling, Step
 from wfsim.model.policy import Retry
 
 SUCCESS, FAILURE, CANCEL = Outcome

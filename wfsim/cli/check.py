@@ -7,16 +7,16 @@ from enum import StrEnum
 from pathlib import Path
 
 from wfsim.errors import DefinitionError
-from wfsim.model.document import read_document
-from wfsim.model.flow import Flow
-from wfsim.model.loading import (
+from wfsim.files.document import read_document
+from wfsim.files.flow_loader import (
     GROUP_ENDING,
     folders_of_files,
     load_flow,
     load_flows,
 )
-from wfsim.sim.plan_file import load_plan
-from wfsim.sim.scenario_loading import is_scenario, load_scenario
+from wfsim.model.flow import Flow
+from wfsim.sim.faults import load_plan
+from wfsim.sim.scenario_loader import is_scenario, load_scenario
 
 
 class FileKind(StrEnum):

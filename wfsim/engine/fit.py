@@ -8,8 +8,8 @@ from wfsim.engine.attempt import describe
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY
-from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import Memento
+from wfsim.text import suggest
 
 Migration = Callable[[Memento, Flow], Memento]
 
@@ -20,7 +20,7 @@ def fitted(
     """Return *run* fit for its flow as it is now, or reason and words why not."""
     flow = flows.get(run.flow)
     if flow is None:
-        near = did_you_mean(run.flow, flows)
+        near = suggest(run.flow, flows)
         return reasons.UNKNOWN_FLOW, f"no flow {run.flow!r}{near}"
     names, digest = _names(run), flow.digest
     if names == flow.names and run.digest == digest:

@@ -23,10 +23,11 @@ from wfsim.errors import NotFound
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY
-from wfsim.model.machine import StateMachine, did_you_mean
+from wfsim.model.machine import StateMachine
 from wfsim.model.memento import Memento, RunStatus
 from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
+from wfsim.text import suggest
 
 
 class Result(NamedTuple):
@@ -94,7 +95,7 @@ class FlowReconciler:
             return (yield from self._miss(entries, turn))
         machine = self._machines.get(key.kind)
         if machine is None:
-            near = did_you_mean(key.kind, self._machines)
+            near = suggest(key.kind, self._machines)
             text = f"no state machine for {key.kind!r}{near}"
             self._note(Kind.PASS_FAILED, resource, text)
             return _DONE
@@ -229,7 +230,7 @@ class FlowReconciler:
         machine = self._machines[resource.kind]
         action = machine.action(resource.state)
         if action is None:
-            near = did_you_mean(resource.state, machine.states)
+            near = suggest(resource.state, machine.states)
             text = f"state {resource.state!r} is not registered{near}"
             self._note(Kind.PASS_FAILED, resource, text)
             return _DONE

@@ -36,11 +36,11 @@ from wfsim.errors import (
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Polling
 from wfsim.model.frozen import EMPTY, Frozen
-from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import Memento, StepMemento, StepStatus
 from wfsim.model.policy import Retry
 from wfsim.model.record import Kind
 from wfsim.model.resource import CANCEL_REASON, Key, Resource
+from wfsim.text import suggest
 
 
 class FlowRunner:
@@ -269,7 +269,7 @@ class FlowRunner:
             and spec.class_name not in self._steps
             and (name := unknown_class(spec, self._steps))
         ):
-            near = did_you_mean(name, self._steps)
+            near = suggest(name, self._steps)
             return reasons.UNKNOWN_TASK, f"no code for {name!r}{near}"
         return None
 

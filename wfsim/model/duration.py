@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from wfsim.model import compounds, distributions
+from wfsim.model import distributions
 from wfsim.model.distributions import Family
 
 _FAMILIES: dict[str, Family] = {
@@ -33,9 +33,9 @@ _FAMILIES: dict[str, Family] = {
         distributions.Gamma(),
         distributions.Weibull(),
         distributions.Empirical(),
-        compounds.Percentiles(),
-        compounds.Mixture(),
-        compounds.Truncated(),
+        distributions.Percentiles(),
+        distributions.Mixture(),
+        distributions.Truncated(),
     )
 }
 NAMES = tuple(_FAMILIES)
@@ -111,7 +111,7 @@ class Duration(NamedTuple):
     def dist(self) -> Any:
         """Return it as a frozen distribution of `scipy.stats`, None if that has none.
 
-        It has none of what always takes the same, of values and of compounds.  Raises
+        It has none of what always takes the same, of values and of distributions.  Raises
         `UsageError` if scipy is not installed.
         """
         return _FAMILIES[self.name].dist(self.params, distributions.stats())
@@ -145,7 +145,7 @@ def _parse(value: Any, depth: int) -> Duration:
         raise ValueError(f"distributions nested more than {MOST_NESTED} deep; flatten")
     params = family.read(given, partial(_parse, depth=depth + 1))
     if name == "percentiles" and len(params) == 2:
-        name, params = "lognormal", compounds.lognormal_through(params)
+        name, params = "lognormal", distributions.lognormal_through(params)
     duration = Duration(name, params)
     try:
         duration.draw(_LAST)

@@ -18,8 +18,8 @@ from typing import Any, TypeAlias
 from wfsim.engine.ports import Draws
 from wfsim.errors import DefinitionError
 from wfsim.model.frozen import EMPTY, freeze, is_json
-from wfsim.model.machine import did_you_mean
 from wfsim.model.resource import Key, Resource
+from wfsim.text import suggest
 
 EACH, ANY = "each", "any"
 LEAST_GAP = 0.001
@@ -261,7 +261,7 @@ def wrong_demand(
             problems.append(f"{said}: no service; let resources arrive, not flows")
         elif asks and item.what.flow not in flows:  # type: ignore[union-attr, operator]
             flow = item.what.flow  # type: ignore[union-attr]
-            near = did_you_mean(flow, flows or ())
+            near = suggest(flow, flows or ())
             problems.append(f"{said}: no flow {flow!r}{near}")
         elif not asks and flows is not None:
             problems.append(f"{said}: a service has flows alone; let FlowRequests arrive")

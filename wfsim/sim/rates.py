@@ -16,8 +16,8 @@ from typing import Any
 
 from wfsim.engine.ports import Draws
 from wfsim.errors import DefinitionError
-from wfsim.model.machine import did_you_mean
 from wfsim.sim.faults import MAX_SECONDS, ApiDown, BreakOne, CrashAt, Fault
+from wfsim.text import suggest
 
 MAX_FAULTS = 10_000
 LEAST = 0.001
@@ -79,7 +79,7 @@ def wrong_rates(
     ]
     for name, rate in rates.items():
         if name not in RATES:
-            problems.append(f"rates: {name!r}{did_you_mean(name, RATES)}")
+            problems.append(f"rates: {name!r}{suggest(name, RATES)}")
         elif not isinstance(rate, Rate):
             problems.append(f"rates: {name} is {rate!r}; give Rate(mtbf=..., mttr=...)")
         elif rate.most(horizon) > MAX_FAULTS / 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
 from wfsim.errors import DefinitionError
 from wfsim.model.duration import Duration
-from wfsim.model.flow import Flow
+from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
-from wfsim.model.machine import StateMachine, did_you_mean
+from wfsim.model.machine import StateMachine
 from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
 from wfsim.sim.api import ApiRate
@@ -24,16 +25,15 @@ from wfsim.sim.demand import Arrivals, Trigger, there_already, wrong_demand
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.rates import Rate, expanded, wrong_rates
-from wfsim.sim.settings import (
+from wfsim.sim.step_settings import (
     SetSteps,
     StepSettings,
     set_flows,
     settings_by_name,
     wrong_settings,
 )
-from wfsim.sim.step_classes import has_code, unknown_steps, wrong_children
-from wfsim.sim.timed_flows import flows_at, timed_flows
 from wfsim.sim.world import World
+from wfsim.text import suggest
 
 
 class Scenario:
@@ -165,7 +165,7 @@ class Scenario:
         which no file says how long they take are in ``assumed``.  Raises
         `DefinitionError`.
         """
-        from wfsim.model.loading import load_flow
+        from wfsim.files.flow_loader import load_flow
 
         flow = file if isinstance(file, Flow) else load_flow(file)
         flows, assumed = timed_flows([flow], StepRegistry(steps), duration, failure)
@@ -256,7 +256,7 @@ class Scenario:
         ``"steps.CopyAway.failure"``; what the file does not have is added.  Raises
         `DefinitionError` with one line, file and line number first, for each problem.
         """
-        from wfsim.sim.scenario_loading import load_scenario
+        from wfsim.sim.scenario_loader import load_scenario
 
         return load_scenario(file, overrides)
 
@@ -283,7 +283,7 @@ class Scenario:
             if not resource.name:
                 problems.append("a resource has no name; give it one")
             if resource.kind not in self.kinds:
-                near = did_you_mean(resource.kind, self.kinds)
+                near = suggest(resource.kind, self.kinds)
                 problems.append(
                     f"{name}: no state machine for the kind {resource.kind!r}{near}"
                 )
@@ -369,7 +369,7 @@ def _flows(
     flows: str | Path | Iterable[Flow], steps: StepRegistry, has_settings: bool
 ) -> dict[str, Flow]:
     if isinstance(flows, (str, Path)):
-        from wfsim.model.loading import load_flows
+        from wfsim.files.flow_loader import load_flows
 
         # A step may yet get its duration from the settings; that is looked at later.
         return load_flows(flows, classes=None if has_settings else steps)
@@ -389,3 +389,104 @@ def _frozen(resource: Resource) -> Resource:
         annotations=freeze(resource.annotations),
         finalizers=tuple(resource.finalizers),
     )
+
+
+def has_code(step: Step, steps: StepRegistry) -> bool:
+    """Whether every class of *step* is one of *steps*."""
+    return all(name in steps for name in step.all_classes)
+
+
+def unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
+    """Return a problem for each class that has neither code nor a duration."""
+    return [
+        f"{step.source}: step {step.name!r} of flow {flow.name!r}: the class "
+        f"{name!r} has no code and no duration{suggest(name, steps)}"
+        for flow in flows
+        for step in flow.steps
+        if step.duration is None and step.failure is None and step.child is None
+        for name in step.all_classes
+        if name not in steps
+    ]
+
+
+def wrong_children(
+    flows: Mapping[str, Flow], steps: StepRegistry, is_service: bool
+) -> list[str]:
+    """Return a problem for each step that cannot start the flow that it names."""
+    waits = {
+        flow.name: [step.child for step in flow.steps if step.child and step.waits]
+        for flow in flows.values()
+    }
+    problems = []
+    for flow in flows.values():
+        for step in flow.steps:
+            if step.child is None:
+                continue
+            why = ""
+            if not is_service:
+                why = "which takes a service: a scenario of flows, without resources"
+            elif step.child not in flows:
+                why = f"which is not there{suggest(step.child, flows)}"
+            elif has_code(step, steps):
+                why = f"but {step.class_name!r} has code; let that start it"
+            elif step.waits and flow.name in _reached(step.child, waits):
+                why = f"which waits for {flow.name!r} in turn; add 'wait: false'"
+            if why:
+                problems.append(
+                    f"{step.source}: step {step.name!r} of flow {flow.name!r} starts "
+                    f"{step.child!r}, {why}"
+                )
+    return problems
+
+
+def _reached(flow: str, waits: Mapping[str, list[str]]) -> set[str]:
+    """Return *flow* and all that it waits for, directly or not."""
+    found, left = {flow}, [flow]
+    while left:
+        new = set(waits.get(left.pop(), ())) - found
+        found |= new
+        left += sorted(new)
+    return found
+
+
+def flows_at(path: str | Path) -> list[Flow]:
+    """Return the flows in a folder, or the one in a file; raises `DefinitionError`."""
+    from wfsim.files.flow_loader import load_flow, load_flows
+
+    where = Path(path)
+    if not where.exists():
+        text = "there is no such folder or file; give one of flow files"
+        raise DefinitionError(f"{where}:1: {text}")
+    return [*load_flows(where).values()] if where.is_dir() else [load_flow(where)]
+
+
+def timed_flows(
+    flows: Iterable[Flow],
+    steps: StepRegistry,
+    duration: float | Mapping[str, Any] | Duration,
+    failure: float,
+) -> tuple[list[Flow], dict[str, Duration]]:
+    """Return *flows* with what each step without code takes and how often it fails.
+
+    That is what its file says, or else *duration* and *failure*.  Also returns the
+    durations of which no file speaks, by step.  Raises `DefinitionError`.
+    """
+    number = isinstance(failure, (int, float)) and not isinstance(failure, bool)
+    if not (number and 0.0 <= failure <= 1.0):
+        raise DefinitionError(f"failure is a probability from 0 to 1, not {failure!r}")
+    try:
+        usual = Duration.parse(duration)
+    except ValueError as error:
+        raise DefinitionError(f"duration: {error}") from error
+    assumed: dict[str, Duration] = {}
+
+    def filled(step: Step) -> Step:
+        if has_code(step, steps):
+            return step
+        if step.duration is None:
+            assumed[step.name] = usual
+        chance = failure if step.failure is None else step.failure
+        return replace(step, duration=step.duration or usual, failure=chance)
+
+    found = [replace(flow, steps=tuple(map(filled, flow.steps))) for flow in flows]
+    return found, assumed

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import DefinitionError
-from wfsim.model.edges import wrong_edges
-from wfsim.model.flow import Flow, Source, Step
+from wfsim.model.flow import Flow, Source, Step, wrong_edges
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
-    from wfsim.model.document import Document
-    from wfsim.model.flow_file import FlowFile, StepItem
+    from wfsim.files.document import Document
+    from wfsim.files.flow_schema import FlowFile, StepItem
 
 GROUP_ENDING = "_step_group.yaml"
 MAX_STEPS = 10_000
@@ -80,7 +80,7 @@ def load_flow(
 
 def flow_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of flow and group files, for editors."""
-    from wfsim.model.flow_schema import flow_schema as schema
+    from wfsim.files.flow_schema import flow_schema as schema
 
     return schema()
 
@@ -158,9 +158,9 @@ class _File:
 
 
 def _read(path: Path) -> _File:
-    from wfsim.model.document import read_document
-    from wfsim.model.flow_file import FlowFile, GroupFile
-    from wfsim.model.validation import validated
+    from wfsim.files.document import read_document
+    from wfsim.files.flow_schema import FlowFile, GroupFile
+    from wfsim.files.validation import validated
 
     file = _File(str(path), [])
     if path.suffix != ".yaml":
@@ -201,7 +201,7 @@ def _items(document: Document, steps: list[Any]) -> tuple[_Item, ...]:
     """Return the steps that are well formed: one bad step does not hide the others."""
     from pydantic import ValidationError
 
-    from wfsim.model.flow_file import StepItem
+    from wfsim.files.flow_schema import StepItem
 
     found = []
     for number, step in enumerate(steps):
@@ -299,7 +299,7 @@ class _Expansion:
             text = f"{step.tuned[0]!r} means nothing for group {group!r}; write it there"
             problems.append(item.problem(text))
         if group not in self.groups:
-            text = f"group {group!r} is not there; {_hint(group, self.groups)}"
+            text = f"group {group!r} is not there{suggest(group, self.groups)}"
             problems.append(item.problem(text))
         return self.expanded.get(group, ())
 
@@ -315,8 +315,8 @@ class _Expansion:
         undo = [item.step.undo] if item.step.undo else []
         for name in [*item.step.classes, *undo]:
             if name not in self.classes and name.rpartition(".")[2] not in self.classes:
-                known = _hint(name, {*self.classes, *self.groups})
-                yield item.problem(f"class {name!r} is not registered; {known}")
+                known = suggest(name, {*self.classes, *self.groups})
+                yield item.problem(f"class {name!r} is not registered{known}")
 
     def used_by(self, file: _File) -> set[str]:
         """Return the names of the groups that *file* uses, directly or not."""
@@ -354,9 +354,3 @@ class _Expansion:
             f"group {cycle[0]!r} contains itself: {' -> '.join(cycle)}; break the circle"
         )
         group.problems.append(item.problem(text))
-
-
-def _hint(name: str, names: Iterable[str]) -> str:
-    from wfsim.model.document import hint
-
-    return hint(name, names)

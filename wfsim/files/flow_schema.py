@@ -8,8 +8,9 @@ what a node map of TiEM says: ``bizType``, ``mode`` and the numbers that go with
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,13 +21,19 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
+from wfsim.files.validation import Omissible, Strict
 from wfsim.model.duration import Duration
-from wfsim.model.duration_schema import PLACE
-from wfsim.model.edges import Outcome
-from wfsim.model.flow import Polling, Source, Step
+from wfsim.model.flow import Outcome, Polling, Source, Step
 from wfsim.model.policy import Retry
-from wfsim.model.validation import Omissible, Strict
+
+if TYPE_CHECKING:
+    from pydantic_core import core_schema
+
+
+PLACE: dict[str, Any] = {"$comment": "Duration"}
+"""What a model writes where a duration stands, for `with_durations` to find."""
 
 MAX_RETRIES = 1_000_000
 MAX_SECONDS = 1e12
@@ -366,3 +373,121 @@ class GroupFile(Strict):
     steps: Annotated[list[StepItem], Field(min_length=1)] = Field(
         description="The steps in order, without edges; groups may stand among them."
     )
+
+
+_NUMBER = {"type": "number", "minimum": 0}
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+_REFERENCE = {"$ref": "#/$defs/Duration"}
+
+
+def _list_of(count: int, items: dict[str, Any] = _NUMBER) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": count, "maxItems": count}
+
+
+def _exactly(required: list[str], **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": required,
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+_NUMBER_OR_LIST = {"anyOf": [_NUMBER, _list_of(1)]}
+_NAMED = {
+    "constant": _NUMBER_OR_LIST,
+    "uniform": _list_of(2),
+    "triangular": _list_of(3),
+    "exponential": _NUMBER_OR_LIST,
+    "lognormal": _list_of(2, {"type": "number"}),
+    "gamma": _list_of(2, _POSITIVE),
+    "weibull": _list_of(2, _POSITIVE),
+    "empirical": {"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER, "minItems": 1}]},
+    "percentiles": {
+        "type": "object",
+        "minProperties": 2,
+        "additionalProperties": False,
+        "patternProperties": {r"^p[0-9]+(\.[0-9]+)?$": _POSITIVE},
+    },
+    "mixture": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 100,
+        "items": _exactly(["weight", "of"], weight=_POSITIVE, of=_REFERENCE),
+    },
+    "truncated": {
+        **_exactly(["of"], of=_REFERENCE, low=_NUMBER, high=_NUMBER),
+        "minProperties": 2,
+    },
+}
+DURATION_SCHEMA: dict[str, Any] = {
+    "description": "Seconds of virtual time: a number, or a distribution by its name.",
+    "examples": [
+        3,
+        {"uniform": [2, 4]},
+        {"percentiles": {"p50": 3, "p99": 40}},
+        {"truncated": {"of": {"gamma": [2, 3]}, "high": 60}},
+        {"mixture": [{"weight": 9, "of": 3}, {"weight": 1, "of": {"weibull": [2, 40]}}]},
+    ],
+    "anyOf": [
+        _NUMBER,
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": _NAMED,
+        },
+    ],
+}
+
+
+def with_durations(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return *schema* with a definition of ``Duration`` and references to it.
+
+    pydantic has no way to write a schema that contains itself by hand.
+    """
+    # Without the closing brace: a description may follow.
+    place, reference = (json.dumps(item)[:-1] for item in (PLACE, _REFERENCE))
+    whole: dict[str, Any] = json.loads(json.dumps(schema).replace(place, reference))
+    defined = {**whole.get("$defs", {}), "Duration": DURATION_SCHEMA}
+    return {**whole, "$defs": dict(sorted(defined.items()))}
+
+
+class EditorSchema(GenerateJsonSchema):
+    """Keys are their own titles; those that are `Omissible` may be left out, not null."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def function_before_schema(
+        self, schema: core_schema.BeforeValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        inner = schema["schema"]
+        if inner["type"] == "nullable":
+            inner = inner["schema"]
+        return self.generate_inner(inner)
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def flow_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of flow and group files, for editors."""
+    _, schema = models_json_schema(
+        [(FlowFile, "validation"), (GroupFile, "validation")],
+        title="wfsim flow or step group",
+        description="One YAML file of a folder of flows.",
+        ref_template="#/$defs/{model}",
+        schema_generator=EditorSchema,
+    )
+    # With if/else, an editor complains of one kind of file, not of both.
+    return {
+        "$schema": GenerateJsonSchema.schema_dialect,
+        **with_durations(schema),
+        "if": {"required": ["groupName"]},
+        "then": {"$ref": "#/$defs/GroupFile"},
+        "else": {"$ref": "#/$defs/FlowFile"},
+    }

@@ -10,10 +10,10 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from wfsim.errors import DefinitionError
-from wfsim.model.document import read_document
+from wfsim.files.document import read_document
+from wfsim.files.flow_loader import MAX_STEPS, flow_schema, load_flow, load_flows
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow, Source, Step
-from wfsim.model.loading import MAX_STEPS, flow_schema, load_flow, load_flows
 from wfsim.model.policy import Retry
 
 SHIPPED = read_document(Path(__file__).with_name("polardb_flows.yaml")).data
@@ -565,7 +565,8 @@ def test_the_flows_that_the_operator_ships_load_to_the_same_steps(tmp_path):
 
 def test_the_loader_sleeps_until_something_is_loaded():
     probe = (
-        "import sys, wfsim.model.loading; print({'yaml', 'pydantic'} & {*sys.modules})"
+        "import sys, wfsim.files.flow_loader; "
+        "print({'yaml', 'pydantic'} & {*sys.modules})"
     )
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", probe]

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 
 import wfsim
 from wfsim import DefinitionError, Kind, Scenario
-from wfsim.model.document import read_document
-from wfsim.sim.scenario_file import scenario_schema
+from wfsim.files.document import read_document
+from wfsim.sim.scenario_schema import scenario_schema
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "flows" / "scenarios").glob("*.yaml"))

@@ -12,13 +12,11 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema
 
-from wfsim.model.flow_file import Count, Length, Limit, Share, Wait
-from wfsim.model.flow_schema import EditorSchema
-from wfsim.model.validation import Omissible, Strict
+from wfsim.files.flow_schema import Count, EditorSchema, Length, Limit, Share, Wait
+from wfsim.files.validation import Omissible, Strict
 from wfsim.sim.api import ApiRate
 from wfsim.sim.demand import LEAST_GAP, MAX_TIMES
-from wfsim.sim.faults import FAULTS
-from wfsim.sim.plan_file import MAX_FAULTS
+from wfsim.sim.faults import FAULTS, MAX_FAULTS
 
 MAX_ITEMS = 1_000
 """Arrivals, triggers and kinds of resources in one file."""

@@ -1,6 +1,6 @@
 r"""Checking a document against a pydantic model; what is wrong comes with a cure.
 
->>> from wfsim.model.document import parse_document
+>>> from wfsim.files.document import parse_document
 >>> class Crash(Strict):
 ...     restart_after: float = 0.0
 >>> document = parse_document("restartAfter: soon\nrestart: 3\n", "plan.yaml")
@@ -20,7 +20,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from wfsim.errors import DefinitionError
-from wfsim.model.document import Document, Place, hint, shown
+from wfsim.files.document import Document, Place
+from wfsim.text import shown, suggest
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -91,7 +92,7 @@ def _sentence(detail: ErrorDetails, place: Place, model: type[BaseModel]) -> str
     match detail["type"]:
         case "extra_forbidden":
             keys = _keys_at(detail["loc"][:-1], model)
-            return f"unknown key {shown(last)}; {hint(last, keys)}"
+            return f"unknown key {shown(last)}{suggest(last, keys)}"
         case "missing":
             return f"{last!r} is missing; add it"
         case "union_tag_not_found":
@@ -99,7 +100,7 @@ def _sentence(detail: ErrorDetails, place: Place, model: type[BaseModel]) -> str
         case "union_tag_invalid":
             tags = re.findall("'([^']*)'", context["expected_tags"])
             tag = context["tag"]
-            return f"{context['discriminator']} is {shown(tag)}; {hint(tag, tags)}"
+            return f"{context['discriminator']} is {shown(tag)}{suggest(tag, tags)}"
         case "value_error":
             return f"{culprit} {context['error']}"
         case "too_short":

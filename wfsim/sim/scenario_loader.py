@@ -5,6 +5,9 @@ Every problem names file, line and cure; as many of them as can be told are told
 
 from __future__ import annotations
 
+import csv
+import inspect
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,14 +16,16 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
 from wfsim.engine.steps import DEFAULT_DURATION
 from wfsim.errors import DefinitionError
-from wfsim.model.document import Document, hint, read_document, shown
+from wfsim.files.document import Document, Place, overridden, read_document
+from wfsim.files.validation import validated
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY
 from wfsim.model.resource import Key, Resource
-from wfsim.model.validation import validated
-from wfsim.sim.arguments import made_by
 from wfsim.sim.demand import (
     ANY,
     EACH,
@@ -31,19 +36,18 @@ from wfsim.sim.demand import (
     numbered,
     wrong_demand,
 )
-from wfsim.sim.overrides import overridden
-from wfsim.sim.plan_file import plan_in
+from wfsim.sim.faults import plan_in
 from wfsim.sim.rates import Rate, wrong_rates
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.scenario_file import (
+from wfsim.sim.scenario_schema import (
     MAX_RESOURCES,
     ArrivalItem,
     ResourceItem,
     ScenarioFile,
     TimesItem,
 )
-from wfsim.sim.settings import StepSettings
-from wfsim.sim.times_file import load_times
+from wfsim.sim.step_settings import StepSettings
+from wfsim.text import shown, suggest
 
 _TIMES = ("every", "mean", "rate", "start", "until", "count")
 _PARTS = ("spec", "status", "annotations")
@@ -159,7 +163,7 @@ class _Loading:
         found = installed()
         if said.scenario not in found:
             text = (
-                f"no scenario {shown(said.scenario)}; {hint(said.scenario or '', found)}"
+                f"no scenario {shown(said.scenario)}{suggest(said.scenario or '', found)}"
             )
             raise DefinitionError(self.document.problem(("scenario",), text))
         make: Callable[..., Scenario] = found[said.scenario].load()
@@ -305,7 +309,7 @@ class _Loading:
         )
         if not (wanted in (None, EACH, ANY) or wanted in known or arrives):
             text = (
-                f"no resource {shown(wanted)}; {hint(wanted or '', {*known, EACH, ANY})}"
+                f"no resource {shown(wanted)}{suggest(wanted or '', {*known, EACH, ANY})}"
             )
             place = ("triggers", index, "resource")
             self.problems.append(self.document.problem(place, text))
@@ -330,7 +334,7 @@ class _Loading:
         for index, fault in enumerate(plan):
             step = getattr(fault, "step", None)
             if step is not None and step not in known:
-                text = f"no step {shown(step)}; {hint(step, known)}"
+                text = f"no step {shown(step)}{suggest(step, known)}"
                 self.problems.append(self.document.problem(("faults", index), text))
         return plan
 
@@ -363,3 +367,174 @@ def _like(base: Scenario, item: ResourceItem | ArrivalItem) -> Resource:
 def _step_names(flows: Mapping[str, Flow]) -> set[str]:
     steps = [step for flow in flows.values() for step in flow.steps]
     return {name for step in steps for name in (step.name, *step.class_names)}
+
+
+MAX_NUMBER = 1_000_000
+"""What a whole number among the arguments may be: it often says how many to make."""
+
+OWN = {
+    "policy": "policy",
+    "latencies": "operations.latencies",
+    "failures": "operations.failures",
+}
+"""Keywords that have a key of their own in the file."""
+
+_ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def made_by(
+    make: Callable[..., Scenario], document: Document, said: ScenarioFile
+) -> Scenario:
+    """Return what *make* makes of what the file *said*, or raise `DefinitionError`."""
+    known = inspect.signature(make, eval_str=True).parameters
+    given = dict(_given(said))
+    problems = []
+    for name, (place, value) in given.items():
+        if name not in known:
+            text = (
+                f"{shown(name)} is no argument of {said.scenario!r}{suggest(name, known)}"
+            )
+        elif place[0] == "arguments" and name in OWN:
+            text = f"write {name} as {OWN[name]}, outside arguments"
+        else:
+            text = _wrong(name, value, known[name].annotation)
+        if text:
+            problems.append(document.problem(place, text))
+    if problems:
+        raise DefinitionError(*problems)
+    try:
+        return make(**{name: value for name, (_, value) in given.items()})
+    except DefinitionError as error:
+        raise DefinitionError(
+            *(document.problem(_place(text, given), text) for text in error.problems)
+        ) from error
+    except _ODD as error:
+        text = f"{said.scenario} cannot be made: {type(error).__name__}: {error}"
+        raise DefinitionError(document.problem(("arguments",), text)) from error
+
+
+def _given(said: ScenarioFile) -> Iterator[tuple[str, tuple[Place, Any]]]:
+    """Yield the keywords that the file gives, in all its parts, with their places."""
+    for name, value in said.arguments.items():
+        yield name, (("arguments", name), value)
+    for name in ("nodes", "pods_per_node", "storage_gb"):
+        value = getattr(said.capacities, name)
+        if value is not None:
+            yield name, (("capacities", name), value)
+    for name in said.operations.model_fields_set:
+        value = getattr(said.operations, name)
+        yield name, (("operations", name), value)
+
+
+def _wrong(name: str, value: Any, wanted: Any) -> str:
+    """Return what is wrong with *value* as the argument *name*, "" if nothing."""
+    if type(value) is int and abs(value) > MAX_NUMBER and name != "storage_gb":
+        return f"{name} is {shown(value)}; give a number up to {MAX_NUMBER}"
+    if wanted is inspect.Parameter.empty:
+        return ""
+    try:
+        TypeAdapter(wanted).validate_python(value, strict=True)
+    except PydanticSchemaGenerationError:
+        return f"{name} cannot be given in a file; remove it"
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"].replace("Input should", "must")
+        return f"{name} {why[0].lower()}{why[1:]}, got {shown(value)}"
+    return ""
+
+
+def _place(text: str, given: Mapping[str, tuple[Place, Any]]) -> Place:
+    """Return the place of the argument that *text* begins with, or of an entry of it."""
+    word, _, rest = text.partition(" ")
+    word = word.strip(":")
+    if word not in given:
+        return ("arguments",)
+    place, value = given[word]
+    keys = value if isinstance(value, Mapping) else ()
+    quoted = [(rest.find(repr(key)), key) for key in keys if repr(key) in rest]
+    return (*place, min(quoted)[1]) if quoted else place
+
+
+COLUMN = "time"
+MAX_BYTES = 1 << 25
+MAX_ROWS = 1_000_000
+MAX_SECONDS = 1e12
+
+
+def load_times(file: str | os.PathLike[str]) -> tuple[float, ...]:
+    """Return the seconds in *file*, in its order: CSV, or YAML if its name says so.
+
+    Raises `DefinitionError` with file and line for each of the first ten that is wrong.
+    """
+    name = os.fspath(file)
+    if name.endswith((".yaml", ".yml")):
+        return _of_yaml(name)
+    return _of_csv(name)
+
+
+def _of_yaml(name: str) -> tuple[float, ...]:
+    document = read_document(name)
+    if not isinstance(document.data, list) or not document.data:
+        text = f"is {shown(document.data)}; write a list of seconds: [0, 60, 90]"
+        raise DefinitionError(document.problem((), text))
+    return _checked(
+        [
+            (item, f"{name}:{document.line_of((index,))}")
+            for index, item in enumerate(document.data)
+        ]
+    )
+
+
+def _of_csv(name: str) -> tuple[float, ...]:
+    try:
+        with Path(name).open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise DefinitionError(f"{name}:1: larger than {MAX_BYTES} bytes; split it")
+        text = data.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DefinitionError(
+            f"{name}:1: cannot be read: {why}; give the path of a CSV file"
+        ) from None
+    rows = csv.reader(io.StringIO(text, newline=""))
+    found: list[tuple[Any, str]] = []
+    try:
+        header = [cell.strip() for cell in next(rows, [])]
+        if COLUMN not in header:
+            text = f"has no column {COLUMN!r}{suggest(COLUMN, header)}"
+            raise DefinitionError(f"{name}:1: {text}")
+        at = header.index(COLUMN)
+        for row in rows:
+            if row:
+                cell = row[at] if at < len(row) else ""
+                found.append((_number(cell), f"{name}:{rows.line_num}"))
+            if len(found) > MAX_ROWS:
+                text = f"more than {MAX_ROWS} times; split the file"
+                raise DefinitionError(f"{name}:{rows.line_num}: {text}")
+    except csv.Error as error:
+        raise DefinitionError(
+            f"{name}:{rows.line_num}: not valid CSV: {error}; look at its quotes"
+        ) from None
+    if not found:
+        raise DefinitionError(f"{name}:1: holds no time; write one in a line")
+    return _checked(found)
+
+
+def _number(cell: str) -> Any:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def _checked(found: list[tuple[Any, str]]) -> tuple[float, ...]:
+    wrong = [
+        f"{where}: {COLUMN} is {shown(value)}; give seconds from 0 to {MAX_SECONDS:g}"
+        for value, where in found
+        if isinstance(value, (bool, str, list, dict))
+        or value is None
+        or not 0 <= value <= MAX_SECONDS
+    ]
+    if wrong:
+        raise DefinitionError(*wrong[:10])
+    return tuple(float(value) for value, _ in found)

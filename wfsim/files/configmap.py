@@ -15,7 +15,7 @@ from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.resource import Key
 
 if TYPE_CHECKING:
-    from wfsim.model.document import Document, Place
+    from wfsim.files.document import Document, Place
 
 LABEL = "flowJobsDomain"
 ENDING = "-workflow"
@@ -60,7 +60,7 @@ def load_mementos(file: str | os.PathLike[str]) -> Caretaker:
     are.  A list of ConfigMaps may have one item.  Raises `DefinitionError` with file
     and line.
     """
-    from wfsim.model.document import read_document
+    from wfsim.files.document import read_document
 
     document = read_document(file)
     place = _place(document)

@@ -18,8 +18,8 @@ from wfsim.errors import DefinitionError, StepFailed
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze
-from wfsim.model.machine import did_you_mean
 from wfsim.sim.pool import Pool
+from wfsim.text import suggest
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def settings_by_name(given: Mapping[str, Any]) -> dict[str, StepSettings]:
             raise DefinitionError(f"settings of {name!r}: {each!r}; give StepSettings()")
         for key in each:
             if key not in known:
-                near = did_you_mean(key, known)
+                near = suggest(key, known)
                 raise DefinitionError(f"settings of {name!r}: no {key!r}{near}")
         made[name] = StepSettings(**each)
     return made
@@ -131,7 +131,7 @@ def wrong_settings(
     steps = [step for flow in flows for step in flow.steps]
     known = {name for step in steps for name in (step.name, *step.class_names)}
     problems = [
-        f"settings: no step {name!r}{did_you_mean(name, known)}"
+        f"settings: no step {name!r}{suggest(name, known)}"
         for name in settings
         if name not in known
     ]
@@ -145,7 +145,7 @@ def wrong_settings(
     for name, wanted in settings.items():
         for pool, amount in wanted.uses.items():
             if pool not in pools:
-                near = did_you_mean(pool, pools)
+                near = suggest(pool, pools)
                 problems.append(f"settings of {name!r}: no pool {pool!r}{near}")
             elif amount > pools[pool]:
                 problems.append(
