@@ -19,13 +19,14 @@ Names are loaded when they are first used, so that importing this costs next to 
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import Any
 
 _HOMES = {
     "wfsim.errors": (
         "AlreadyExists", "Cancelled", "DefinitionError", "Fenced", "Interrupted",
-        "Killed", "MementoError", "NotFound", "PollError", "StepFailed",
+        "Killed", "MementoError", "NotFound", "PollError", "Problem", "StepFailed",
         "StepSignal", "StoreError", "TimedOut", "Unavailable", "UsageError", "Waiting",
         "WfsimError",
     ),
@@ -49,9 +50,10 @@ _HOMES = {
     "wfsim.sim.clock": ("VirtualClock", "WallClock"),
     "wfsim.sim.demand": ("Arrivals", "FlowRequest", "Times", "Trigger"),
     "wfsim.sim.faults": (
-        "ApiDown", "BreakOne", "CancelAt", "Conflict", "CrashAt", "DelayStep",
+        "ApiDown", "BreakOne", "CancelAt", "CrashAt", "DelayStep",
         "DropWatch", "EditAt", "FailSave", "FailStep", "Fault", "HangStep",
-        "InterruptStep", "PauseController", "StaleRead", "dump_plan", "load_plan",
+        "InterruptStep", "PauseController", "RefuseWrite", "StaleRead", "dump_plan",
+        "load_plan",
     ),
     "wfsim.sim.conditions": ("state_entered", "step_completed", "step_started"),
     "wfsim.sim.pool": ("Pool",),
@@ -75,10 +77,16 @@ _MODULES = {
     **dict.fromkeys(("charts", "export", "replay", "tables"), "report"),
     "design": "study",
 }
+_RENAMED = {"Conflict": "RefuseWrite"}
+"""Names of the version before, which still work and warn."""
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        text = f"wfsim.{name} is called wfsim.{_RENAMED[name]} now; write that"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return __getattr__(_RENAMED[name])
     if name in _MODULES:
         value: Any = import_module(f"wfsim.{_MODULES[name]}.{name}")
     elif name in _WHERE:

@@ -14,6 +14,7 @@ from wfsim.errors import Killed as Killed
 from wfsim.errors import MementoError as MementoError
 from wfsim.errors import NotFound as NotFound
 from wfsim.errors import PollError as PollError
+from wfsim.errors import Problem as Problem
 from wfsim.errors import StepFailed as StepFailed
 from wfsim.errors import StepSignal as StepSignal
 from wfsim.errors import StoreError as StoreError
@@ -65,7 +66,6 @@ from wfsim.sim.demand import Trigger as Trigger
 from wfsim.sim.faults import ApiDown as ApiDown
 from wfsim.sim.faults import BreakOne as BreakOne
 from wfsim.sim.faults import CancelAt as CancelAt
-from wfsim.sim.faults import Conflict as Conflict
 from wfsim.sim.faults import CrashAt as CrashAt
 from wfsim.sim.faults import DelayStep as DelayStep
 from wfsim.sim.faults import DropWatch as DropWatch
@@ -76,6 +76,7 @@ from wfsim.sim.faults import Fault as Fault
 from wfsim.sim.faults import HangStep as HangStep
 from wfsim.sim.faults import InterruptStep as InterruptStep
 from wfsim.sim.faults import PauseController as PauseController
+from wfsim.sim.faults import RefuseWrite as RefuseWrite
 from wfsim.sim.faults import StaleRead as StaleRead
 from wfsim.sim.faults import dump_plan as dump_plan
 from wfsim.sim.faults import load_plan as load_plan

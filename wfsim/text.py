@@ -29,6 +29,15 @@ def suggest(name: str, names: Iterable[str]) -> str:
     return f"; known: {', '.join(map(repr, known[:10])) or 'none'}{more}"
 
 
+def short(value: Any) -> str:
+    """Return what Python calls *value*, on one line and not too long.
+
+    >>> short({"a": [1, None]}), len(short("a" * 200))
+    ("{'a': [1, None]}", 80)
+    """
+    return _SHORT.repr(value)
+
+
 def shown(value: Any) -> str:
     """Return *value* as it is written in YAML, on one line and not too long.
 
@@ -41,4 +50,4 @@ def shown(value: Any) -> str:
         case bool():
             return str(value).lower()
         case _:
-            return _SHORT.repr(value)
+            return short(value)

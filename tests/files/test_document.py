@@ -25,7 +25,7 @@ steps:
 def problems(text):
     with pytest.raises(DefinitionError) as caught:
         parse_document(text, "f.yaml")
-    return list(caught.value.problems)
+    return [str(each) for each in caught.value.problems]
 
 
 def test_a_document_is_plain_data():
@@ -218,7 +218,7 @@ class Plan(Strict):
 def refusals(text, model=Plan):
     with pytest.raises(DefinitionError) as caught:
         validated(model, parse_document(text, "p.yaml"))
-    return list(caught.value.problems)
+    return [str(each) for each in caught.value.problems]
 
 
 def test_a_valid_document_becomes_its_model():

@@ -36,7 +36,7 @@ def write(folder, **files):
 def refusals(load, *args, **kwargs):
     with pytest.raises(DefinitionError) as caught:
         load(*args, **kwargs)
-    return list(caught.value.problems)
+    return [str(each) for each in caught.value.problems]
 
 
 def flow_of(*steps, name="A"):
@@ -279,7 +279,7 @@ steps:
         ("deadline: 1e300", "'deadline' must be less than or equal to 1000000000000, "),
         ("retry: 3", "'retry' must be a mapping, got 3"),
         ("retry: {limit: 1.0}", "'limit' must be a whole number, got 1.0"),
-        ("retry: {limit: 9999999}", "'limit' must be less than or equal to 1000000, "),
+        ("retry: {limit: 9999999999}", "'limit' must be less than or equal to 1000000000, "),
         ("retry: {restarts: '3'}", "'restarts' must be a whole number, got '3'"),
         ("retry: {delay: -0.1}", "'delay' must be greater than or equal to 0, got -0.1"),
         ("retry: {cap: null}", "'cap' must be a number, got null"),

@@ -125,7 +125,7 @@ def check(load, name):
     try:
         return load()
     except DefinitionError as error:
-        problems = error.problems
+        problems = [str(each) for each in error.problems]
     assert problems
     for problem in problems:
         assert re.match(rf"{re.escape(name)}[^:\n]*:[1-9][0-9]*: \S.*\Z", problem)

@@ -29,7 +29,7 @@ def typical():
 def problems(machine, *flows):
     with pytest.raises(DefinitionError) as refused:
         machine.validate(flows or None)
-    return list(refused.value.problems)
+    return [str(each) for each in refused.value.problems]
 
 
 def test_a_sound_machine_is_its_own_validation():

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wfsim
-from wfsim.sim.faults import FAULTS, MAX_COUNT, MAX_SECONDS
+from wfsim.model.bounds import MAX_COUNT, MAX_SECONDS
+from wfsim.sim.faults import FAULTS
 
 unhurried = settings(deadline=None, derandomize=True)
 TEXT = st.text(min_size=1, max_size=20)
@@ -53,7 +54,7 @@ FAULT = st.one_of(
         controller=st.none() | TEXT,
     ),
     st.builds(wfsim.FailSave, write=COUNT, applied=st.booleans(), times=COUNT),
-    st.builds(wfsim.Conflict, write=COUNT, times=COUNT),
+    st.builds(wfsim.RefuseWrite, write=COUNT, times=COUNT),
     st.builds(wfsim.StaleRead, t=FROM_0, for_=ABOVE_0),
     st.builds(wfsim.DropWatch, t=FROM_0, for_=ABOVE_0),
     st.builds(wfsim.PauseController, t=FROM_0, for_=ABOVE_0),
@@ -155,7 +156,10 @@ def test_a_plan_reads_like_the_calls(plan):
             "1: CrashAt: write is 1.0; give a whole number from 1",
         ),
         ("- CrashAt: {write: 0}", "1: CrashAt: write is 0; give a whole number from 1"),
-        (f"- Conflict: {{write: {10**60}}}", "give a whole number from 1 to 1000000000"),
+        (
+            f"- RefuseWrite: {{write: {10**60}}}",
+            "give a whole number from 1 to 1000000000",
+        ),
         ("- CancelAt: {t: null}", "1: CancelAt: t is None; give seconds from 0"),
         ("- CancelAt: {t: 1, resource: 5}", "1: CancelAt: resource is 5; give a text"),
         (
@@ -192,7 +196,7 @@ def test_all_that_is_wrong_is_named_at_once(plan):
     path = plan("- CrashAt: {T: 1, after: 2}\n- Fail: {}\n- CancelAt: {t: 5}\n- 4\n")
     with pytest.raises(wfsim.DefinitionError) as caught:
         wfsim.load_plan(path)
-    lines = [problem.removeprefix(f"{path}:")[:30] for problem in caught.value.problems]
+    lines = [str(it).removeprefix(f"{path}:")[:30] for it in caught.value.problems]
     assert lines == [
         "1: CrashAt: unknown argument '",
         "1: CrashAt: unknown argument '",

@@ -44,7 +44,7 @@ def refused(path, overrides=None):
     """What is said of a file, without the folder that it is in."""
     with pytest.raises(DefinitionError) as error:
         Scenario.load(path, overrides or {})
-    return [text.replace(f"{path.parent}/", "") for text in error.value.problems]
+    return [str(it).replace(f"{path.parent}/", "") for it in error.value.problems]
 
 
 def times(log, kind, step=None):
@@ -654,7 +654,7 @@ unhurried = settings(
 KEYS = sorted(
     key
     for definition in (scenario_schema(), *scenario_schema()["$defs"].values())
-    for key in definition["properties"]
+    for key in definition.get("properties", ())
 )
 LEAVES = st.one_of(
     st.none(),
@@ -725,7 +725,7 @@ def assert_told(path, overrides=None):
     try:
         assert isinstance(Scenario.load(path, overrides or {}), Scenario)
     except DefinitionError as error:
-        problems = error.problems
+        problems = [str(each) for each in error.problems]
     assert all(text.startswith(str(path.parent)) for text in problems)
 
 

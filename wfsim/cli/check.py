@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
-from wfsim.errors import DefinitionError
+from wfsim.errors import DefinitionError, Problem
 from wfsim.files.document import read_document
 from wfsim.files.flow_loader import (
     GROUP_ENDING,
@@ -45,7 +45,7 @@ def checked(targets: Iterable[Path]) -> list[str]:
     Raises `DefinitionError` with what is wrong in any of them.
     """
     lines: list[str] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for target in targets:
         try:
             lines += _folder(target) if target.is_dir() else _file(target)

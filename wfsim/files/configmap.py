@@ -15,7 +15,8 @@ from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.resource import Key
 
 if TYPE_CHECKING:
-    from wfsim.files.document import Document, Place
+    from wfsim.errors import Location
+    from wfsim.files.document import Document
 
 LABEL = "flowJobsDomain"
 ENDING = "-workflow"
@@ -81,7 +82,7 @@ def _number(key: str) -> tuple[int, str]:
     return (int(number) if number.isascii() and number.isdigit() else 0, key)
 
 
-def _place(document: Document) -> Place:
+def _place(document: Document) -> Location:
     """Return where in *document* the one ConfigMap stands."""
     data = document.data
     if not isinstance(data, dict):
@@ -102,7 +103,7 @@ class _ConfigMap(NamedTuple):
     data: dict[str, str]
 
     @classmethod
-    def of(cls, document: Document, place: Place) -> _ConfigMap:
+    def of(cls, document: Document, place: Location) -> _ConfigMap:
         """Read the ConfigMap at *place*, or raise `DefinitionError`."""
         item = _at(document, place, dict, "a ConfigMap")
         if item.get("kind") != "ConfigMap":
@@ -119,7 +120,7 @@ class _ConfigMap(NamedTuple):
         return cls(_resource(document, (*place, "metadata")), data)
 
 
-def _resource(document: Document, place: Place) -> Key:
+def _resource(document: Document, place: Location) -> Key:
     """Return the key of the resource, from the label, or else from the name."""
     metadata = _at(document, place, dict, "metadata")
     labels = _at(document, (*place, "labels"), dict, "labels")
@@ -146,7 +147,7 @@ def _is_no_controller(owner: dict[str, Any]) -> bool:
     return owner.get("controller") is not True
 
 
-def _at(document: Document, place: Place, kind: type, what: str) -> Any:
+def _at(document: Document, place: Location, kind: type, what: str) -> Any:
     """Return the mapping or list at *place*, an empty one if nothing is there."""
     value = document.data
     for part in place:
@@ -159,7 +160,7 @@ def _at(document: Document, place: Place, kind: type, what: str) -> Any:
     return value
 
 
-def _wrong(document: Document, place: Place, text: str) -> DefinitionError:
+def _wrong(document: Document, place: Location, text: str) -> DefinitionError:
     return DefinitionError(document.problem(place, text))
 
 

@@ -23,21 +23,17 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any
 
 import yaml
 
-from wfsim.errors import DefinitionError
+from wfsim.errors import DefinitionError, Location, Problem
 from wfsim.model.frozen import is_json, thaw
 from wfsim.text import shown
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50
-
-Place: TypeAlias = tuple[str | int, ...]
-"""The keys and indices that lead to an item of a document, outermost first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,51 +42,59 @@ class Document:
 
     name: str
     data: Any
-    lines: Mapping[Place, int]
+    lines: Mapping[Location, int]
 
-    def line_of(self, place: Place) -> int:
-        """Return the line, from 1, of the key or item at *place*.
+    def line_of(self, path: Location) -> int:
+        """Return the line, from 1, of the key or item at *path*.
 
         For something that is missing it is the line of what should hold it.
         """
-        while place and place not in self.lines:
-            place = place[:-1]
-        return self.lines.get(place, 1)
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
 
-    def problem(self, place: Place, text: str) -> str:
-        """Return *text* as a line of a `DefinitionError`, with file and line."""
-        return f"{self.name}:{self.line_of(place)}: {text}"
+    def problem(self, path: Location, text: str, cure: str = "") -> Problem:
+        """Return the problem of what stands at *path*, with file and line."""
+        return self.located(Problem(text, cure), path)
+
+    def located(self, problem: Problem, path: Location = ()) -> Problem:
+        """Return *problem*, that of the item at *path*, with file and line."""
+        if problem.file:  # another one, which this one refers to
+            problem = Problem(str(problem))
+        path += problem.path
+        line = self.line_of(path)
+        return replace(problem, path=path, subject="", file=self.name, line=line)
 
 
-def read_document(path: str | os.PathLike[str]) -> Document:
-    """Return the one document of the YAML file at *path*; raise `DefinitionError`."""
+def read_document(path: str | os.PathLike[str], most: int = MAX_BYTES) -> Document:
+    """Return the one document of the YAML file at *path*, of at most *most* bytes.
+
+    Raises `DefinitionError` with file and line for each problem.
+    """
     name = os.fspath(path)
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DefinitionError(
-            f"{name}:1: cannot be read: {why}; give the path of a file"
-        ) from None
-    return parse_document(data, name)
+        text, cure = f"cannot be read: {why}", "give the path of a file"
+        raise DefinitionError(Problem(text, cure, file=name, line=1)) from None
+    return parse_document(data, name, most)
 
 
-def parse_document(text: str | bytes, name: str) -> Document:
+def parse_document(text: str | bytes, name: str, most: int = MAX_BYTES) -> Document:
     """Return the one document in *text*, which came from *name*, or refuse it."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(data) > MAX_BYTES:
-        raise DefinitionError(
-            f"{name}:1: larger than {MAX_BYTES} bytes; split it into several files"
-        )
+    if len(data) > most:
+        text, cure = f"larger than {most} bytes", "split it into several files"
+        raise DefinitionError(Problem(text, cure, file=name, line=1))
     try:
         decoded = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DefinitionError(
-            f"{name}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; "
-            "save the file as UTF-8"
-        ) from None
+        text = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        cure = "save the file as UTF-8"
+        raise DefinitionError(Problem(text, cure, file=name, line=line)) from None
     return _Builder(decoded, name).document()
 
 
@@ -130,8 +134,8 @@ class _Builder:
     def __init__(self, text: str, name: str) -> None:
         self.name = name
         self.text = text
-        self.lines: dict[Place, int] = {}
-        self.problems: list[str] = []
+        self.lines: dict[Location, int] = {}
+        self.problems: list[Problem] = []
 
     def document(self) -> Document:
         try:
@@ -162,10 +166,10 @@ class _Builder:
             self.report(1, "the file is empty; write a mapping")
         return data
 
-    def value(self, place: Place) -> Any:
+    def value(self, path: Location) -> Any:
         event = self.parser.get_event()
         line = event.start_mark.line + 1
-        self.lines.setdefault(place, line)
+        self.lines.setdefault(path, line)
         if isinstance(event, yaml.AliasEvent):
             self.report(line, f"alias *{event.anchor}; write the value out instead")
             return None
@@ -173,12 +177,12 @@ class _Builder:
             self.report(line, f"tag {shown(event.tag)} is not taken; remove it")
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event, line)
-        if len(place) >= MAX_DEPTH:
+        if len(path) >= MAX_DEPTH:
             self.report(line, f"nested more than {MAX_DEPTH} deep; flatten it")
             raise DefinitionError(*self.problems)
         if isinstance(event, yaml.SequenceStartEvent):
-            return self.sequence(place)
-        return self.mapping(place)
+            return self.sequence(path)
+        return self.mapping(path)
 
     def scalar(self, event: yaml.ScalarEvent, line: int) -> Any:
         text: str = event.value
@@ -191,36 +195,36 @@ class _Builder:
             self.report(line, f"{shown(text)} holds half a character; correct the escape")
             return text
 
-    def sequence(self, place: Place) -> list[Any]:
+    def sequence(self, path: Location) -> list[Any]:
         items: list[Any] = []
         while not self.parser.check_event(yaml.SequenceEndEvent):
-            items.append(self.value((*place, len(items))))
+            items.append(self.value((*path, len(items))))
         self.parser.get_event()
         return items
 
-    def mapping(self, place: Place) -> dict[str, Any]:
+    def mapping(self, path: Location) -> dict[str, Any]:
         items: dict[str, Any] = {}
         while not self.parser.check_event(yaml.MappingEndEvent):
             line = self.parser.peek_event().start_mark.line + 1
-            key = self.value((*place, -1))
-            del self.lines[*place, -1]
+            key = self.value((*path, -1))
+            del self.lines[*path, -1]
             if not isinstance(key, str):
                 cure = (
                     "use a word" if isinstance(key, (list, dict)) else "put it in quotes"
                 )
                 self.report(line, f"key {shown(key)} is not text; {cure}")
             elif key in items:
-                first = self.lines[*place, key]
+                first = self.lines[*path, key]
                 self.report(line, f"key {shown(key)} is on line {first} too; remove one")
             name = str(key)
-            self.lines.setdefault((*place, name), line)
-            value = self.value((*place, name))
+            self.lines.setdefault((*path, name), line)
+            value = self.value((*path, name))
             items.setdefault(name, value)
         self.parser.get_event()
         return items
 
     def report(self, line: int, text: str) -> None:
-        self.problems.append(f"{self.name}:{line}: {text}")
+        self.problems.append(Problem(text, file=self.name, line=line))
 
     def report_invalid(self, error: yaml.YAMLError) -> None:
         if isinstance(error, yaml.MarkedYAMLError):
@@ -240,21 +244,22 @@ class _Builder:
 class Overridden(Document):
     """A document of which some items come from the caller, by their places."""
 
-    paths: Mapping[Place, str]
+    paths: Mapping[Location, str]
 
-    def problem(self, place: Place, text: str) -> str:
-        """Return *text* with file and line, or with the override that brought it in."""
-        for given, path in self.paths.items():
-            inside = place[: len(given)] == given
-            above = given[: len(place)] == place and place and place not in self.lines
-            if inside or above:
-                return f"{self.name}: override {path!r}: {text}"
+    def located(self, problem: Problem, path: Location = ()) -> Problem:
+        """Return *problem* with file and line, or the override that brought it in."""
         # super() without arguments does not know a class that has been given slots.
-        return Document.problem(self, place, text)
+        found = Document.located(self, problem, path)
+        for given, override in self.paths.items():
+            inside = found.path[: len(given)] == given
+            above = given[: len(found.path)] == found.path
+            if inside or (above and found.path and found.path not in self.lines):
+                return replace(found, subject=f"override {override!r}", line=0)
+        return found
 
 
 def overridden(document: Document, overrides: Mapping[str, Any]) -> Document:
-    """Return *document* with the value of each dotted path put in its place.
+    """Return *document* with the value of each dotted path put in its path.
 
     Mappings on the way that are not there are made; numbers lead into lists.  Raises
     `DefinitionError` for a path that leads through something else.
@@ -262,16 +267,17 @@ def overridden(document: Document, overrides: Mapping[str, Any]) -> Document:
     if not overrides:
         return document
     data = copy.deepcopy(document.data)
-    paths: dict[Place, str] = {}
+    given: dict[Location, str] = {}
     problems = []
     for path, value in overrides.items():
         try:
-            paths[_put(data, str(path), _as_data(value))] = str(path)
+            given[_put(data, str(path), _as_data(value))] = str(path)
         except ValueError as error:
-            problems.append(f"{document.name}: override {path!r}: {error}")
+            subject = f"override {path!r}"
+            problems.append(Problem(str(error), subject=subject, file=document.name))
     if problems:
         raise DefinitionError(*problems)
-    return Overridden(document.name, data, document.lines, paths)
+    return Overridden(document.name, data, document.lines, given)
 
 
 def _as_data(value: Any) -> Any:
@@ -283,15 +289,15 @@ def _as_data(value: Any) -> Any:
     return plain
 
 
-def _put(data: Any, path: str, value: Any) -> Place:
-    words = path.split(".")
-    place: Place = ()
+def _put(data: Any, override: str, value: Any) -> Location:
+    words = override.split(".")
+    path: Location = ()
     while True:
         key, words = _next(data, words)
-        place = (*place, key)
+        path = (*path, key)
         if not words:
             data[key] = value
-            return place
+            return path
         if isinstance(data, dict) and key not in data:
             data[key] = {}
         data = data[key]

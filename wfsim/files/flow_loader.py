@@ -15,11 +15,13 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wfsim.errors import DefinitionError
+from wfsim.errors import DefinitionError, Problem
 from wfsim.model.flow import Flow, Source, Step, wrong_edges
+from wfsim.model.policy import Retry
 from wfsim.text import suggest
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ def load_flows(
         inside = ", ".join(map(str, folders_of_files(Path(folder))))
         cure = "write one into a file that ends in .yaml"
         cure = f"give one of its folders: {inside}" if inside and not groups else cure
-        files.append(_File(str(folder), [f"{folder}:1: holds no flow; {cure}"]))
+        problem = Problem("holds no flow", cure, file=str(folder), line=1)
+        files.append(_File(str(folder), [problem]))
     _refuse_repeated(flows, "flow")
     expand = _Expansion(groups, classes)
     expanded = [expand(file) for file in flows]
@@ -65,7 +68,8 @@ def load_flow(
     """
     path = Path(file)
     if path.name.endswith(GROUP_ENDING):
-        raise DefinitionError(f"{path}:1: is a step group; give the file of a flow")
+        text, cure = "is a step group", "give the file of a flow"
+        raise DefinitionError(Problem(text, cure, file=str(path), line=1))
     this = _read(path)
     # Unlike Path.is_file, this one never raises.
     near = path.parent.glob(f"*{GROUP_ENDING}") if os.path.isfile(path) else ()
@@ -94,9 +98,8 @@ def _paths(folder: Path) -> list[Path]:
         return [path for path in files if path.suffix.lower() in (".yaml", ".yml")]
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DefinitionError(
-            f"{folder}:1: cannot be read: {why}; give the folder of the flow files"
-        ) from None
+        text, cure = f"cannot be read: {why}", "give the folder of the flow files"
+        raise DefinitionError(Problem(text, cure, file=str(folder), line=1)) from None
 
 
 def folders_of_files(folder: Path) -> list[Path]:
@@ -119,7 +122,7 @@ class _Item(NamedTuple):
     def source(self) -> Source:
         return Source(self.document.name, self.document.line_of(("steps", self.number)))
 
-    def problem(self, text: str, key: str = "") -> str:
+    def problem(self, text: str, key: str = "") -> Problem:
         return self.document.problem(("steps", self.number, key), text)
 
 
@@ -128,7 +131,7 @@ class _File:
     """What one file defines, as far as it can be read, and what is wrong with it."""
 
     path: str
-    problems: list[str]
+    problems: list[Problem]
     name: str = ""
     line: int = 1
     items: tuple[_Item, ...] = ()
@@ -139,9 +142,8 @@ class _File:
     def is_group(self) -> bool:
         return self.path.endswith(GROUP_ENDING)
 
-    def by_line(self) -> list[str]:
-        ahead = len(self.path) + 1
-        return sorted(self.problems, key=lambda text: int(text[ahead:].partition(":")[0]))
+    def problem(self, text: str, cure: str = "", line: int = 1) -> Problem:
+        return Problem(text, cure, file=self.path, line=line)
 
     def flow(self, steps: tuple[Step, ...]) -> Flow:
         assert self.content is not None, "a file without a problem has its content"
@@ -149,7 +151,7 @@ class _File:
             self.name,
             steps,
             self.content.recover_from_first_step,
-            self.content.retry.value() if self.content.retry else None,
+            self.content.retry and Retry(**self.content.retry.given()),
             self.content.timeout,
             self.content.deadline,
             self.content.biz_type,
@@ -164,8 +166,8 @@ def _read(path: Path) -> _File:
 
     file = _File(str(path), [])
     if path.suffix != ".yaml":
-        text = f"the reference engine skips this file; rename it to {path.stem}.yaml"
-        file.problems.append(f"{path}:1: {text}")
+        text = "the reference engine skips this file"
+        file.problems.append(file.problem(text, f"rename it to {path.stem}.yaml"))
         return file
     try:
         document = read_document(path)
@@ -218,16 +220,15 @@ def _refuse_repeated(files: Iterable[_File], what: str) -> dict[str, _File]:
     for file in files:
         first = named.setdefault(file.name, file)
         if file.name and first is not file:
-            file.problems.append(
-                f"{file.path}:{file.line}: {what} {file.name!r} is in "
-                f"{first.path}:{first.line} too; rename one"
-            )
+            text = f"{what} {file.name!r} is in {first.path}:{first.line} too"
+            file.problems.append(file.problem(text, "rename one", file.line))
     named.pop("", None)
     return named
 
 
 def _refuse_problems(files: Iterable[_File]) -> None:
-    problems = [problem for file in files for problem in file.by_line()]
+    by_line = attrgetter("line")
+    problems = [each for file in files for each in sorted(file.problems, key=by_line)]
     if problems:
         raise DefinitionError(*problems)
 
@@ -265,7 +266,7 @@ class _Expansion:
         file.problems.extend(self.wrong_edges(file, steps))
         return tuple(steps.values())
 
-    def wrong_edges(self, file: _File, steps: Mapping[str, Step]) -> Iterator[str]:
+    def wrong_edges(self, file: _File, steps: Mapping[str, Step]) -> Iterator[Problem]:
         edges = [(item, key) for item in file.items if (key := item.step.edge)]
         groups = [item for item in file.items if self.group_of(item.step)]
         if file.is_group:
@@ -285,7 +286,7 @@ class _Expansion:
             for step, outcome, text in wrong_edges({s: steps[s].edges for s in steps}):
                 yield place[step].problem(text, outcome or "")
 
-    def steps_of(self, item: _Item, problems: list[str]) -> tuple[Step, ...]:
+    def steps_of(self, item: _Item, problems: list[Problem]) -> tuple[Step, ...]:
         step = item.step
         for name in step.class_names or ():
             if name in self.groups:
@@ -309,7 +310,7 @@ class _Expansion:
             return step.class_name
         return step.group_name or ""
 
-    def unknown_class(self, item: _Item) -> Iterable[str]:
+    def unknown_class(self, item: _Item) -> Iterable[Problem]:
         if self.classes is None or item.step.simulated:
             return
         undo = [item.step.undo] if item.step.undo else []

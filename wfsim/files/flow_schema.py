@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     WithJsonSchema,
@@ -23,8 +22,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
-from wfsim.files.validation import Omissible, Strict
-from wfsim.model.duration import Duration
+from wfsim.files.validation import Omissible, Strict, model_of
+from wfsim.model.bounds import Count, PositiveCount, PositiveSeconds, Share
+from wfsim.model.duration import SCHEMA_PLACE, Length
 from wfsim.model.flow import Outcome, Polling, Source, Step
 from wfsim.model.policy import Retry
 
@@ -32,15 +32,7 @@ if TYPE_CHECKING:
     from pydantic_core import core_schema
 
 
-PLACE: dict[str, Any] = {"$comment": "Duration"}
-"""What a model writes where a duration stands, for `with_durations` to find."""
-
-MAX_RETRIES = 1_000_000
-MAX_SECONDS = 1e12
-MAX_POLLS = 1_000_000_000
-
 _NAME = re.compile(r"[-._a-zA-Z0-9]{1,200}")
-_REFERENCE_RETRY = Retry()
 _REFERENCE_POLLING = Polling()
 _POLLED: dict[str, Any] = {
     "properties": {"mode": {"const": "polling"}},
@@ -57,50 +49,15 @@ def _check_name(text: str) -> str:
     return text
 
 
-def _parse_duration(value: Any) -> Duration:
-    try:
-        return Duration.parse(value)
-    except (ValueError, ArithmeticError) as error:
-        raise ValueError(f"is wrong: {error}") from error
-
-
 Name = Annotated[
     str,
     AfterValidator(_check_name),
     WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"}),
 ]
-Count = Annotated[int, Field(ge=0, le=MAX_RETRIES)]
-Wait = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
-Limit = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Polls = Annotated[int, Field(ge=1, le=MAX_POLLS)]
-# Any: pydantic would describe the tuple that a Duration is, which no file contains.
-Length = Annotated[Any, BeforeValidator(_parse_duration), WithJsonSchema(PLACE)]
-
-
-class RetryItem(Strict):
-    """How often and how soon a step is tried again; what is left out is as here."""
-
-    model_config = ConfigDict(title="Retry")
-
-    limit: Count = Field(
-        _REFERENCE_RETRY.limit, description="Failures after which a run is interrupted."
-    )
-    restarts: Count = Field(
-        _REFERENCE_RETRY.restarts,
-        description="Crashes of the controller that one step may live through.",
-    )
-    delay: Wait = Field(
-        _REFERENCE_RETRY.delay, description="Seconds before the first retry."
-    )
-    factor: Annotated[float, Field(ge=1, le=1000)] = Field(
-        _REFERENCE_RETRY.factor,
-        description="How many times longer each wait is than the one before.",
-    )
-    cap: Wait = Field(_REFERENCE_RETRY.cap, description="The longest wait, in seconds.")
-
-    def value(self) -> Retry:
-        return Retry(**self.model_dump())
+if TYPE_CHECKING:
+    RetryItem: TypeAlias = Any  # made of the dataclass, which checkers cannot see
+else:
+    RetryItem = model_of("Retry", Retry)
 
 
 class StepItem(Strict):
@@ -171,12 +128,12 @@ class StepItem(Strict):
         description="Whether the step is done when its class returns, or when the "
         "operation that the class has launched is over.",
     )
-    interval: Limit = Field(
+    interval: PositiveSeconds = Field(
         _REFERENCE_POLLING.interval,
         description="Seconds from the launch to the first look at the operation, and "
         "from each look to the next.",
     )
-    limit: Polls = Field(
+    limit: PositiveCount = Field(
         _REFERENCE_POLLING.limit,
         description="Looks that may find the operation under way; the next one is a "
         "time-out.",
@@ -215,7 +172,7 @@ class StepItem(Strict):
         description="The step that cleans up if the run is cancelled during this one.",
     )
     retry: Omissible[RetryItem] = Field(None, description="Overrides the flow's.")
-    timeout: Omissible[Limit] = Field(
+    timeout: Omissible[PositiveSeconds] = Field(
         None, description="Seconds that one attempt may take; overrides the flow's."
     )
     duration: Omissible[Length] = Field(
@@ -302,7 +259,7 @@ class StepItem(Strict):
         return Step(
             self.step_name or last or self.class_name or "",
             "+".join(self.classes),
-            self.retry.value() if self.retry else None,
+            self.retry and Retry(**self.retry.given()),
             self.timeout,
             self.duration,
             self.failure,
@@ -350,10 +307,10 @@ class FlowFile(Strict):
     retry: Omissible[RetryItem] = Field(
         None, description="For every step without its own."
     )
-    timeout: Omissible[Limit] = Field(
+    timeout: Omissible[PositiveSeconds] = Field(
         None, description="Seconds that one attempt of a step may take."
     )
-    deadline: Omissible[Limit] = Field(
+    deadline: Omissible[PositiveSeconds] = Field(
         None, description="Seconds that the whole run may take."
     )
 
@@ -448,7 +405,7 @@ def with_durations(schema: dict[str, Any]) -> dict[str, Any]:
     pydantic has no way to write a schema that contains itself by hand.
     """
     # Without the closing brace: a description may follow.
-    place, reference = (json.dumps(item)[:-1] for item in (PLACE, _REFERENCE))
+    place, reference = (json.dumps(item)[:-1] for item in (SCHEMA_PLACE, _REFERENCE))
     whole: dict[str, Any] = json.loads(json.dumps(schema).replace(place, reference))
     defined = {**whole.get("$defs", {}), "Duration": DURATION_SCHEMA}
     return {**whole, "$defs": dict(sorted(defined.items()))}

@@ -19,6 +19,7 @@ from statistics import NormalDist
 from typing import Any, TypeAlias
 
 from wfsim.errors import UsageError
+from wfsim.model.bounds import MAX_SECONDS
 
 Params: TypeAlias = tuple[Any, ...]
 Parse: TypeAlias = Callable[[Any], Any]
@@ -26,7 +27,6 @@ Parse: TypeAlias = Callable[[Any], Any]
 TINY = 2.0**-54
 NARROW = 1e-12
 NORMAL = NormalDist()
-MOST_SECONDS = 1e12
 MOST_VALUES = 100_000
 
 
@@ -48,7 +48,7 @@ class Family(ABC):
                 f"{self.name} takes [{', '.join(self.takes)}], numbers in a list, got "
                 f"{given!r}"
             )
-        p = tuple(seconds(item) for item in listed)
+        p = tuple(finite(item) for item in listed)
         self.check(p)
         return p
 
@@ -302,7 +302,7 @@ class Empirical(Family):
             raise ValueError(
                 f"empirical takes 1 to {MOST_VALUES} values, got {len(listed)}"
             )
-        p = tuple(sorted(seconds(item) for item in listed))
+        p = tuple(sorted(finite(item) for item in listed))
         if p[0] < 0:
             raise ValueError(f"a duration is not negative, got {p[0]:g}")
         return p
@@ -329,7 +329,7 @@ def phi(z: float) -> float:
     return 0.5 * math.erfc(-z / math.sqrt(2.0))
 
 
-def seconds(value: Any) -> float:
+def finite(value: Any) -> float:
     """Return *value* as a finite number, or raise `ValueError`."""
     # bool is an int in Python, but `duration: true` is a mistake.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -338,7 +338,7 @@ def seconds(value: Any) -> float:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number) or abs(number) > MOST_SECONDS:
+    if not math.isfinite(number) or abs(number) > MAX_SECONDS:
         raise ValueError(f"a duration is a finite number of seconds, got {value!r}")
     return number
 
@@ -448,8 +448,8 @@ class Truncated(Family):
                 "truncated takes {of: a duration, low: seconds, high: seconds}, where "
                 f"low or high may be left out, got {given!r}"
             )
-        low, high = seconds(given.get("low", 0.0)), given.get("high")
-        high = math.inf if high is None else seconds(high)
+        low, high = finite(given.get("low", 0.0)), given.get("high")
+        high = math.inf if high is None else finite(high)
         if not 0.0 <= low <= high:
             raise ValueError(f"truncated goes from low to high, got {low:g} and {high:g}")
         of = parse(given["of"])
@@ -556,7 +556,7 @@ def _point(name: Any, value: Any) -> tuple[float, float]:
     digits = text[1:].replace(".", "", 1)
     if text[:1] != "p" or not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"a percentile is written p50 or p99.9, got {name!r}")
-    percent, time = float(text[1:]), seconds(value)
+    percent, time = float(text[1:]), finite(value)
     if not 0.0 < percent / 100.0 < 1.0 or time <= 0.0:
         raise ValueError(f"{name}: {value!r} is not a percentile with a positive time")
     return percent, time

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from wfsim.model import distributions
 from wfsim.model.distributions import Family
@@ -128,6 +128,37 @@ class Duration(NamedTuple):
 
     def __str__(self) -> str:
         return _FAMILIES[self.name].text(self.params)
+
+
+class _Parsed(NamedTuple):
+    """The bounds of a duration: what `Duration.parse` reads."""
+
+    def accept(self, value: Any) -> Duration:
+        try:
+            return Duration.parse(value)
+        except (ValueError, ArithmeticError) as error:
+            raise ValueError(f"a duration: {error}") from error
+
+    def _read(self, value: Any) -> Duration:
+        try:
+            return Duration.parse(value)
+        except (ValueError, ArithmeticError) as error:
+            raise ValueError(f"is wrong: {error}") from error
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        function = {"type": "no-info", "function": self._read}
+        return {"type": "function-plain", "function": function}
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        return dict(SCHEMA_PLACE)
+
+
+SCHEMA_PLACE = {"$comment": "Duration"}
+"""What a JSON Schema has where a duration stands, until that can be written whole."""
+
+PARSED = _Parsed()
+Length = Annotated[Duration, PARSED]
+"""A duration, or what `Duration.parse` reads as one: a number of seconds, a mapping."""
 
 
 def _parse(value: Any, depth: int) -> Duration:

@@ -38,11 +38,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from itertools import islice
-from math import inf
 from typing import Any, NamedTuple, TypeAlias
 
-from wfsim.errors import DefinitionError
-from wfsim.model.duration import Duration
+from wfsim.errors import DefinitionError, Problem
+from wfsim.model.bounds import (
+    Count,
+    PositiveCount,
+    PositiveSeconds,
+    Share,
+    Word,
+    check,
+)
+from wfsim.model.duration import Length
 from wfsim.model.policy import Retry
 from wfsim.text import suggest
 
@@ -169,17 +176,12 @@ class Polling:
     Raises `DefinitionError` for numbers that make no sense.
     """
 
-    interval: float = 3.0
-    limit: int = 864_000
-    tolerated_errors: int = 0
+    interval: PositiveSeconds = 3.0
+    limit: PositiveCount = 864_000
+    tolerated_errors: Count = 0
 
     def __post_init__(self) -> None:
-        fine = 0 < self.interval < inf and self.limit >= 1 and self.tolerated_errors >= 0
-        if not fine:
-            cure = (
-                "give an interval above 0, a limit from 1 and tolerated_errors from 0 on"
-            )
-            raise DefinitionError(f"{self}: {cure}")
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +201,12 @@ class Step:
     ('cluster.persist', 'cluster.unlock')
     """
 
-    name: str
+    name: Word
     class_name: str = ""
     retry: Retry | None = None
-    timeout: float | None = None
-    duration: Duration | None = None
-    failure: float | None = None
+    timeout: PositiveSeconds | None = None
+    duration: Length | None = None
+    failure: Share | None = None
     polling: Polling | None = None
     undo: str | None = None
     on_success: str | None = None
@@ -215,6 +217,7 @@ class Step:
     waits: bool = True
 
     def __post_init__(self) -> None:
+        check(self)
         if not self.class_name:
             object.__setattr__(self, "class_name", self.name)
 
@@ -269,16 +272,17 @@ class Flow:
     Raises `DefinitionError` for edges that lead nowhere, in a circle or past a step.
     """
 
-    name: str
+    name: Word
     steps: tuple[Step, ...]
     recover_from_first_step: bool = False
     retry: Retry | None = None
-    timeout: float | None = None
-    deadline: float | None = None
+    timeout: PositiveSeconds | None = None
+    deadline: PositiveSeconds | None = None
     biz_type: str | None = None
     source: Source = field(default=Source(), compare=False)
 
     def __post_init__(self) -> None:
+        check(self)
         if self.is_linear:
             return
         times = Counter(self.names)
@@ -287,7 +291,8 @@ class Flow:
         graph = {step.name: step.edges for step in self.steps}
         problems += [wrong.text for wrong in wrong_edges(graph)]
         if problems:
-            raise DefinitionError(*(f"flow {self.name!r}: {text}" for text in problems))
+            subject = f"flow {self.name!r}"
+            raise DefinitionError(*(Problem(text, subject=subject) for text in problems))
 
     @cached_property
     def digest(self) -> str:

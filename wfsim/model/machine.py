@@ -38,7 +38,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple, Self, TypeAlias
 
-from wfsim.errors import DefinitionError
+from wfsim.errors import DefinitionError, Problem
 from wfsim.model.frozen import EMPTY
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
 from wfsim.text import suggest
@@ -268,7 +268,9 @@ class StateMachine:
             )
         problems += self._unreachable()
         if problems:
-            raise DefinitionError(*(f"{self.kind}: {problem}" for problem in problems))
+            raise DefinitionError(
+                *(Problem(text, subject=self.kind) for text in problems)
+            )
         return self
 
     def edges(self) -> list[Edge]:

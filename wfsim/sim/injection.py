@@ -25,7 +25,6 @@ from wfsim.engine.steps import StepContext
 from wfsim.model.memento import Memento
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.faults import (
-    Conflict,
     CrashAt,
     DelayStep,
     FailSave,
@@ -33,6 +32,7 @@ from wfsim.sim.faults import (
     Fault,
     HangStep,
     InterruptStep,
+    RefuseWrite,
     StepFault,
 )
 
@@ -150,7 +150,7 @@ class Writes:
             if isinstance(fault, CrashAt) and fault.when == "before":
                 self._fired(fault)
                 self._crash(fault, writer)
-            elif isinstance(fault, Conflict):
+            elif isinstance(fault, RefuseWrite):
                 self._fired(fault)
                 raise errors.Conflict(f"injected conflict on write {number}")
             elif isinstance(fault, FailSave) and not fault.applied:

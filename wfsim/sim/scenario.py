@@ -13,8 +13,9 @@ from wfsim.engine.hooks import Hooks
 from wfsim.engine.ports import Draws, StepFunction, Steps
 from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
-from wfsim.errors import DefinitionError
-from wfsim.model.duration import Duration
+from wfsim.errors import DefinitionError, Problem
+from wfsim.model.bounds import PositiveSeconds, Seconds, Share, problems_of
+from wfsim.model.duration import Duration, Length
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.machine import StateMachine
@@ -112,7 +113,7 @@ class Scenario:
         self.recall = recall
         self.assumed: Mapping[str, Duration] = EMPTY
         problems = [
-            f"two state machines for the kind {item.kind!r}; make them one"
+            Problem(f"two state machines for the kind {item.kind!r}", "make them one")
             for item in machines
             if self.machines[item.kind] is not item
         ]
@@ -120,7 +121,7 @@ class Scenario:
         if problems:
             raise DefinitionError(*problems)
 
-    def _problems(self) -> list[str]:
+    def _problems(self) -> list[Problem]:
         problems = unknown_steps(self.flows.values(), self.steps)
         problems += wrong_children(self.flows, self.steps, self.is_service)
         for item in self.machines.values():
@@ -130,14 +131,12 @@ class Scenario:
                 problems += error.problems
         problems += self._bad_resources(self.resources)
         if self.is_service and not self.flows:
-            problems.append("a service needs at least one flow")
+            problems.append(Problem("a service needs at least one flow"))
         if not (self.resources or self.is_service or self.arrivals):
-            problems.append("a scenario needs at least one resource")
-        if not 0.0 < self.horizon < float("inf"):
-            problems.append(f"horizon is {self.horizon!r}; give seconds above 0")
-        for name, seconds in (("lag", self.lag), ("warm_up", self.warm_up)):
-            if not 0.0 <= seconds < float("inf"):
-                problems.append(f"{name} is {seconds!r}; give seconds from 0 on")
+            problems.append(Problem("a scenario needs at least one resource"))
+        problems += problems_of(vars(self), _NUMBERS)
+        if any(each.path == ("horizon",) for each in problems):
+            return problems
         if wrong := self._wrong_demands():
             return problems + wrong
         problems += self._bad_resources(self._arriving())
@@ -271,24 +270,22 @@ class Scenario:
         if problems:
             raise DefinitionError(*problems)
 
-    def _bad_resources(self, resources: tuple[Resource, ...]) -> list[str]:
+    def _bad_resources(self, resources: tuple[Resource, ...]) -> list[Problem]:
         problems, seen = [], set()
         for resource in resources:
             name = str(resource.key)
             if name in seen:
-                problems.append(
-                    f"two resources are called {name!r}; a log could not tell them apart"
-                )
+                text = f"two resources are called {name!r}"
+                problems.append(Problem(text, "a log could not tell them apart"))
             seen.add(name)
             if not resource.name:
-                problems.append("a resource has no name; give it one")
+                problems.append(Problem("a resource has no name", "give it one"))
             if resource.kind not in self.kinds:
                 near = suggest(resource.kind, self.kinds)
-                problems.append(
-                    f"{name}: no state machine for the kind {resource.kind!r}{near}"
-                )
+                text = f"no state machine for the kind {resource.kind!r}{near}"
+                problems.append(Problem(text, path=("kind",), subject=name))
             problems += [
-                f"{name}: {part} holds what JSON cannot"
+                Problem(f"{part} holds what JSON cannot", path=(part,), subject=name)
                 for part in ("spec", "status", "annotations")
                 if not is_json(getattr(resource, part))
             ]
@@ -302,14 +299,15 @@ class Scenario:
             if isinstance(each.what, Resource)
         )
 
-    def _wrong_demands(self) -> list[str]:
+    def _wrong_demands(self) -> list[Problem]:
         demands: list[Arrivals | Trigger] = [*self.arrivals, *self.triggers]
         flows = self.flows if self.is_service else None
         problems = wrong_demand(demands, flows, self.horizon)
         problems += wrong_settings(self.settings, self.flows.values(), self.pools)
         problems += wrong_rates(self.rates, self.faults, self.horizon)
         if type(self.seed) is not int:
-            problems.append(f"seed is {self.seed!r}; give a whole number")
+            text = f"seed is {self.seed!r}"
+            problems.append(Problem(text, "give a whole number", ("seed",)))
         return problems
 
     def bodies(self) -> Mapping[str, StepFunction]:
@@ -353,6 +351,7 @@ class Scenario:
         return meta
 
 
+_NUMBERS = {"horizon": PositiveSeconds, "lag": Seconds, "warm_up": Seconds}
 _SAME = (
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
@@ -376,7 +375,8 @@ def _flows(
     found: dict[str, Flow] = {}
     for flow in flows:
         if flow.name in found:
-            raise DefinitionError(f"two flows are called {flow.name!r}")
+            text = f"two flows are called {flow.name!r}"
+            raise DefinitionError(Problem(text, "rename one"))
         found[flow.name] = flow
     return found
 
@@ -396,22 +396,29 @@ def has_code(step: Step, steps: StepRegistry) -> bool:
     return all(name in steps for name in step.all_classes)
 
 
-def unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[str]:
+def unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[Problem]:
     """Return a problem for each class that has neither code nor a duration."""
     return [
-        f"{step.source}: step {step.name!r} of flow {flow.name!r}: the class "
-        f"{name!r} has no code and no duration{suggest(name, steps)}"
+        _of_step(flow, step, f": the class {name!r} has no code and no duration", near)
         for flow in flows
         for step in flow.steps
         if step.duration is None and step.failure is None and step.child is None
         for name in step.all_classes
         if name not in steps
+        for near in (suggest(name, steps),)
     ]
+
+
+def _of_step(flow: Flow, step: Step, text: str, near: str = "") -> Problem:
+    """Return the problem *text* of *step*, where that stands."""
+    subject = "" if step.source.path else str(step.source)
+    text = f"step {step.name!r} of flow {flow.name!r}{text}{near}"
+    return Problem(text, subject=subject, file=step.source.path, line=step.source.line)
 
 
 def wrong_children(
     flows: Mapping[str, Flow], steps: StepRegistry, is_service: bool
-) -> list[str]:
+) -> list[Problem]:
     """Return a problem for each step that cannot start the flow that it names."""
     waits = {
         flow.name: [step.child for step in flow.steps if step.child and step.waits]
@@ -432,10 +439,7 @@ def wrong_children(
             elif step.waits and flow.name in _reached(step.child, waits):
                 why = f"which waits for {flow.name!r} in turn; add 'wait: false'"
             if why:
-                problems.append(
-                    f"{step.source}: step {step.name!r} of flow {flow.name!r} starts "
-                    f"{step.child!r}, {why}"
-                )
+                problems.append(_of_step(flow, step, f" starts {step.child!r}, {why}"))
     return problems
 
 
@@ -455,8 +459,8 @@ def flows_at(path: str | Path) -> list[Flow]:
 
     where = Path(path)
     if not where.exists():
-        text = "there is no such folder or file; give one of flow files"
-        raise DefinitionError(f"{where}:1: {text}")
+        text, cure = "there is no such folder or file", "give one of flow files"
+        raise DefinitionError(Problem(text, cure, file=str(where), line=1))
     return [*load_flows(where).values()] if where.is_dir() else [load_flow(where)]
 
 
@@ -471,13 +475,10 @@ def timed_flows(
     That is what its file says, or else *duration* and *failure*.  Also returns the
     durations of which no file speaks, by step.  Raises `DefinitionError`.
     """
-    number = isinstance(failure, (int, float)) and not isinstance(failure, bool)
-    if not (number and 0.0 <= failure <= 1.0):
-        raise DefinitionError(f"failure is a probability from 0 to 1, not {failure!r}")
-    try:
-        usual = Duration.parse(duration)
-    except ValueError as error:
-        raise DefinitionError(f"duration: {error}") from error
+    given = {"duration": duration, "failure": failure}
+    if problems := [*problems_of(given, {"duration": Length, "failure": Share})]:
+        raise DefinitionError(*problems)
+    usual = Duration.parse(duration)
     assumed: dict[str, Duration] = {}
 
     def filled(step: Step) -> Step:

@@ -9,7 +9,7 @@ import csv
 import inspect
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
@@ -20,12 +20,14 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from wfsim.engine.steps import DEFAULT_DURATION
-from wfsim.errors import DefinitionError
-from wfsim.files.document import Document, Place, overridden, read_document
+from wfsim.errors import DefinitionError, Location, Problem
+from wfsim.files.document import Document, overridden, read_document
 from wfsim.files.validation import validated
+from wfsim.model.bounds import MAX_SECONDS
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY
 from wfsim.model.resource import Key, Resource
+from wfsim.sim.api import ApiRate
 from wfsim.sim.demand import (
     ANY,
     EACH,
@@ -34,22 +36,20 @@ from wfsim.sim.demand import (
     Times,
     Trigger,
     numbered,
+    there_already,
     wrong_demand,
 )
-from wfsim.sim.faults import plan_in
-from wfsim.sim.rates import Rate, wrong_rates
+from wfsim.sim.rates import RATES, Rate, wrong_rates
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.scenario_schema import (
     MAX_RESOURCES,
-    ArrivalItem,
-    ResourceItem,
     ScenarioFile,
-    TimesItem,
+    faults_of,
 )
-from wfsim.sim.step_settings import StepSettings
+from wfsim.sim.step_settings import StepSettings, wrong_settings
 from wfsim.text import shown, suggest
 
-_TIMES = ("every", "mean", "rate", "start", "until", "count")
+_TIMES = ("at", "every", "mean", "rate", "start", "until", "count")
 _PARTS = ("spec", "status", "annotations")
 _WHAT = {"scenario", "flow", "flows"}
 
@@ -98,7 +98,7 @@ class _Loading:
         self.document = document
         self.said = said
         self.folder = Path(document.name).parent
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
 
     def scenario(self) -> Scenario:
         bare = self.base()
@@ -130,15 +130,16 @@ class _Loading:
         raise DefinitionError(*self.problems)
 
     @contextmanager
-    def at(self, *place: str | int, strip: str = "") -> Iterator[None]:
-        """Take a `DefinitionError` for problems of what stands at *place*."""
+    def at(self, *path: str | int) -> Iterator[None]:
+        """Take a `DefinitionError` for problems of what stands at *path*."""
         try:
             yield
         except DefinitionError as error:
-            self.problems += [
-                self.document.problem(place, text.removeprefix(strip))
-                for text in error.problems
-            ]
+            self.problems += [self.document.located(it, path) for it in error.problems]
+
+    def refuse(self, path: Location, text: str, cure: str = "") -> None:
+        """Note the problem of what stands at *path*."""
+        self.problems.append(self.document.problem(path, text, cure))
 
     def demand_none_is_left(self) -> None:
         if self.problems:
@@ -159,7 +160,7 @@ class _Loading:
         for key in ("duration", "failure"):
             if getattr(said, key) is not None:
                 text = f"{key} goes with flow files, whose steps have no code; remove it"
-                self.problems.append(self.document.problem((key,), text))
+                self.refuse((key,), text)
         found = installed()
         if said.scenario not in found:
             text = (
@@ -183,7 +184,7 @@ class _Loading:
             if value:
                 text = f"{path} goes with scenario; the steps of a flow file have no code"
                 place = tuple(path.split("."))
-                self.problems.append(self.document.problem(place, text))
+                self.refuse(place, text)
         make = Scenario.of_flow if said.flows is None else Scenario.of_flows
         return make(
             self.folder / (said.flow or said.flows or ""),
@@ -201,13 +202,11 @@ class _Loading:
             if getattr(said, name) is not None
         }
         if given.api_rate is not None:
-            found["api_rate"] = given.api_rate.value()
-        policy = {
-            name: getattr(said.policy, name) for name in said.policy.model_fields_set
-        }
+            found["api_rate"] = ApiRate(**given.api_rate.given())
+        policy = said.policy.given()
         for name in ("retry", "redrive"):
             if name in policy:
-                changes = policy[name].model_dump(exclude_unset=True)
+                changes = policy[name].given()
                 with self.at("policy", name):
                     policy[name] = replace(getattr(base.policy, name), **changes)
         if given.workers is not None:
@@ -222,7 +221,7 @@ class _Loading:
             return base.resources
         if base.is_service:
             text = "a service has no resources; let flows arrive"
-            self.problems.append(self.document.problem(("resources",), text))
+            self.refuse(("resources",), text)
             return ()
         if sum(item.count for item in items) > MAX_RESOURCES:
             text = f"more than {MAX_RESOURCES} resources; give fewer"
@@ -234,9 +233,7 @@ class _Loading:
                 text = (
                     f"{item.name!r} would be there {item.count} times; write {{n}} in it"
                 )
-                self.problems.append(
-                    self.document.problem(("resources", index, "name"), text)
-                )
+                self.refuse(("resources", index, "name"), text)
                 continue
             with self.at("resources", index):
                 base.check([numbered(like, 0)])
@@ -244,9 +241,7 @@ class _Loading:
             twice = next((each.key for each in more if each.key in made), None)
             if twice is not None:
                 text = f"a resource before is called {str(twice)!r} too; rename one"
-                self.problems.append(
-                    self.document.problem(("resources", index, "name"), text)
-                )
+                self.refuse(("resources", index, "name"), text)
             made.update((each.key, each) for each in more)
         return tuple(made.values())
 
@@ -255,50 +250,64 @@ class _Loading:
     ) -> Mapping[str, StepSettings]:
         made = {}
         for name, item in self.said.steps.items():
-            with self.at("steps", name, strip=f"settings of {name!r}: "):
-                made[name] = StepSettings(**dict(item))
-                base.but(settings={name: made[name]}, pools=pools)
+            with self.at("steps", name):
+                made[name] = StepSettings(**item.given())
+        self.refuse_settings(wrong_settings(made, base.flows.values(), pools))
         return made
 
-    def times(self, item: TimesItem) -> Times:
-        numbers = {name: getattr(item, name) for name in _TIMES}
-        listed = tuple(item.at or ())
-        if item.file is None:
-            return Times(listed, **numbers)
-        if listed or item.every or item.mean or item.rate:
-            raise DefinitionError(
-                "Times: file stands alone; remove at, every, mean, rate"
+    def refuse_settings(self, problems: Iterable[Problem]) -> None:
+        for each in problems:
+            (kind, *rest) = each.path
+            where = ("steps",) if kind == "settings" else ("capacities", "pools")
+            self.problems.append(
+                self.document.located(replace(each, path=(*where, *rest)))
             )
+
+    def times(self, item: Any) -> Times:
+        numbers = {name: it for name, it in item.given().items() if name in _TIMES}
+        if item.file is None:
+            return Times(**numbers)
+        if numbers.keys() & {"at", "every", "mean", "rate"}:
+            cure = "remove at, every, mean, rate"
+            raise DefinitionError(Problem("file stands alone", cure))
         return Times(load_times(self.folder / item.file), **numbers)
 
-    def arrivals(self, base: Scenario, index: int, item: ArrivalItem) -> Any:
-        place = ("arrivals", index)
-        with self.at(*place, strip="Times: "):
-            times = self.times(item)
-            with self.at(*place, strip="Arrivals: "):
-                found = Arrivals(self.arriving(base, item), times)
-                with self.at(*place, strip="Arrivals 0: "):
-                    base.but(arrivals=[found])
-                    return found
+    def arrivals(self, base: Scenario, index: int, item: Any) -> Any:
+        with self.at("arrivals", index):
+            found = Arrivals(self.arriving(base, item), self.times(item))
+            flows = base.flows if base.is_service else None
+            problems = wrong_demand([found], flows, base.horizon)
+            problems += there_already(base.resources, [found], base.horizon)
+            if problems:
+                raise DefinitionError(*(replace(each, path=()) for each in problems))
+            if isinstance(found.what, Resource):
+                base.check([found.resource(0)])
+            return found
         return None
 
-    def arriving(self, base: Scenario, item: ArrivalItem) -> Resource | FlowRequest:
+    def arriving(self, base: Scenario, item: Any) -> Resource | FlowRequest:
         if (item.name is None) == (item.flow is None):
             raise DefinitionError(
                 "give either name, that of a resource, or flow, for a service"
             )
-        given = item.model_fields_set - set(TimesItem.model_fields) - {"flow"}
+        given = item.given().keys() - set(_TIMES) - {"file", "flow"}
+        of_flow = {"biz_id", "biz_type", "context"}
         if item.flow is None:
-            odd = sorted(given & {"biz_id", "biz_type", "context"})
+            odd = sorted(given & of_flow)
             if base.is_service:
-                raise DefinitionError("a service has flows alone; write flow, not name")
+                text, cure = "a service has flows alone", "write flow, not name"
+                raise DefinitionError(Problem(text, cure, ("name",)))
             if odd:
-                raise DefinitionError(f"{odd[0]} goes with flow; remove it")
+                raise DefinitionError(
+                    Problem(f"{odd[0]} goes with flow", "remove it", (odd[0],))
+                )
             return _like(base, item)
-        odd = sorted(given - {"biz_id", "biz_type", "context"})
+        odd = sorted(given - of_flow)
         if odd:
-            raise DefinitionError(f"{odd[0]} goes with name; remove it")
-        return FlowRequest(item.flow, item.biz_id, item.biz_type, item.context)
+            raise DefinitionError(
+                Problem(f"{odd[0]} goes with name", "remove it", (odd[0],))
+            )
+        return FlowRequest(item.flow, **{name: getattr(item, name) for name in given})
 
     def trigger(self, scenario: Scenario, index: int, known: set[str]) -> Any:
         item = self.said.triggers[index]
@@ -308,25 +317,23 @@ class _Loading:
             for kind in scenario.machines
         )
         if not (wanted in (None, EACH, ANY) or wanted in known or arrives):
-            text = (
-                f"no resource {shown(wanted)}{suggest(wanted or '', {*known, EACH, ANY})}"
+            near = suggest(wanted or "", {*known, EACH, ANY})
+            self.refuse(
+                ("triggers", index, "resource"), f"no resource {shown(wanted)}{near}"
             )
-            place = ("triggers", index, "resource")
-            self.problems.append(self.document.problem(place, text))
-        with self.at("triggers", index, strip="Times: "):
-            times = self.times(item)
-            with self.at("triggers", index, strip="Trigger: "):
-                parts = {name: getattr(item, name) for name in _PARTS}
-                found = Trigger(times, wanted, **parts)
-                flows = scenario.flows if scenario.is_service else None
-                for text in wrong_demand([found], flows, scenario.horizon):
-                    raise DefinitionError(text.removeprefix("Trigger 0: "))
-                return found
+        with self.at("triggers", index):
+            parts = {name: getattr(item, name) for name in _PARTS}
+            found = Trigger(self.times(item), wanted, **parts)
+            flows = scenario.flows if scenario.is_service else None
+            problems = wrong_demand([found], flows, scenario.horizon)
+            if problems:
+                raise DefinitionError(*(replace(each, path=()) for each in problems))
+            return found
         return None
 
     def faults(self, base: Scenario) -> tuple[Any, ...]:
         try:
-            plan = plan_in(self.document, self.said.faults, ("faults",))
+            plan = faults_of(self.said.faults, self.document, ("faults",))
         except DefinitionError as error:
             self.problems += error.problems
             return ()
@@ -335,22 +342,26 @@ class _Loading:
             step = getattr(fault, "step", None)
             if step is not None and step not in known:
                 text = f"no step {shown(step)}{suggest(step, known)}"
-                self.problems.append(self.document.problem(("faults", index), text))
+                self.refuse(("faults", index, type(fault).__name__, "step"), text)
         return plan
 
     def rates(self, base: Scenario) -> dict[str, Rate]:
         made: dict[str, Rate] = {}
-        for name in ("controller", "api", "pods"):
+        for name in RATES:
             item = getattr(self.said.rates, name)
             if item is not None:
-                with self.at("rates", name, strip="Rate: "):
-                    made[name] = Rate(**item.model_dump())
-                    for text in wrong_rates({name: made[name]}, (), base.horizon):
-                        raise DefinitionError(text.removeprefix(f"rates: {name}: "))
+                with self.at("rates", name):
+                    made[name] = Rate(**item.given())
+        for each in wrong_rates(made, (), base.horizon):
+            self.problems.append(self.document.located(each))
         return made
 
 
-def _like(base: Scenario, item: ResourceItem | ArrivalItem) -> Resource:
+def _out_of_place(name: str, what: str) -> DefinitionError:
+    return DefinitionError(Problem(f"{name} goes with {what}", "remove it", (name,)))
+
+
+def _like(base: Scenario, item: Any) -> Resource:
     """Return the resource of *item*, like the first one of *base* where it is silent."""
     assert item.name is not None
     if base.is_service or item.kind not in (None, base.first.kind):
@@ -405,15 +416,16 @@ def made_by(
     try:
         return make(**{name: value for name, (_, value) in given.items()})
     except DefinitionError as error:
+        at = {name: path for name, (path, _) in given.items()}
         raise DefinitionError(
-            *(document.problem(_place(text, given), text) for text in error.problems)
+            *(_of_argument(each, at, document) for each in error.problems)
         ) from error
     except _ODD as error:
         text = f"{said.scenario} cannot be made: {type(error).__name__}: {error}"
         raise DefinitionError(document.problem(("arguments",), text)) from error
 
 
-def _given(said: ScenarioFile) -> Iterator[tuple[str, tuple[Place, Any]]]:
+def _given(said: ScenarioFile) -> Iterator[tuple[str, tuple[Location, Any]]]:
     """Yield the keywords that the file gives, in all its parts, with their places."""
     for name, value in said.arguments.items():
         yield name, (("arguments", name), value)
@@ -442,22 +454,19 @@ def _wrong(name: str, value: Any, wanted: Any) -> str:
     return ""
 
 
-def _place(text: str, given: Mapping[str, tuple[Place, Any]]) -> Place:
-    """Return the place of the argument that *text* begins with, or of an entry of it."""
-    word, _, rest = text.partition(" ")
-    word = word.strip(":")
-    if word not in given:
-        return ("arguments",)
-    place, value = given[word]
-    keys = value if isinstance(value, Mapping) else ()
-    quoted = [(rest.find(repr(key)), key) for key in keys if repr(key) in rest]
-    return (*place, min(quoted)[1]) if quoted else place
+def _of_argument(
+    problem: Problem, at: Mapping[Any, Location], document: Document
+) -> Problem:
+    """Return *problem* of a scenario's maker at the argument to which its path leads."""
+    if not problem.path or problem.path[0] not in at:
+        return document.located(replace(problem, path=()), ("arguments",))
+    name, *rest = problem.path
+    return document.located(replace(problem, path=tuple(rest)), at[name])
 
 
 COLUMN = "time"
 MAX_BYTES = 1 << 25
 MAX_ROWS = 1_000_000
-MAX_SECONDS = 1e12
 
 
 def load_times(file: str | os.PathLike[str]) -> tuple[float, ...]:
@@ -477,10 +486,8 @@ def _of_yaml(name: str) -> tuple[float, ...]:
         text = f"is {shown(document.data)}; write a list of seconds: [0, 60, 90]"
         raise DefinitionError(document.problem((), text))
     return _checked(
-        [
-            (item, f"{name}:{document.line_of((index,))}")
-            for index, item in enumerate(document.data)
-        ]
+        [(item, document.line_of((index,))) for index, item in enumerate(document.data)],
+        name,
     )
 
 
@@ -489,35 +496,33 @@ def _of_csv(name: str) -> tuple[float, ...]:
         with Path(name).open("rb") as opened:
             data = opened.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise DefinitionError(f"{name}:1: larger than {MAX_BYTES} bytes; split it")
+            raise _wrong_times(name, 1, f"larger than {MAX_BYTES} bytes", "split it")
         text = data.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DefinitionError(
-            f"{name}:1: cannot be read: {why}; give the path of a CSV file"
-        ) from None
+        text, cure = f"cannot be read: {why}", "give the path of a CSV file"
+        raise _wrong_times(name, 1, text, cure) from None
     rows = csv.reader(io.StringIO(text, newline=""))
-    found: list[tuple[Any, str]] = []
+    found: list[tuple[Any, int]] = []
     try:
         header = [cell.strip() for cell in next(rows, [])]
         if COLUMN not in header:
             text = f"has no column {COLUMN!r}{suggest(COLUMN, header)}"
-            raise DefinitionError(f"{name}:1: {text}")
+            raise _wrong_times(name, 1, text)
         at = header.index(COLUMN)
         for row in rows:
             if row:
                 cell = row[at] if at < len(row) else ""
-                found.append((_number(cell), f"{name}:{rows.line_num}"))
+                found.append((_number(cell), rows.line_num))
             if len(found) > MAX_ROWS:
-                text = f"more than {MAX_ROWS} times; split the file"
-                raise DefinitionError(f"{name}:{rows.line_num}: {text}")
+                text = f"more than {MAX_ROWS} times"
+                raise _wrong_times(name, rows.line_num, text, "split the file")
     except csv.Error as error:
-        raise DefinitionError(
-            f"{name}:{rows.line_num}: not valid CSV: {error}; look at its quotes"
-        ) from None
+        text, cure = f"not valid CSV: {error}", "look at its quotes"
+        raise _wrong_times(name, rows.line_num, text, cure) from None
     if not found:
-        raise DefinitionError(f"{name}:1: holds no time; write one in a line")
-    return _checked(found)
+        raise _wrong_times(name, 1, "holds no time", "write one in a line")
+    return _checked(found, name)
 
 
 def _number(cell: str) -> Any:
@@ -527,14 +532,17 @@ def _number(cell: str) -> Any:
         return cell
 
 
-def _checked(found: list[tuple[Any, str]]) -> tuple[float, ...]:
+def _checked(found: list[tuple[Any, int]], file: str) -> tuple[float, ...]:
+    cure = f"give seconds from 0 to {MAX_SECONDS:g}"
     wrong = [
-        f"{where}: {COLUMN} is {shown(value)}; give seconds from 0 to {MAX_SECONDS:g}"
-        for value, where in found
-        if isinstance(value, (bool, str, list, dict))
-        or value is None
-        or not 0 <= value <= MAX_SECONDS
+        Problem(f"{COLUMN} is {shown(value)}", cure, file=file, line=line)
+        for value, line in found
+        if type(value) not in (int, float) or not 0 <= value <= MAX_SECONDS
     ]
     if wrong:
         raise DefinitionError(*wrong[:10])
     return tuple(float(value) for value, _ in found)
+
+
+def _wrong_times(file: str, line: int, text: str, cure: str = "") -> DefinitionError:
+    return DefinitionError(Problem(text, cure, file=file, line=line))

@@ -6,72 +6,49 @@ reference engine's.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
-from typing import Annotated, Any
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, RootModel, create_model, model_validator
 from pydantic.json_schema import GenerateJsonSchema
 
-from wfsim.files.flow_schema import Count, EditorSchema, Length, Limit, Share, Wait
-from wfsim.files.validation import Omissible, Strict
+from wfsim.errors import DefinitionError, Location, Problem
+from wfsim.files.document import Document
+from wfsim.files.flow_schema import EditorSchema, with_durations
+from wfsim.files.validation import Item, Omissible, model_of, validated
+from wfsim.model.bounds import PositiveCount, PositiveSeconds, Seconds, Share
+from wfsim.model.duration import Length
+from wfsim.model.policy import Policy
 from wfsim.sim.api import ApiRate
-from wfsim.sim.demand import LEAST_GAP, MAX_TIMES
-from wfsim.sim.faults import FAULTS, MAX_FAULTS
+from wfsim.sim.demand import FlowRequest, Times, Trigger
+from wfsim.sim.faults import FAULTS, MAX_FAULTS, RENAMED, Fault
+from wfsim.sim.rates import Rate
+from wfsim.sim.step_settings import StepSettings
+from wfsim.text import shown
 
 MAX_ITEMS = 1_000
 """Arrivals, triggers and kinds of resources in one file."""
 MAX_RESOURCES = 100_000
-MAX_PLACES = 1_000_000
 
-Text = Annotated[str, Field(min_length=1, max_length=200)]
-Gap = Annotated[float, Field(ge=LEAST_GAP, le=1e12)]
-Places = Annotated[int, Field(ge=1, le=MAX_PLACES)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
 Number = Annotated[int, Field(ge=1, le=MAX_RESOURCES)]
-Json = dict[str, Any]
-Notes = dict[str, str | None]
 
 
-class _Item(Strict):
-    """A mapping whose keys are those of the Python call."""
-
-    model_config = ConfigDict(alias_generator=None)
-
-
-class TimesItem(_Item):
-    """When something happens: one of at, every, mean, rate and file."""
-
-    at: Omissible[Annotated[list[Wait], Field(min_length=1)]] = Field(
-        None, description="At these seconds of virtual time."
-    )
-    every: Omissible[Gap] = Field(None, description="Again after so many seconds each.")
-    mean: Omissible[Gap] = Field(
-        None, description="As a Poisson process, so many seconds apart on average."
-    )
-    rate: Omissible[Annotated[float, Field(gt=0, le=1 / LEAST_GAP)]] = Field(
-        None, description="As a Poisson process, so many in a second on average."
-    )
-    file: Omissible[Text] = Field(
-        None,
-        description="At the seconds in this file: CSV with a column `time`, or a YAML "
-        "list. The path is relative to this file.",
-    )
-    start: Wait = Field(0.0, description="The second from which it counts.")
-    until: Omissible[Wait] = Field(None, description="The last second; else the horizon.")
-    count: Omissible[Annotated[int, Field(ge=1, le=MAX_TIMES)]] = Field(
-        None, description="How often at most."
-    )
-
-
-class _Like(_Item):
+class _Like(Item):
     """What a resource is like; what is left out is as in the scenario's first one."""
 
-    name: Text = Field(description="What it is called; {n} is its number, from 0.")
-    kind: Omissible[Text] = Field(None, description="That of its state machine.")
-    namespace: Omissible[Text] = Field(None, description="Left out, it is `default`.")
+    name: Name = Field(description="What it is called; {n} is its number, from 0.")
+    kind: Omissible[Name] = Field(None, description="That of its state machine.")
+    namespace: Omissible[Name] = Field(None, description="Left out, it is `default`.")
     state: Omissible[str] = Field(None, description="The state in which it begins.")
-    spec: Json = Field({}, description="Keys of the spec, on top of what it is like.")
-    status: Json = Field({}, description="Keys of the status.")
-    annotations: Notes = Field({}, description="Annotations; null takes one away.")
+    spec: dict[str, Any] = Field(
+        {}, description="Keys of the spec, on top of what it is like."
+    )
+    status: dict[str, Any] = Field({}, description="Keys of the status.")
+    annotations: dict[str, str | None] = Field(
+        {}, description="Annotations; null takes one away."
+    )
 
 
 class ResourceItem(_Like):
@@ -82,7 +59,17 @@ class ResourceItem(_Like):
     count: Number = Field(1, description="How many; above 1, the name has {n} in it.")
 
 
-class ArrivalItem(TimesItem, _Like):
+class _Timed(Item):
+    """When something happens: one of at, every, mean, rate and file."""
+
+    file: Omissible[Name] = Field(
+        None,
+        description="At the seconds in this file: CSV with a column `time`, or a YAML "
+        "list. The path is relative to this file.",
+    )
+
+
+class _Arrival(_Timed, _Like):
     """Resources that come later, or flows that somebody asks a service for."""
 
     model_config = ConfigDict(
@@ -92,68 +79,46 @@ class ArrivalItem(TimesItem, _Like):
         },
     )
 
-    name: Omissible[Text] = Field(  # type: ignore[assignment]
+    name: Omissible[Name] = Field(  # type: ignore[assignment]
         None, description="What it is called; {n} is its number, from 0."
     )
-    flow: Omissible[Text] = Field(
+    flow: Omissible[Name] = Field(
         None, description="For a service: the flow that is created and started."
     )
-    biz_id: Omissible[Text] = Field(
-        None,
-        description="What the flow is about; {n} is its number, from 0. Left out, it is "
-        "something that the scenario has.",
-    )
-    biz_type: str = Field("", description="The kind of business object.")
-    context: Json = Field({}, description="What the context of the flow holds.")
 
 
-class TriggerItem(TimesItem):
+class _Change(_Timed):
     """What somebody changes in a resource at certain times."""
 
-    model_config = ConfigDict(title="Trigger")
 
-    resource: Omissible[Text] = Field(
-        None,
-        description="Its name, `each`, or `any` for one drawn at random. Left out, it is "
-        "the first.",
+if TYPE_CHECKING:
+    # Made of the dataclasses themselves, which no type checker can see through.
+    ArrivalItem: TypeAlias = Any
+    TriggerItem: TypeAlias = Any
+    SettingsItem: TypeAlias = Any
+    ApiRateItem: TypeAlias = Any
+    RateItem: TypeAlias = Any
+    PolicyItem: TypeAlias = Any
+else:
+    ArrivalItem = model_of(
+        "Arrivals", Times, FlowRequest, base=_Arrival, without={"flow"}
     )
-    annotations: Notes = Field({}, description="{n} in a text counts from 0.")
-    spec: Json = Field({}, description="Keys of the spec; null takes one away.")
-    status: Json = Field({}, description="Keys of the status; null takes one away.")
+    TriggerItem = model_of("Trigger", Trigger, Times, base=_Change, without={"times"})
+    SettingsItem = model_of("StepSettings", StepSettings)
+    ApiRateItem = model_of("ApiRate", ApiRate)
+    RateItem = model_of("Rate", Rate)
+    PolicyItem = model_of("Policy", Policy, without={"workers"}, partial=True)
 
 
-class SettingsItem(_Item):
-    """What a step takes, how often it fails, what it holds."""
-
-    model_config = ConfigDict(title="StepSettings")
-
-    duration: Omissible[Length] = Field(
-        None,
-        description="How long a step without code takes; for one with code, what passes "
-        "before its code runs.",
-    )
-    failure: Omissible[Share] = Field(
-        None,
-        description="The probability that an attempt fails; with code, before it does "
-        "its work.",
-    )
-    uses: dict[Text, Places] = Field(
-        {}, description="How many places of which pool an attempt holds."
-    )
-    priority: Annotated[float, Field(ge=-1e12, le=1e12)] = Field(
-        0, description="Who waits for places with a lower one goes first."
-    )
-
-
-class OperationsItem(_Item):
+class OperationsItem(Item):
     """How long the operations of the fake world take, and how often they fail."""
 
     model_config = ConfigDict(title="Operations")
 
-    latencies: dict[Text, Length] = Field(
+    latencies: dict[Name, Length] = Field(
         {}, description="Seconds, or a distribution, by the name of the operation."
     )
-    failures: dict[Text, Share] = Field(
+    failures: dict[Name, Share] = Field(
         {},
         description="The probability that an operation fails, by its name; none is 0.",
     )
@@ -169,24 +134,12 @@ class OperationsItem(_Item):
     )
 
 
-class ApiRateItem(_Item):
-    """How many requests the API takes."""
-
-    model_config = ConfigDict(title="ApiRate")
-
-    per_second: Annotated[float, Field(ge=1e-6, le=1e9)]
-    burst: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
-
-    def value(self) -> ApiRate:
-        return ApiRate(self.per_second, self.burst)
-
-
-class CapacitiesItem(_Item):
+class CapacitiesItem(Item):
     """How much there is of what is scarce."""
 
     model_config = ConfigDict(title="Capacities")
 
-    workers: Omissible[Places] = Field(
+    workers: Omissible[PositiveCount] = Field(
         None, description="Resources that a controller works on at a time."
     )
     nodes: Omissible[Number] = Field(None, description="Machines of the fake world.")
@@ -197,65 +150,12 @@ class CapacitiesItem(_Item):
     api_rate: Omissible[ApiRateItem] = Field(
         None, description="Requests of the controllers to the stores."
     )
-    pools: dict[Text, Places] = Field(
-        {}, description="Places that steps hold, by the name of the pool."
+    pools: dict[Name, PositiveCount] = Field(
+        {}, description="PositiveCount that steps hold, by the name of the pool."
     )
 
 
-class RetryNumbers(_Item):
-    """How often and how soon a step is tried again; what is left out stays."""
-
-    model_config = ConfigDict(title="RetryNumbers")
-
-    limit: Omissible[Count] = None
-    restarts: Omissible[Count] = None
-    delay: Omissible[Wait] = None
-    factor: Omissible[Annotated[float, Field(ge=1, le=1000)]] = None
-    cap: Omissible[Wait] = None
-
-
-class PolicyItem(_Item):
-    """Numbers of the engine; what is left out stays as the scenario has it."""
-
-    model_config = ConfigDict(title="Policy")
-
-    retry: Omissible[RetryNumbers] = None
-    timeout: Limit | None = Field(
-        None, description="Seconds that one attempt of a step may take; null: any."
-    )
-    deadline: Limit | None = Field(
-        None, description="Seconds that a whole run may take; null: any."
-    )
-    cancel_tick: Omissible[Wait] = None
-    redrive: Omissible[RetryNumbers] = None
-    retention: Places | None = Field(
-        None, description="Finished runs of a resource that are kept; null: all."
-    )
-    lease: Omissible[Limit] = None
-    renew: Omissible[Limit] = None
-    watch_tick: Omissible[Wait] = Field(
-        None, description="Seconds between the looks of a service; 0: at once."
-    )
-    nodes_per_tick: Places | None = Field(
-        None,
-        description="Steps of a flow that a service runs at each look; null: it goes on "
-        "at once until nothing is left.",
-    )
-
-
-class RateItem(_Item):
-    """How often something fails, and how long it takes to mend."""
-
-    model_config = ConfigDict(title="Rate")
-
-    mtbf: Gap = Field(description="Seconds that it is up for, on average.")
-    mttr: Gap = Field(description="Seconds that it is down for then, on average.")
-    start: Wait = Field(0.0, description="The second from which it counts.")
-    until: Omissible[Wait] = Field(None, description="The last second; else the horizon.")
-    count: Omissible[Count] = Field(None, description="How often at most.")
-
-
-class RatesItem(_Item):
+class RatesItem(Item):
     """What fails now and then."""
 
     model_config = ConfigDict(title="Rates")
@@ -265,35 +165,83 @@ class RatesItem(_Item):
     pods: Omissible[RateItem] = Field(None, description="One thing of the fake world.")
 
 
-def _fault_schema() -> dict[str, Any]:
-    kinds = {}
-    for name, kind in FAULTS.items():
-        known = fields(kind)  # type: ignore[arg-type]
-        bare = [
-            item.name
-            for item in known
-            if item.default is MISSING and item.default_factory is MISSING
-        ]
-        kinds[name] = {
-            "type": "object",
-            "properties": {item.name: {} for item in known},
-            "required": sorted(bare),
-            "additionalProperties": False,
-        }
-    return {
-        "type": "array",
-        "maxItems": MAX_FAULTS,
-        "items": {
-            "type": "object",
-            "properties": kinds,
-            "minProperties": 1,
-            "maxProperties": 1,
-            "additionalProperties": False,
+class _Fault(Item):
+    """A fault: its name, with its arguments."""
+
+    model_config = ConfigDict(
+        title="Fault", json_schema_extra={"minProperties": 1, "maxProperties": 1}
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_called_otherwise_now(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for name in RENAMED.keys() & data.keys():
+            text = f"the fault {name} is called {RENAMED[name]} now; write that"
+            warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return {RENAMED.get(name, name): item for name, item in data.items()}
+
+    @model_validator(mode="after")
+    def _is_one(self) -> _Fault:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("is not one name with its arguments; indent the arguments")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the fault is called."""
+        return next(iter(self.model_fields_set))
+
+    def fault(self) -> Fault:
+        """Return the fault, or raise `DefinitionError`."""
+        arguments: Item = getattr(self, self.name)
+        return FAULTS[self.name](**arguments.given())
+
+
+if TYPE_CHECKING:
+    FaultItem: TypeAlias = _Fault
+else:
+    FaultItem = create_model(
+        "Fault",
+        __base__=_Fault,
+        __doc__=_Fault.__doc__,
+        **{
+            name: (Omissible[model_of(name, kind)], None) for name, kind in FAULTS.items()
         },
-    }
+    )
 
 
-class ScenarioFile(_Item):
+class PlanFile(RootModel[Annotated[list[FaultItem], Field(max_length=MAX_FAULTS)]]):
+    """A plan: a list of faults."""
+
+
+def plan_in(document: Document) -> tuple[Fault, ...]:
+    """Return the faults in *document*, or raise `DefinitionError`."""
+    if not isinstance(document.data, list):
+        text = f"a plan is a list of faults, not {shown(document.data)}"
+        raise DefinitionError(document.problem((), text, "write '- CrashAt: {t: 40}'"))
+    return faults_of(validated(PlanFile, document).root, document)
+
+
+def faults_of(
+    items: Iterable[_Fault], document: Document, path: Location = ()
+) -> tuple[Fault, ...]:
+    """Return the faults of *items*, which stand at *path*, or raise `DefinitionError`."""
+    plan: list[Fault] = []
+    problems: list[Problem] = []
+    for index, item in enumerate(items):
+        try:
+            plan.append(item.fault())
+        except DefinitionError as error:
+            at = (*path, index, item.name)
+            problems += [document.located(each, at) for each in error.problems]
+    if problems:
+        raise DefinitionError(*problems)
+    return tuple(plan)
+
+
+class ScenarioFile(Item):
     """A scenario: what runs, what is asked of it, what is scarce and what goes wrong."""
 
     model_config = ConfigDict(
@@ -311,20 +259,22 @@ class ScenarioFile(_Item):
         },
     )
 
-    title: Omissible[Text] = Field(None, description="What the reports call it.")
-    scenario: Omissible[Text] = Field(
+    title: Omissible[Name] = Field(None, description="What the reports call it.")
+    scenario: Omissible[Name] = Field(
         None, description="The name of an installed scenario, such as polardb or tiem."
     )
-    flow: Omissible[Text] = Field(
+    flow: Omissible[Name] = Field(
         None,
         description="A flow file whose steps need no code; relative to this file.",
     )
-    flows: Omissible[Text] = Field(
+    flows: Omissible[Name] = Field(
         None,
         description="The flow files of a service, a folder or one file, relative to this "
         "file; their steps need no code.",
     )
-    arguments: Json = Field({}, description="Keywords of that installed scenario.")
+    arguments: dict[str, Any] = Field(
+        {}, description="Keywords of that installed scenario."
+    )
     duration: Omissible[Length] = Field(
         None, description="What a step of a flow file takes if nothing else says it."
     )
@@ -340,7 +290,7 @@ class ScenarioFile(_Item):
     triggers: Annotated[list[TriggerItem], Field(max_length=MAX_ITEMS)] = Field(
         [], description="What is changed as time goes by."
     )
-    steps: dict[Text, SettingsItem] = Field(
+    steps: dict[Name, SettingsItem] = Field(
         {}, description="What single steps take, by their name or class."
     )
     operations: OperationsItem = Field(
@@ -350,22 +300,20 @@ class ScenarioFile(_Item):
     capacities: CapacitiesItem = Field(
         CapacitiesItem.model_validate({}), description="What there is only so much of."
     )
-    policy: PolicyItem = Field(
-        PolicyItem.model_validate({}), description="Numbers of the engine."
-    )
-    faults: Annotated[list[Any], WithJsonSchema(_fault_schema())] = Field(
+    policy: PolicyItem = Field(PolicyItem(), description="Numbers of the engine.")
+    faults: Annotated[list[FaultItem], Field(max_length=MAX_FAULTS)] = Field(
         [], description="What goes wrong, as in a plan: `- CrashAt: {t: 40}`."
     )
     rates: RatesItem = Field(
         RatesItem.model_validate({}), description="What goes wrong now and then."
     )
-    horizon: Omissible[Limit] = Field(
+    horizon: Omissible[PositiveSeconds] = Field(
         None, description="The second at which it stops whatever goes on."
     )
-    lag: Omissible[Wait] = Field(
+    lag: Omissible[Seconds] = Field(
         None, description="How old, in seconds, what controllers read from a cache is."
     )
-    warm_up: Omissible[Wait] = Field(
+    warm_up: Omissible[Seconds] = Field(
         None, description="What begins before this second does not count in a study."
     )
     seed: Omissible[Annotated[int, Field(ge=-(2**63), lt=2**63)]] = Field(
@@ -378,4 +326,4 @@ def scenario_schema() -> dict[str, Any]:
     schema = ScenarioFile.model_json_schema(
         ref_template="#/$defs/{model}", schema_generator=EditorSchema
     )
-    return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
+    return {"$schema": GenerateJsonSchema.schema_dialect, **with_durations(schema)}
