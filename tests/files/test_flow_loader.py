@@ -279,7 +279,10 @@ steps:
         ("deadline: 1e300", "'deadline' must be less than or equal to 1000000000000, "),
         ("retry: 3", "'retry' must be a mapping, got 3"),
         ("retry: {limit: 1.0}", "'limit' must be a whole number, got 1.0"),
-        ("retry: {limit: 9999999999}", "'limit' must be less than or equal to 1000000000, "),
+        (
+            "retry: {limit: 9999999999}",
+            "'limit' must be less than or equal to 1000000000, ",
+        ),
         ("retry: {restarts: '3'}", "'restarts' must be a whole number, got '3'"),
         ("retry: {delay: -0.1}", "'delay' must be greater than or equal to 0, got -0.1"),
         ("retry: {cap: null}", "'cap' must be a number, got null"),

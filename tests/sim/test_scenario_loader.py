@@ -279,16 +279,16 @@ WRONG = [
     ),
     (
         "scenario: polardb\noperations:\n  latencies: {lunch pod: 3}\n",
-        "3: latencies: no operation 'lunch pod'; did you mean 'launch pod'?",
+        "3: no operation 'lunch pod'; did you mean 'launch pod'?",
     ),
     (
         "scenario: polardb\noperations:\n  failures:\n    launch pod: 0.1\n"
         "    lunch pod: 0.1\n",
-        "5: failures: no operation 'lunch pod'; did you mean 'launch pod'?",
+        "5: no operation 'lunch pod'; did you mean 'launch pod'?",
     ),
     (
         "scenario: tiem\noperations:\n  failures:\n    Stop: 0\n    Strat: 0.1\n",
-        "5: failures: no operation 'Strat'; did you mean 'Start'?",
+        "5: no operation 'Strat'; did you mean 'Start'?",
     ),
     (
         "scenario: polardb\noperations:\n  failures:\n    stop pod: 1\n"
@@ -350,7 +350,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nsteps:\n  Copy: {}\n  Copi: {failure: 0.5}\n",
-        "4: settings: no step 'Copi'; did you mean 'Copy'?",
+        "4: no step 'Copi'; did you mean 'Copy'?",
     ),
     (
         "flow: flow.yaml\nsteps:\n  Copy: {failure: 1.5}\n",
@@ -381,7 +381,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nresources:\n- {name: a, kind: recource}\n",
-        "3: a: no state machine for the kind 'recource'; did you mean 'resource'?",
+        "3: no state machine for the kind 'recource'; did you mean 'resource'?",
     ),
     (
         "flow: flow.yaml\narrivals:\n- name: late\n  every: 5\n",
@@ -413,7 +413,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nfaults:\n- CrashAt: {t: 3}\n- ChrashAt: {t: 4}\n",
-        "4: unknown fault 'ChrashAt'; did you mean 'CrashAt'?",
+        "4: unknown key 'ChrashAt'; did you mean 'CrashAt'?",
     ),
     (
         "flow: flow.yaml\nrates:\n  api: {mtbf: 1, mttr: 1}\n",
@@ -425,7 +425,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\npolicy: {lease: 3}\n",
-        "2: Policy: renew is 10.0; give less than lease, 3",
+        "2: renew is 10.0; give less than lease, 3",
     ),
     ("flow: flow.yaml\nhorizon: 0\n", "2: 'horizon' must be greater than 0, got 0"),
     (
@@ -468,7 +468,7 @@ def test_all_problems_of_a_kind_are_told_at_once(write):
         "  Copi: {failure: 0.5}\n"
     )
     assert refused(path) == [
-        "scenario.yaml:6: settings: no step 'Copi'; did you mean 'Copy'?",
+        "scenario.yaml:6: no step 'Copi'; did you mean 'Copy'?",
         "scenario.yaml:3: 'late' would come more than once; "
         "write a name such as 'late-{n}'",
         "scenario.yaml:4: give one of at, every, mean and rate",
@@ -533,7 +533,7 @@ def test_overrides_take_the_place_of_what_the_file_says(write):
     [
         ({"step.Copy.failure": 1}, "unknown key 'step'; did you mean 'steps'?"),
         ({"steps.Copy.failur": 1}, "unknown key 'failur'; did you mean 'failure'?"),
-        ({"steps.Copi.failure": 1}, "settings: no step 'Copi'; did you mean 'Copy'?"),
+        ({"steps.Copi.failure": 1}, "no step 'Copi'; did you mean 'Copy'?"),
         ({"steps.Copy.failure": 2}, "'failure' must be less than or equal to 1, got 2"),
         ({"arrivals.1.mean": 2}, "'1' is no item; the list has 1"),
         ({"flow.name": 2}, "'name' cannot be set in 'flow.yaml'"),
@@ -555,7 +555,7 @@ def test_an_override_that_is_wrong_is_told_by_its_path(write, overrides, said):
     [
         (
             {"operations.failures.creat pod": 0.1},
-            "failures: no operation 'creat pod'; did you mean 'create pod'?",
+            "no operation 'creat pod'; did you mean 'create pod'?",
         ),
         (
             {"operations.failures.create pod": 2},

@@ -197,6 +197,8 @@ def _sentence(detail: ErrorDetails, path: Location, model: type[BaseModel]) -> s
             return f"{context['discriminator']} is {shown(tag)}{suggest(tag, tags)}"
         case "value_error":
             return f"{culprit} {context['error']}"
+        case "string_too_short" if not got:
+            return f"{culprit} is empty; write a text"
         case "too_long":
             return f"{culprit} has more than {context['max_length']} items; split it"
         case "too_short":

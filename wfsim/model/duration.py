@@ -137,7 +137,7 @@ class _Parsed(NamedTuple):
         try:
             return Duration.parse(value)
         except (ValueError, ArithmeticError) as error:
-            raise ValueError(f"a duration: {error}") from error
+            raise ValueError(f"seconds or a distribution ({error})") from error
 
     def _read(self, value: Any) -> Duration:
         try:

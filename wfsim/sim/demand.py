@@ -253,7 +253,7 @@ def wrong_demand(
     for number, item in enumerate(demands):
         if not isinstance(item, (Arrivals, Trigger)):
             cure = "give Arrivals(...) or Trigger(...)"
-            problems.append(Problem(short(item), cure))
+            problems.append(Problem(cure, subject=short(item)))
             continue
         is_arrival, text, cure = isinstance(item, Arrivals), "", ""
         asks = isinstance(item, Arrivals) and isinstance(item.what, FlowRequest)

@@ -79,7 +79,7 @@ def wrong_rates(
     for name, rate in rates.items():
         path, subject = ("rates", name), "rates"
         if name not in RATES:
-            text = f"{name!r} is none{suggest(str(name), RATES)}"
+            text = f"{name!r}{suggest(str(name), RATES)}"
             problems.append(Problem(text, path=path, subject=subject))
         elif not isinstance(rate, Rate):
             text, cure = f"{name} is {short(rate)}", "give Rate(mtbf=..., mttr=...)"

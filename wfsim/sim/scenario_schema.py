@@ -174,19 +174,15 @@ class _Fault(Item):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_called_otherwise_now(cls, data: Any) -> Any:
+    def _is_one_as_it_is_called_now(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
+        if len(data) != 1:
+            raise ValueError("is not one name with its arguments; indent the arguments")
         for name in RENAMED.keys() & data.keys():
             text = f"the fault {name} is called {RENAMED[name]} now; write that"
             warnings.warn(text, DeprecationWarning, stacklevel=2)
         return {RENAMED.get(name, name): item for name, item in data.items()}
-
-    @model_validator(mode="after")
-    def _is_one(self) -> _Fault:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("is not one name with its arguments; indent the arguments")
-        return self
 
     @property
     def name(self) -> str:
