@@ -65,7 +65,10 @@ def probabilities(known: Mapping[str, Any], given: Mapping[str, Any]) -> Failure
     if isinstance(given, Failures):
         return given
     if not isinstance(given, Mapping):
-        text, cure = f"failures is {given!r}", "give probabilities by names of operations"
+        text, cure = (
+            f"failures is {given!r}",
+            "give probabilities by the names of operations",
+        )
         raise wfsim.DefinitionError(wfsim.Problem(text, cure, ("failures",)))
     problems = _unknown("failures", known, given)
     for name, value in given.items():

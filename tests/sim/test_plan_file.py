@@ -231,3 +231,11 @@ def test_any_text_is_loaded_or_refused_with_its_line(plan, text):
     path = plan(text)
     faults, refusal = tried(wfsim.load_plan, path)
     assert faults == () or refusal.startswith(f"{path}:")
+
+
+def test_a_fault_by_the_name_of_the_version_before_is_read_and_warns(plan):
+    path = plan("- Conflict: {write: 3}\n")
+    with pytest.warns(DeprecationWarning, match="Conflict is called RefuseWrite now"):
+        assert wfsim.load_plan(path) == (wfsim.RefuseWrite(write=3),)
+    with pytest.warns(DeprecationWarning, match=r"wfsim\.RefuseWrite now"):
+        assert wfsim.Conflict is wfsim.RefuseWrite

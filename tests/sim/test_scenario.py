@@ -91,13 +91,22 @@ def test_a_step_with_code_runs_it(file):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"failure": 1.5}, "failure is a probability from 0 to 1, not 1.5"),
-        ({"failure": float("nan")}, "from 0 to 1, not nan"),
-        ({"failure": "0.1"}, "from 0 to 1, not '0.1'"),
-        ({"failure": True}, "from 0 to 1, not True"),
-        ({"duration": -1}, "duration: a duration is not negative"),
-        ({"duration": {"normal": 3}}, "duration: unknown distribution 'normal'"),
-        ({"duration": "long"}, "duration: a duration is a number of seconds"),
+        ({"failure": 1.5}, "failure is 1.5; give a probability from 0 to 1"),
+        ({"failure": float("nan")}, "failure is nan; give a probability"),
+        ({"failure": "0.1"}, "failure is '0.1'; give a probability"),
+        ({"failure": True}, "failure is True; give a probability"),
+        (
+            {"duration": -1},
+            "duration is -1; give seconds or a distribution (a duration is not neg",
+        ),
+        (
+            {"duration": {"normal": 3}},
+            "duration is {'normal': 3}; give seconds or a distribution (unknown",
+        ),
+        (
+            {"duration": "long"},
+            "duration is 'long'; give seconds or a distribution (a duration is a",
+        ),
         ({"resource": ""}, "a resource has no name; give it one"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
+from typing import assert_never
 
 from wfsim.errors import DefinitionError, Problem
 from wfsim.files.document import read_document
@@ -76,7 +77,10 @@ def _file(file: Path) -> list[str]:
         case FileKind.PLAN:
             plan = load_plan(file)
             return [f"{file}: a plan of {len(plan)} fault{'s' * (len(plan) != 1)}"]
-    return [_flow(load_flow(file))]
+        case FileKind.FLOW:
+            return [_flow(load_flow(file))]
+        case unknown:
+            assert_never(unknown)
 
 
 def _flow(flow: Flow) -> str:

@@ -133,13 +133,15 @@ class Keys(NamedTuple):
 
     def accept(self, value: Any) -> Any:
         """Return *value* as a mapping that nobody can change."""
-        if not isinstance(value, Mapping) or not is_json(value):
+        if not isinstance(value, Mapping):
             raise ValueError(self.wanted)
         if self.accept_item is not None:
             try:
                 value = {key: self.accept_item(item) for key, item in value.items()}
             except ValueError:
                 raise ValueError(self.wanted) from None
+        if not is_json(value):
+            raise ValueError(self.wanted)
         return freeze(value)
 
 

@@ -34,7 +34,7 @@ from wfsim.sim.step_settings import (
     wrong_settings,
 )
 from wfsim.sim.world import World
-from wfsim.text import suggest
+from wfsim.text import short, suggest
 
 
 class Scenario:
@@ -134,7 +134,7 @@ class Scenario:
             problems.append(Problem("a service needs at least one flow"))
         if not (self.resources or self.is_service or self.arrivals):
             problems.append(Problem("a scenario needs at least one resource"))
-        problems += problems_of(vars(self), _NUMBERS)
+        problems += problems_of(vars(self), _TYPES)
         if any(each.path == ("horizon",) for each in problems):
             return problems
         if wrong := self._wrong_demands():
@@ -351,7 +351,13 @@ class Scenario:
         return meta
 
 
-_NUMBERS = {"horizon": PositiveSeconds, "lag": Seconds, "warm_up": Seconds}
+_TYPES = {
+    "horizon": PositiveSeconds,
+    "lag": Seconds,
+    "warm_up": Seconds,
+    "policy": Policy,
+}
+"""What `check` would demand of these keywords, were a scenario a dataclass."""
 _SAME = (
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
@@ -374,6 +380,9 @@ def _flows(
         return load_flows(flows, classes=None if has_settings else steps)
     found: dict[str, Flow] = {}
     for flow in flows:
+        if not isinstance(flow, Flow):
+            text = f"{short(flow)} is among the flows"
+            raise DefinitionError(Problem(text, "give Flow(...)", ("flows",)))
         if flow.name in found:
             text = f"two flows are called {flow.name!r}"
             raise DefinitionError(Problem(text, "rename one"))
@@ -383,6 +392,9 @@ def _flows(
 
 def _frozen(resource: Resource) -> Resource:
     """Return *resource* with nothing in it that its maker could still change."""
+    if not isinstance(resource, Resource):
+        text = f"{short(resource)} is among the resources"
+        raise DefinitionError(Problem(text, "give Resource(...)", ("resources",)))
     return resource._replace(
         spec=freeze(resource.spec),
         status=freeze(resource.status),

@@ -86,8 +86,8 @@ def _check(candidates: Sequence[str], confidence: float, **choices: str) -> None
             raise UsageError(f"candidates: unknown {name!r}{suggest(name, CANDIDATES)}")
     for name, value in choices.items():
         if value not in _CHOICES[name]:
-            known = suggest(str(value), _CHOICES[name])
-            raise UsageError(f"{name}: unknown {value!r}; {known}")
+            near = suggest(str(value), _CHOICES[name])
+            raise UsageError(f"{name}: unknown {value!r}{near}")
     check_confidence(confidence)
 
 
