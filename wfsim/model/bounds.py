@@ -56,7 +56,10 @@ class Doc(str):
 
 
 class Number(NamedTuple):
-    """A number that lies between two others; *noun* is what it is called in an error."""
+    """A number that lies between two others; *noun* is what it is called in an error.
+
+    It has a lower bound, *ge* or *gt*, and an upper one, *le* or *lt*.
+    """
 
     noun: str
     ge: float | None = None
@@ -70,16 +73,13 @@ class Number(NamedTuple):
             if isinstance(value, bool) or not isinstance(value, Real):
                 raise ValueError(self.wanted)
             value = int(value) if isinstance(value, Integral) else float(value)
-        inside = (
-            (self.ge is None or value >= self.ge)
-            and (self.gt is None or value > self.gt)
-            and (self.le is None or value <= self.le)
-            and (self.lt is None or value < self.lt)
-        )
+        _, ge, le, gt, lt = self
         # A comparison with NaN is false.
-        if not inside:
-            raise ValueError(self.wanted)
-        return value
+        if (value > gt if ge is None else value >= ge) and (
+            value < lt if le is None else value <= le
+        ):
+            return value
+        raise ValueError(self.wanted)
 
     @property
     def wanted(self) -> str:
@@ -224,7 +224,7 @@ def ends_before(start: float, until: float, subject: str) -> Problem:
     return Problem(text, "give a later second", ("until",), subject)
 
 
-def problems_of(values: Mapping[str, Any], hints: Mapping[str, Any]) -> Iterator[Problem]:
+def problems_in(values: Mapping[str, Any], hints: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong with *values*, each of which is of the type *hints* say."""
     for name, hint in hints.items():
         accept = accept_of(hint)

@@ -14,7 +14,7 @@ from wfsim.engine.ports import Draws, StepFunction, Steps
 from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
 from wfsim.errors import DefinitionError, Problem
-from wfsim.model.bounds import PositiveSeconds, Seconds, Share, problems_of
+from wfsim.model.bounds import PositiveSeconds, Seconds, Share, problems_in
 from wfsim.model.duration import Duration, Length
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
@@ -134,7 +134,7 @@ class Scenario:
             problems.append(Problem("a service needs at least one flow"))
         if not (self.resources or self.is_service or self.arrivals):
             problems.append(Problem("a scenario needs at least one resource"))
-        problems += problems_of(vars(self), _TYPES)
+        problems += problems_in(vars(self), _TYPES)
         if any(each.path == ("horizon",) for each in problems):
             return problems
         if wrong := self._wrong_demands():
@@ -488,7 +488,7 @@ def timed_flows(
     durations of which no file speaks, by step.  Raises `DefinitionError`.
     """
     given = {"duration": duration, "failure": failure}
-    if problems := [*problems_of(given, {"duration": Length, "failure": Share})]:
+    if problems := [*problems_in(given, {"duration": Length, "failure": Share})]:
         raise DefinitionError(*problems)
     usual = Duration.parse(duration)
     assumed: dict[str, Duration] = {}
