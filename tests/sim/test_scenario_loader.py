@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from jsonschema import Draft202012Validator
 import wfsim
 from wfsim import DefinitionError, Kind, Scenario
 from wfsim.files.document import read_document
+from wfsim.sim.faults import FAULTS
 from wfsim.sim.scenario_schema import scenario_schema
 
 ROOT = Path(__file__).parents[2]
@@ -641,6 +643,28 @@ def test_the_schema_in_the_repository_is_current():
         "wfsim schema --of scenario > flows/scenario.schema.json"
     )
     Draft202012Validator.check_schema(scenario_schema())
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_the_schema_types_every_field_of_every_fault(kind):
+    schema = scenario_schema()["$defs"]
+    reference = schema["Fault"]["properties"][kind]["$ref"]
+    described = schema[reference.rpartition("/")[2]]
+    assert set(described["properties"]) == {it.name for it in fields(FAULTS[kind])}
+    for name, field in described["properties"].items():
+        assert {"type", "anyOf", "enum"} & field.keys(), f"{kind}.{name}: {field}"
+        if field.get("type") in ("number", "integer"):
+            assert {"maximum", "exclusiveMaximum"} & field.keys(), f"{kind}.{name}"
+
+
+def test_the_schema_says_what_a_duration_is():
+    editor = Draft202012Validator(scenario_schema())
+    said = {"flow": "f.yaml", "steps": {"Copy": {"duration": {"uniform": [1, 2]}}}}
+    assert list(editor.iter_errors(said)) == []
+    said["steps"]["Copy"]["duration"] = {"unifrom": [1, 2]}
+    assert [list(it.absolute_path) for it in editor.iter_errors(said)] == [
+        ["steps", "Copy", "duration"]
+    ]
 
 
 # Whatever is in a file, it is a scenario or it is refused.
