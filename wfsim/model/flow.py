@@ -189,13 +189,15 @@ class Step:
     """One step of a flow, as specified.
 
     *retry* and *timeout* override those of the flow, which override the policy's.
-    *duration* and *failure* (a probability) are what a step without code takes.
+    *duration* (or what `Duration.parse` reads: 10, ``{"uniform": [2, 4]}``) and *failure*
+    (a probability) are what a step without code takes.
     A step with *polling* launches an operation and is over when that is.  *undo* is the
     class that takes back, within the step, what a failed attempt has done.  One without
     code may start another flow of its service, the *child*, and *waits* until that has
     finished, or does not.
 
     *class_name* may join several by ``+``: they run in order, the first error ends it.
+    Raises `DefinitionError` for values that make no sense.
 
     >>> Step("end", "cluster.persist+cluster.unlock").class_names
     ('cluster.persist', 'cluster.unlock')
@@ -269,7 +271,8 @@ class Flow:
 
     The first step is the start.  The main path is what a run without a failure takes;
     a run that ends on it has gone well, one that ends in a handler has not.
-    Raises `DefinitionError` for edges that lead nowhere, in a circle or past a step.
+    Raises `DefinitionError` for values that make no sense, and for edges that lead
+    nowhere, in a circle or past a step.
     """
 
     name: Word

@@ -103,8 +103,8 @@ class _Loading:
     def scenario(self) -> Scenario:
         bare = self.base()
         numbers = self.numbers(bare)
-        self.demand_none_is_left()
-        base = self.whole(bare, numbers)
+        self.refuse_if_wrong()
+        base = self.with_parts(bare, numbers)
         parts: dict[str, Any] = {"pools": dict(self.said.capacities.pools)}
         parts["resources"] = self.resources(base)
         parts["settings"] = self.settings(base, parts["pools"])
@@ -112,22 +112,25 @@ class _Loading:
             self.arrivals(base, index, item)
             for index, item in enumerate(self.said.arrivals)
         ]
-        self.demand_none_is_left()
+        self.refuse_if_wrong()
         parts["arrivals"] = arrivals
-        whole = self.whole(base, parts)
+        whole = self.with_parts(base, parts)
         known = {name for it in whole.resources for name in (it.name, str(it.key))}
         parts["triggers"] = [
             self.trigger(whole, index, known) for index in range(len(self.said.triggers))
         ]
         parts["faults"] = self.faults(base)
         parts["rates"] = self.rates(base)
-        self.demand_none_is_left()
-        return self.whole(base, parts)
+        self.refuse_if_wrong()
+        return self.with_parts(base, parts)
 
-    def whole(self, base: Scenario, parts: Mapping[str, Any]) -> Scenario:
-        with self.at():
+    def with_parts(self, base: Scenario, parts: Mapping[str, Any]) -> Scenario:
+        """Return *base* with *parts*; what is wrong with them is told with all else."""
+        try:
             return base.but(**parts)
-        raise DefinitionError(*self.problems)
+        except DefinitionError as error:
+            self.problems += map(self.document.located, error.problems)
+            raise DefinitionError(*self.problems) from error
 
     @contextmanager
     def at(self, *path: str | int) -> Iterator[None]:
@@ -141,7 +144,7 @@ class _Loading:
         """Note the problem of what stands at *path*."""
         self.problems.append(self.document.problem(path, text, cure))
 
-    def demand_none_is_left(self) -> None:
+    def refuse_if_wrong(self) -> None:
         if self.problems:
             raise DefinitionError(*dict.fromkeys(self.problems))
 

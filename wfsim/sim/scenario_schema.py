@@ -31,16 +31,18 @@ MAX_ITEMS = 1_000
 """Arrivals, triggers and kinds of resources in one file."""
 MAX_RESOURCES = 100_000
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 Number = Annotated[int, Field(ge=1, le=MAX_RESOURCES)]
 
 
 class _Like(Item):
     """What a resource is like; what is left out is as in the scenario's first one."""
 
-    name: Name = Field(description="What it is called; {n} is its number, from 0.")
-    kind: Omissible[Name] = Field(None, description="That of its state machine.")
-    namespace: Omissible[Name] = Field(None, description="Left out, it is `default`.")
+    name: ShortText = Field(description="What it is called; {n} is its number, from 0.")
+    kind: Omissible[ShortText] = Field(None, description="That of its state machine.")
+    namespace: Omissible[ShortText] = Field(
+        None, description="Left out, it is `default`."
+    )
     state: Omissible[str] = Field(None, description="The state in which it begins.")
     spec: dict[str, Any] = Field(
         {}, description="Keys of the spec, on top of what it is like."
@@ -62,7 +64,7 @@ class ResourceItem(_Like):
 class _Timed(Item):
     """When something happens: one of at, every, mean, rate and file."""
 
-    file: Omissible[Name] = Field(
+    file: Omissible[ShortText] = Field(
         None,
         description="At the seconds in this file: CSV with a column `time`, or a YAML "
         "list. The path is relative to this file.",
@@ -79,10 +81,10 @@ class _Arrival(_Timed, _Like):
         },
     )
 
-    name: Omissible[Name] = Field(  # type: ignore[assignment]
+    name: Omissible[ShortText] = Field(  # type: ignore[assignment]
         None, description="What it is called; {n} is its number, from 0."
     )
-    flow: Omissible[Name] = Field(
+    flow: Omissible[ShortText] = Field(
         None, description="For a service: the flow that is created and started."
     )
 
@@ -115,10 +117,10 @@ class OperationsItem(Item):
 
     model_config = ConfigDict(title="Operations")
 
-    latencies: dict[Name, Length] = Field(
+    latencies: dict[ShortText, Length] = Field(
         {}, description="Seconds, or a distribution, by the name of the operation."
     )
-    failures: dict[Name, Share] = Field(
+    failures: dict[ShortText, Share] = Field(
         {},
         description="The probability that an operation fails, by its name; none is 0.",
     )
@@ -150,7 +152,7 @@ class CapacitiesItem(Item):
     api_rate: Omissible[ApiRateItem] = Field(
         None, description="Requests of the controllers to the stores."
     )
-    pools: dict[Name, PositiveCount] = Field(
+    pools: dict[ShortText, PositiveCount] = Field(
         {}, description="PositiveCount that steps hold, by the name of the pool."
     )
 
@@ -255,15 +257,15 @@ class ScenarioFile(Item):
         },
     )
 
-    title: Omissible[Name] = Field(None, description="What the reports call it.")
-    scenario: Omissible[Name] = Field(
+    title: Omissible[ShortText] = Field(None, description="What the reports call it.")
+    scenario: Omissible[ShortText] = Field(
         None, description="The name of an installed scenario, such as polardb or tiem."
     )
-    flow: Omissible[Name] = Field(
+    flow: Omissible[ShortText] = Field(
         None,
         description="A flow file whose steps need no code; relative to this file.",
     )
-    flows: Omissible[Name] = Field(
+    flows: Omissible[ShortText] = Field(
         None,
         description="The flow files of a service, a folder or one file, relative to this "
         "file; their steps need no code.",
@@ -286,7 +288,7 @@ class ScenarioFile(Item):
     triggers: Annotated[list[TriggerItem], Field(max_length=MAX_ITEMS)] = Field(
         [], description="What is changed as time goes by."
     )
-    steps: dict[Name, SettingsItem] = Field(
+    steps: dict[ShortText, SettingsItem] = Field(
         {}, description="What single steps take, by their name or class."
     )
     operations: OperationsItem = Field(
