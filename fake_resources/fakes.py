@@ -53,7 +53,7 @@ def durations(known: Mapping[str, Any], given: Mapping[str, Any]) -> Latencies:
         try:
             found[name] = wfsim.Duration.parse(value)
         except ValueError as error:
-            problems.append(f"latencies: {name}: {error}")
+            problems.append(_problem("latencies", name, f"{name}: {error}"))
     if problems:
         raise wfsim.DefinitionError(*problems)
     return found
@@ -72,27 +72,37 @@ def probabilities(known: Mapping[str, Any], given: Mapping[str, Any]) -> Failure
     if isinstance(given, Failures):
         return given
     if not isinstance(given, Mapping):
-        text = f"failures is {given!r}; give probabilities by the names of operations"
-        raise wfsim.DefinitionError(text)
+        text, cure = (
+            f"failures is {given!r}",
+            "give probabilities by the names of operations",
+        )
+        raise wfsim.DefinitionError(wfsim.Problem(text, cure, ("failures",)))
     problems = _unknown("failures", known, given)
     for name, value in given.items():
         number = isinstance(value, Real) and not isinstance(value, bool)
         if not (number and 0.0 <= value <= 1.0):
-            text = f"failures: {name!r} is {value!r}; give a probability from 0 to 1"
-            problems.append(text)
+            text = f"{name!r} is {value!r}; give a probability from 0 to 1"
+            problems.append(_problem("failures", name, text))
     if problems:
         raise wfsim.DefinitionError(*problems)
     return Failures((name, float(value)) for name, value in given.items())
 
 
-def _unknown(what: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+def _unknown(
+    what: str, known: Mapping[str, Any], given: Mapping[str, Any]
+) -> list[wfsim.Problem]:
     problems = []
     for name in given:
         if name not in known:
             near = get_close_matches(str(name), known, n=1)
             cure = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(known)}"
-            problems.append(f"{what}: no operation {name!r}; {cure}")
+            text = f"no operation {name!r}; {cure}"
+            problems.append(_problem(what, name, text))
     return problems
+
+
+def _problem(what: str, name: str, text: str) -> wfsim.Problem:
+    return wfsim.Problem(text, path=(what, name), subject=what)
 
 
 class Fake:

@@ -181,7 +181,7 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
     assert (status, out) == (2, "")
     assert err.splitlines() == [
         "wfsim: mine/a.yaml:2: unknown key 'horizont'; did you mean 'horizon'?",
-        "wfsim: mine/b.yaml:1: CrashAt: t is -1; give seconds from 0, at most 1e+12",
+        "wfsim: mine/b.yaml:1: 't' must be greater than or equal to 0, got -1",
     ]
 
 
@@ -194,7 +194,7 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
         (["run", "polardb", "--duration", "3"], "wfsim: --duration: only a flow file"),
         (["run", NIGHTLY, "--replicas", "3"], "wfsim: --replicas: "),
         (["run", NIGHTLY, "--duration", "soon"], "--duration: a duration is a number"),
-        (["run", NIGHTLY, "--failure", "2"], "wfsim: failure is a probability"),
+        (["run", NIGHTLY, "--failure", "2"], "wfsim: failure is 2.0; give a probability"),
         (["run", NIGHTLY, "--crash-at", "-1"], "wfsim: CrashAt: t is -1.0"),
         (["run", NIGHTLY, "--crash-at", "nan"], "wfsim: CrashAt: t is nan"),
         (["run", NIGHTLY, "--until", "-3"], "wfsim: --until: -3 is not a second"),

@@ -2,8 +2,9 @@
 
 A map, bottom up; each layer knows only those above it in this list:
 
-* ``errors``    every exception, and the signals that a step may raise
+* ``errors``    every exception, and the signals that a step may raise; ``text``
 * ``model``     values: Resource, StateMachine, Flow, Memento, Record, EventLog
+* ``files``     what YAML files say: documents, flows, dumps of mementos
 * ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
@@ -18,13 +19,14 @@ Names are loaded when they are first used, so that importing this costs next to 
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import Any
 
 _HOMES = {
     "wfsim.errors": (
         "AlreadyExists", "Cancelled", "DefinitionError", "Fenced", "Interrupted",
-        "Killed", "MementoError", "NotFound", "PollError", "StepFailed",
+        "Killed", "MementoError", "NotFound", "PollError", "Problem", "StepFailed",
         "StepSignal", "StoreError", "TimedOut", "Unavailable", "UsageError", "Waiting",
         "WfsimError",
     ),
@@ -33,8 +35,8 @@ _HOMES = {
     "wfsim.model.policy": ("Policy", "Retry"),
     "wfsim.model.duration": ("Duration",),
     "wfsim.model.flow": ("Flow", "Polling", "Step"),
-    "wfsim.model.configmap": ("load_mementos",),
-    "wfsim.model.loading": ("flow_schema", "load_flow", "load_flows"),
+    "wfsim.files.configmap": ("load_mementos",),
+    "wfsim.files.flow_loader": ("flow_schema", "load_flow", "load_flows"),
     "wfsim.model.memento": (
         "Memento", "Quarantined", "RunStatus", "StepMemento", "StepStatus",
     ),
@@ -48,16 +50,16 @@ _HOMES = {
     "wfsim.sim.clock": ("VirtualClock", "WallClock"),
     "wfsim.sim.demand": ("Arrivals", "FlowRequest", "Times", "Trigger"),
     "wfsim.sim.faults": (
-        "ApiDown", "BreakOne", "CancelAt", "Conflict", "CrashAt", "DelayStep",
+        "ApiDown", "BreakOne", "CancelAt", "CrashAt", "DelayStep",
         "DropWatch", "EditAt", "FailSave", "FailStep", "Fault", "HangStep",
-        "InterruptStep", "PauseController", "StaleRead",
+        "InterruptStep", "PauseController", "RefuseWrite", "StaleRead", "dump_plan",
+        "load_plan",
     ),
     "wfsim.sim.conditions": ("state_entered", "step_completed", "step_started"),
-    "wfsim.sim.plan_file": ("dump_plan", "load_plan"),
     "wfsim.sim.pool": ("Pool",),
     "wfsim.sim.rates": ("Rate",),
     "wfsim.sim.scenario": ("Scenario",),
-    "wfsim.sim.settings": ("StepSettings",),
+    "wfsim.sim.step_settings": ("StepSettings",),
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),
     "wfsim.http.server": ("Server",),
@@ -75,10 +77,16 @@ _MODULES = {
     **dict.fromkeys(("charts", "export", "replay", "tables"), "report"),
     "design": "study",
 }
+_RENAMED = {"Conflict": "RefuseWrite"}
+"""Names of the version before, which still work and warn."""
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        text = f"wfsim.{name} is called wfsim.{_RENAMED[name]} now; write that"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return __getattr__(_RENAMED[name])
     if name in _MODULES:
         value: Any = import_module(f"wfsim.{_MODULES[name]}.{name}")
     elif name in _WHERE:

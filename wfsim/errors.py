@@ -25,20 +25,52 @@ process boundary, so every class here is built from positional arguments alone.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Location: TypeAlias = tuple[str | int, ...]
+"""The keys and indices that lead to an item of a document, outermost first."""
+
 
 class WfsimError(Exception):
     """Base class of all errors."""
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, where it is, and what to do about it.
+
+    *path* leads to it within what was given: the name of an argument, the keys of a
+    document.  *subject* names what was given where there is no *file*.
+
+    >>> print(Problem("'t' is missing", "add it", ("CrashAt", "t"), file="f", line=3))
+    f:3: 't' is missing; add it
+    """
+
+    text: str
+    cure: str = ""
+    path: Location = ()
+    subject: str = ""
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        said = f"{self.text}; {self.cure}" if self.cure else self.text
+        return ": ".join(part for part in (where, self.subject, said) if part)
+
+
 class DefinitionError(WfsimError):
     """Something that was written down is wrong; every problem found, one a line."""
 
-    def __init__(self, *problems: str) -> None:
+    def __init__(self, *problems: Problem | str) -> None:
         super().__init__(*problems)
-        self.problems = problems
+        self.problems = tuple(
+            each if isinstance(each, Problem) else Problem(each) for each in problems
+        )
 
     def __str__(self) -> str:
-        return "\n".join(self.problems)
+        return "\n".join(map(str, self.problems))
 
 
 class MementoError(WfsimError):

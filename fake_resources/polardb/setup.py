@@ -128,7 +128,9 @@ def _names(first: str, clusters: int) -> list[str]:
 def _check(*, replicas: int, clusters: int, nodes: int, pod_failure: float) -> None:
     """Raise `DefinitionError` for numbers that describe nothing."""
     problems = [
-        f"{name} is {value!r}; give a whole number from {least} on"
+        wfsim.Problem(
+            f"{name} is {value!r}", f"give a whole number from {least} on", (name,)
+        )
         for name, value, least in (
             ("replicas", replicas, 0),
             ("clusters", clusters, 1),
@@ -137,7 +139,8 @@ def _check(*, replicas: int, clusters: int, nodes: int, pod_failure: float) -> N
         if not (_is_real(value) and value % 1 == 0 and value >= least)
     ]
     if not (_is_real(pod_failure) and 0.0 <= pod_failure <= 1.0):
-        problems.append(f"pod_failure is {pod_failure!r}; give a probability from 0 to 1")
+        text, cure = f"pod_failure is {pod_failure!r}", "give a probability from 0 to 1"
+        problems.append(wfsim.Problem(text, cure, ("pod_failure",)))
     if problems:
         raise wfsim.DefinitionError(*problems)
 

@@ -120,11 +120,12 @@ def _cluster(name: str, host: str) -> Cluster:
 def _check(slaves: int, operation_failure: float) -> None:
     problems = []
     if isinstance(slaves, bool) or int(slaves) != slaves or slaves < 0:
-        problems.append(f"slaves is {slaves!r}; give a whole number from 0 on")
+        text, cure = f"slaves is {slaves!r}", "give a whole number from 0 on"
+        problems.append(wfsim.Problem(text, cure, ("slaves",)))
     if not 0.0 <= operation_failure <= 1.0:
-        problems.append(
-            f"operation_failure is {operation_failure!r}; give a probability from 0 to 1"
-        )
+        text = f"operation_failure is {operation_failure!r}"
+        cure = "give a probability from 0 to 1"
+        problems.append(wfsim.Problem(text, cure, ("operation_failure",)))
     if problems:
         raise wfsim.DefinitionError(*problems)
 

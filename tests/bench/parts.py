@@ -6,6 +6,7 @@ import math
 from collections import deque
 
 import pandas as pd
+from wfsim.sim.recording import Recorder
 
 import wfsim
 from tests.bench import workload
@@ -16,7 +17,6 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento
 from wfsim.model.resource import Key
 from wfsim.sim.clock import VirtualClock
-from wfsim.sim.recording import Recorder
 from wfsim.sim.stores import InMemoryMementos
 from wfsim.sim.streams import KeyedDraws
 

@@ -111,7 +111,7 @@ def test_what_cannot_be_started_is_refused_with_its_line(folder, old, new, probl
     (folder / "move.yaml").write_text(PARENT.replace(old, new))
     with pytest.raises(wfsim.DefinitionError) as refused:
         wfsim.Scenario(flows=folder)
-    (text,) = [each for each in refused.value.problems if problem in each]
+    (text,) = [str(it) for it in refused.value.problems if problem in str(it)]
     assert "move.yaml:" in text
 
 

@@ -758,7 +758,7 @@ def test_an_eventful_run_makes_this_many_writes():
         lambda k: wfsim.FailSave(write=k, applied=True),
         lambda k: wfsim.FailSave(write=k, applied=False),
         lambda k: wfsim.FailSave(write=k, times=12),
-        lambda k: wfsim.Conflict(write=k),
+        lambda k: wfsim.RefuseWrite(write=k),
     ],
     ids=["dies before", "dies after", "silent", "refused", "deaf", "conflict"],
 )

@@ -527,7 +527,7 @@ def test_a_store_that_stays_deaf_costs_the_pass_and_nothing_that_was_kept(
 
 
 def test_a_conflict_on_a_memento_is_tried_again(scenario, rows, body):
-    faults = [wfsim.Conflict(write=2, times=2)]
+    faults = [wfsim.RefuseWrite(write=2, times=2)]
     simulation = Simulation(scenario(body("A")), faults=faults)
     assert rows(simulation.run(), "step") == [
         (2.0, "step.started", "A"),

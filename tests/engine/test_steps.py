@@ -397,7 +397,7 @@ def test_an_edit_of_a_step_is_made_again_after_a_conflict(scenario, times):
     def A(ctx):
         yield from ctx.update(status={"ready": True})
 
-    faults = [wfsim.Conflict(write=3, times=times)]
+    faults = [wfsim.RefuseWrite(write=3, times=times)]
     simulation = Simulation(scenario(A), faults=faults)
     simulation.run()
     assert simulation.resource().status == {"ready": True}
@@ -408,7 +408,7 @@ def test_an_edit_that_meets_conflicts_for_ever_gives_up(scenario, rows):
     def A(ctx):
         yield from ctx.update(status={"ready": True})
 
-    faults = [wfsim.Conflict(write=3, times=CONFLICTS)]
+    faults = [wfsim.RefuseWrite(write=3, times=CONFLICTS)]
     simulation = Simulation(scenario(A), faults=faults)
     simulation.run()
     assert rows(simulation.log, "step")[1][:2] == (0.0, "step.failed")

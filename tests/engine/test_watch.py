@@ -635,7 +635,7 @@ def test_a_flow_that_cannot_be_made_sense_of_is_in_error_and_holds_no_other_up()
     fine = begun(sim)
     del sim.flows["Gone"]
     sim.run()
-    assert sim.service.detail(gone).info.error == "no flow 'Gone'; known: Two"
+    assert sim.service.detail(gone).info.error == "no flow 'Gone'; known: 'Two'"
     assert sim.service.detail(gone).status == "Error"
     assert sim.service.detail(fine).status == "Finished"
 

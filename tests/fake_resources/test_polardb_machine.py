@@ -11,7 +11,7 @@ import wfsim
 from fake_resources import polardb
 from fake_resources.polardb import checks
 from wfsim.engine.steps import name_of
-from wfsim.model.document import read_document
+from wfsim.files.document import read_document
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = read_document(ROOT / "tests/model/polardb_flows.yaml").data

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from wfsim.model.document import read_document
-from wfsim.model.edges import Outcome
-from wfsim.model.flow import Polling
-from wfsim.model.loading import flow_schema, load_flow, load_flows
+from wfsim.files.document import read_document
+from wfsim.files.flow_loader import flow_schema, load_flow, load_flows
+from wfsim.model.flow import Outcome, Polling
 
 FLOWS = Path(__file__).parents[2] / "flows"
 FILES = sorted(FLOWS.glob("tiem/*/*.yaml"))

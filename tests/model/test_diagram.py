@@ -6,8 +6,7 @@ import re
 import shutil
 import subprocess
 
-from wfsim.model.diagram import to_dot, to_mermaid
-from wfsim.model.machine import Edge, StateMachine
+from wfsim.model.machine import Edge, StateMachine, to_dot, to_mermaid
 
 EVIL = 'a "b" \\ ; : # <c>\n--> end'
 

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 import wfsim
 from wfsim.errors import DefinitionError
-from wfsim.model.edges import Outcome
-from wfsim.model.flow import Flow, Polling, Step
-from wfsim.model.loading import load_flow, load_flows
+from wfsim.files.flow_loader import load_flow, load_flows
+from wfsim.model.flow import Flow, Outcome, Polling, Step
 from wfsim.model.policy import Retry
 
 SUCCESS, FAILURE, CANCEL = Outcome
@@ -33,7 +32,7 @@ def load(*steps, name="a", head="flowName: A"):
 def refusals(load, *args, **kwargs):
     with pytest.raises(DefinitionError) as caught:
         load(*args, **kwargs)
-    return list(caught.value.problems)
+    return [str(each) for each in caught.value.problems]
 
 
 STOP = """\
@@ -142,14 +141,16 @@ def test_a_polled_step_takes_the_numbers_of_the_reference(folder):
 
 
 @pytest.mark.parametrize(
-    "numbers",
+    ("numbers", "cure"),
     [
-        *({"interval": 0.0}, {"interval": float("inf")}, {"limit": 0}),
-        {"tolerated_errors": -1},
+        ({"interval": 0.0}, "interval is 0.0; give seconds above 0"),
+        ({"interval": float("inf")}, "interval is inf; give seconds above 0"),
+        ({"limit": 0}, "limit is 0; give a whole number from 1"),
+        ({"tolerated_errors": -1}, "tolerated_errors is -1; give a whole number from 0"),
     ],
 )
-def test_polling_without_sense_is_refused(numbers):
-    with pytest.raises(DefinitionError, match="give an interval above 0, a limit from 1"):
+def test_polling_without_sense_is_refused(numbers, cure):
+    with pytest.raises(DefinitionError, match=f"Polling: {cure}"):
         Polling(**numbers)
 
 

@@ -169,7 +169,7 @@ FAULT = st.one_of(
         restart_after=st.floats(0, 10),
     ),
     st.builds(wfsim.FailSave, write=st.integers(1, 20), applied=st.booleans()),
-    st.builds(wfsim.Conflict, write=st.integers(1, 20)),
+    st.builds(wfsim.RefuseWrite, write=st.integers(1, 20)),
     st.builds(wfsim.PauseController, t=st.floats(0, 40), for_=st.floats(0.1, 40)),
 )
 

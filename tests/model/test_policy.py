@@ -31,7 +31,7 @@ def test_each_wait_is_a_factor_longer_than_the_one_before_up_to_a_cap(retry, wai
     assert [retry.after(failures) for failures in (1, 2, 3, 4)] == waits
 
 
-@pytest.mark.parametrize("factor", [2, 1.5, 1000, 1e200])
+@pytest.mark.parametrize("factor", [2, 1.5, 1000])
 def test_the_waits_of_a_long_series_are_the_cap(factor):
     assert Retry(factor=factor).after(100_000) == 1000.0
 
@@ -39,21 +39,46 @@ def test_the_waits_of_a_long_series_are_the_cap(factor):
 @pytest.mark.parametrize(
     ("kind", "number", "text"),
     [
-        (Retry, {"limit": -1}, "Retry: limit is -1; give 0 or more"),
-        (Retry, {"restarts": -1}, "Retry: restarts is -1; give 0 or more"),
-        (Retry, {"delay": nan}, "Retry: delay is nan; give 0 or more"),
-        (Retry, {"cap": inf}, "Retry: cap is inf; give 0 or more"),
-        (Retry, {"factor": 0.5}, "Retry: factor is 0.5; give 1 or more"),
-        (Policy, {"timeout": 0}, "Policy: timeout is 0; give seconds above 0"),
-        (Policy, {"deadline": inf}, "Policy: deadline is inf; give seconds above 0"),
-        (Policy, {"cancel_tick": -5}, "Policy: cancel_tick is -5; give 0 or more"),
-        (Policy, {"workers": 0}, "Policy: workers is 0; give 1 or more"),
-        (Policy, {"retention": 0}, "Policy: retention is 0; give 1 or more"),
-        (Policy, {"lease": -1}, "Policy: lease is -1; give seconds above 0"),
-        (Policy, {"renew": 15}, "Policy: renew is 15; give less than lease, 15"),
+        (
+            Retry,
+            {"limit": -1},
+            "a whole number from 0 to 1000000000",
+        ),
+        (
+            Retry,
+            {"restarts": -1},
+            "a whole number from 0 to 1000000000",
+        ),
+        (Retry, {"delay": nan}, "seconds from 0 to 1e+12"),
+        (Retry, {"cap": inf}, "seconds from 0 to 1e+12"),
+        (Retry, {"factor": 0.5}, "a number from 1 to 1000"),
+        (Policy, {"timeout": 0}, "seconds above 0 to 1e+12"),
+        (
+            Policy,
+            {"deadline": inf},
+            "seconds above 0 to 1e+12",
+        ),
+        (
+            Policy,
+            {"cancel_tick": -5},
+            "seconds from 0 to 1e+12",
+        ),
+        (
+            Policy,
+            {"workers": 0},
+            "a whole number from 1 to 1000000000",
+        ),
+        (
+            Policy,
+            {"retention": 0},
+            "a whole number from 1 to 1000000000",
+        ),
+        (Policy, {"lease": -1}, "seconds above 0 to 1e+12"),
+        (Policy, {"renew": 15}, "less than lease, 15"),
     ],
 )
 def test_a_number_that_makes_no_sense_is_refused_by_name(kind, number, text):
     with pytest.raises(DefinitionError) as refused:
         kind(**number)
-    assert str(refused.value) == text
+    (name,) = number
+    assert str(refused.value) == f"{kind.__name__}: {name} is {number[name]}; give {text}"

@@ -62,7 +62,7 @@ faults = st.one_of(
     st.fixed_dictionaries(
         {"FailSave": st.fixed_dictionaries({"write": writes, "applied": st.booleans()})}
     ),
-    st.fixed_dictionaries({"Conflict": st.fixed_dictionaries({"write": writes})}),
+    st.fixed_dictionaries({"RefuseWrite": st.fixed_dictionaries({"write": writes})}),
     st.dictionaries(
         st.sampled_from(["ApiDown", "StaleRead", "DropWatch", "PauseController"]),
         st.fixed_dictionaries({"t": seconds, "for_": seconds}),

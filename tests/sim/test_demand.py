@@ -50,15 +50,16 @@ def test_random_times_are_a_poisson_process():
         ({}, "Times: give one of at, every, mean and rate"),
         ({"at": (1,), "every": 2}, "Times: give one of at, every, mean and rate"),
         ({"mean": 1, "rate": 2}, "Times: give one of at, every, mean and rate"),
-        ({"at": (-1,)}, "Times: at is (-1,); give seconds from 0 on"),
-        ({"at": "12"}, "Times: at is '12'; give seconds from 0 on"),
-        ({"every": 0}, "Times: every is 0; give a number that leaves 0.001 s or more"),
-        ({"rate": 5000}, "Times: rate is 5000; give a number that leaves 0.001 s"),
-        ({"rate": 0}, "Times: rate is 0; give a number that leaves 0.001 s"),
-        ({"mean": math.nan}, "Times: mean is nan; give a number that leaves 0.001 s"),
-        ({"mean": True}, "Times: mean is True; give a number that leaves 0.001 s"),
+        ({"at": (-1,)}, "Times: at is (-1,); give a list, each item seconds from 0"),
+        ({"at": "12"}, "Times: at is '12'; give a list"),
+        ({"every": 0}, "Times: every is 0; give seconds from 0.001 to"),
+        ({"rate": 5000}, "Times: rate is 5000; give a number from 1e-12 to 1000"),
+        ({"rate": 0}, "Times: rate is 0; give a number from 1e-12 to 1000"),
+        ({"mean": math.nan}, "Times: mean is nan; give seconds from 0.001"),
+        ({"mean": True}, "Times: mean is True; give seconds from 0.001"),
         ({"every": 1, "count": 0}, "Times: count is 0; give a whole number from 1 to"),
-        ({"every": 1, "until": -1}, "Times: start and until are seconds from 0 on"),
+        ({"every": 1, "until": -1}, "Times: until is -1; give seconds from 0"),
+        ({"every": 1, "start": 60, "until": 50}, "Times: until is 50, before start, 60"),
     ],
 )
 def test_times_that_make_no_sense_are_refused(given, problem):
@@ -221,7 +222,7 @@ def test_a_name_that_comes_twice_is_refused():
         Arrivals(Resource("db", "late"), Times(every=3))
     with pytest.raises(DefinitionError, match="give annotations, spec or status"):
         Trigger(Times(every=3))
-    with pytest.raises(DefinitionError, match="give texts, None to remove one"):
+    with pytest.raises(DefinitionError, match="keys to texts, None to remove one"):
         Trigger(Times(every=3), annotations={"backup": 1})
 
 

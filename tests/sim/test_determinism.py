@@ -112,7 +112,7 @@ FAULTS = {
     ),
     "broken stores": (
         wfsim.FailSave(write=7, applied=True, times=2),
-        wfsim.Conflict(write=12),
+        wfsim.RefuseWrite(write=12),
         wfsim.StaleRead(t=3, for_=9),
         wfsim.DropWatch(t=8, for_=6),
     ),

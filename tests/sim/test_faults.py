@@ -88,7 +88,7 @@ NEVER = [
     wfsim.EditAt(t=1, resource="other", delete=True),
     wfsim.CrashAt(write=1000),
     wfsim.FailSave(write=1000),
-    wfsim.Conflict(write=1000),
+    wfsim.RefuseWrite(write=1000),
     wfsim.StaleRead(t=1e9, for_=1),
     wfsim.DropWatch(t=1e9, for_=1),
     wfsim.PauseController(t=1e9, for_=1),
@@ -355,7 +355,7 @@ def test_a_save_that_fails_for_long_is_tried_until_it_succeeds():
 
 @pytest.mark.parametrize("write", range(1, WRITES + 1))
 def test_a_conflict_is_met_by_looking_again(write):
-    sim = ran(wfsim.Conflict(write=write, times=2))
+    sim = ran(wfsim.RefuseWrite(write=write, times=2))
     assert len(fired(sim)) == 2
     assert sim.world.done == ["A", "B", "C"]
     assert sim.resource().state == "Running"

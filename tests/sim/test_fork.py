@@ -139,7 +139,7 @@ def test_a_fork_has_other_faults():
         wfsim.FailStep("CreateRoPods", error="no more"),
         wfsim.HangStep("CreateRoPods"),
         wfsim.CrashAt(write=12, when="before", restart_after=1),
-        wfsim.Conflict(write=12, times=2),
+        wfsim.RefuseWrite(write=12, times=2),
         wfsim.FailSave(write=12, applied=True),
         wfsim.StaleRead(t=20, for_=5),
         wfsim.DropWatch(t=20, for_=5),

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 import wfsim
-from wfsim import Conflict, CrashAt, Flow, Resource, Simulation, StateMachine, Step, World
+from wfsim import (
+    CrashAt,
+    Flow,
+    RefuseWrite,
+    Resource,
+    Simulation,
+    StateMachine,
+    Step,
+    World,
+)
 
 
 class Attentive(World):
@@ -56,7 +65,7 @@ def test_a_write_is_heard_of_if_it_was_applied_whatever_the_store_answered(appli
 
 
 def test_a_write_that_was_refused_is_not_heard_of():
-    sim = Simulation(scenario(), faults=[Conflict(write=1)])
+    sim = Simulation(scenario(), faults=[RefuseWrite(write=1)])
     sim.run()
     assert sim.world.heard_of == ALL
 

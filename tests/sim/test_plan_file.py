@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wfsim
-from wfsim.sim.faults import FAULTS, MAX_COUNT, MAX_SECONDS
+from wfsim.model.bounds import MAX_COUNT, MAX_SECONDS
+from wfsim.sim.faults import FAULTS
 
 unhurried = settings(deadline=None, derandomize=True)
 TEXT = st.text(min_size=1, max_size=20)
@@ -53,7 +54,7 @@ FAULT = st.one_of(
         controller=st.none() | TEXT,
     ),
     st.builds(wfsim.FailSave, write=COUNT, applied=st.booleans(), times=COUNT),
-    st.builds(wfsim.Conflict, write=COUNT, times=COUNT),
+    st.builds(wfsim.RefuseWrite, write=COUNT, times=COUNT),
     st.builds(wfsim.StaleRead, t=FROM_0, for_=ABOVE_0),
     st.builds(wfsim.DropWatch, t=FROM_0, for_=ABOVE_0),
     st.builds(wfsim.PauseController, t=FROM_0, for_=ABOVE_0),
@@ -123,60 +124,69 @@ def test_a_plan_reads_like_the_calls(plan):
         ("3", "1: a plan is a list of faults, not 3;"),
         (
             "- CrashAt",
-            "1: a fault is a mapping of one name to its arguments, not 'CrashAt'",
+            "1: item 1 must be a mapping, got 'CrashAt'",
         ),
         (
             "- CrashAt: {t: 1}\n  FailStep: {step: A}",
-            "1: a fault is a mapping of one name",
+            "1: item 1 is not one name with its arguments; indent the arguments",
         ),
-        ("- CrashAt:\n  t: 1", "1: a fault is a mapping of one name"),
-        ("- CrashAt:", "1: CrashAt takes a mapping of arguments, not null;"),
-        ("- CrashAt: [1]", "1: CrashAt takes a mapping of arguments, not [1];"),
-        ("\n- CrashtAt: {t: 1}", "2: unknown fault 'CrashtAt'; did you mean 'CrashAt'?"),
+        (
+            "- CrashAt:\n  t: 1",
+            "1: item 1 is not one name with its arguments; indent the arguments",
+        ),
+        ("- CrashAt:", "1: 'CrashAt' has no value; write one or remove the key"),
+        ("- CrashAt: [1]", "1: 'CrashAt' must be a mapping, got [1]"),
+        ("\n- CrashtAt: {t: 1}", "2: unknown key 'CrashtAt'; did you mean 'CrashAt'?"),
         (
             "- CrashAt:\n    t: 1\n    restart: 5",
-            "3: CrashAt: unknown argument 'restart'; did you mean 'restart_after'?",
+            "3: unknown key 'restart'; did you mean 'restart_after'?",
         ),
-        ("- FailStep: {times: 1}", "1: FailStep: 'step' is missing; add it"),
-        ("- CrashAt: {}", "1: CrashAt: give either t or write"),
-        ("- CrashAt: {t: 1, write: 2}", "1: CrashAt: give either t or write"),
-        ("- CrashAt: {t: 1, when: before}", "1: CrashAt: when goes with write"),
+        ("- FailStep: {times: 1}", "1: 'step' is missing; add it"),
+        ("- CrashAt: {}", "1: give either t or write"),
+        ("- CrashAt: {t: 1, write: 2}", "1: give either t or write"),
+        ("- CrashAt: {t: 1, when: before}", "1: when goes with write"),
         (
             "- CrashAt:\n    write: 1\n    when: during",
-            "3: CrashAt: when is 'during'; give 'before' or 'after'",
+            "3: 'when' must be 'before' or 'after', got 'during'",
         ),
-        ("- CrashAt: {t: '1'}", "1: CrashAt: t is '1'; give seconds from 0"),
-        ("- CrashAt: {t: true}", "1: CrashAt: t is True; give seconds from 0"),
-        ("- CrashAt: {t: -1}", "1: CrashAt: t is -1; give seconds from 0"),
-        ("- CrashAt: {t: .nan}", "1: CrashAt: t is nan; give seconds from 0"),
-        ("- CrashAt: {t: .inf}", "1: CrashAt: t is inf; give seconds from 0"),
+        ("- CrashAt: {t: '1'}", "1: 't' must be a number, got '1'"),
+        ("- CrashAt: {t: true}", "1: 't' must be a number, got true"),
+        ("- CrashAt: {t: -1}", "1: 't' must be greater than or equal to 0, got -1"),
+        ("- CrashAt: {t: .nan}", "1: 't' must be a finite number, got nan"),
+        ("- CrashAt: {t: .inf}", "1: 't' must be a finite number, got inf"),
         (
             "- CrashAt: {write: 1.0}",
-            "1: CrashAt: write is 1.0; give a whole number from 1",
+            "1: 'write' must be a whole number, got 1.0",
         ),
-        ("- CrashAt: {write: 0}", "1: CrashAt: write is 0; give a whole number from 1"),
-        (f"- Conflict: {{write: {10**60}}}", "give a whole number from 1 to 1000000000"),
-        ("- CancelAt: {t: null}", "1: CancelAt: t is None; give seconds from 0"),
-        ("- CancelAt: {t: 1, resource: 5}", "1: CancelAt: resource is 5; give a text"),
+        ("- CrashAt: {write: 0}", "1: 'write' must be greater than or equal to 1, got 0"),
+        (
+            f"- RefuseWrite: {{write: {10**60}}}",
+            "'write' must be less than or equal to 1000000000, got 1000",
+        ),
+        ("- CancelAt: {t: null}", "1: 't' must be a number, got null"),
+        (
+            "- CancelAt: {t: 1, resource: 5}",
+            "1: 'resource' must be text, got 5; put it in quotes",
+        ),
         (
             "- FailStep: {step: ''}",
-            "1: FailStep: step is ''; give a text that is not empty",
+            "1: 'step' is empty; write a text",
         ),
         (
             "- FailStep: {step: A, after: 1}",
-            "1: FailStep: after is 1; give True or False",
+            "1: 'after' must be true or false, got 1",
         ),
-        ("- DelayStep: {step: A, by: 0}", "1: DelayStep: by is 0; give seconds above 0"),
-        ("- EditAt: {t: 1}", "1: EditAt: give either delete=True or what to set in spec"),
-        ("- EditAt: {t: 1, delete: true, spec: {a: 1}}", "1: EditAt: give either delete"),
-        ("- EditAt: {t: 1, spec: 5}", "1: EditAt: spec is 5; give a mapping"),
+        ("- DelayStep: {step: A, by: 0}", "1: 'by' must be greater than 0, got 0"),
+        ("- EditAt: {t: 1}", "1: give either delete=True or what to set in spec"),
+        ("- EditAt: {t: 1, delete: true, spec: {a: 1}}", "1: give either delete"),
+        ("- EditAt: {t: 1, spec: 5}", "1: 'spec' must be a mapping, got 5"),
         (
             "- EditAt: {t: 1, spec: {a: .inf}}",
-            "1: EditAt: spec is {'a': inf}; give a map",
+            "1: spec is {'a': inf}; give a map",
         ),
         (
             "- EditAt: {t: 1, annotations: {a: 5}}",
-            "1: EditAt: annotations is {'a': 5}; give",
+            "1: 'a' must be text, got 5",
         ),
     ],
 )
@@ -192,18 +202,18 @@ def test_all_that_is_wrong_is_named_at_once(plan):
     path = plan("- CrashAt: {T: 1, after: 2}\n- Fail: {}\n- CancelAt: {t: 5}\n- 4\n")
     with pytest.raises(wfsim.DefinitionError) as caught:
         wfsim.load_plan(path)
-    lines = [problem.removeprefix(f"{path}:")[:30] for problem in caught.value.problems]
+    lines = [str(it).removeprefix(f"{path}:")[:30] for it in caught.value.problems]
     assert lines == [
-        "1: CrashAt: unknown argument '",
-        "1: CrashAt: unknown argument '",
-        "2: unknown fault 'Fail'; did y",
-        "4: a fault is a mapping of one",
+        "1: unknown key 'T'; known: 'co",
+        "1: unknown key 'after'; did yo",
+        "2: unknown key 'Fail'; did you",
+        "4: item 4 must be a mapping, g",
     ]
 
 
 def test_a_plan_too_long_is_refused(plan):
     path = plan("- CrashAt: {t: 1}\n" * 10_001)
-    with pytest.raises(wfsim.DefinitionError, match=r":10001: more than 10000 faults"):
+    with pytest.raises(wfsim.DefinitionError, match="has more than 10000 items"):
         wfsim.load_plan(path)
 
 
@@ -221,3 +231,11 @@ def test_any_text_is_loaded_or_refused_with_its_line(plan, text):
     path = plan(text)
     faults, refusal = tried(wfsim.load_plan, path)
     assert faults == () or refusal.startswith(f"{path}:")
+
+
+def test_a_fault_by_the_name_of_the_version_before_is_read_and_warns(plan):
+    path = plan("- Conflict: {write: 3}\n")
+    with pytest.warns(DeprecationWarning, match="Conflict is called RefuseWrite now"):
+        assert wfsim.load_plan(path) == (wfsim.RefuseWrite(write=3),)
+    with pytest.warns(DeprecationWarning, match=r"wfsim\.RefuseWrite now"):
+        assert wfsim.Conflict is wfsim.RefuseWrite

@@ -103,9 +103,12 @@ def test_rates_that_make_no_sense_are_refused(rates, problem):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"mtbf": 0, "mttr": 1}, "mtbf is 0; give seconds from 0.001 on"),
-        ({"mtbf": 1, "mttr": math.inf}, "mttr is inf; give seconds from 0.001 on"),
-        ({"mtbf": 1, "mttr": 1, "count": 0}, "count is 0; give a whole number from 1 on"),
+        ({"mtbf": 0, "mttr": 1}, "mtbf is 0; give seconds from 0.001 to 1e+12"),
+        ({"mtbf": 1, "mttr": math.inf}, "mttr is inf; give seconds from 0.001 to 1e+12"),
+        (
+            {"mtbf": 1, "mttr": 1, "count": 0},
+            "count is 0; give a whole number from 1 to 1000000000",
+        ),
     ],
 )
 def test_a_rate_that_makes_no_sense_is_refused(given, problem):

@@ -91,14 +91,24 @@ def test_a_step_with_code_runs_it(file):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"failure": 1.5}, "failure is a probability from 0 to 1, not 1.5"),
-        ({"failure": float("nan")}, "from 0 to 1, not nan"),
-        ({"failure": "0.1"}, "from 0 to 1, not '0.1'"),
-        ({"failure": True}, "from 0 to 1, not True"),
-        ({"duration": -1}, "duration: a duration is not negative"),
-        ({"duration": {"normal": 3}}, "duration: unknown distribution 'normal'"),
-        ({"duration": "long"}, "duration: a duration is a number of seconds"),
+        ({"failure": 1.5}, "failure is 1.5; give a probability from 0 to 1"),
+        ({"failure": float("nan")}, "failure is nan; give a probability"),
+        ({"failure": "0.1"}, "failure is '0.1'; give a probability"),
+        ({"failure": True}, "failure is True; give a probability"),
+        (
+            {"duration": -1},
+            "duration is -1; give seconds or a distribution (a duration is not neg",
+        ),
+        (
+            {"duration": {"normal": 3}},
+            "duration is {'normal': 3}; give seconds or a distribution (unknown",
+        ),
+        (
+            {"duration": "long"},
+            "duration is 'long'; give seconds or a distribution (a duration is a",
+        ),
         ({"resource": ""}, "a resource has no name; give it one"),
+        ({"policy": 3}, "policy is 3; give Policy(...)"),
     ],
 )
 def test_what_is_given_for_a_flow_file_is_checked(file, given, message):
@@ -238,3 +248,20 @@ def test_a_resource_cannot_be_changed_behind_the_back_of_a_scenario(tmp_path):
     first = wfsim.simulate(scenario).digest()
     spec["tags"].append("b")
     assert wfsim.simulate(scenario).digest() == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"flows": ["Backup"]}, "'Backup' is among the flows; give Flow(...)"),
+        ({"resources": ["db"]}, "'db' is among the resources; give Resource(...)"),
+        ({"horizon": float("nan")}, "horizon is nan; give seconds above 0 to 1e+12"),
+        ({"lag": "1"}, "lag is '1'; give seconds from 0 to 1e+12"),
+        ({"warm_up": 1e300}, "warm_up is 1e+300; give seconds from 0 to 1e+12"),
+    ],
+)
+def test_a_keyword_of_the_wrong_type_is_refused_by_name(changes, problem):
+    scenario = wfsim.Scenario.of_flow(wfsim.Flow("F", (wfsim.Step("S", duration=1),)))
+    with pytest.raises(wfsim.DefinitionError) as refused:
+        scenario.but(**changes)
+    assert str(refused.value) == problem

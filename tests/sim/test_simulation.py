@@ -277,7 +277,7 @@ def test_a_resource_of_another_namespace_is_found_by_its_name_too():
     [
         (lambda sim: sim.restart(), wfsim.UsageError, r"is running; crash\(\) it first"),
         (lambda sim: sim.unpause(), wfsim.UsageError, r"stand still; pause\(\) it first"),
-        (lambda sim: sim.crash("c"), wfsim.UsageError, "known: controller-0"),
+        (lambda sim: sim.crash("c"), wfsim.UsageError, "known: 'controller-0'"),
         (lambda sim: sim.cancel("order"), wfsim.NotFound, "did you mean 'orders'"),
         (lambda sim: sim.edit(spec={"a": {1}}), wfsim.UsageError, "what JSON can hold"),
         (lambda sim: sim.edit(status={1: 2}), wfsim.UsageError, "what JSON can hold"),

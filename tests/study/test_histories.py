@@ -179,7 +179,7 @@ def test_a_file_without_any_line_of_a_history_is_refused(tmp_path, text, told):
     file.write_text(text)
     with pytest.raises(wfsim.DefinitionError) as error:
         wfsim.read_history(file)
-    assert error.value.problems[0].startswith(f"{file}:{told}")
+    assert str(error.value).startswith(f"{file}:{told}")
     with pytest.raises(wfsim.DefinitionError, match=r"none.txt:1: cannot be read: No su"):
         wfsim.read_history(tmp_path / "none.txt")
 
@@ -538,7 +538,7 @@ def test_xes_that_could_harm_or_says_nothing_is_refused(tmp_path, text, told):
     file.write_text(text)
     with pytest.raises(wfsim.DefinitionError) as error:
         wfsim.read_history(file)
-    assert error.value.problems[0] == f"{file}:{told}"
+    assert str(error.value.problems[0]) == f"{file}:{told}"
 
 
 KINDS = ["WorkFlowStart", "StepInited", "StepWaiting", "StepError", "StepCompleted"]

@@ -23,7 +23,7 @@ def test_an_empty_state_of_a_machine_without_creating_is_reported(simulation, ro
     sim.run()
     list(sim.resources.create(Resource("db", "stray")))
     assert rows(sim.run()) == [
-        (0.0, "pass.failed", "state '' is not registered; known: Running")
+        (0.0, "pass.failed", "state '' is not registered; known: 'Running'")
     ]
     assert sim.resource("stray").state == ""
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
+from typing import assert_never
 
-from wfsim.errors import DefinitionError
-from wfsim.model.document import read_document
-from wfsim.model.flow import Flow
-from wfsim.model.loading import (
+from wfsim.errors import DefinitionError, Problem
+from wfsim.files.document import read_document
+from wfsim.files.flow_loader import (
     GROUP_ENDING,
     folders_of_files,
     load_flow,
     load_flows,
 )
-from wfsim.sim.plan_file import load_plan
-from wfsim.sim.scenario_loading import is_scenario, load_scenario
+from wfsim.model.flow import Flow
+from wfsim.sim.faults import load_plan
+from wfsim.sim.scenario_loader import is_scenario, load_scenario
 
 
 class FileKind(StrEnum):
@@ -45,7 +46,7 @@ def checked(targets: Iterable[Path]) -> list[str]:
     Raises `DefinitionError` with what is wrong in any of them.
     """
     lines: list[str] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for target in targets:
         try:
             lines += _folder(target) if target.is_dir() else _file(target)
@@ -76,7 +77,10 @@ def _file(file: Path) -> list[str]:
         case FileKind.PLAN:
             plan = load_plan(file)
             return [f"{file}: a plan of {len(plan)} fault{'s' * (len(plan) != 1)}"]
-    return [_flow(load_flow(file))]
+        case FileKind.FLOW:
+            return [_flow(load_flow(file))]
+        case unknown:
+            assert_never(unknown)
 
 
 def _flow(flow: Flow) -> str:

@@ -20,13 +20,13 @@ from wfsim.cli.calibrate import calibrate
 from wfsim.cli.sweep import sweep
 from wfsim.errors import DefinitionError, WfsimError
 from wfsim.model.duration import Duration
-from wfsim.model.machine import did_you_mean
 from wfsim.model.policy import Policy
 from wfsim.model.record import Kind
 from wfsim.report.files import check_folder
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.text import suggest
 
 app = typer.Typer(
     add_completion=False,
@@ -143,9 +143,9 @@ def schema(
 ) -> None:
     """Print the JSON Schema of flow or scenario files, for editors."""
     if of is Format.FLOW:
-        from wfsim.model.loading import flow_schema as make
+        from wfsim.files.flow_loader import flow_schema as make
     else:
-        from wfsim.sim.scenario_file import scenario_schema as make
+        from wfsim.sim.scenario_schema import scenario_schema as make
 
     typer.echo(json.dumps(make(), indent=2, ensure_ascii=False))
 
@@ -215,7 +215,7 @@ def _service(target: str, *, duration: str | None, failure: float | None) -> Sce
 def _scenario(
     target: str, *, replicas: int | None, duration: str | None, failure: float | None
 ) -> Scenario:
-    from wfsim.sim.scenario_loading import installed
+    from wfsim.sim.scenario_loader import installed
 
     path = Path(target)
     if path.is_dir() and target not in installed():
@@ -241,7 +241,7 @@ def _scenario(
     found = installed()
     if target not in found:
         raise DefinitionError(
-            f"no scenario {target!r}{did_you_mean(target, found)} (or give a flow file)"
+            f"no scenario {target!r}{suggest(target, found)} (or give a flow file)"
         )
     make = found[target].load()
     given: dict[str, Any] = {} if replicas is None else {"replicas": replicas}
@@ -267,7 +267,7 @@ def _check_flow(
             f"one of {one_of}"
         )
     if flow is not None and flow not in scenario.flows:
-        near = did_you_mean(flow, scenario.flows)
+        near = suggest(flow, scenario.flows)
         raise DefinitionError(f"--flow: no flow {flow!r}{near}")
 
 
@@ -278,7 +278,7 @@ def _untold(duration: str | None, failure: float | None) -> dict[str, Any]:
 
 def _duration(text: str | None) -> Duration:
     from wfsim.engine.steps import DEFAULT_DURATION
-    from wfsim.model.document import parse_document
+    from wfsim.files.document import parse_document
 
     if text is None:
         return DEFAULT_DURATION
@@ -307,7 +307,7 @@ def _plan(
             raise DefinitionError(f"--fail: {item!r} is not NAME or NAME:TIMES")
         plan.append(FailStep(step, times=int(times or 1), resource=resource))
     if faults is not None:
-        from wfsim.sim.plan_file import load_plan
+        from wfsim.sim.faults import load_plan
 
         plan += load_plan(faults)
     return plan
@@ -320,7 +320,7 @@ def _check_steps(scenario: Scenario, plan: list[Fault]) -> None:
     for fault in plan:
         step = getattr(fault, "step", None)
         if step is not None and step not in known:
-            near = did_you_mean(step, known)
+            near = suggest(step, known)
             raise DefinitionError(f"{fault!r}: no step {step!r}{near}")
 
 

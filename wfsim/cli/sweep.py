@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wfsim.errors import DefinitionError
-from wfsim.model.document import parse_document
-from wfsim.model.machine import did_you_mean
-from wfsim.sim.scenario_loading import installed
+from wfsim.files.document import parse_document
+from wfsim.sim.scenario_loader import installed
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def sweep(
     out: Annotated[Path, typer.Option(help="Where frames and report go.")] = Path("out"),
 ) -> None:
     """Simulate TARGET at many points; write frames, summary and a report."""
-    from wfsim.sim.plan_file import load_plan
+    from wfsim.sim.faults import load_plan
     from wfsim.study import sweep as sweeping
 
     gates = _checked(fail_if or (), out)
@@ -104,7 +104,7 @@ def maker(target: str) -> str | Callable[..., Any]:
         return target
     found = installed()
     if target not in found:
-        near = did_you_mean(target, found)
+        near = suggest(target, found)
         raise DefinitionError(f"no scenario {target!r}{near} (or give a file)")
     make: Callable[..., Any] = found[target].load()
     return make

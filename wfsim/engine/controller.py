@@ -94,7 +94,9 @@ class Controller:
     def start(self) -> None:
         """Watch the store and queue everything that is in it."""
         self.alive = True
-        self._ports.notes.note(Kind.CONTROLLER_STARTED, text=self.name, controller=self.name)
+        self._ports.notes.note(
+            Kind.CONTROLLER_STARTED, text=self.name, controller=self.name
+        )
         resources = self._ports.resources
         self._stops = [resources.watch(self._see), resources.subscribe(self._cancel)]
         kept = self._ports.runs.keys()
@@ -117,19 +119,25 @@ class Controller:
             call_off()
         for kept in (self._queue, self._touched, self._active, self._due, self._failures):
             kept.clear()
-        self._ports.notes.note(Kind.CONTROLLER_CRASHED, text=self.name, controller=self.name)
+        self._ports.notes.note(
+            Kind.CONTROLLER_CRASHED, text=self.name, controller=self.name
+        )
         return [turn.process for turn in turns]
 
     def pause(self) -> list[Any]:
         """Take on no more work; return the processes that are at work now."""
         self._paused = True
-        self._ports.notes.note(Kind.CONTROLLER_PAUSED, text=self.name, controller=self.name)
+        self._ports.notes.note(
+            Kind.CONTROLLER_PAUSED, text=self.name, controller=self.name
+        )
         return [turn.process for turn in self._active.values()]
 
     def resume(self) -> None:
         """Go on after `pause`, but with nothing that somebody else has taken over."""
         self._paused = False
-        self._ports.notes.note(Kind.CONTROLLER_RESUMED, text=self.name, controller=self.name)
+        self._ports.notes.note(
+            Kind.CONTROLLER_RESUMED, text=self.name, controller=self.name
+        )
         for turn in self._active.values():
             if turn.token and not self._leases.holds(turn.key, turn.token):
                 lost = Fenced(f"{turn.key}: the lease was lost in a pause")
@@ -145,6 +153,9 @@ class Controller:
         else:
             self._queue[key] = None
             self._dispatch()
+
+    def _note(self, kind: Kind) -> None:
+        self._ports.notes.note(kind, text=self.name, controller=self.name)
 
     def _see(self, before: Resource | None, after: Resource | None) -> None:
         resource = after or before

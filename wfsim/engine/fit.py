@@ -9,9 +9,9 @@ from wfsim.engine.runner import Stop
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY
-from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import Memento
 from wfsim.model.run import Cause, Run
+from wfsim.text import suggest
 
 Migration = Callable[[Memento, Flow], Memento]
 
@@ -22,7 +22,7 @@ def migrated(
     """Return *run* as it fits its flow now, None if it does, or why it cannot."""
     flow = flows.get(run.flow)
     if flow is None:
-        near = did_you_mean(run.flow, flows)
+        near = suggest(run.flow, flows)
         text = f"no flow {run.flow!r}{near}"
         return Stop(reasons.UNKNOWN_FLOW, text, Cause.DEFINITION)
     names, digest = run.names, flow.digest

@@ -34,9 +34,7 @@ class KeptRuns:
         self.since: dict[Key, str] = {}
         """The run from which on a pass reads, by resource; from the first if none."""
 
-    def own(
-        self, resource: Resource, entries: Entries, turn: Turn
-    ) -> Effect[list[Run]]:
+    def own(self, resource: Resource, entries: Entries, turn: Turn) -> Effect[list[Run]]:
         """Return the readable runs of *resource*, oldest first, at most one unfinished.
 
         A run that is unfinished though there is a newer one was passed over: its time

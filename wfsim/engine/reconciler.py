@@ -22,11 +22,12 @@ from wfsim.errors import NotFound
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY
-from wfsim.model.machine import StateMachine, did_you_mean
+from wfsim.model.machine import StateMachine
 from wfsim.model.memento import RunStatus
 from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
 from wfsim.model.run import Adoption, Begin, Recover, Run, Supersede
+from wfsim.text import suggest
 
 
 class Result(NamedTuple):
@@ -114,7 +115,7 @@ class FlowReconciler:
             return (yield from self._miss(entries, turn))
         machine = self._machines.get(key.kind)
         if machine is None:
-            near = did_you_mean(key.kind, self._machines)
+            near = suggest(key.kind, self._machines)
             text = f"no state machine for {key.kind!r}{near}"
             self._note(turn, Kind.PASS_FAILED, resource, text)
             return _DONE
@@ -174,9 +175,7 @@ class FlowReconciler:
         yield from rewrite(self._resources, turn.key, change, turn.token)
         return True
 
-    def _recover(
-        self, resource: Resource, run: Run | None, turn: Turn
-    ) -> Effect[Result]:
+    def _recover(self, resource: Resource, run: Run | None, turn: Turn) -> Effect[Result]:
         """Go back from `INTERRUPT`: the run first, then the resource.
 
         Dying in between leaves the request standing, so the next pass repeats this.
@@ -252,7 +251,7 @@ class FlowReconciler:
         machine = self._machines[resource.kind]
         action = machine.action(resource.state)
         if action is None:
-            near = did_you_mean(resource.state, machine.states)
+            near = suggest(resource.state, machine.states)
             text = f"state {resource.state!r} is not registered{near}"
             self._note(turn, Kind.PASS_FAILED, resource, text)
             return _DONE

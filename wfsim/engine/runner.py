@@ -36,11 +36,10 @@ from wfsim.errors import (
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Polling, Step
 from wfsim.model.frozen import EMPTY, Frozen
-from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import RunStatus, StepMemento, StepStatus
 from wfsim.model.policy import Retry
 from wfsim.model.record import Kind
-from wfsim.model.resource import CANCEL_REASON, Key, Resource
+from wfsim.model.resource import CANCEL_REASON, Resource
 from wfsim.model.run import (
     Adopt,
     Adoption,
@@ -59,14 +58,12 @@ from wfsim.model.run import (
     Start,
     Wait,
 )
+from wfsim.text import suggest
 
 # Python 3.11 makes a call of each look at the member of an enum.
 _PREPARED, _WAITING = StepStatus.PREPARED, StepStatus.WAITING
 _COMPLETED, _CANCELLED = StepStatus.COMPLETED, StepStatus.CANCELLED
 _BEGUN = (StepStatus.INITED, StepStatus.WAITING)
-
-# A NamedTuple's own constructor is a Python function; this one is not.
-_new = tuple.__new__
 
 
 class CompiledStep(NamedTuple):
@@ -157,9 +154,7 @@ class FlowRunner:
         if self.ports.hooks:
             self._tell(turn, hook, run, run.memento())
 
-    def tell_step(
-        self, turn: Turn, hook: str, run: Run, index: int | None
-    ) -> None:
+    def tell_step(self, turn: Turn, hook: str, run: Run, index: int | None) -> None:
         """Call *hook* of every observer with the run and step *index*, if it has one."""
         if self.ports.hooks:
             memento = run.memento()
@@ -242,7 +237,7 @@ class Progress:
         return self.runner.commit(self.stored, self.turn, change)
 
     def taken_up(self) -> Adoption | None:
-        """Go on with the run itself instead of its draft; return what is to be written."""
+        """Go on with the run instead of its draft; return what is to be written."""
         adoption, self.adoption, self.run = self.adoption, None, self.stored
         return adoption
 
@@ -319,7 +314,7 @@ class Progress:
                 if end is None:
                     continue
             if self.adoption is None:
-                complete = _new(Complete, (index, end)) if end else compiled.complete
+                complete = Complete(index, end) if end else compiled.complete
                 written = append(run, complete, turn.token)
                 if written:
                     yield from self.runner.insist(written, run, turn, complete)
@@ -452,7 +447,7 @@ class Progress:
             and spec.class_name not in steps
             and (name := unknown_class(spec, steps))
         ):
-            near = did_you_mean(name, steps)
+            near = suggest(name, steps)
             text = f"no code for {name!r}{near}"
             return Stop(reasons.UNKNOWN_TASK, text, Cause.DEFINITION)
         return None
@@ -488,7 +483,8 @@ class Progress:
         anything else         a failure, retried within its budget
         ===================== ==================================================
         """
-        cause, limit = Cause.ERROR, None
+        cause = Cause.ERROR
+        limit: float | None = None
         match signal_of(error):
             case Waiting(after=after) if after is None or _is_time(after):
                 return (yield from self.wait(index, after))
@@ -503,8 +499,9 @@ class Progress:
                 return (yield from self.end(index, stop))
             case TimedOut(deadline=True) if self.run.deadline is not None:
                 return (yield from self.end(index, self.lateness()))
-            case TimedOut(limit=limit):
-                text, cause = f"no end after {limit:g} s", Cause.TIMEOUT
+            case TimedOut() as late:
+                limit, cause = late.limit, Cause.TIMEOUT
+                text = f"no end after {limit:g} s"
             case _:
                 text = describe(error)
         return (yield from self.fail(index, retry, text, cause, limit))
@@ -522,7 +519,7 @@ class Progress:
     def fail(
         self, index: int, retry: Retry, text: str, cause: Cause, limit: float | None
     ) -> Effect[None]:
-        """End the attempt badly: to be tried again, or for good if it was one too many."""
+        """End the attempt badly: to be tried again, unless it was one too many."""
         step = self.run.steps[index]
         text = f"step {step.name} fail: {text}"
         failures = step.retries + 1

@@ -25,10 +25,10 @@ from wfsim.engine.transitions import NODE_STATUS, FlowStatus, Request, after
 from wfsim.errors import AlreadyExists, NotFound
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY
-from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 from wfsim.model.run import Run
+from wfsim.text import suggest
 
 KIND = "workflow"
 BIZ_ID, BIZ_TYPE = "_bizId", "_bizType"
@@ -135,7 +135,7 @@ class WorkflowService:
     def define(self, flow_name: str) -> Flow:
         """Return the definition of that name; 40104 if there is none."""
         if flow_name not in self.flows:
-            near = did_you_mean(flow_name, self.flows)
+            near = suggest(flow_name, self.flows)
             raise ServiceError(DEFINE_NOT_FOUND, f"no flow {flow_name!r}{near}")
         return self.flows[flow_name]
 

@@ -25,9 +25,9 @@ from wfsim.errors import (
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Step
 from wfsim.model.frozen import EMPTY
-from wfsim.model.machine import did_you_mean
 from wfsim.model.record import Kind
 from wfsim.model.resource import Resource
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     from wfsim.engine.children import ChildFlows
@@ -280,7 +280,7 @@ class StepRegistry(Mapping[str, StepFunction]):
     def __getitem__(self, name: str) -> StepFunction:
         found = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])
         if found is None:
-            raise KeyError(f"step {name!r} is not registered{did_you_mean(name, self)}")
+            raise KeyError(f"step {name!r} is not registered{suggest(name, self)}")
         return found
 
     def __contains__(self, name: object) -> bool:

@@ -23,10 +23,10 @@ from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import NotFound
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, Frozen
-from wfsim.model.machine import did_you_mean
 from wfsim.model.memento import RunStatus, StepStatus
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Adopt, Adoption, Begin, Recover, Run
+from wfsim.text import suggest
 
 _DONE = Result()
 _TO_DO = (FlowStatus.PROCESSING, FlowStatus.CANCELING)
@@ -141,7 +141,7 @@ class PickUp:
         name = resource.spec["flow"]
         flow = self._flows.get(name)
         if flow is None:
-            return f"no flow {name!r}{did_you_mean(name, self._flows)}"
+            return f"no flow {name!r}{suggest(name, self._flows)}"
         limit = flow.deadline or self._ports.policy.deadline
         now = self._clock.now
         run = Run(f"{number_of(resource.key)}-{flow.name}", resource.key)

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from wfsim.model import compounds, distributions
+from wfsim.model import distributions
 from wfsim.model.distributions import Family
 
 _FAMILIES: dict[str, Family] = {
@@ -33,9 +33,9 @@ _FAMILIES: dict[str, Family] = {
         distributions.Gamma(),
         distributions.Weibull(),
         distributions.Empirical(),
-        compounds.Percentiles(),
-        compounds.Mixture(),
-        compounds.Truncated(),
+        distributions.Percentiles(),
+        distributions.Mixture(),
+        distributions.Truncated(),
     )
 }
 NAMES = tuple(_FAMILIES)
@@ -111,7 +111,7 @@ class Duration(NamedTuple):
     def dist(self) -> Any:
         """Return it as a frozen distribution of `scipy.stats`, None if that has none.
 
-        It has none of what always takes the same, of values and of compounds.  Raises
+        It has none of what always takes the same, of values and of distributions.  Raises
         `UsageError` if scipy is not installed.
         """
         return _FAMILIES[self.name].dist(self.params, distributions.stats())
@@ -130,6 +130,37 @@ class Duration(NamedTuple):
         return _FAMILIES[self.name].text(self.params)
 
 
+class _Parsed(NamedTuple):
+    """The bounds of a duration: what `Duration.parse` reads."""
+
+    def accept(self, value: Any) -> Duration:
+        try:
+            return Duration.parse(value)
+        except (ValueError, ArithmeticError) as error:
+            raise ValueError(f"seconds or a distribution ({error})") from error
+
+    def _read(self, value: Any) -> Duration:
+        try:
+            return Duration.parse(value)
+        except (ValueError, ArithmeticError) as error:
+            raise ValueError(f"is wrong: {error}") from error
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        function = {"type": "no-info", "function": self._read}
+        return {"type": "function-plain", "function": function}
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        return dict(SCHEMA_PLACE)
+
+
+SCHEMA_PLACE = {"$comment": "Duration"}
+"""What a JSON Schema has where a duration stands, until that can be written whole."""
+
+PARSED = _Parsed()
+Length = Annotated[Duration, PARSED]
+"""A duration, or what `Duration.parse` reads as one: a number of seconds, a mapping."""
+
+
 def _parse(value: Any, depth: int) -> Duration:
     if isinstance(value, Duration):
         return value
@@ -145,7 +176,7 @@ def _parse(value: Any, depth: int) -> Duration:
         raise ValueError(f"distributions nested more than {MOST_NESTED} deep; flatten")
     params = family.read(given, partial(_parse, depth=depth + 1))
     if name == "percentiles" and len(params) == 2:
-        name, params = "lognormal", compounds.lognormal_through(params)
+        name, params = "lognormal", distributions.lognormal_through(params)
     duration = Duration(name, params)
     try:
         duration.draw(_LAST)

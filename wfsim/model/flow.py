@@ -16,6 +16,16 @@ a step is followed by what its edge for that outcome leads to, or by nothing:
 ('stop', ('stop', 'end'), ('fail',))
 >>> stop.after("end", Outcome.FAILURE), stop.after("end", Outcome.SUCCESS)
 ('fail', None)
+
+What may be wrong with edges is told of each:
+
+Once a step has an edge, the order in which the steps are listed says no more than that
+the first one is the start: a step is followed by what its edge leads to, or by nothing.
+
+>>> graph = {"Stop": {Outcome.SUCCESS: "End", Outcome.FAILURE: "Fial"}, "End": {}}
+>>> for wrong in wrong_edges({**graph, "Fail": {}}):
+...     print(wrong.text)
+'onFailure' of 'Stop' leads to 'Fial', which is no step here; did you mean 'Fail'?
 """
 
 from __future__ import annotations
@@ -23,16 +33,126 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
-from math import inf
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
-from wfsim.errors import DefinitionError
-from wfsim.model.duration import Duration
-from wfsim.model.edges import Outcome, wrong_edges
+from wfsim.errors import DefinitionError, Problem
+from wfsim.model.bounds import (
+    Count,
+    PositiveCount,
+    PositiveSeconds,
+    Share,
+    Word,
+    check,
+)
+from wfsim.model.duration import Length
 from wfsim.model.policy import Retry
+from wfsim.text import suggest
+
+
+class Outcome(StrEnum):
+    """How a step ended; the value is the key in a flow file that says what follows."""
+
+    SUCCESS = "onSuccess"
+    FAILURE = "onFailure"
+    CANCEL = "onCancel"
+
+
+Graph: TypeAlias = Mapping[str, Mapping[Outcome, str]]
+"""The edges of each step by its name, in the order in which the steps are listed."""
+
+
+class WrongEdge(NamedTuple):
+    """What is wrong at a step or, where there is an *outcome*, at that edge of it."""
+
+    step: str
+    outcome: Outcome | None
+    text: str
+
+
+# Finding the nearest name takes long enough for a hostile file to be felt.
+_MAX_UNKNOWN = 20
+_MAX_SHOWN = 8
+
+
+def wrong_edges(graph: Graph) -> list[WrongEdge]:
+    """Return all that is wrong with *graph*: unknown targets, circles, steps cut off."""
+    unknown = list(islice(_unknown(graph), _MAX_UNKNOWN))
+    # What a misspelt edge should lead to would be told of once more, as cut off.
+    unreached = [] if unknown else _unreached(graph)
+    return [*unknown, *_circles(graph), *unreached]
+
+
+def _unknown(graph: Graph) -> Iterator[WrongEdge]:
+    for name, edges in graph.items():
+        for outcome, target in edges.items():
+            if target not in graph:
+                text = f"{outcome.value!r} of {name!r} leads to {target!r}"
+                cure = suggest(target, graph)
+                yield WrongEdge(name, outcome, f"{text}, which is no step here{cure}")
+
+
+def _circles(graph: Graph) -> Iterator[WrongEdge]:
+    """Walk depth first, without recursion; an edge to a step on the way is a circle."""
+    seen: set[str] = set()
+    for root in graph:
+        path = {} if root in seen else {root: iter(graph[root].items())}
+        seen.add(root)
+        while path:
+            name = next(reversed(path))
+            for outcome, target in path[name]:
+                if target in path:
+                    way = list(path)
+                    yield _circle(outcome, [*way[way.index(target) :], target])
+                elif target in graph and target not in seen:
+                    seen.add(target)
+                    path[target] = iter(graph[target].items())
+                    break
+            else:
+                del path[name]
+
+
+def _circle(outcome: Outcome, way: list[str]) -> WrongEdge:
+    last, key = way[-2], repr(outcome.value)
+    if len(way) == 2:
+        cure = (
+            "for another try write 'retry'"
+            if outcome is Outcome.FAILURE
+            else "lead it to another step"
+        )
+        return WrongEdge(last, outcome, f"step {last!r} is its own {key}; {cure}")
+    if len(way) > _MAX_SHOWN:
+        way = [*way[: _MAX_SHOWN - 3], "...", *way[-2:]]
+    return WrongEdge(
+        last,
+        outcome,
+        f"{key} of {last!r} closes the circle {' -> '.join(way)}; "
+        "lead it to a step that comes later",
+    )
+
+
+def _unreached(graph: Graph) -> Iterator[WrongEdge]:
+    """Find the steps that no edge leads to: where there is no circle, they are enough."""
+    targets = {target for edges in graph.values() for target in edges.values()}
+    start, before = next(iter(graph)), ""
+    for name, edges in graph.items():
+        if name != start and name not in targets:
+            text = f"step {name!r} is never reached"
+            if start in edges.values():
+                text += f": the flow starts with {start!r}, its first step; list it first"
+            elif Outcome.SUCCESS not in graph[before]:
+                text += (
+                    ": in a flow with edges nothing follows by order; "
+                    f"write 'onSuccess: {name}' at {before!r}, or remove it"
+                )
+            else:
+                text += "; let an edge lead to it, or remove it"
+            yield WrongEdge(name, None, text)
+        before = name
 
 
 class Source(NamedTuple):
@@ -56,17 +176,12 @@ class Polling:
     Raises `DefinitionError` for numbers that make no sense.
     """
 
-    interval: float = 3.0
-    limit: int = 864_000
-    tolerated_errors: int = 0
+    interval: PositiveSeconds = 3.0
+    limit: PositiveCount = 864_000
+    tolerated_errors: Count = 0
 
     def __post_init__(self) -> None:
-        fine = 0 < self.interval < inf and self.limit >= 1 and self.tolerated_errors >= 0
-        if not fine:
-            cure = (
-                "give an interval above 0, a limit from 1 and tolerated_errors from 0 on"
-            )
-            raise DefinitionError(f"{self}: {cure}")
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +189,26 @@ class Step:
     """One step of a flow, as specified.
 
     *retry* and *timeout* override those of the flow, which override the policy's.
-    *duration* and *failure* (a probability) are what a step without code takes.
+    *duration* (or what `Duration.parse` reads: 10, ``{"uniform": [2, 4]}``) and *failure*
+    (a probability) are what a step without code takes.
     A step with *polling* launches an operation and is over when that is.  *undo* is the
     class that takes back, within the step, what a failed attempt has done.  One without
     code may start another flow of its service, the *child*, and *waits* until that has
     finished, or does not.
 
     *class_name* may join several by ``+``: they run in order, the first error ends it.
+    Raises `DefinitionError` for values that make no sense.
 
     >>> Step("end", "cluster.persist+cluster.unlock").class_names
     ('cluster.persist', 'cluster.unlock')
     """
 
-    name: str
+    name: Word
     class_name: str = ""
     retry: Retry | None = None
-    timeout: float | None = None
-    duration: Duration | None = None
-    failure: float | None = None
+    timeout: PositiveSeconds | None = None
+    duration: Length | None = None
+    failure: Share | None = None
     polling: Polling | None = None
     undo: str | None = None
     on_success: str | None = None
@@ -102,6 +219,7 @@ class Step:
     waits: bool = True
 
     def __post_init__(self) -> None:
+        check(self)
         if not self.class_name:
             object.__setattr__(self, "class_name", self.name)
 
@@ -153,19 +271,21 @@ class Flow:
 
     The first step is the start.  The main path is what a run without a failure takes;
     a run that ends on it has gone well, one that ends in a handler has not.
-    Raises `DefinitionError` for edges that lead nowhere, in a circle or past a step.
+    Raises `DefinitionError` for values that make no sense, and for edges that lead
+    nowhere, in a circle or past a step.
     """
 
-    name: str
+    name: Word
     steps: tuple[Step, ...]
     recover_from_first_step: bool = False
     retry: Retry | None = None
-    timeout: float | None = None
-    deadline: float | None = None
+    timeout: PositiveSeconds | None = None
+    deadline: PositiveSeconds | None = None
     biz_type: str | None = None
     source: Source = field(default=Source(), compare=False)
 
     def __post_init__(self) -> None:
+        check(self)
         if self.is_linear:
             return
         times = Counter(self.names)
@@ -174,7 +294,8 @@ class Flow:
         graph = {step.name: step.edges for step in self.steps}
         problems += [wrong.text for wrong in wrong_edges(graph)]
         if problems:
-            raise DefinitionError(*(f"flow {self.name!r}: {text}" for text in problems))
+            subject = f"flow {self.name!r}"
+            raise DefinitionError(*(Problem(text, subject=subject) for text in problems))
 
     @cached_property
     def digest(self) -> str:

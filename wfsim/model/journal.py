@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, overload
+from typing import Any, ClassVar, NamedTuple, Protocol, overload
 
 from wfsim.errors import Fenced
 from wfsim.model.memento import Memento, Quarantined, number_of
@@ -41,58 +42,64 @@ class Entry(NamedTuple):
     token: int = 0
 
 
-class Create(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Create:
     """A resource came to be."""
 
     after: Resource
 
-    kind = Kind.RESOURCE_CREATED
+    kind: ClassVar[Kind] = Kind.RESOURCE_CREATED
 
 
-class Move(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Move:
     """A resource entered another state."""
 
     before: Resource
     after: Resource
 
-    kind = Kind.RESOURCE_STATE
+    kind: ClassVar[Kind] = Kind.RESOURCE_STATE
 
 
-class Edit(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Edit:
     """Something else of a resource changed."""
 
     before: Resource
     after: Resource
 
-    kind = Kind.RESOURCE_EDITED
+    kind: ClassVar[Kind] = Kind.RESOURCE_EDITED
 
 
-class Delete(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Delete:
     """A resource went away."""
 
     before: Resource
 
-    kind = Kind.RESOURCE_DELETED
+    kind: ClassVar[Kind] = Kind.RESOURCE_DELETED
 
 
 OF_RESOURCES = (Create, Move, Edit, Delete)
 
 
-class Prune(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Prune:
     """A run was forgotten."""
 
     resource: Key
     run: str
 
-    kind = Kind.RUN_PRUNED
+    kind: ClassVar[Kind] = Kind.RUN_PRUNED
 
 
-class Quarantine(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Quarantine:
     """A text that was found cannot be read."""
 
     entry: Quarantined
 
-    kind = Kind.RUN_QUARANTINED
+    kind: ClassVar[Kind] = Kind.RUN_QUARANTINED
 
 
 class Journal(Sequence[Record]):
@@ -170,8 +177,7 @@ class Journal(Sequence[Record]):
         controller: str = "",
         token: int = 0,
     ) -> None:
-        """Keep what no store shows; the *controller* is known by *token*, if that is given.
-        """
+        """Keep what no store shows; *token* tells the *controller*, if it is given."""
         name = "" if resource is None else self.name(resource)
         if resource is not None:
             controller = controller or self._controller(resource, token)
@@ -257,7 +263,7 @@ class Journal(Sequence[Record]):
                 history = subject.history
                 yield history[place], subject, history[place + 1], history[place + 2]
             else:
-                yield subject[0], None, subject[1], subject[2]  # type: ignore[index, misc]
+                yield subject[0], None, subject[1], subject[2]  # type: ignore[index]
 
     def time(self, seq: int) -> float:
         """Return when the entry of that number was made, in seconds."""
@@ -375,7 +381,13 @@ class Journal(Sequence[Record]):
             case Prune(resource=key, run=run):
                 controller = self._controller(key, token)
                 return Record(
-                    seq, time, kind, self.name(key), run, controller=controller, token=token
+                    seq,
+                    time,
+                    kind,
+                    self.name(key),
+                    run,
+                    controller=controller,
+                    token=token,
                 )
             case Quarantine(entry=entry):
                 name, reason = self.name(entry.resource), entry.reason

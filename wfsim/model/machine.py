@@ -10,17 +10,38 @@ Edge(source='Running', target='BackingUp', via='check', label='wants_backup')
 >>> machine.stable("Running")
 Traceback (most recent call last):
 wfsim.errors.DefinitionError: db: state 'Running' is registered twice
+
+The state graph as text, for the programs that draw such texts: Mermaid and Graphviz.
+
+>>> edge = Edge("Running", "BackingUp", "check", "wants_backup")
+>>> print(to_mermaid([edge], current="Running"))
+stateDiagram-v2
+    direction LR
+    state "Running" as s0
+    state "BackingUp" as s1
+    s0 --> s1 : wants_backup
+    classDef current fill:#F0E442,color:#000
+    class s0 current
+>>> print(to_dot([edge]))
+digraph {
+    rankdir=LR
+    node [shape=box, style="rounded,filled", fillcolor=white]
+    "Running"
+    "BackingUp"
+    "Running" -> "BackingUp" [label="wants_backup"]
+}
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from difflib import get_close_matches
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple, Self, TypeAlias
 
-from wfsim.errors import DefinitionError
+from wfsim.errors import DefinitionError, Problem
 from wfsim.model.frozen import EMPTY
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
+from wfsim.text import suggest
 
 INIT = "Init"
 
@@ -220,19 +241,19 @@ class StateMachine:
             if not self.is_stable(source):
                 problems.append(
                     f"transition {source!r} -> {target!r} leaves a state that is not "
-                    f"stable{did_you_mean(source, self.stable_states)}"
+                    f"stable{suggest(source, self.stable_states)}"
                 )
             problems += self._unhandled(target, f"transition from {source!r}")
         for action in self.actions.values():
             if not self.is_stable(action.then):
                 problems.append(
                     f"state {action.state!r} ends in {action.then!r}, which is not a "
-                    f"stable state{did_you_mean(action.then, self.stable_states)}"
+                    f"stable state{suggest(action.then, self.stable_states)}"
                 )
             if flows is not None and action.flow not in flows:
                 problems.append(
                     f"state {action.state!r} runs the unknown flow "
-                    f"{action.flow!r}{did_you_mean(action.flow, flows)}"
+                    f"{action.flow!r}{suggest(action.flow, flows)}"
                 )
         if self.actions and not self.is_stable(INTERRUPT):
             problems.append(
@@ -247,7 +268,9 @@ class StateMachine:
             )
         problems += self._unreachable()
         if problems:
-            raise DefinitionError(*(f"{self.kind}: {problem}" for problem in problems))
+            raise DefinitionError(
+                *(Problem(text, subject=self.kind) for text in problems)
+            )
         return self
 
     def edges(self) -> list[Edge]:
@@ -265,14 +288,10 @@ class StateMachine:
 
     def to_mermaid(self, current: str = "") -> str:
         """Return the state graph as a Mermaid diagram, *current* highlighted."""
-        from wfsim.model.diagram import to_mermaid
-
         return to_mermaid(self.edges(), current, self.states)
 
     def to_dot(self, current: str = "") -> str:
         """Return the state graph as Graphviz source, *current* highlighted."""
-        from wfsim.model.diagram import to_dot
-
         return to_dot(self.edges(), current, self.states)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
@@ -287,7 +306,7 @@ class StateMachine:
     def _unhandled(self, state: str, where: str) -> list[str]:
         if state in self.states:
             return []
-        near = did_you_mean(state, self.states)
+        near = suggest(state, self.states)
         return [f"{where} goes to the unknown state {state!r}{near}"]
 
     def _unreachable(self) -> list[str]:
@@ -308,13 +327,70 @@ class StateMachine:
         ]
 
 
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the name nearest to *name*, or what there is."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(sorted(known)) or 'none'}"
-
-
 def _name(check: Check | None) -> str:
     return getattr(check, "__name__", type(check).__name__)
+
+
+_DOT_STYLES = {"interrupt": "dashed", "recover": "dashed", "no event": "dotted"}
+
+
+def to_mermaid(
+    edges: Iterable[Edge], current: str = "", states: Iterable[str] = ()
+) -> str:
+    """Return *edges* as a Mermaid state diagram.
+
+    The state *current* is highlighted; *states* are drawn though no edge touches them.
+    """
+    edges = list(edges)
+    ids = {state: f"s{n}" for n, state in enumerate(_states(edges, current, states))}
+    lines = ["stateDiagram-v2", "    direction LR"]
+    lines += [f'    state "{_entities(state)}" as {ids[state]}' for state in ids]
+    lines += [
+        f"    {ids[edge.source]} --> {ids[edge.target]} : {_entities(_label(edge))}"
+        for edge in edges
+    ]
+    if current:
+        lines.append("    classDef current fill:#F0E442,color:#000")
+        lines.append(f"    class {ids[current]} current")
+    return "\n".join(lines)
+
+
+def to_dot(edges: Iterable[Edge], current: str = "", states: Iterable[str] = ()) -> str:
+    """Return *edges* as Graphviz source.
+
+    The state *current* is highlighted; *states* are drawn though no edge touches them.
+    """
+    edges = list(edges)
+    lines = ["digraph {", "    rankdir=LR"]
+    lines.append('    node [shape=box, style="rounded,filled", fillcolor=white]')
+    for state in _states(edges, current, states):
+        mark = ' [fillcolor="#F0E442", penwidth=2]' if state == current else ""
+        lines.append(f"    {_quoted(state)}{mark}")
+    for edge in edges:
+        style = _DOT_STYLES.get(edge.via)
+        more = f", style={style}" if style else ""
+        label = _quoted(_label(edge))
+        ends = f"{_quoted(edge.source)} -> {_quoted(edge.target)}"
+        lines.append(f"    {ends} [label={label}{more}]")
+    lines.append("}")
+    return "\n".join(lines)
+
+
+def _states(edges: Iterable[Edge], current: str, states: Iterable[str]) -> list[str]:
+    ends = [end for edge in edges for end in (edge.source, edge.target)]
+    return list(dict.fromkeys([*states, *ends, *([current] if current else [])]))
+
+
+def _label(edge: Edge) -> str:
+    return f"{edge.label} done" if edge.via == "done" else edge.label or edge.via
+
+
+def _entities(text: str) -> str:
+    """Return *text* with all that could mean something to Mermaid as a character code."""
+    line = " ".join(text.split()) or " "
+    return re.sub(r"[^\w .,()/+=*?!-]", lambda match: f"#{ord(match[0])};", line)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

@@ -4,7 +4,8 @@ Mementos are values in the reference's format: what a run looks like after one e
 the journal.  They are made from a `Run` where somebody asks for one, and read from the
 texts that others have written.
 
->>> run = Memento.from_json("1-Create", '{"flowName": "Create", "flowStatus": "prepared"}')
+>>> text = '{"flowName": "Create", "flowStatus": "prepared"}'
+>>> run = Memento.from_json("1-Create", text)
 >>> run.number, run.status.value, run.is_final
 (1, 'prepared', False)
 """

@@ -10,12 +10,21 @@ between two looks (``workflow2/workflow.go:53``), one node at each (``meta.go:23
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf
-from typing import Any
+from typing import Annotated, Any
 
-from wfsim.errors import DefinitionError
+from wfsim.errors import DefinitionError, Problem
+from wfsim.model.bounds import (
+    MAX_COUNT,
+    Count,
+    Doc,
+    Growth,
+    PositiveCount,
+    PositiveSeconds,
+    Seconds,
+    check,
+)
 
-UNBOUNDED = 10**9
+UNBOUNDED = MAX_COUNT
 """So many workers are as many as anybody wants."""
 
 
@@ -32,17 +41,18 @@ class Retry:
     5.0
     """
 
-    limit: int = 10
-    restarts: int = 10
-    delay: float = 1.0
-    factor: float = 1.0
-    cap: float = 1000.0
+    limit: Annotated[Count, Doc("Failures after which a run is interrupted.")] = 10
+    restarts: Annotated[
+        Count, Doc("Crashes of the controller that one step may live through.")
+    ] = 10
+    delay: Annotated[Seconds, Doc("Seconds before the first retry.")] = 1.0
+    factor: Annotated[
+        Growth, Doc("How many times longer each wait is than the one before.")
+    ] = 1.0
+    cap: Annotated[Seconds, Doc("The longest wait, in seconds.")] = 1000.0
 
     def __post_init__(self) -> None:
-        for name in ("limit", "restarts", "delay", "cap"):
-            value = getattr(self, name)
-            _demand(0 <= value < inf, "Retry", name, value, "give 0 or more")
-        _demand(1 <= self.factor < inf, "Retry", "factor", self.factor, "give 1 or more")
+        check(self)
 
     def after(self, failures: int) -> float:
         """Return the seconds to wait before the retry that follows *failures*."""
@@ -71,32 +81,39 @@ class Policy:
     """
 
     retry: Retry = field(default_factory=Retry)
-    timeout: float | None = None
-    deadline: float | None = None
-    cancel_tick: float = 5.0
+    timeout: Annotated[
+        PositiveSeconds | None,
+        Doc("Seconds that one attempt of a step may take; null: any."),
+    ] = None
+    deadline: Annotated[
+        PositiveSeconds | None, Doc("Seconds that a whole run may take; null: any.")
+    ] = None
+    cancel_tick: Seconds = 5.0
     redrive: Retry = field(default_factory=Retry)
-    workers: int = 26
-    retention: int | None = None
-    lease: float = 15.0
-    renew: float = 10.0
-    watch_tick: float = 5.0
-    nodes_per_tick: int | None = 1
+    workers: PositiveCount = 26
+    retention: Annotated[
+        PositiveCount | None,
+        Doc("Finished runs of a resource that are kept; null: all."),
+    ] = None
+    lease: PositiveSeconds = 15.0
+    renew: PositiveSeconds = 10.0
+    watch_tick: Annotated[
+        Seconds, Doc("Seconds between the looks of a service; 0: at once.")
+    ] = 5.0
+    nodes_per_tick: Annotated[
+        PositiveCount | None,
+        Doc(
+            "Steps of a flow that a service runs at each look; null: it goes on at once "
+            "until nothing is left."
+        ),
+    ] = 1
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "deadline", "lease", "renew"):
-            value = getattr(self, name)
-            fine = value is None or 0 < value < inf
-            _demand(fine, "Policy", name, value, "give seconds above 0")
-        lease = self.lease
-        for name in ("cancel_tick", "watch_tick"):
-            tick = getattr(self, name)
-            _demand(0 <= tick < inf, "Policy", name, tick, "give 0 or more")
-        cure = f"give less than lease, {lease:g}"
-        _demand(self.renew < lease, "Policy", "renew", self.renew, cure)
-        for name in ("workers", "retention", "nodes_per_tick"):
-            value = getattr(self, name)
-            fine = value is None or value >= 1
-            _demand(fine, "Policy", name, value, "give 1 or more")
+        check(self)
+        if self.renew >= self.lease:
+            text = f"renew is {self.renew!r}"
+            cure = f"give less than lease, {self.lease:g}"
+            raise DefinitionError(Problem(text, cure, ("renew",), "Policy"))
 
     @classmethod
     def service(cls, **numbers: Any) -> Policy:
@@ -112,8 +129,3 @@ class Policy:
             "workers": UNBOUNDED,
         }
         return cls(**(anew | numbers))
-
-
-def _demand(fine: bool, what: str, name: str, value: object, cure: str) -> None:
-    if not fine:
-        raise DefinitionError(f"{what}: {name} is {value!r}; {cure}")

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 
-
 class Kind(StrEnum):
     """What a record says has happened."""
 
@@ -62,7 +61,10 @@ class PoolState(NamedTuple):
     capacity: int
     queue: int
 
-    kind = Kind.POOL_CHANGED
+    @property
+    def kind(self) -> Kind:
+        """That of its record."""
+        return Kind.POOL_CHANGED
 
     def __str__(self) -> str:
         return f"{self.name} {self.held}/{self.capacity}, queue {self.queue}"
@@ -75,8 +77,8 @@ class Record(NamedTuple):
     from 1.  *value* is what the store holds after the change, a `Memento` or a
     `Resource`, or the `PoolState`; other records have None.  *cause* says why a step or
     run ended before its time (`Cause`), *limit* how many seconds it might have taken if
-    that was too long.  *controller* is who wrote it, by the lease with that *token*, *before* the
-    state that a resource has left.
+    that was too long.  *controller* is who wrote it, by the lease with that *token*,
+    *before* the state that a resource has left.
     """
 
     seq: int

@@ -20,9 +20,10 @@ is read off it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, Frozen, freeze
@@ -66,15 +67,16 @@ class Cause(StrEnum):
 class Change(Protocol):
     """One change of a run.
 
-    *kind* is that of its record.  When it was made is said by its entry.  A change that ends something before its time has the
-    *cause*, and the *limit* in seconds of what took too long.
+    *kind* is that of its record; its entry says when it was made.  A change that ends
+    something before its time has the *cause*, and the *limit* in seconds of what took
+    too long.
     """
 
     @property
     def kind(self) -> Kind: ...
 
     def apply(self, run: Run, at: float) -> None:
-        """Change *run* at that time; only a journal may call this on one that it keeps."""
+        """Change *run* at that time; only a journal may do so to one that it keeps."""
         ...
 
 
@@ -201,16 +203,16 @@ class Run:
         self.wake = wake
 
 
-
 # -- of a run as a whole ---------------------------------------------------------------
 
 
-class Begin(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Begin:
     """A run was created, as *memento* says, or taken over from what others wrote."""
 
     memento: Memento
 
-    kind = Kind.RUN_CREATED
+    kind: ClassVar[Kind] = Kind.RUN_CREATED
 
     @classmethod
     def of(
@@ -235,10 +237,11 @@ class Begin(NamedTuple):
                 **(freeze(params) if params else EMPTY),
             }
         )
-        return _new(cls, (_new(Memento, (
+        return cls(_new(Memento, (
             key, resource, flow.name, RunStatus.PREPARED, _prepared(flow.names), context,
-            None, None, "", "", 0, 0, 0, None, entered, flow.digest, owner, deadline, EMPTY,
-        )),))  # fmt: skip
+            None, None, "", "", 0, 0, 0, None, entered, flow.digest, owner, deadline,
+            EMPTY,
+        )))  # fmt: skip
 
     def apply(self, run: Run, at: float) -> None:
         """Stand as the memento says; one that has done nothing begins now."""
@@ -299,12 +302,12 @@ class Adoption(NamedTuple):
             run.context = self.context
 
 
-class Adopt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Adopt:
     """The first change after a pass has taken up a run: one write for both."""
 
     adoption: Adoption
     change: Any
-
 
     @property
     def kind(self) -> Kind:
@@ -317,7 +320,8 @@ class Adopt(NamedTuple):
         self.change.apply(run, at)
 
 
-class Late(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Late:
     """A change that was decided *at* a time, and kept later by a slow store.
 
     *entries* is how many entries its run had then: it is kept if there are more, so who
@@ -338,7 +342,8 @@ class Late(NamedTuple):
         self.change.apply(run, self.at)
 
 
-class Recover(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Recover:
     """An interrupted run was made runnable again, with budgets and time anew.
 
     *from_first_step* runs every step again; else the completed ones stay so, but for
@@ -351,7 +356,7 @@ class Recover(NamedTuple):
     afresh: frozenset[int] = frozenset()
     entered: int | None = None
 
-    kind = Kind.RUN_RECOVERED
+    kind: ClassVar[Kind] = Kind.RUN_RECOVERED
 
     def apply(self, run: Run, at: float) -> None:
         """Prepare what is to run again."""
@@ -374,10 +379,11 @@ class Recover(NamedTuple):
             run.entered = self.entered
 
 
-class CompleteRun(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CompleteRun:
     """A run ended well."""
 
-    kind = Kind.RUN_COMPLETED
+    kind: ClassVar[Kind] = Kind.RUN_COMPLETED
 
     def apply(self, run: Run, at: float) -> None:
         """End the run."""
@@ -386,14 +392,15 @@ class CompleteRun(NamedTuple):
         run.wake = None
 
 
-class FailRun(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FailRun:
     """A run ended badly: a step had failed for good."""
 
     error: str
     cause: Cause = Cause.ERROR
     limit: float | None = None
 
-    kind = Kind.RUN_FAILED
+    kind: ClassVar[Kind] = Kind.RUN_FAILED
 
     def apply(self, run: Run, at: float) -> None:
         """End the run."""
@@ -401,13 +408,14 @@ class FailRun(NamedTuple):
         run.reason, run.error, run.wake = "", self.error, None
 
 
-class CancelRun(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CancelRun:
     """A run ended because that was asked for."""
 
     error: str
 
-    kind = Kind.RUN_CANCELLED
-    cause = Cause.CANCEL
+    kind: ClassVar[Kind] = Kind.RUN_CANCELLED
+    cause: ClassVar[Cause] = Cause.CANCEL
 
     def apply(self, run: Run, at: float) -> None:
         """End the run."""
@@ -415,17 +423,19 @@ class CancelRun(NamedTuple):
         run.reason, run.error, run.wake = CANCELLED, self.error, None
 
 
-class Supersede(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Supersede:
     """A run ended because another one has taken its place."""
 
-    kind = Kind.RUN_SUPERSEDED
+    kind: ClassVar[Kind] = Kind.RUN_SUPERSEDED
 
     def apply(self, run: Run, at: float) -> None:
         """End the run."""
         run.status, run.finished, run.wake = RunStatus.SUPERSEDED, at, None
 
 
-class Interrupt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Interrupt:
     """A run ended at step *index* until an operator recovers it.
 
     *reason* is the code that the resource shows, *cause* why, *limit* the time in
@@ -438,7 +448,7 @@ class Interrupt(NamedTuple):
     cause: Cause
     limit: float | None = None
 
-    kind = Kind.RUN_INTERRUPTED
+    kind: ClassVar[Kind] = Kind.RUN_INTERRUPTED
 
     def apply(self, run: Run, at: float) -> None:
         """End the run, and the step if it was under way."""
@@ -455,18 +465,19 @@ class Interrupt(NamedTuple):
 # -- of a step -------------------------------------------------------------------------
 
 
-class Start(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Start:
     """Step *index* was begun, for the first time or again."""
 
     index: int
 
-    kind = Kind.STEP_STARTED
+    kind: ClassVar[Kind] = Kind.STEP_STARTED
 
     # The two changes that every step makes are written out: 0.7 us each, measured.
 
     def apply(self, run: Run, at: float) -> None:
         """Count the attempt, against one of the budgets unless it is the first."""
-        index = self[0]
+        index = self.index
         name, status, retries, restarts, attempts, _, _, output, _, _ = run.steps[index]
         if status is _FAILED:
             retries += 1
@@ -480,17 +491,18 @@ class Start(NamedTuple):
             run.go_on()
 
 
-class Complete(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Complete:
     """Step *index* ended well."""
 
     index: int
-    output: Mapping[str, Any] = EMPTY
+    output: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
 
-    kind = Kind.STEP_COMPLETED
+    kind: ClassVar[Kind] = Kind.STEP_COMPLETED
 
     def apply(self, run: Run, at: float) -> None:
         """End the step, and keep its output."""
-        index, output = self
+        index, output = self.index, self.output
         name, _, retries, restarts, attempts, began, _, _, operation, _ = run.steps[index]
         run.steps[index] = _new(StepMemento, (
             name, _COMPLETED, retries, restarts, attempts, began, at, output, operation,
@@ -501,7 +513,8 @@ class Complete(NamedTuple):
             run.go_on()
 
 
-class Launch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Launch:
     """Step *index* is polled from *wake* on, until its *operation* is over."""
 
     index: int
@@ -509,7 +522,7 @@ class Launch(NamedTuple):
     output: Mapping[str, Any]
     wake: float
 
-    kind = Kind.STEP_WAITING
+    kind: ClassVar[Kind] = Kind.STEP_WAITING
 
     def apply(self, run: Run, at: float) -> None:
         """Park the step."""
@@ -520,13 +533,14 @@ class Launch(NamedTuple):
         run.set_step(index, step, _WAITING, wake=self.wake)
 
 
-class Wait(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wait:
     """Step *index* waits until its resource changes, or until *wake*."""
 
     index: int
     wake: float | None
 
-    kind = Kind.STEP_WAITING
+    kind: ClassVar[Kind] = Kind.STEP_WAITING
 
     def apply(self, run: Run, at: float) -> None:
         """Park the step."""
@@ -534,7 +548,8 @@ class Wait(NamedTuple):
         run.set_step(self.index, step, _WAITING, wake=self.wake)
 
 
-class Fail(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Fail:
     """Step *index* ended badly, to be tried again at *wake*.
 
     *limit* is the time in seconds that it may take, if it took longer.
@@ -546,7 +561,7 @@ class Fail(NamedTuple):
     cause: Cause = Cause.ERROR
     limit: float | None = None
 
-    kind = Kind.STEP_FAILED
+    kind: ClassVar[Kind] = Kind.STEP_FAILED
 
     def apply(self, run: Run, at: float) -> None:
         """End the attempt."""
@@ -554,7 +569,8 @@ class Fail(NamedTuple):
         run.set_step(self.index, step, _RUN_FAILED, error=self.error, wake=self.wake)
 
 
-class Close(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Close:
     """Step *index* ended for good, failed or cancelled; the run goes on without it."""
 
     index: int
@@ -562,7 +578,6 @@ class Close(NamedTuple):
     error: str
     cause: Cause
     limit: float | None = None
-
 
     @property
     def kind(self) -> Kind:
@@ -576,4 +591,3 @@ class Close(NamedTuple):
             status=self.status, finished=at, error=self.error
         )
         run.set_step(self.index, step, _RUNNING, error=self.error)
-

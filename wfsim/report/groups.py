@@ -16,9 +16,9 @@ import pandas as pd
 
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
-from wfsim.model.machine import did_you_mean
 from wfsim.report import tables
 from wfsim.report.wording import count, plain, seconds
+from wfsim.text import suggest
 
 MOST = 12
 """Beyond so many groups a chart shows the first ones only, and says so."""
@@ -140,7 +140,7 @@ def column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
             "study.compare() or study.summary()"
         )
     if name not in frame.columns:
-        near = did_you_mean(name, [str(known) for known in frame.columns])
+        near = suggest(name, [str(known) for known in frame.columns])
         raise UsageError(f"no column {name!r}{near}")
     return frame[name]
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from wfsim.model.journal import OF_RESOURCES, Journal
-from wfsim.model.memento import CANCELLED, MANY_RESTARTS, Memento, RunStatus
 from wfsim.model.log import EventLog
+from wfsim.model.memento import CANCELLED, MANY_RESTARTS, Memento, RunStatus
 from wfsim.model.record import Kind, Record
 from wfsim.model.run import Begin, Cause, Complete, CompleteRun, Fail, Start
 from wfsim.model.run import Run as Kept
@@ -35,8 +35,21 @@ class Run:
     """
 
     __slots__ = (
-        "count", "crew", "end", "entered", "error", "flow", "last", "resource",
-        "restarts", "retries", "run", "start", "status", "struck", "incidents",
+        "count",
+        "crew",
+        "end",
+        "entered",
+        "error",
+        "flow",
+        "incidents",
+        "last",
+        "resource",
+        "restarts",
+        "retries",
+        "run",
+        "start",
+        "status",
+        "struck",
     )  # fmt: skip
 
     def __init__(self, resource: str, run: str, flow: str, start: float) -> None:
@@ -149,7 +162,7 @@ class History:
             kind = type(change)
             if kind is Start and kept in known:
                 run, names, counts = known[kept]
-                index = change[0]
+                index = change.index
                 counts[index] += 1
                 begin(run, names[index], counts[index], time)
             elif kind is Complete and kept in known:
@@ -164,7 +177,11 @@ class History:
                 run = self._add(Run(*key, memento.flow, time), memento.entered)
                 names, counts = [s.name for s in memento.steps], [0] * len(memento.steps)
                 known[kept] = run, names, counts  # type: ignore[index]
-            elif kind is Fail and kept in known and status[known[kept][0].last] == "running":
+            elif (
+                kind is Fail
+                and kept in known
+                and status[known[kept][0].last] == "running"
+            ):
                 self._fail(known[kept][0], "failed", time, change.error, change.wake)
             elif kept is not None or kind not in OF_RESOURCES:
                 record = records.made(seq)

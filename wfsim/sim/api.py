@@ -10,10 +10,11 @@ from wfsim.engine.ports import (
     Clock,
     Effect,
     Listener,
-    RunStore,
     ResourceStore,
+    RunStore,
 )
-from wfsim.errors import DefinitionError, Unavailable
+from wfsim.errors import Unavailable
+from wfsim.model.bounds import PerSecond, PositiveCount, check
 from wfsim.model.memento import Quarantined
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Change, Late, Run
@@ -26,20 +27,11 @@ class ApiRate:
     All controllers share it.  Raises `DefinitionError` for numbers that make no sense.
     """
 
-    per_second: float
-    burst: int = 1
+    per_second: PerSecond
+    burst: PositiveCount = 1
 
     def __post_init__(self) -> None:
-        rate = self.per_second
-        number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
-        if not (number and 1e-6 <= rate <= 1e9):
-            raise DefinitionError(
-                f"ApiRate: per_second is {rate!r}; give a number from 1e-06 to 1e+09"
-            )
-        if type(self.burst) is not int or not 1 <= self.burst <= 1_000_000_000:
-            raise DefinitionError(
-                f"ApiRate: burst is {self.burst!r}; give a whole number from 1 on"
-            )
+        check(self)
 
 
 class Api:

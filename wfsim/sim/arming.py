@@ -9,7 +9,7 @@ from wfsim.engine.controller import Controller
 from wfsim.engine.ports import ResourceStore, RunStore, Steps
 from wfsim.errors import Killed, NotFound, UsageError
 from wfsim.model.record import Kind
-from wfsim.sim.api import Api, LimitedRuns, LimitedResources
+from wfsim.sim.api import Api, LimitedResources, LimitedRuns
 from wfsim.sim.faults import (
     ApiDown,
     BreakOne,
@@ -23,8 +23,8 @@ from wfsim.sim.faults import (
     StepFault,
 )
 from wfsim.sim.injection import (
-    FaultyRuns,
     FaultyResources,
+    FaultyRuns,
     FaultySteps,
     View,
     Writes,

@@ -25,7 +25,6 @@ from wfsim.engine.turn import Ports
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, NotFound, StoreError, UsageError
 from wfsim.model.frozen import EMPTY, is_json
-from wfsim.model.machine import did_you_mean
 from wfsim.model.resource import CANCEL, RECOVER, Key, Resource
 from wfsim.sim.arming import Plan
 from wfsim.sim.clock import VirtualClock, WallClock
@@ -36,6 +35,7 @@ from wfsim.sim.service import SimulatedService
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.streams import KeyedDraws
 from wfsim.sim.world import World
+from wfsim.text import suggest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,7 +62,9 @@ def from_outside(
         self._begin()
         if self._unrecorded:
             return method(self, *args, **keywords)
-        self._calls.append(Call(self.clock.events, self.now, method.__name__, args, keywords))
+        self._calls.append(
+            Call(self.clock.events, self.now, method.__name__, args, keywords)
+        )
         self._unrecorded = True
         try:
             return method(self, *args, **keywords)
@@ -276,9 +278,7 @@ class ControlPlane(Storage, ABC):
         if name is None:
             return next(iter(self.controllers.values()))
         if name not in self.controllers:
-            raise UsageError(
-                f"no controller {name!r}{did_you_mean(name, self.controllers)}"
-            )
+            raise UsageError(f"no controller {name!r}{suggest(name, self.controllers)}")
         return self.controllers[name]
 
     def resource(self, name: str | None = None) -> Resource:
@@ -304,7 +304,7 @@ class ControlPlane(Storage, ABC):
         for key in keys:
             if name in (str(key), key.name):
                 return key
-        near = did_you_mean(name, sorted({str(key) for key in keys}))
+        near = suggest(name, sorted({str(key) for key in keys}))
         raise NotFound(f"no resource {name!r}{near}")
 
     def _named(self, name: str) -> Key | None:

@@ -13,18 +13,32 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from wfsim.engine.ports import Draws
-from wfsim.errors import DefinitionError
-from wfsim.model.frozen import EMPTY, freeze, is_json
-from wfsim.model.machine import did_you_mean
+from wfsim.errors import DefinitionError, Problem
+from wfsim.model.bounds import (
+    LEAST_GAP,
+    MAX_SECONDS,
+    Doc,
+    Gap,
+    Json,
+    Notes,
+    Number,
+    Seconds,
+    Whole,
+    Word,
+    check,
+    ends_before,
+)
+from wfsim.model.frozen import EMPTY, freeze
 from wfsim.model.resource import Key, Resource
+from wfsim.text import short, suggest
 
 EACH, ANY = "each", "any"
-LEAST_GAP = 0.001
-"""Seconds: what happens more often is for a distribution to say, not for events."""
 MAX_TIMES = 10_000_000
+PerSecond = Annotated[float, Number("a number", ge=1 / MAX_SECONDS, le=1 / LEAST_GAP)]
+TimesCount = Annotated[int, Whole("a whole number", ge=1, le=MAX_TIMES)]
 PLACE = "{n}"
 """What stands in a name or a text for the number of the arrival, from 0."""
 
@@ -44,46 +58,34 @@ class Times:
     goes on until the horizon.  Raises `DefinitionError`.
     """
 
-    at: tuple[float, ...] = ()
-    every: float | None = None
-    mean: float | None = None
-    rate: float | None = None
-    start: float = 0.0
-    until: float | None = None
-    count: int | None = None
+    at: Annotated[tuple[Seconds, ...], Doc("At these seconds of virtual time.")] = ()
+    every: Annotated[Gap | None, Doc("Again after so many seconds each.")] = None
+    mean: Annotated[
+        Gap | None, Doc("As a Poisson process, so many seconds apart on average.")
+    ] = None
+    rate: Annotated[
+        PerSecond | None, Doc("As a Poisson process, so many in a second on average.")
+    ] = None
+    start: Annotated[Seconds, Doc("The second from which it counts.")] = 0.0
+    until: Annotated[Seconds | None, Doc("The last second; else the horizon.")] = None
+    count: Annotated[TimesCount | None, Doc("How often at most.")] = None
 
     def __post_init__(self) -> None:
-        at = self.at
-        if isinstance(at, str) or not all(_is_time(time) for time in at):
-            raise DefinitionError(f"Times: at is {at!r}; give seconds from 0 on")
-        object.__setattr__(self, "at", tuple(sorted(map(float, at))))
-        ways = [
-            name for name in ("every", "mean", "rate") if getattr(self, name) is not None
-        ]
-        if len(ways) + bool(at) != 1:
-            raise DefinitionError("Times: give one of at, every, mean and rate")
-        if not _is_time(self.start) or not (self.until is None or _is_time(self.until)):
-            raise DefinitionError("Times: start and until are seconds from 0 on")
-        number = self.count
-        if number is not None and not (type(number) is int and 0 < number <= MAX_TIMES):
-            raise DefinitionError(
-                f"Times: count is {number!r}; give a whole number from 1 to {MAX_TIMES}"
-            )
-        if ways and not LEAST_GAP <= self.gap < math.inf:
-            raise DefinitionError(
-                f"Times: {ways[0]} is {getattr(self, ways[0])!r}; give a number that "
-                f"leaves {LEAST_GAP:g} s or more between two"
-            )
+        check(self)
+        object.__setattr__(self, "at", tuple(sorted(map(float, self.at))))
+        given = [self.every, self.mean, self.rate, self.at or None]
+        if len(given) - given.count(None) != 1:
+            text = "give one of at, every, mean and rate"
+            raise DefinitionError(Problem(text, subject="Times"))
+        if self.until is not None and self.until < self.start:
+            raise DefinitionError(ends_before(self.start, self.until, "Times"))
 
     @property
     def gap(self) -> float:
         """The seconds between two, on average; infinity for times that are listed."""
         if self.rate is not None:
-            return 1.0 / self.rate if _is_time(self.rate) and self.rate else math.nan
-        wanted = self.mean if self.every is None else self.every
-        if wanted is None:
-            return math.inf
-        return wanted if _is_time(wanted) else math.nan
+            return 1.0 / self.rate
+        return self.mean or self.every or math.inf
 
     @property
     def once(self) -> bool:
@@ -119,14 +121,6 @@ class Times:
                 yield time
 
 
-def _is_time(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and 0 <= value <= 1e12
-    )
-
-
 @dataclass(frozen=True)
 class FlowRequest:
     """A flow that somebody asks a service for.
@@ -136,15 +130,21 @@ class FlowRequest:
     and started with that context.  ``{n}`` in a text is the number of the arrival.
     """
 
-    flow: str
-    biz_id: str | None = None
-    biz_type: str = ""
-    context: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    flow: Annotated[Word, Doc("For a service: the flow that is created and started.")]
+    biz_id: Annotated[
+        Word | None,
+        Doc(
+            "What the flow is about; {n} is its number, from 0. Left out, it is "
+            "something that the scenario has."
+        ),
+    ] = None
+    biz_type: Annotated[str, Doc("The kind of business object.")] = ""
+    context: Annotated[Json, Doc("What the context of the flow holds.")] = field(
+        default_factory=lambda: EMPTY
+    )
 
     def __post_init__(self) -> None:
-        if not isinstance(self.context, Mapping) or not is_json(self.context):
-            raise DefinitionError(f"FlowRequest: context is {self.context!r}; give JSON")
-        object.__setattr__(self, "context", freeze(self.context))
+        check(self)
 
     def numbered(self, number: int) -> FlowRequest:
         """Return the request of that *number*."""
@@ -168,18 +168,17 @@ class Arrivals:
 
     def __post_init__(self) -> None:
         if not isinstance(self.what, (Resource, FlowRequest)):
-            raise DefinitionError(
-                f"Arrivals: {self.what!r} arrives; give a Resource or a FlowRequest"
-            )
-        if not isinstance(self.times, Times):
-            raise DefinitionError(f"Arrivals: times is {self.times!r}; give Times(...)")
+            text, cure = f"{self.what!r} arrives", "give a Resource or a FlowRequest"
+            raise DefinitionError(Problem(text, cure, ("what",), "Arrivals"))
+        check(self)
         named = isinstance(self.what, Resource)
         if named and PLACE not in self.what.name and not self.times.once:  # type: ignore[union-attr]
             name = self.what.name  # type: ignore[union-attr]
-            raise DefinitionError(
-                f"Arrivals: {name!r} would come more than once; "
-                f"write a name such as '{name}-{PLACE}'"
+            text, cure = (
+                f"{name!r} would come more than once",
+                f"write a name such as '{name}-{PLACE}'",
             )
+            raise DefinitionError(Problem(text, cure, subject="Arrivals"))
 
     def resource(self, number: int) -> Resource:
         """Return the resource of that *number*."""
@@ -214,26 +213,28 @@ class Trigger:
     """
 
     times: Times
-    resource: str | None = None
-    annotations: Mapping[str, str | None] = field(default_factory=lambda: EMPTY)
-    spec: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
-    status: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    resource: Annotated[
+        Word | None,
+        Doc(
+            "Its name, `each`, or `any` for one drawn at random. Left out, it is the "
+            "first."
+        ),
+    ] = None
+    annotations: Annotated[Notes, Doc("{n} in a text counts from 0.")] = field(
+        default_factory=lambda: EMPTY
+    )
+    spec: Annotated[Json, Doc("Keys of the spec; null takes one away.")] = field(
+        default_factory=lambda: EMPTY
+    )
+    status: Annotated[Json, Doc("Keys of the status; null takes one away.")] = field(
+        default_factory=lambda: EMPTY
+    )
 
     def __post_init__(self) -> None:
-        if not isinstance(self.times, Times):
-            raise DefinitionError(f"Trigger: times is {self.times!r}; give Times(...)")
-        for name in ("annotations", "spec", "status"):
-            value = getattr(self, name)
-            if not isinstance(value, Mapping) or not is_json(value):
-                raise DefinitionError(f"Trigger: {name} is {value!r}; give a mapping")
-            object.__setattr__(self, name, freeze(value))
-        if any(type(note) not in (str, type(None)) for note in self.annotations.values()):
-            raise DefinitionError(
-                f"Trigger: annotations are {self.annotations!r}; give texts, None to "
-                "remove one"
-            )
+        check(self)
         if not (self.annotations or self.spec or self.status):
-            raise DefinitionError("Trigger: give annotations, spec or status to set")
+            text = "give annotations, spec or status to set"
+            raise DefinitionError(Problem(text, subject="Trigger"))
 
     def changes(self, number: int) -> dict[str, Mapping[str, Any]]:
         """Return what the change of that *number* sets."""
@@ -246,31 +247,35 @@ Demand: TypeAlias = Arrivals | Trigger
 
 def wrong_demand(
     demands: Sequence[Demand], flows: Collection[str] | None, horizon: float
-) -> list[str]:
+) -> list[Problem]:
     """Return what is wrong with *demands*; *flows* are those of a service, else None."""
     problems = []
     for number, item in enumerate(demands):
         if not isinstance(item, (Arrivals, Trigger)):
-            problems.append(f"{item!r}: give Arrivals(...) or Trigger(...)")
+            cure = "give Arrivals(...) or Trigger(...)"
+            problems.append(Problem(cure, subject=short(item)))
             continue
-        said = f"{type(item).__name__} {number}"
-        if item.times.most(horizon) > MAX_TIMES:
-            problems.append(f"{said}: more than {MAX_TIMES} times; give until or count")
+        is_arrival, text, cure = isinstance(item, Arrivals), "", ""
         asks = isinstance(item, Arrivals) and isinstance(item.what, FlowRequest)
-        if asks and flows is None:
-            problems.append(f"{said}: no service; let resources arrive, not flows")
+        if item.times.most(horizon) > MAX_TIMES:
+            text, cure = f"more than {MAX_TIMES} times", "give until or count"
+        elif asks and flows is None:
+            text, cure = "no service", "let resources arrive, not flows"
         elif asks and item.what.flow not in flows:  # type: ignore[union-attr, operator]
             flow = item.what.flow  # type: ignore[union-attr]
-            near = did_you_mean(flow, flows or ())
-            problems.append(f"{said}: no flow {flow!r}{near}")
+            text = f"no flow {flow!r}{suggest(flow, flows or ())}"
         elif not asks and flows is not None:
-            problems.append(f"{said}: a service has flows alone; let FlowRequests arrive")
+            text, cure = "a service has flows alone", "let FlowRequests arrive"
+        if text:
+            kind = "arrivals" if is_arrival else "triggers"
+            subject = f"{type(item).__name__} {number}"
+            problems.append(Problem(text, cure, (kind, number), subject))
     return problems
 
 
 def there_already(
     resources: Sequence[Resource], arrivals: Sequence[Arrivals], horizon: float
-) -> list[str]:
+) -> list[Problem]:
     """Return which *resources* some of the *arrivals* would be, which then are lost."""
     found = (
         (resource, each, each.number_of(resource.key))
@@ -278,8 +283,11 @@ def there_already(
         for each in arrivals
     )
     return [
-        f"{resource.key}: number {number} of the arrivals would be called so too; give "
-        "either another name"
+        Problem(
+            f"number {number} of the arrivals would be called so too",
+            "give either another name",
+            subject=str(resource.key),
+        )
         for resource, each, number in found
         if number is not None and number < each.times.most(horizon)
     ]

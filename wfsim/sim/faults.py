@@ -2,81 +2,38 @@
 
 A fault enters in one of two ways: it wraps a port (see `injection`), or it acts from
 outside on the clock.  The engine knows of neither.  Times are seconds of virtual time.
+
+A plan in YAML is a list of faults, each a mapping of its name to its arguments; it
+says what the call would say::
+
+    - CrashAt: {t: 40, restart_after: 10}
+    - FailStep: {step: CreateRwPod, times: 2}
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeAlias
+from functools import cache
+from typing import Any, Literal
 
-from wfsim.errors import DefinitionError
-from wfsim.model.frozen import EMPTY, freeze, is_json, thaw
+from wfsim.errors import DefinitionError, Problem
+from wfsim.model.bounds import (
+    Draw,
+    Json,
+    Notes,
+    PositiveCount,
+    PositiveSeconds,
+    Seconds,
+    Text,
+    Word,
+    check,
+)
+from wfsim.model.frozen import EMPTY, thaw
 
-MAX_SECONDS = 1e12
-MAX_COUNT = 1_000_000_000
-
-
-_Rule: TypeAlias = tuple[Callable[[Any], bool], str]
-
-
-def _seconds(least: str) -> _Rule:
-    def good(value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return False
-        return (value >= 0 if least == "from" else value > 0) and value <= MAX_SECONDS
-
-    return good, f"seconds {least} 0, at most {MAX_SECONDS:g}"
-
-
-def _text(empty: bool) -> _Rule:
-    def good(value: Any) -> bool:
-        return isinstance(value, str) and is_json(value) and (empty or value != "")
-
-    return good, "a text" if empty else "a text that is not empty"
-
-
-def _is_count(value: Any) -> bool:
-    # bool is an int to Python.
-    return type(value) is int and 0 < value <= MAX_COUNT
-
-
-def _is_share(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0.0 <= value < 1.0
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping) and is_json(value)
-
-
-def _is_notes(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(
-        is_json(key) and is_json(item) and isinstance(item, str | None)
-        for key, item in value.items()
-    )
-
-
-_COUNT: _Rule = _is_count, f"a whole number from 1 to {MAX_COUNT}"
-_FLAG: _Rule = _is_flag, "True or False"
-_MAPPING: _Rule = _is_mapping, "a mapping of keys to what JSON can hold"
-_RULES: dict[str, _Rule] = {
-    **dict.fromkeys(("step", "resource", "controller", "reason"), _text(empty=False)),
-    **dict.fromkeys(("error", "message"), _text(empty=True)),
-    **dict.fromkeys(("t", "restart_after"), _seconds("from")),
-    **dict.fromkeys(("by", "for_"), _seconds("above")),
-    **dict.fromkeys(("times", "attempt", "write"), _COUNT),
-    **dict.fromkeys(("after", "applied", "delete"), _FLAG),
-    "draw": (_is_share, "a number from 0 to below 1"),
-    **dict.fromkeys(("spec", "status"), _MAPPING),
-    "annotations": (_is_notes, "a mapping of keys to texts, None to remove one"),
-    "when": (("before", "after").__contains__, "'before' or 'after'"),
-}
-"""What every field of a fault may hold, by its name, and how to say so."""
+MAX_FAULTS = 10_000
 
 
 class Fault:
@@ -89,13 +46,7 @@ class Fault:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        for item in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, item.name)
-            good, wanted = _RULES[item.name]
-            if not (good(value) or (value is None and item.default is None)):
-                raise DefinitionError(
-                    f"{type(self).__name__}: {item.name} is {value!r}; give {wanted}"
-                )
+        check(self)
 
     def __repr__(self) -> str:
         said = [f"{name}={value!r}" for name, value in self.arguments().items()]
@@ -120,17 +71,17 @@ class StepFault(Fault):
     *attempt* (from 1) and *resource* narrow down where.
     """
 
-    step: str
-    times: int = field(default=1, kw_only=True)
-    attempt: int | None = field(default=None, kw_only=True)
-    resource: str | None = field(default=None, kw_only=True)
+    step: Word
+    times: PositiveCount = field(default=1, kw_only=True)
+    attempt: PositiveCount | None = field(default=None, kw_only=True)
+    resource: Word | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, repr=False)
 class FailStep(StepFault):
     """The step raises; with *after*, only when its work is done (an ambiguous result)."""
 
-    error: str = "injected failure"
+    error: Text = "injected failure"
     after: bool = False
 
 
@@ -138,7 +89,7 @@ class FailStep(StepFault):
 class DelayStep(StepFault):
     """The step begins its work *by* seconds late."""
 
-    by: float = 60.0
+    by: PositiveSeconds = 60.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,16 +101,16 @@ class HangStep(StepFault):
 class InterruptStep(StepFault):
     """The step asks for an operator instead of doing its work."""
 
-    reason: str = "INJECTED"
-    message: str = ""
+    reason: Word = "INJECTED"
+    message: Text = ""
 
 
 @dataclass(frozen=True, repr=False)
 class CancelAt(Fault):
     """Somebody cancels the resource (None: the first one) at *t*."""
 
-    t: float
-    resource: str | None = None
+    t: Seconds
+    resource: Word | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -169,23 +120,19 @@ class EditAt(Fault):
     A value of None removes a key.
     """
 
-    t: float
-    resource: str | None = None
-    spec: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
-    status: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
-    annotations: Mapping[str, str | None] = field(default_factory=lambda: EMPTY)
+    t: Seconds
+    resource: Word | None = None
+    spec: Json = field(default_factory=lambda: EMPTY)
+    status: Json = field(default_factory=lambda: EMPTY)
+    annotations: Notes = field(default_factory=lambda: EMPTY)
     delete: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         changes = ("spec", "status", "annotations")
-        for name in changes:
-            object.__setattr__(self, name, freeze(getattr(self, name)))
         if self.delete == any(getattr(self, name) for name in changes):
-            raise DefinitionError(
-                "EditAt: give either delete=True or what to set in "
-                f"{', '.join(changes[:2])} or {changes[2]}"
-            )
+            text = f"give either delete=True or what to set in {', '.join(changes)}"
+            raise DefinitionError(Problem(text, subject="EditAt"))
 
     def __hash__(self) -> int:
         # Equal mappings may differ in order, and 1 from 1.0; their keys will do.
@@ -200,18 +147,19 @@ class CrashAt(Fault):
     It comes back *restart_after* seconds later (None: never).
     """
 
-    t: float | None = None
-    write: int | None = None
+    t: Seconds | None = None
+    write: PositiveCount | None = None
     when: Literal["before", "after"] = "after"
-    restart_after: float | None = None
-    controller: str | None = None
+    restart_after: Seconds | None = None
+    controller: Word | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.t is None) == (self.write is None):
-            raise DefinitionError("CrashAt: give either t or write")
+            raise DefinitionError(Problem("give either t or write", subject="CrashAt"))
         if self.t is not None and self.when != "after":
-            raise DefinitionError("CrashAt: when goes with write; leave it out")
+            text, cure = "when goes with write", "leave it out"
+            raise DefinitionError(Problem(text, cure, ("when",), "CrashAt"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -221,42 +169,42 @@ class FailSave(Fault):
     *applied*: the write was done all the same, which its writer cannot know.
     """
 
-    write: int
+    write: PositiveCount
     applied: bool = False
-    times: int = 1
+    times: PositiveCount = 1
 
 
 @dataclass(frozen=True, repr=False)
-class Conflict(Fault):
+class RefuseWrite(Fault):
     """The *write*-th write is refused, as if someone else had been faster."""
 
-    write: int
-    times: int = 1
+    write: PositiveCount
+    times: PositiveCount = 1
 
 
 @dataclass(frozen=True, repr=False)
 class StaleRead(Fault):
     """From *t* on, for *for_* seconds, the cache shows what was there at *t*."""
 
-    t: float
-    for_: float
+    t: Seconds
+    for_: PositiveSeconds
 
 
 @dataclass(frozen=True, repr=False)
 class DropWatch(Fault):
     """From *t* on, for *for_* seconds, no change is told; then everything is listed."""
 
-    t: float
-    for_: float
+    t: Seconds
+    for_: PositiveSeconds
 
 
 @dataclass(frozen=True, repr=False)
 class PauseController(Fault):
     """The controller's process stands still from *t* on, for *for_* seconds."""
 
-    t: float
-    for_: float
-    controller: str | None = None
+    t: Seconds
+    for_: PositiveSeconds
+    controller: Word | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -267,8 +215,8 @@ class ApiDown(Fault):
     and so does what a cache holds.
     """
 
-    t: float
-    for_: float
+    t: Seconds
+    for_: PositiveSeconds
 
 
 @dataclass(frozen=True, repr=False)
@@ -279,9 +227,9 @@ class BreakOne(Fault):
     With None as *for_* nobody mends it.
     """
 
-    t: float
-    draw: float = 0.0
-    for_: float | None = None
+    t: Seconds
+    draw: Draw = 0.0
+    for_: PositiveSeconds | None = None
 
 
 FAULTS: dict[str, type[Fault]] = {
@@ -295,7 +243,7 @@ FAULTS: dict[str, type[Fault]] = {
         EditAt,
         CrashAt,
         FailSave,
-        Conflict,
+        RefuseWrite,
         StaleRead,
         DropWatch,
         PauseController,
@@ -303,3 +251,62 @@ FAULTS: dict[str, type[Fault]] = {
         BreakOne,
     )
 }
+
+
+RENAMED = {"Conflict": "RefuseWrite"}
+"""What a fault is called whose name of the version before still works, and warns."""
+
+
+def load_plan(file: str | os.PathLike[str]) -> tuple[Fault, ...]:
+    """Return the faults in the YAML *file*, in its order.
+
+    Raises `DefinitionError` with one line, file and line number first, for each
+    problem there is.
+    """
+    from wfsim.files.document import read_document
+    from wfsim.sim.scenario_schema import plan_in
+
+    return plan_in(read_document(file))
+
+
+def dump_plan(faults: Iterable[Fault]) -> str:
+    """Return *faults* as the YAML that `load_plan` reads."""
+    import yaml
+
+    plan = [{type(fault).__name__: fault.arguments()} for fault in faults]
+    text: str = yaml.dump(
+        plan,
+        Dumper=_dumper(),
+        default_flow_style=None,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10_000,
+    )
+    return text
+
+
+@cache
+def _dumper() -> Any:
+    """Return what writes text so that a `Document` reads text: a word, or in quotes."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        style = None if _WORD.fullmatch(text) else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+    def number_node(dumper: yaml.SafeDumper, number: float) -> yaml.ScalarNode:
+        text = repr(number)
+        # PyYAML takes 1e-07 for text.
+        text = text if "." in text else text.replace("e", ".0e")
+        return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+    Dumper.add_representer(str, text_node)
+    Dumper.add_representer(float, number_node)
+    return Dumper
+
+
+_WORD = re.compile("[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)

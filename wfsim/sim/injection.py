@@ -25,7 +25,6 @@ from wfsim.engine.steps import StepContext
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Change, Run
 from wfsim.sim.faults import (
-    Conflict,
     CrashAt,
     DelayStep,
     FailSave,
@@ -33,6 +32,7 @@ from wfsim.sim.faults import (
     Fault,
     HangStep,
     InterruptStep,
+    RefuseWrite,
     StepFault,
 )
 
@@ -146,7 +146,7 @@ class Writes:
         return self._count + self._calm_once - self.calm
 
     def counted(self, write: Callable[[], Any], writer: str) -> Any:
-        """Count *write* by *writer*, a controller, and make it or what faults make of it."""
+        """Count *write* by *writer*, a controller; make it, or what faults make of it."""
         if self.calm > 0:
             self.calm -= 1
             return write()
@@ -166,7 +166,7 @@ class Writes:
             if isinstance(fault, CrashAt) and fault.when == "before":
                 self._fired(fault)
                 self._crash(fault, writer)
-            elif isinstance(fault, Conflict):
+            elif isinstance(fault, RefuseWrite):
                 self._fired(fault)
                 raise errors.Conflict(f"injected conflict on write {number}")
             elif isinstance(fault, FailSave) and not fault.applied:

@@ -12,16 +12,23 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from wfsim.engine.ports import Draws
-from wfsim.errors import DefinitionError
-from wfsim.model.machine import did_you_mean
-from wfsim.sim.faults import MAX_SECONDS, ApiDown, BreakOne, CrashAt, Fault
+from wfsim.errors import DefinitionError, Problem
+from wfsim.model.bounds import (
+    LEAST_GAP,
+    Doc,
+    Gap,
+    PositiveCount,
+    Seconds,
+    check,
+    ends_before,
+)
+from wfsim.sim.faults import ApiDown, BreakOne, CrashAt, Fault
+from wfsim.text import short, suggest
 
 MAX_FAULTS = 10_000
-LEAST = 0.001
-"""Seconds: no outage is shorter, and none comes sooner after the one before."""
 
 
 @dataclass(frozen=True)
@@ -33,29 +40,16 @@ class Rate:
     time.  Raises `DefinitionError` for numbers that make no sense.
     """
 
-    mtbf: float
-    mttr: float
-    start: float = 0.0
-    until: float | None = None
-    count: int | None = None
+    mtbf: Annotated[Gap, Doc("Seconds that it is up for, on average.")]
+    mttr: Annotated[Gap, Doc("Seconds that it is down for then, on average.")]
+    start: Annotated[Seconds, Doc("The second from which it counts.")] = 0.0
+    until: Annotated[Seconds | None, Doc("The last second; else the horizon.")] = None
+    count: Annotated[PositiveCount | None, Doc("How often at most.")] = None
 
     def __post_init__(self) -> None:
-        for name, least in (("mtbf", LEAST), ("mttr", LEAST), ("start", 0.0)):
-            self._demand(name, least)
-        if self.until is not None:
-            self._demand("until", 0.0)
-        if self.count is not None and not (type(self.count) is int and self.count > 0):
-            raise DefinitionError(
-                f"Rate: count is {self.count!r}; give a whole number from 1 on"
-            )
-
-    def _demand(self, name: str, least: float) -> None:
-        value = getattr(self, name)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (number and least <= value <= MAX_SECONDS):
-            raise DefinitionError(
-                f"Rate: {name} is {value!r}; give seconds from {least:g} on"
-            )
+        check(self)
+        if self.until is not None and self.until < self.start:
+            raise DefinitionError(ends_before(self.start, self.until, "Rate"))
 
     def most(self, horizon: float) -> float:
         """Return how many failures there are until *horizon*, on average."""
@@ -70,23 +64,30 @@ RATES = ("controller", "api", "pods")
 
 def wrong_rates(
     rates: Mapping[str, Any], faults: Sequence[Any], horizon: float
-) -> list[str]:
+) -> list[Problem]:
     """Return what is wrong with *rates* and with the *faults* beside them."""
     problems = [
-        f"faults: {fault!r} is no fault; give some, such as wfsim.CrashAt(t=40)"
-        for fault in faults
+        Problem(
+            f"{short(fault)} is no fault",
+            "give some, such as wfsim.CrashAt(t=40)",
+            ("faults", number),
+            "faults",
+        )
+        for number, fault in enumerate(faults)
         if not isinstance(fault, Fault)
     ]
     for name, rate in rates.items():
+        path, subject = ("rates", name), "rates"
         if name not in RATES:
-            problems.append(f"rates: {name!r}{did_you_mean(name, RATES)}")
+            text = f"{name!r}{suggest(str(name), RATES)}"
+            problems.append(Problem(text, path=path, subject=subject))
         elif not isinstance(rate, Rate):
-            problems.append(f"rates: {name} is {rate!r}; give Rate(mtbf=..., mttr=...)")
+            text, cure = f"{name} is {short(rate)}", "give Rate(mtbf=..., mttr=...)"
+            problems.append(Problem(text, cure, path, subject))
         elif rate.most(horizon) > MAX_FAULTS / 2:
-            problems.append(
-                f"rates: {name}: {rate.most(horizon):.0f} failures until the horizon; "
-                "give until, count or a lower horizon"
-            )
+            text = f"{rate.most(horizon):.0f} failures until the horizon"
+            cure = "give until, count or a lower horizon"
+            problems.append(Problem(text, cure, path, f"rates: {name}"))
     return problems
 
 
@@ -117,10 +118,10 @@ def _outages(rate: Rate, drawn: Any, horizon: float) -> Iterator[tuple[float, fl
     end = horizon if rate.until is None else min(rate.until, horizon)
     t = rate.start
     for number in range(rate.count or MAX_FAULTS):
-        t += max(-rate.mtbf * math.log1p(-drawn("up", number)), LEAST)
+        t += max(-rate.mtbf * math.log1p(-drawn("up", number)), LEAST_GAP)
         if t > end:
             return
-        length = max(-rate.mttr * math.log1p(-drawn("down", number)), LEAST)
+        length = max(-rate.mttr * math.log1p(-drawn("down", number)), LEAST_GAP)
         t, length = round(t, 3), round(length, 3)
         yield t, length
         t += length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from wfsim.engine.hooks import Hooks
 from wfsim.engine.ports import Draws, StepFunction, Steps
 from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
-from wfsim.errors import DefinitionError
-from wfsim.model.duration import Duration
-from wfsim.model.flow import Flow
+from wfsim.errors import DefinitionError, Problem
+from wfsim.model.bounds import PositiveSeconds, Seconds, Share, problems_in
+from wfsim.model.duration import Duration, Length
+from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
-from wfsim.model.machine import StateMachine, did_you_mean
+from wfsim.model.machine import StateMachine
 from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
 from wfsim.sim.api import ApiRate
@@ -24,16 +26,15 @@ from wfsim.sim.demand import Arrivals, Trigger, there_already, wrong_demand
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.rates import Rate, expanded, wrong_rates
-from wfsim.sim.settings import (
+from wfsim.sim.step_settings import (
     SetSteps,
     StepSettings,
     set_flows,
     settings_by_name,
     wrong_settings,
 )
-from wfsim.sim.step_classes import has_code, unknown_steps, wrong_children
-from wfsim.sim.timed_flows import flows_at, timed_flows
 from wfsim.sim.world import World
+from wfsim.text import short, suggest
 
 
 class Scenario:
@@ -112,7 +113,7 @@ class Scenario:
         self.recall = recall
         self.assumed: Mapping[str, Duration] = EMPTY
         problems = [
-            f"two state machines for the kind {item.kind!r}; make them one"
+            Problem(f"two state machines for the kind {item.kind!r}", "make them one")
             for item in machines
             if self.machines[item.kind] is not item
         ]
@@ -120,7 +121,7 @@ class Scenario:
         if problems:
             raise DefinitionError(*problems)
 
-    def _problems(self) -> list[str]:
+    def _problems(self) -> list[Problem]:
         problems = unknown_steps(self.flows.values(), self.steps)
         problems += wrong_children(self.flows, self.steps, self.is_service)
         for item in self.machines.values():
@@ -130,14 +131,12 @@ class Scenario:
                 problems += error.problems
         problems += self._bad_resources(self.resources)
         if self.is_service and not self.flows:
-            problems.append("a service needs at least one flow")
+            problems.append(Problem("a service needs at least one flow"))
         if not (self.resources or self.is_service or self.arrivals):
-            problems.append("a scenario needs at least one resource")
-        if not 0.0 < self.horizon < float("inf"):
-            problems.append(f"horizon is {self.horizon!r}; give seconds above 0")
-        for name, seconds in (("lag", self.lag), ("warm_up", self.warm_up)):
-            if not 0.0 <= seconds < float("inf"):
-                problems.append(f"{name} is {seconds!r}; give seconds from 0 on")
+            problems.append(Problem("a scenario needs at least one resource"))
+        problems += problems_in(vars(self), _TYPES)
+        if any(each.path == ("horizon",) for each in problems):
+            return problems
         if wrong := self._wrong_demands():
             return problems + wrong
         problems += self._bad_resources(self._arriving())
@@ -165,7 +164,7 @@ class Scenario:
         which no file says how long they take are in ``assumed``.  Raises
         `DefinitionError`.
         """
-        from wfsim.model.loading import load_flow
+        from wfsim.files.flow_loader import load_flow
 
         flow = file if isinstance(file, Flow) else load_flow(file)
         flows, assumed = timed_flows([flow], StepRegistry(steps), duration, failure)
@@ -256,7 +255,7 @@ class Scenario:
         ``"steps.CopyAway.failure"``; what the file does not have is added.  Raises
         `DefinitionError` with one line, file and line number first, for each problem.
         """
-        from wfsim.sim.scenario_loading import load_scenario
+        from wfsim.sim.scenario_loader import load_scenario
 
         return load_scenario(file, overrides)
 
@@ -271,24 +270,22 @@ class Scenario:
         if problems:
             raise DefinitionError(*problems)
 
-    def _bad_resources(self, resources: tuple[Resource, ...]) -> list[str]:
+    def _bad_resources(self, resources: tuple[Resource, ...]) -> list[Problem]:
         problems, seen = [], set()
         for resource in resources:
             name = str(resource.key)
             if name in seen:
-                problems.append(
-                    f"two resources are called {name!r}; a log could not tell them apart"
-                )
+                text = f"two resources are called {name!r}"
+                problems.append(Problem(text, "a log could not tell them apart"))
             seen.add(name)
             if not resource.name:
-                problems.append("a resource has no name; give it one")
+                problems.append(Problem("a resource has no name", "give it one"))
             if resource.kind not in self.kinds:
-                near = did_you_mean(resource.kind, self.kinds)
-                problems.append(
-                    f"{name}: no state machine for the kind {resource.kind!r}{near}"
-                )
+                near = suggest(resource.kind, self.kinds)
+                text = f"no state machine for the kind {resource.kind!r}{near}"
+                problems.append(Problem(text, path=("kind",), subject=name))
             problems += [
-                f"{name}: {part} holds what JSON cannot"
+                Problem(f"{part} holds what JSON cannot", path=(part,), subject=name)
                 for part in ("spec", "status", "annotations")
                 if not is_json(getattr(resource, part))
             ]
@@ -302,14 +299,15 @@ class Scenario:
             if isinstance(each.what, Resource)
         )
 
-    def _wrong_demands(self) -> list[str]:
+    def _wrong_demands(self) -> list[Problem]:
         demands: list[Arrivals | Trigger] = [*self.arrivals, *self.triggers]
         flows = self.flows if self.is_service else None
         problems = wrong_demand(demands, flows, self.horizon)
         problems += wrong_settings(self.settings, self.flows.values(), self.pools)
         problems += wrong_rates(self.rates, self.faults, self.horizon)
         if type(self.seed) is not int:
-            problems.append(f"seed is {self.seed!r}; give a whole number")
+            text = f"seed is {self.seed!r}"
+            problems.append(Problem(text, "give a whole number", ("seed",)))
         return problems
 
     def bodies(self) -> Mapping[str, StepFunction]:
@@ -353,6 +351,13 @@ class Scenario:
         return meta
 
 
+_TYPES = {
+    "horizon": PositiveSeconds,
+    "lag": Seconds,
+    "warm_up": Seconds,
+    "policy": Policy,
+}
+"""What `check` would demand of these keywords, were a scenario a dataclass."""
 _SAME = (
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
@@ -369,23 +374,132 @@ def _flows(
     flows: str | Path | Iterable[Flow], steps: StepRegistry, has_settings: bool
 ) -> dict[str, Flow]:
     if isinstance(flows, (str, Path)):
-        from wfsim.model.loading import load_flows
+        from wfsim.files.flow_loader import load_flows
 
         # A step may yet get its duration from the settings; that is looked at later.
         return load_flows(flows, classes=None if has_settings else steps)
     found: dict[str, Flow] = {}
     for flow in flows:
+        if not isinstance(flow, Flow):
+            text = f"{short(flow)} is among the flows"
+            raise DefinitionError(Problem(text, "give Flow(...)", ("flows",)))
         if flow.name in found:
-            raise DefinitionError(f"two flows are called {flow.name!r}")
+            text = f"two flows are called {flow.name!r}"
+            raise DefinitionError(Problem(text, "rename one"))
         found[flow.name] = flow
     return found
 
 
 def _frozen(resource: Resource) -> Resource:
     """Return *resource* with nothing in it that its maker could still change."""
+    if not isinstance(resource, Resource):
+        text = f"{short(resource)} is among the resources"
+        raise DefinitionError(Problem(text, "give Resource(...)", ("resources",)))
     return resource._replace(
         spec=freeze(resource.spec),
         status=freeze(resource.status),
         annotations=freeze(resource.annotations),
         finalizers=tuple(resource.finalizers),
     )
+
+
+def has_code(step: Step, steps: StepRegistry) -> bool:
+    """Whether every class of *step* is one of *steps*."""
+    return all(name in steps for name in step.all_classes)
+
+
+def unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[Problem]:
+    """Return a problem for each class that has neither code nor a duration."""
+    return [
+        _of_step(flow, step, f": the class {name!r} has no code and no duration", near)
+        for flow in flows
+        for step in flow.steps
+        if step.duration is None and step.failure is None and step.child is None
+        for name in step.all_classes
+        if name not in steps
+        for near in (suggest(name, steps),)
+    ]
+
+
+def _of_step(flow: Flow, step: Step, text: str, near: str = "") -> Problem:
+    """Return the problem *text* of *step*, where that stands."""
+    subject = "" if step.source.path else str(step.source)
+    text = f"step {step.name!r} of flow {flow.name!r}{text}{near}"
+    return Problem(text, subject=subject, file=step.source.path, line=step.source.line)
+
+
+def wrong_children(
+    flows: Mapping[str, Flow], steps: StepRegistry, is_service: bool
+) -> list[Problem]:
+    """Return a problem for each step that cannot start the flow that it names."""
+    waits = {
+        flow.name: [step.child for step in flow.steps if step.child and step.waits]
+        for flow in flows.values()
+    }
+    problems = []
+    for flow in flows.values():
+        for step in flow.steps:
+            if step.child is None:
+                continue
+            why = ""
+            if not is_service:
+                why = "which takes a service: a scenario of flows, without resources"
+            elif step.child not in flows:
+                why = f"which is not there{suggest(step.child, flows)}"
+            elif has_code(step, steps):
+                why = f"but {step.class_name!r} has code; let that start it"
+            elif step.waits and flow.name in _reached(step.child, waits):
+                why = f"which waits for {flow.name!r} in turn; add 'wait: false'"
+            if why:
+                problems.append(_of_step(flow, step, f" starts {step.child!r}, {why}"))
+    return problems
+
+
+def _reached(flow: str, waits: Mapping[str, list[str]]) -> set[str]:
+    """Return *flow* and all that it waits for, directly or not."""
+    found, left = {flow}, [flow]
+    while left:
+        new = set(waits.get(left.pop(), ())) - found
+        found |= new
+        left += sorted(new)
+    return found
+
+
+def flows_at(path: str | Path) -> list[Flow]:
+    """Return the flows in a folder, or the one in a file; raises `DefinitionError`."""
+    from wfsim.files.flow_loader import load_flow, load_flows
+
+    where = Path(path)
+    if not where.exists():
+        text, cure = "there is no such folder or file", "give one of flow files"
+        raise DefinitionError(Problem(text, cure, file=str(where), line=1))
+    return [*load_flows(where).values()] if where.is_dir() else [load_flow(where)]
+
+
+def timed_flows(
+    flows: Iterable[Flow],
+    steps: StepRegistry,
+    duration: float | Mapping[str, Any] | Duration,
+    failure: float,
+) -> tuple[list[Flow], dict[str, Duration]]:
+    """Return *flows* with what each step without code takes and how often it fails.
+
+    That is what its file says, or else *duration* and *failure*.  Also returns the
+    durations of which no file speaks, by step.  Raises `DefinitionError`.
+    """
+    given = {"duration": duration, "failure": failure}
+    if problems := [*problems_in(given, {"duration": Length, "failure": Share})]:
+        raise DefinitionError(*problems)
+    usual = Duration.parse(duration)
+    assumed: dict[str, Duration] = {}
+
+    def filled(step: Step) -> Step:
+        if has_code(step, steps):
+            return step
+        if step.duration is None:
+            assumed[step.name] = usual
+        chance = failure if step.failure is None else step.failure
+        return replace(step, duration=step.duration or usual, failure=chance)
+
+    found = [replace(flow, steps=tuple(map(filled, flow.steps))) for flow in flows]
+    return found, assumed

@@ -147,7 +147,7 @@ class SqliteRuns(InMemoryRuns):
         super().__init__(journal)
         self._file = file
         self._clock = clock
-        self._append, self.append = self.append, self._append_to_file
+        self.append = self._append_to_file
         self._loaded = self._load()
 
     def loaded(self) -> dict[Key, list[Memento | Quarantined]]:
@@ -166,7 +166,7 @@ class SqliteRuns(InMemoryRuns):
         self._write(entry, entry.to_json() if isinstance(entry, Memento) else entry.text)
         self.recall(entry)
 
-    def _append_to_file(self, run: Run, change: Change, token: int = 0) -> Nothing:
+    def _append_to_file(self, run: Run, change: Change, token: int) -> Nothing:
         """Apply *change* to *run* and keep it, or raise `Fenced`."""
         refuse_old(token, run.resource, self._tokens)
         if self._journal.keeps(run, change):
@@ -179,7 +179,7 @@ class SqliteRuns(InMemoryRuns):
             self._write(after, after.to_json())
         except Unavailable as error:
             return _failing(error)
-        return self._append(run, change, token)
+        return self._journal.append(run, change, token)
 
     def _load(self) -> dict[Key, list[Memento | Quarantined]]:
         loaded: dict[Key, list[Memento | Quarantined]] = {}

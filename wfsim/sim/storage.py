@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.frozen import Frozen
-from wfsim.model.log import EventLog
 from wfsim.model.journal import Create, Journal, Quarantine
+from wfsim.model.log import EventLog
 from wfsim.sim.clock import VirtualClock, WallClock
-from wfsim.sim.past import Entry, Found
+from wfsim.sim.past import Found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.stores import InMemoryLeases, InMemoryResources, InMemoryRuns
 from wfsim.sim.world import World

@@ -22,11 +22,7 @@ from wfsim.model.journal import (
 )
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.resource import Key, Resource
-from wfsim.model.run import Begin, Run
-
-
-# A NamedTuple's own constructor is a Python function; this one is not.
-_new = tuple.__new__
+from wfsim.model.run import Begin, Change, Run
 
 
 class InMemoryResources:
@@ -41,6 +37,9 @@ class InMemoryResources:
     def __init__(self, clock: Clock, journal: Journal, *, lag: float = 0.0) -> None:
         self._clock = clock
         self._journal = journal
+        # The hottest call of all: the journal's own, without one in between.
+        self.append: Callable[[Run, Change, int], Nothing] = journal.append
+        """Apply a change to a run and keep it, or raise `Fenced`; see the port."""
         self._tokens = journal.tokens
         self._lag = lag
         self._objects: dict[Key, Resource] = {}
@@ -151,10 +150,10 @@ class InMemoryResources:
         key = after.key
         self._objects[key] = after
         if before is None:
-            self._journal.write(_new(Create, (after,)), token)
+            self._journal.write(Create(after), token)
         else:
             change = Edit if before.state == after.state else Move
-            self._journal.write(_new(change, (before, after)), token)
+            self._journal.write(change(before, after), token)
         self._tell(key, before, after)
         return after
 
@@ -206,7 +205,8 @@ class InMemoryRuns:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         # The hottest call of all: the journal's own, without one in between.
-        self.append = journal.append
+        self.append: Callable[[Run, Change, int], Nothing] = journal.append
+        """Apply a change to a run and keep it, or raise `Fenced`; see the port."""
 
     def entries(self, key: Key, since: str = "") -> Effect[list[Run | Quarantined]]:
         """Return what is kept for the resource, oldest run first.

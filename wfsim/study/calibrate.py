@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from wfsim.errors import DefinitionError, UsageError
-from wfsim.model.document import hint
 from wfsim.study.calibration import Calibration, Estimate
 from wfsim.study.fits import CANDIDATES, Observed, fitted, would_complete
 from wfsim.study.histories import read_history
 from wfsim.study.interval import check_confidence
 from wfsim.study.past_runs import PastRuns
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,11 +83,11 @@ _CHOICES = {
 def _check(candidates: Sequence[str], confidence: float, **choices: str) -> None:
     for name in candidates:
         if name not in CANDIDATES:
-            raise UsageError(f"candidates: unknown {name!r}; {hint(name, CANDIDATES)}")
+            raise UsageError(f"candidates: unknown {name!r}{suggest(name, CANDIDATES)}")
     for name, value in choices.items():
         if value not in _CHOICES[name]:
-            known = hint(str(value), _CHOICES[name])
-            raise UsageError(f"{name}: unknown {value!r}; {known}")
+            near = suggest(str(value), _CHOICES[name])
+            raise UsageError(f"{name}: unknown {value!r}{near}")
     check_confidence(confidence)
 
 

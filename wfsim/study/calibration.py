@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import UsageError
 from wfsim.model.distributions import stats
-from wfsim.model.document import hint
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.streams import KeyedDraws
 from wfsim.study.fits import Fit, Observed, empirical, given
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +170,7 @@ class Calibration:
         part = [item for item in self.estimates if item.flow == flow]
         if not part:
             flows = {item.flow for item in self.estimates}
-            raise UsageError(f"no flow {flow!r}; {hint(flow, flows)}")
+            raise UsageError(f"no flow {flow!r}{suggest(flow, flows)}")
         return Calibration(part, self.confidence)
 
     def estimate(self, step: str | tuple[str, str]) -> Estimate:
@@ -181,7 +181,7 @@ class Calibration:
             raise UsageError(f"step {step!r} is in the flows {flows}; give (flow, step)")
         if not found:
             steps = {item.step for item in self.estimates}
-            raise UsageError(f"no step {step!r}; {hint(str(step), steps)}")
+            raise UsageError(f"no step {step!r}{suggest(str(step), steps)}")
         return found[0]
 
     def choose(self, step: str | tuple[str, str], distribution: Any) -> Calibration:
@@ -197,7 +197,7 @@ class Calibration:
             named = {fit.name: fit for fit in item.fits}
             if distribution not in named:
                 text = f"step {item.step!r} was not fitted with {distribution!r}"
-                raise UsageError(f"{text}; {hint(distribution, [*named, 'empirical'])}")
+                raise UsageError(f"{text}{suggest(distribution, [*named, 'empirical'])}")
             fit = named[distribution]
         else:
             try:
@@ -249,7 +249,7 @@ class Calibration:
         Steps that the history does not tell of keep their own.  Raises `UsageError` if
         it tells of none of them.
         """
-        from wfsim.model.loading import load_flow
+        from wfsim.files.flow_loader import load_flow
 
         flow = file if isinstance(file, Flow) else load_flow(file)
         part = self.of(flow.name) if self._has(flow.name) else self

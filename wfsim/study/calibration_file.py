@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from wfsim.errors import UsageError
-from wfsim.model.document import read_document
+from wfsim.files.document import read_document
 from wfsim.model.duration import Duration
 from wfsim.report.files import write
 
@@ -26,7 +26,7 @@ def written(calibration: Any, path: Path, flow: str | Path | None) -> Path:
 
 
 def _flow(calibration: Any, file: str | Path) -> Mapping[str, Any]:
-    from wfsim.model.loading import load_flow
+    from wfsim.files.flow_loader import load_flow
 
     flow = calibration.flow(load_flow(file))
     of = {step.name: step for step in flow.steps}

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from wfsim.errors import DefinitionError
-from wfsim.model.machine import did_you_mean
 from wfsim.report.groups import label, share_of
 from wfsim.study.sample import Samples
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     from wfsim.study.study import Study
@@ -54,7 +54,7 @@ class Gate(NamedTuple):
     def check(self, known: list[str]) -> None:
         """Raise `DefinitionError` if it is about none of the measures *known*."""
         if share_of(self.measure) is None and self.measure not in known:
-            near = did_you_mean(self.measure, known)
+            near = suggest(self.measure, known)
             raise DefinitionError(f"--fail-if: no measure {self.measure!r}{near}")
 
     def violations(self, study: Study) -> list[str]:

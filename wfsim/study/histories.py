@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wfsim.errors import DefinitionError, UsageError
-from wfsim.model.document import hint
 from wfsim.model.log import EventLog
 from wfsim.model.log_lines import FORMAT
 from wfsim.model.record import Kind
 from wfsim.study import history_lines, history_tables, tiem_rows, xes
 from wfsim.study.past_runs import COLUMNS, PastRuns, attempt_frame, judged
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def read_history(
     path = Path(source)
     chosen = format or _format(path, columns)
     if chosen not in FORMATS:
-        raise UsageError(f"format: unknown {chosen!r}; {hint(str(chosen), FORMATS)}")
+        raise UsageError(f"format: unknown {chosen!r}{suggest(str(chosen), FORMATS)}")
     _check_given(path, chosen, columns=columns, statuses=statuses, flows=flows)
     if chosen == "lines":
         return history_lines.read_lines(path)

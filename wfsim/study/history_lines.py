@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 
 from wfsim.errors import DefinitionError
 from wfsim.model import json_text
-from wfsim.model.document import hint
 from wfsim.model.memento import MANY_RETRY
 from wfsim.study.past_runs import (
     MOST_EVENTS,
@@ -25,6 +24,7 @@ from wfsim.study.past_runs import (
     past_runs,
 )
 from wfsim.study.stamps import stamp
+from wfsim.text import suggest
 
 MAX_BYTES = 1 << 30
 MAX_LINE = 1 << 20
@@ -102,7 +102,9 @@ def _event(row: Any) -> Event | None:
         raise ValueError("it is not an object")
     kind = _KINDS.get(_text(row, "type"))
     if kind is None:
-        raise ValueError(f"unknown type {row['type']!r:.60}; {hint(row['type'], _KINDS)}")
+        raise ValueError(
+            f"unknown type {row['type']!r:.60}{suggest(row['type'], _KINDS)}"
+        )
     if not kind:
         # A false one is left behind by failures; a genuine one says nothing of steps.
         return None

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from wfsim.errors import DefinitionError, UsageError
-from wfsim.model.document import hint
 from wfsim.study.history_lines import opened
 from wfsim.study.past_runs import (
     MOST_EVENTS,
@@ -27,6 +26,7 @@ from wfsim.study.past_runs import (
     past_runs,
 )
 from wfsim.study.stamps import stamp
+from wfsim.text import suggest
 
 KEYS = (
     *("case", "flow", "resource", "step", "status"),
@@ -81,7 +81,7 @@ def read_csv(
         missing = next((name for name in columns.values() if name not in row), None)
         if missing is not None:
             raise DefinitionError(
-                f"{source}:1: no column {missing!r}; {hint(missing, row)}"
+                f"{source}:1: no column {missing!r}{suggest(missing, row)}"
             )
         told = {key: row[name] for key, name in columns.items()}
         try:
@@ -102,7 +102,7 @@ def check_columns(columns: Mapping[str, str]) -> None:
     """Raise `UsageError` unless *columns* says where to find a step and its times."""
     for key in columns:
         if key not in KEYS:
-            raise UsageError(f"columns: unknown {key!r}; {hint(str(key), KEYS)}")
+            raise UsageError(f"columns: unknown {key!r}{suggest(str(key), KEYS)}")
     pairs = ({"start", "end"}, {"time", "transition"})
     if not {"case", "step"} <= set(columns) or not any(
         pair <= set(columns) for pair in pairs
@@ -118,7 +118,7 @@ def known_statuses(given: Mapping[str, str] | None) -> Mapping[str, str]:
     ours = set(STATUSES.values())
     for name, status in (given or {}).items():
         if status not in ours:
-            raise UsageError(f"statuses: {name!r} is {status!r}; {hint(status, ours)}")
+            raise UsageError(f"statuses: {name!r} is {status!r}{suggest(status, ours)}")
     return {**STATUSES, **{name.lower(): value for name, value in (given or {}).items()}}
 
 
@@ -131,7 +131,7 @@ def event_of(told: Mapping[str, str], statuses: Mapping[str, str]) -> Iterator[E
     kind = TRANSITIONS.get(said, "end" if ends else None)
     if kind is None:
         known = (*TRANSITIONS, *statuses)
-        raise ValueError(f"unknown transition {said!r:.60}; {hint(said, known)}")
+        raise ValueError(f"unknown transition {said!r:.60}{suggest(said, known)}")
     if kind == "end" and told.get("status"):
         ends = _status(told["status"], statuses)
     if kind:

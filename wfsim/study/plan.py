@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
-from wfsim.model.machine import did_you_mean
 from wfsim.report.groups import share_of
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
@@ -20,6 +19,7 @@ from wfsim.study.precision import Precision
 from wfsim.study.replication import TALLY_DTYPES, Measure, seed_of
 from wfsim.study.sample import is_taken
 from wfsim.study.scenario_source import ScenarioSource
+from wfsim.text import suggest
 
 Make: TypeAlias = Callable[..., Scenario]
 
@@ -133,7 +133,7 @@ def _precision(
     # A measure that is not called as its function may come from one of several numbers.
     if share_of(rule.measure) is None and rule.measure not in known and not measures:
         raise UsageError(
-            f"precision: no measure {rule.measure!r}{did_you_mean(rule.measure, known)}"
+            f"precision: no measure {rule.measure!r}{suggest(rule.measure, known)}"
         )
     if rule.between is None:
         return rule, None
@@ -178,7 +178,7 @@ def _check_names(make: Make, names: Sequence[str]) -> None:
     for name in names:
         if name not in parameters:
             what = getattr(make, "__qualname__", repr(make))
-            near = did_you_mean(name, list(parameters))
+            near = suggest(name, list(parameters))
             raise UsageError(f"over: {what} has no parameter {name!r}{near}")
 
 
@@ -201,7 +201,7 @@ def _check_flow(flow: Any, scenarios: Iterable[Scenario]) -> None:
     """Raise `UsageError` for a flow that no point has."""
     known = {name for scenario in scenarios for name in scenario.flows}
     if flow is not None and flow not in known:
-        raise UsageError(f"no flow {flow!r}{did_you_mean(str(flow), known)}")
+        raise UsageError(f"no flow {flow!r}{suggest(str(flow), known)}")
 
 
 def _checked(faults: Iterable[Fault]) -> tuple[Fault, ...]:

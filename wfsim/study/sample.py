@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wfsim.errors import UsageError
-from wfsim.model.machine import did_you_mean
 from wfsim.report.groups import share_of, times_of
 from wfsim.study.replication import RESERVED, Rows
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +137,7 @@ class Samples:
         ]
         if self.share is None and measure not in known:
             raise UsageError(
-                f"no measure {measure!r}{did_you_mean(measure, known)}; a quantile is "
+                f"no measure {measure!r}{suggest(measure, known)}; a quantile is "
                 "written p95"
             )
         self.measure = measure
@@ -179,7 +179,7 @@ def sampled(rows: Sequence[Rows], measure: str) -> Sample:
     if share is None:
         known = ordered[0].tallies
         if measure not in known:
-            raise UsageError(f"no measure {measure!r}{did_you_mean(measure, known)}")
+            raise UsageError(f"no measure {measure!r}{suggest(measure, known)}")
         values = np.concatenate([each.tallies[measure] for each in ordered]).astype(float)
         counts = np.concatenate([each.tallies["runs"] for each in ordered])
         return _known(numbers, values, counts if measure == "success" else None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from wfsim.model.document import read_document
+from wfsim.files.document import read_document
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.scenario_loading import is_scenario, load_flow_as_scenario
+from wfsim.sim.scenario_loader import is_scenario, load_flow_as_scenario
 
 
 class ScenarioSource:

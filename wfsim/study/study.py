@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wfsim.errors import UsageError
-from wfsim.model.document import hint
-from wfsim.model.machine import did_you_mean
 from wfsim.report.frames import frame
 from wfsim.report.groups import label
 from wfsim.report.wording import count, frame_digest
@@ -23,6 +21,7 @@ from wfsim.study.replication import (
     STEP_DTYPES,
     Rows,
 )
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -309,13 +308,14 @@ class Study:
         """Return what points have instead of those of *labels* that none has."""
         for name, wanted in labels.items():
             if not any(_is(each, wanted) for each in self.points[name]):
-                return f"{name}: {hint(str(wanted), map(str, self.points[name]))}"
+                near = suggest(str(wanted), map(str, self.points[name]))
+                return f"{name} is never {wanted}{near}"
         return "it has each of them, but at different points"
 
     def check_parameter(self, name: str) -> None:
         """Raise `UsageError` if *name* is not that of a parameter."""
         if name not in self.over:
-            raise UsageError(f"no parameter {name!r}{did_you_mean(name, self.over)}")
+            raise UsageError(f"no parameter {name!r}{suggest(name, self.over)}")
 
     def label(self, point: int, names: Sequence[str]) -> str:
         """Return what the point of that number is called by the parameters *names*."""

@@ -12,10 +12,10 @@ from typing import Any
 from xml.parsers import expat
 
 from wfsim.errors import DefinitionError, UsageError
-from wfsim.model.document import hint
 from wfsim.study.history_lines import opened
 from wfsim.study.history_tables import KEYS, event_of, known_statuses
 from wfsim.study.past_runs import MOST_EVENTS, Event, PastRuns, Problems, fold, past_runs
+from wfsim.text import suggest
 
 MAX_DEPTH = 50
 MAX_TEXT = 1000
@@ -48,7 +48,7 @@ def read_xes(
     """
     for key in columns or ():
         if key not in KEYS or key in ("start", "end", "waited"):
-            raise UsageError(f"columns: unknown {key!r}; {hint(str(key), COLUMNS)}")
+            raise UsageError(f"columns: unknown {key!r}{suggest(str(key), COLUMNS)}")
     source = Path(path)
     reader = _Reader(
         {**COLUMNS, **(columns or {})}, known_statuses(statuses), str(source)

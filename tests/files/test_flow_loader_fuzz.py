@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wfsim.errors import DefinitionError
-from wfsim.model.document import parse_document
-from wfsim.model.loading import load_flow, load_flows
+from wfsim.files.document import parse_document
+from wfsim.files.flow_loader import load_flow, load_flows
 
 TOKENS = [
     *("flowName", "groupName", "steps", "className", "stepName", "retry", "limit", "cap"),
@@ -125,7 +125,7 @@ def check(load, name):
     try:
         return load()
     except DefinitionError as error:
-        problems = error.problems
+        problems = [str(each) for each in error.problems]
     assert problems
     for problem in problems:
         assert re.match(rf"{re.escape(name)}[^:\n]*:[1-9][0-9]*: \S.*\Z", problem)

@@ -88,10 +88,6 @@ def test_a_list_of_one_item_is_read_as_that_item(tmp_path, kind):
             '"wfsim":{"version":7}}',
             "written by a newer wfsim: version 7",
         ),
-        (
-            '{"flowName":"Other","flowStatus":"running"}',
-            "the key '1-CreateSharedStorageCluster' is not <number>-Other",
-        ),
     ],
 )
 def test_an_entry_that_cannot_be_read_is_put_aside_and_the_others_go_on(
@@ -103,6 +99,31 @@ def test_an_entry_that_cannot_be_read_is_put_aside_and_the_others_go_on(
     (bad,) = found.quarantined
     assert (bad.key, bad.resource, bad.text) == (KEYS[0], found.resource, text)
     assert reason in bad.reason
+
+
+def test_the_flow_of_a_run_is_the_one_that_its_text_names(tmp_path):
+    text = '{"flowName":"Other","flowStatus":"completed"}'
+    found = wfsim.load_mementos(dumped(tmp_path, lambda it: it["data"].update(x=text)))
+    assert [entry.key for entry in found.quarantined] == ["x"]
+    change = {"7-CreateSharedStorageCluster": text}
+    found = wfsim.load_mementos(dumped(tmp_path, lambda it: it["data"].update(change)))
+    assert (found[-1].key, found[-1].flow, found.quarantined) == ("7-Other", "Other", ())
+
+
+def test_a_configmap_may_be_as_large_as_an_api_server_lets_it_be(tmp_path):
+    def filled(size):
+        item = yaml.safe_load(DUMP.read_text())
+        (text, *_) = item["data"].values()
+        item["data"] = {f"{number}-{KEYS[0][2:]}": text for number in range(1, 5)}
+        item["data"]["9-rest"] = '"' * (size - 4 * len(text))
+        path = tmp_path / "large.json"
+        path.write_text(json.dumps(item))
+        assert path.stat().st_size > 1_500_000
+        return path
+
+    assert len(wfsim.load_mementos(filled(1 << 20))) == 4
+    with pytest.raises(wfsim.DefinitionError, match=r":1: 1048577 bytes of data"):
+        wfsim.load_mementos(filled((1 << 20) + 1))
 
 
 def test_runs_are_in_the_order_of_their_numbers(tmp_path):

@@ -8,29 +8,32 @@ run code or grow without bound are refused, each with its line.
 >>> document = parse_document("steps:\n- stepName: A\n- stepName: B\n", "f.yaml")
 >>> document.data["steps"][1], document.line_of(("steps", 1, "stepName"))
 ({'stepName': 'B'}, 3)
+
+Single values may be put in place of what the file says, by dotted paths:
+
+>>> document = parse_document("steps: {Copy: {failure: 0.1}}\nseed: 3\n", "f.yaml")
+>>> overridden(document, {"steps.Copy.failure": 0.2, "policy.timeout": 60}).data
+{'steps': {'Copy': {'failure': 0.2}}, 'seed': 3, 'policy': {'timeout': 60}}
 """
 
 from __future__ import annotations
 
-import difflib
+import copy
 import math
 import os
 import re
-import reprlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import yaml
 
-from wfsim.errors import DefinitionError
+from wfsim.errors import DefinitionError, Location, Problem
+from wfsim.model.frozen import is_json, thaw
+from wfsim.text import shown
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50
-
-Place: TypeAlias = tuple[str | int, ...]
-"""The keys and indices that lead to an item of a document, outermost first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,85 +42,60 @@ class Document:
 
     name: str
     data: Any
-    lines: Mapping[Place, int]
+    lines: Mapping[Location, int]
 
-    def line_of(self, place: Place) -> int:
-        """Return the line, from 1, of the key or item at *place*.
+    def line_of(self, path: Location) -> int:
+        """Return the line, from 1, of the key or item at *path*.
 
         For something that is missing it is the line of what should hold it.
         """
-        while place and place not in self.lines:
-            place = place[:-1]
-        return self.lines.get(place, 1)
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
 
-    def problem(self, place: Place, text: str) -> str:
-        """Return *text* as a line of a `DefinitionError`, with file and line."""
-        return f"{self.name}:{self.line_of(place)}: {text}"
+    def problem(self, path: Location, text: str, cure: str = "") -> Problem:
+        """Return the problem of what stands at *path*, with file and line."""
+        return self.located(Problem(text, cure), path)
+
+    def located(self, problem: Problem, path: Location = ()) -> Problem:
+        """Return *problem*, that of the item at *path*, with file and line."""
+        if problem.file:  # another one, which this one refers to
+            problem = Problem(str(problem))
+        path += problem.path
+        line = self.line_of(path)
+        return replace(problem, path=path, subject="", file=self.name, line=line)
 
 
-def read_document(path: str | os.PathLike[str]) -> Document:
-    """Return the one document of the YAML file at *path*; raise `DefinitionError`."""
+def read_document(path: str | os.PathLike[str], most: int = MAX_BYTES) -> Document:
+    """Return the one document of the YAML file at *path*, of at most *most* bytes.
+
+    Raises `DefinitionError` with file and line for each problem.
+    """
     name = os.fspath(path)
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DefinitionError(
-            f"{name}:1: cannot be read: {why}; give the path of a file"
-        ) from None
-    return parse_document(data, name)
+        text, cure = f"cannot be read: {why}", "give the path of a file"
+        raise DefinitionError(Problem(text, cure, file=name, line=1)) from None
+    return parse_document(data, name, most)
 
 
-def parse_document(text: str | bytes, name: str) -> Document:
+def parse_document(text: str | bytes, name: str, most: int = MAX_BYTES) -> Document:
     """Return the one document in *text*, which came from *name*, or refuse it."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(data) > MAX_BYTES:
-        raise DefinitionError(
-            f"{name}:1: larger than {MAX_BYTES} bytes; split it into several files"
-        )
+    if len(data) > most:
+        text, cure = f"larger than {most} bytes", "split it into several files"
+        raise DefinitionError(Problem(text, cure, file=name, line=1))
     try:
         decoded = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DefinitionError(
-            f"{name}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; "
-            "save the file as UTF-8"
-        ) from None
+        text = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        cure = "save the file as UTF-8"
+        raise DefinitionError(Problem(text, cure, file=name, line=line)) from None
     return _Builder(decoded, name).document()
-
-
-def hint(name: str, names: Iterable[str]) -> str:
-    """Return what helps somebody who wrote *name* for one of *names*.
-
-    >>> hint("stepNam", ["className", "stepName"])
-    "did you mean 'stepName'?"
-    >>> hint("pods.Create", ["Create", "Remove"])
-    "did you mean 'Create'?"
-    >>> hint("x", ["b", "a"])
-    "known: 'a', 'b'"
-    """
-    known = sorted(set(names))
-    for wanted in (name[:200], name[:200].rpartition(".")[2]):
-        for near in difflib.get_close_matches(wanted, known, n=1):
-            return f"did you mean {near!r}?"
-    more = ", ..." if len(known) > 10 else ""
-    return f"known: {', '.join(map(repr, known[:10])) or 'none'}{more}"
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
-
-
-def shown(value: Any) -> str:
-    """Return *value* as it is written in YAML, on one line and not too long."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case _:
-            return _SHORT.repr(value)
 
 
 _CONSTANTS: dict[str, bool | float | None] = {
@@ -156,8 +134,8 @@ class _Builder:
     def __init__(self, text: str, name: str) -> None:
         self.name = name
         self.text = text
-        self.lines: dict[Place, int] = {}
-        self.problems: list[str] = []
+        self.lines: dict[Location, int] = {}
+        self.problems: list[Problem] = []
 
     def document(self) -> Document:
         try:
@@ -188,10 +166,10 @@ class _Builder:
             self.report(1, "the file is empty; write a mapping")
         return data
 
-    def value(self, place: Place) -> Any:
+    def value(self, path: Location) -> Any:
         event = self.parser.get_event()
         line = event.start_mark.line + 1
-        self.lines.setdefault(place, line)
+        self.lines.setdefault(path, line)
         if isinstance(event, yaml.AliasEvent):
             self.report(line, f"alias *{event.anchor}; write the value out instead")
             return None
@@ -199,12 +177,12 @@ class _Builder:
             self.report(line, f"tag {shown(event.tag)} is not taken; remove it")
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event, line)
-        if len(place) >= MAX_DEPTH:
+        if len(path) >= MAX_DEPTH:
             self.report(line, f"nested more than {MAX_DEPTH} deep; flatten it")
             raise DefinitionError(*self.problems)
         if isinstance(event, yaml.SequenceStartEvent):
-            return self.sequence(place)
-        return self.mapping(place)
+            return self.sequence(path)
+        return self.mapping(path)
 
     def scalar(self, event: yaml.ScalarEvent, line: int) -> Any:
         text: str = event.value
@@ -217,36 +195,36 @@ class _Builder:
             self.report(line, f"{shown(text)} holds half a character; correct the escape")
             return text
 
-    def sequence(self, place: Place) -> list[Any]:
+    def sequence(self, path: Location) -> list[Any]:
         items: list[Any] = []
         while not self.parser.check_event(yaml.SequenceEndEvent):
-            items.append(self.value((*place, len(items))))
+            items.append(self.value((*path, len(items))))
         self.parser.get_event()
         return items
 
-    def mapping(self, place: Place) -> dict[str, Any]:
+    def mapping(self, path: Location) -> dict[str, Any]:
         items: dict[str, Any] = {}
         while not self.parser.check_event(yaml.MappingEndEvent):
             line = self.parser.peek_event().start_mark.line + 1
-            key = self.value((*place, -1))
-            del self.lines[*place, -1]
+            key = self.value((*path, -1))
+            del self.lines[*path, -1]
             if not isinstance(key, str):
                 cure = (
                     "use a word" if isinstance(key, (list, dict)) else "put it in quotes"
                 )
                 self.report(line, f"key {shown(key)} is not text; {cure}")
             elif key in items:
-                first = self.lines[*place, key]
+                first = self.lines[*path, key]
                 self.report(line, f"key {shown(key)} is on line {first} too; remove one")
             name = str(key)
-            self.lines.setdefault((*place, name), line)
-            value = self.value((*place, name))
+            self.lines.setdefault((*path, name), line)
+            value = self.value((*path, name))
             items.setdefault(name, value)
         self.parser.get_event()
         return items
 
     def report(self, line: int, text: str) -> None:
-        self.problems.append(f"{self.name}:{line}: {text}")
+        self.problems.append(Problem(text, file=self.name, line=line))
 
     def report_invalid(self, error: yaml.YAMLError) -> None:
         if isinstance(error, yaml.MarkedYAMLError):
@@ -260,3 +238,84 @@ class _Builder:
             at = getattr(error, "position", 0)
             line = self.text.count("\n", 0, at) + 1
             self.report(line, f"character {self.text[at]!r} is not text; remove it")
+
+
+@dataclass(frozen=True, slots=True)
+class Overridden(Document):
+    """A document of which some items come from the caller, by their places."""
+
+    paths: Mapping[Location, str]
+
+    def located(self, problem: Problem, path: Location = ()) -> Problem:
+        """Return *problem* with file and line, or the override that brought it in."""
+        # super() without arguments does not know a class that has been given slots.
+        found = Document.located(self, problem, path)
+        for given, override in self.paths.items():
+            inside = found.path[: len(given)] == given
+            above = given[: len(found.path)] == found.path
+            if inside or (above and found.path and found.path not in self.lines):
+                return replace(found, subject=f"override {override!r}", line=0)
+        return found
+
+
+def overridden(document: Document, overrides: Mapping[str, Any]) -> Document:
+    """Return *document* with the value of each dotted path put in its path.
+
+    Mappings on the way that are not there are made; numbers lead into lists.  Raises
+    `DefinitionError` for a path that leads through something else.
+    """
+    if not overrides:
+        return document
+    data = copy.deepcopy(document.data)
+    given: dict[Location, str] = {}
+    problems = []
+    for path, value in overrides.items():
+        try:
+            given[_put(data, str(path), _as_data(value))] = str(path)
+        except ValueError as error:
+            subject = f"override {path!r}"
+            problems.append(Problem(str(error), subject=subject, file=document.name))
+    if problems:
+        raise DefinitionError(*problems)
+    return Overridden(document.name, data, document.lines, given)
+
+
+def _as_data(value: Any) -> Any:
+    """Return *value* as a document would hold it; a number of NumPy is a number."""
+    item = getattr(value, "item", None)
+    plain = thaw(item() if callable(item) else value)
+    if not is_json(plain):
+        raise ValueError(f"{value!r} is nothing that a file could say")
+    return plain
+
+
+def _put(data: Any, override: str, value: Any) -> Location:
+    words = override.split(".")
+    path: Location = ()
+    while True:
+        key, words = _next(data, words)
+        path = (*path, key)
+        if not words:
+            data[key] = value
+            return path
+        if isinstance(data, dict) and key not in data:
+            data[key] = {}
+        data = data[key]
+
+
+def _next(data: Any, words: list[str]) -> tuple[str | int, list[str]]:
+    """Return the key that *words* begin with, and the others; keys may hold dots."""
+    if isinstance(data, list):
+        index = int(words[0]) if words[0].isascii() and words[0].isdigit() else -1
+        if not 0 <= index < len(data):
+            raise ValueError(f"{words[0]!r} is no item; the list has {len(data)}")
+        return index, words[1:]
+    if not isinstance(data, dict):
+        raise ValueError(f"{words[0]!r} cannot be set in {shown(data)}")
+    for end in range(len(words), 1, -1):
+        key = ".".join(words[:end])
+        if key in data:
+            return key, words[end:]
+    if not words[0]:
+        raise ValueError("an empty name; write a path such as 'steps.Copy.failure'")
+    return words[0], words[1:]

@@ -185,7 +185,7 @@ def test_settings_leave_all_other_draws_as_they_were():
         ),
         ({"settings": {"Work": 3}}, "settings of 'Work': 3; give StepSettings()"),
         ({"seed": 0.5}, "seed is 0.5; give a whole number"),
-        ({"warm_up": -1}, "warm_up is -1; give seconds from 0 on"),
+        ({"warm_up": -1}, "warm_up is -1; give seconds from 0 to 1e+12"),
         (
             {"faults": ["CrashAt"]},
             "faults: 'CrashAt' is no fault; give some, such as wfsim.CrashAt(t=40)",
@@ -203,8 +203,16 @@ def test_what_makes_no_sense_is_refused(given, problem):
     [
         ({"failure": 1.5}, "failure is 1.5; give a probability from 0 to 1"),
         ({"failure": True}, "failure is True; give a probability from 0 to 1"),
-        ({"duration": -1}, "duration: a duration is not negative, got -1"),
-        ({"uses": {"uplink": 0}}, "uses 0 of 'uplink'; give a number from 1 on"),
+        (
+            {"duration": -1},
+            "duration is -1; give seconds or a distribution "
+            "(a duration is not negative, got -1)",
+        ),
+        (
+            {"uses": {"uplink": 0}},
+            "uses is {'uplink': 0}; give a whole number from 1 on by the name of "
+            "each pool",
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(given, problem):

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
-from math import isfinite
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from wfsim.engine.ports import Effect, StepFunction, Steps
 from wfsim.engine.steps import StepContext
-from wfsim.errors import DefinitionError, StepFailed
-from wfsim.model.duration import Duration
+from wfsim.errors import DefinitionError, Problem, StepFailed
+from wfsim.model.bounds import Doc, Places, Priority, Share, check
+from wfsim.model.duration import PARSED
 from wfsim.model.flow import Flow, Step
-from wfsim.model.frozen import EMPTY, freeze
-from wfsim.model.machine import did_you_mean
+from wfsim.model.frozen import EMPTY
 from wfsim.sim.pool import Pool
+from wfsim.text import short, suggest
 
 
 @dataclass(frozen=True)
@@ -34,34 +34,26 @@ class StepSettings:
     *priority* is served first.  Raises `DefinitionError`.
     """
 
-    duration: Any = None
-    failure: float | None = None
-    uses: Mapping[str, int] = field(default_factory=lambda: EMPTY)
-    priority: float = 0
+    duration: Annotated[
+        Annotated[Any, PARSED] | None,
+        Doc(
+            "How long a step without code takes; for one with code, what passes before "
+            "its code runs."
+        ),
+    ] = None
+    failure: Annotated[
+        Share | None,
+        Doc("The probability that an attempt fails; with code, before it does its work."),
+    ] = None
+    uses: Annotated[Places, Doc("How many places of which pool an attempt holds.")] = (
+        field(default_factory=lambda: EMPTY)
+    )
+    priority: Annotated[
+        Priority, Doc("Who waits for places with a lower one goes first.")
+    ] = 0
 
     def __post_init__(self) -> None:
-        if self.duration is not None:
-            try:
-                drawn = Duration.parse(self.duration)
-            except ValueError as error:
-                raise DefinitionError(f"StepSettings: duration: {error}") from error
-            object.__setattr__(self, "duration", drawn)
-        failure = self.failure
-        number = isinstance(failure, (int, float)) and not isinstance(failure, bool)
-        if failure is not None and not (number and 0.0 <= failure <= 1.0):
-            raise DefinitionError(
-                f"StepSettings: failure is {failure!r}; give a probability from 0 to 1"
-            )
-        for name, amount in self.uses.items():
-            if type(amount) is not int or amount < 1:
-                raise DefinitionError(
-                    f"StepSettings: uses {amount!r} of {name!r}; give a number from 1 on"
-                )
-        object.__setattr__(self, "uses", freeze(self.uses))
-        if not isinstance(self.priority, (int, float)) or not isfinite(self.priority):
-            raise DefinitionError(
-                f"StepSettings: priority is {self.priority!r}; give a number"
-            )
+        check(self)
 
     def of(self, step: Step) -> Step:
         """Return *step*, which has no code, as it is with these settings."""
@@ -75,18 +67,23 @@ class StepSettings:
 def settings_by_name(given: Mapping[str, Any]) -> dict[str, StepSettings]:
     """Return *given* with every mapping in it as settings; raises `DefinitionError`."""
     known = [item.name for item in fields(StepSettings)]
-    made = {}
+    made, problems = {}, []
     for name, each in given.items():
+        path, subject = ("settings", name), f"settings of {name!r}"
         if isinstance(each, StepSettings):
             made[name] = each
-            continue
-        if not isinstance(each, Mapping):
-            raise DefinitionError(f"settings of {name!r}: {each!r}; give StepSettings()")
-        for key in each:
-            if key not in known:
-                near = did_you_mean(key, known)
-                raise DefinitionError(f"settings of {name!r}: no {key!r}{near}")
-        made[name] = StepSettings(**each)
+        elif not isinstance(each, Mapping):
+            cure = "give StepSettings()"
+            problems.append(Problem(short(each), cure, path, subject))
+        elif odd := [key for key in each if key not in known]:
+            problems += [
+                Problem(f"no {key!r}{suggest(key, known)}", path=path, subject=subject)
+                for key in odd
+            ]
+        else:
+            made[name] = StepSettings(**each)
+    if problems:
+        raise DefinitionError(*problems)
     return made
 
 
@@ -126,32 +123,41 @@ def set_flows(
 
 def wrong_settings(
     settings: Mapping[str, StepSettings], flows: Iterable[Flow], pools: Mapping[str, int]
-) -> list[str]:
+) -> list[Problem]:
     """Return what is wrong with *settings* and *pools*: what there is not or too much."""
     steps = [step for flow in flows for step in flow.steps]
     known = {name for step in steps for name in (step.name, *step.class_names)}
     problems = [
-        f"settings: no step {name!r}{did_you_mean(name, known)}"
+        Problem(
+            f"no step {name!r}{suggest(name, known)}",
+            path=("settings", name),
+            subject="settings",
+        )
         for name in settings
         if name not in known
     ]
     problems += [
-        f"pools: {name!r} has {places!r} places; give a whole number from 1 on"
+        Problem(
+            f"{name!r} has {short(places)} places",
+            "give a whole number from 1 on",
+            ("pools", name),
+            "pools",
+        )
         for name, places in pools.items()
         if type(places) is not int or places < 1
     ]
     if problems:
         return problems
     for name, wanted in settings.items():
+        path, subject = ("settings", name, "uses"), f"settings of {name!r}"
         for pool, amount in wanted.uses.items():
+            text = ""
             if pool not in pools:
-                near = did_you_mean(pool, pools)
-                problems.append(f"settings of {name!r}: no pool {pool!r}{near}")
+                text = f"no pool {pool!r}{suggest(pool, pools)}"
             elif amount > pools[pool]:
-                problems.append(
-                    f"settings of {name!r}: uses {amount} of the pool {pool!r}, which "
-                    f"has {pools[pool]}"
-                )
+                text = f"uses {amount} of the pool {pool!r}, which has {pools[pool]}"
+            if text:
+                problems.append(Problem(text, path=(*path, pool), subject=subject))
     return problems
 
 

@@ -15,16 +15,18 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wfsim.errors import DefinitionError
-from wfsim.model.edges import wrong_edges
-from wfsim.model.flow import Flow, Source, Step
+from wfsim.errors import DefinitionError, Problem
+from wfsim.model.flow import Flow, Source, Step, wrong_edges
+from wfsim.model.policy import Retry
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
-    from wfsim.model.document import Document
-    from wfsim.model.flow_file import FlowFile, StepItem
+    from wfsim.files.document import Document
+    from wfsim.files.flow_schema import FlowFile, StepItem
 
 GROUP_ENDING = "_step_group.yaml"
 MAX_STEPS = 10_000
@@ -45,7 +47,8 @@ def load_flows(
         inside = ", ".join(map(str, folders_of_files(Path(folder))))
         cure = "write one into a file that ends in .yaml"
         cure = f"give one of its folders: {inside}" if inside and not groups else cure
-        files.append(_File(str(folder), [f"{folder}:1: holds no flow; {cure}"]))
+        problem = Problem("holds no flow", cure, file=str(folder), line=1)
+        files.append(_File(str(folder), [problem]))
     _refuse_repeated(flows, "flow")
     expand = _Expansion(groups, classes)
     expanded = [expand(file) for file in flows]
@@ -65,7 +68,8 @@ def load_flow(
     """
     path = Path(file)
     if path.name.endswith(GROUP_ENDING):
-        raise DefinitionError(f"{path}:1: is a step group; give the file of a flow")
+        text, cure = "is a step group", "give the file of a flow"
+        raise DefinitionError(Problem(text, cure, file=str(path), line=1))
     this = _read(path)
     # Unlike Path.is_file, this one never raises.
     near = path.parent.glob(f"*{GROUP_ENDING}") if os.path.isfile(path) else ()
@@ -80,7 +84,7 @@ def load_flow(
 
 def flow_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of flow and group files, for editors."""
-    from wfsim.model.flow_schema import flow_schema as schema
+    from wfsim.files.flow_schema import flow_schema as schema
 
     return schema()
 
@@ -94,9 +98,8 @@ def _paths(folder: Path) -> list[Path]:
         return [path for path in files if path.suffix.lower() in (".yaml", ".yml")]
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DefinitionError(
-            f"{folder}:1: cannot be read: {why}; give the folder of the flow files"
-        ) from None
+        text, cure = f"cannot be read: {why}", "give the folder of the flow files"
+        raise DefinitionError(Problem(text, cure, file=str(folder), line=1)) from None
 
 
 def folders_of_files(folder: Path) -> list[Path]:
@@ -119,7 +122,7 @@ class _Item(NamedTuple):
     def source(self) -> Source:
         return Source(self.document.name, self.document.line_of(("steps", self.number)))
 
-    def problem(self, text: str, key: str = "") -> str:
+    def problem(self, text: str, key: str = "") -> Problem:
         return self.document.problem(("steps", self.number, key), text)
 
 
@@ -128,7 +131,7 @@ class _File:
     """What one file defines, as far as it can be read, and what is wrong with it."""
 
     path: str
-    problems: list[str]
+    problems: list[Problem]
     name: str = ""
     line: int = 1
     items: tuple[_Item, ...] = ()
@@ -139,9 +142,8 @@ class _File:
     def is_group(self) -> bool:
         return self.path.endswith(GROUP_ENDING)
 
-    def by_line(self) -> list[str]:
-        ahead = len(self.path) + 1
-        return sorted(self.problems, key=lambda text: int(text[ahead:].partition(":")[0]))
+    def problem(self, text: str, cure: str = "", line: int = 1) -> Problem:
+        return Problem(text, cure, file=self.path, line=line)
 
     def flow(self, steps: tuple[Step, ...]) -> Flow:
         assert self.content is not None, "a file without a problem has its content"
@@ -149,7 +151,7 @@ class _File:
             self.name,
             steps,
             self.content.recover_from_first_step,
-            self.content.retry.value() if self.content.retry else None,
+            self.content.retry and Retry(**self.content.retry.given()),
             self.content.timeout,
             self.content.deadline,
             self.content.biz_type,
@@ -158,14 +160,14 @@ class _File:
 
 
 def _read(path: Path) -> _File:
-    from wfsim.model.document import read_document
-    from wfsim.model.flow_file import FlowFile, GroupFile
-    from wfsim.model.validation import validated
+    from wfsim.files.document import read_document
+    from wfsim.files.flow_schema import FlowFile, GroupFile
+    from wfsim.files.validation import validated
 
     file = _File(str(path), [])
     if path.suffix != ".yaml":
-        text = f"the reference engine skips this file; rename it to {path.stem}.yaml"
-        file.problems.append(f"{path}:1: {text}")
+        text = "the reference engine skips this file"
+        file.problems.append(file.problem(text, f"rename it to {path.stem}.yaml"))
         return file
     try:
         document = read_document(path)
@@ -201,7 +203,7 @@ def _items(document: Document, steps: list[Any]) -> tuple[_Item, ...]:
     """Return the steps that are well formed: one bad step does not hide the others."""
     from pydantic import ValidationError
 
-    from wfsim.model.flow_file import StepItem
+    from wfsim.files.flow_schema import StepItem
 
     found = []
     for number, step in enumerate(steps):
@@ -218,16 +220,15 @@ def _refuse_repeated(files: Iterable[_File], what: str) -> dict[str, _File]:
     for file in files:
         first = named.setdefault(file.name, file)
         if file.name and first is not file:
-            file.problems.append(
-                f"{file.path}:{file.line}: {what} {file.name!r} is in "
-                f"{first.path}:{first.line} too; rename one"
-            )
+            text = f"{what} {file.name!r} is in {first.path}:{first.line} too"
+            file.problems.append(file.problem(text, "rename one", file.line))
     named.pop("", None)
     return named
 
 
 def _refuse_problems(files: Iterable[_File]) -> None:
-    problems = [problem for file in files for problem in file.by_line()]
+    by_line = attrgetter("line")
+    problems = [each for file in files for each in sorted(file.problems, key=by_line)]
     if problems:
         raise DefinitionError(*problems)
 
@@ -265,7 +266,7 @@ class _Expansion:
         file.problems.extend(self.wrong_edges(file, steps))
         return tuple(steps.values())
 
-    def wrong_edges(self, file: _File, steps: Mapping[str, Step]) -> Iterator[str]:
+    def wrong_edges(self, file: _File, steps: Mapping[str, Step]) -> Iterator[Problem]:
         edges = [(item, key) for item in file.items if (key := item.step.edge)]
         groups = [item for item in file.items if self.group_of(item.step)]
         if file.is_group:
@@ -285,7 +286,7 @@ class _Expansion:
             for step, outcome, text in wrong_edges({s: steps[s].edges for s in steps}):
                 yield place[step].problem(text, outcome or "")
 
-    def steps_of(self, item: _Item, problems: list[str]) -> tuple[Step, ...]:
+    def steps_of(self, item: _Item, problems: list[Problem]) -> tuple[Step, ...]:
         step = item.step
         for name in step.class_names or ():
             if name in self.groups:
@@ -299,7 +300,7 @@ class _Expansion:
             text = f"{step.tuned[0]!r} means nothing for group {group!r}; write it there"
             problems.append(item.problem(text))
         if group not in self.groups:
-            text = f"group {group!r} is not there; {_hint(group, self.groups)}"
+            text = f"group {group!r} is not there{suggest(group, self.groups)}"
             problems.append(item.problem(text))
         return self.expanded.get(group, ())
 
@@ -309,14 +310,14 @@ class _Expansion:
             return step.class_name
         return step.group_name or ""
 
-    def unknown_class(self, item: _Item) -> Iterable[str]:
+    def unknown_class(self, item: _Item) -> Iterable[Problem]:
         if self.classes is None or item.step.simulated:
             return
         undo = [item.step.undo] if item.step.undo else []
         for name in [*item.step.classes, *undo]:
             if name not in self.classes and name.rpartition(".")[2] not in self.classes:
-                known = _hint(name, {*self.classes, *self.groups})
-                yield item.problem(f"class {name!r} is not registered; {known}")
+                known = suggest(name, {*self.classes, *self.groups})
+                yield item.problem(f"class {name!r} is not registered{known}")
 
     def used_by(self, file: _File) -> set[str]:
         """Return the names of the groups that *file* uses, directly or not."""
@@ -354,9 +355,3 @@ class _Expansion:
             f"group {cycle[0]!r} contains itself: {' -> '.join(cycle)}; break the circle"
         )
         group.problems.append(item.problem(text))
-
-
-def _hint(name: str, names: Iterable[str]) -> str:
-    from wfsim.model.document import hint
-
-    return hint(name, names)

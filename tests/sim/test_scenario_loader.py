@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from jsonschema import Draft202012Validator
 
 import wfsim
 from wfsim import DefinitionError, Kind, Scenario
-from wfsim.model.document import read_document
-from wfsim.sim.scenario_file import scenario_schema
+from wfsim.files.document import read_document
+from wfsim.sim.faults import FAULTS
+from wfsim.sim.scenario_schema import scenario_schema
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "flows" / "scenarios").glob("*.yaml"))
@@ -44,7 +46,7 @@ def refused(path, overrides=None):
     """What is said of a file, without the folder that it is in."""
     with pytest.raises(DefinitionError) as error:
         Scenario.load(path, overrides or {})
-    return [text.replace(f"{path.parent}/", "") for text in error.value.problems]
+    return [str(it).replace(f"{path.parent}/", "") for it in error.value.problems]
 
 
 def times(log, kind, step=None):
@@ -279,16 +281,16 @@ WRONG = [
     ),
     (
         "scenario: polardb\noperations:\n  latencies: {lunch pod: 3}\n",
-        "3: latencies: no operation 'lunch pod'; did you mean 'launch pod'?",
+        "3: no operation 'lunch pod'; did you mean 'launch pod'?",
     ),
     (
         "scenario: polardb\noperations:\n  failures:\n    launch pod: 0.1\n"
         "    lunch pod: 0.1\n",
-        "5: failures: no operation 'lunch pod'; did you mean 'launch pod'?",
+        "5: no operation 'lunch pod'; did you mean 'launch pod'?",
     ),
     (
         "scenario: tiem\noperations:\n  failures:\n    Stop: 0\n    Strat: 0.1\n",
-        "5: failures: no operation 'Strat'; did you mean 'Start'?",
+        "5: no operation 'Strat'; did you mean 'Start'?",
     ),
     (
         "scenario: polardb\noperations:\n  failures:\n    stop pod: 1\n"
@@ -350,7 +352,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nsteps:\n  Copy: {}\n  Copi: {failure: 0.5}\n",
-        "4: settings: no step 'Copi'; did you mean 'Copy'?",
+        "4: no step 'Copi'; did you mean 'Copy'?",
     ),
     (
         "flow: flow.yaml\nsteps:\n  Copy: {failure: 1.5}\n",
@@ -381,7 +383,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nresources:\n- {name: a, kind: recource}\n",
-        "3: a: no state machine for the kind 'recource'; did you mean 'resource'?",
+        "3: no state machine for the kind 'recource'; did you mean 'resource'?",
     ),
     (
         "flow: flow.yaml\narrivals:\n- name: late\n  every: 5\n",
@@ -413,7 +415,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\nfaults:\n- CrashAt: {t: 3}\n- ChrashAt: {t: 4}\n",
-        "4: unknown fault 'ChrashAt'; did you mean 'CrashAt'?",
+        "4: unknown key 'ChrashAt'; did you mean 'CrashAt'?",
     ),
     (
         "flow: flow.yaml\nrates:\n  api: {mtbf: 1, mttr: 1}\n",
@@ -425,7 +427,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\npolicy: {lease: 3}\n",
-        "2: Policy: renew is 10.0; give less than lease, 3",
+        "2: renew is 10.0; give less than lease, 3",
     ),
     ("flow: flow.yaml\nhorizon: 0\n", "2: 'horizon' must be greater than 0, got 0"),
     (
@@ -468,7 +470,7 @@ def test_all_problems_of_a_kind_are_told_at_once(write):
         "  Copi: {failure: 0.5}\n"
     )
     assert refused(path) == [
-        "scenario.yaml:6: settings: no step 'Copi'; did you mean 'Copy'?",
+        "scenario.yaml:6: no step 'Copi'; did you mean 'Copy'?",
         "scenario.yaml:3: 'late' would come more than once; "
         "write a name such as 'late-{n}'",
         "scenario.yaml:4: give one of at, every, mean and rate",
@@ -533,7 +535,7 @@ def test_overrides_take_the_place_of_what_the_file_says(write):
     [
         ({"step.Copy.failure": 1}, "unknown key 'step'; did you mean 'steps'?"),
         ({"steps.Copy.failur": 1}, "unknown key 'failur'; did you mean 'failure'?"),
-        ({"steps.Copi.failure": 1}, "settings: no step 'Copi'; did you mean 'Copy'?"),
+        ({"steps.Copi.failure": 1}, "no step 'Copi'; did you mean 'Copy'?"),
         ({"steps.Copy.failure": 2}, "'failure' must be less than or equal to 1, got 2"),
         ({"arrivals.1.mean": 2}, "'1' is no item; the list has 1"),
         ({"flow.name": 2}, "'name' cannot be set in 'flow.yaml'"),
@@ -555,7 +557,7 @@ def test_an_override_that_is_wrong_is_told_by_its_path(write, overrides, said):
     [
         (
             {"operations.failures.creat pod": 0.1},
-            "failures: no operation 'creat pod'; did you mean 'create pod'?",
+            "no operation 'creat pod'; did you mean 'create pod'?",
         ),
         (
             {"operations.failures.create pod": 2},
@@ -643,6 +645,28 @@ def test_the_schema_in_the_repository_is_current():
     Draft202012Validator.check_schema(scenario_schema())
 
 
+@pytest.mark.parametrize("kind", FAULTS)
+def test_the_schema_types_every_field_of_every_fault(kind):
+    schema = scenario_schema()["$defs"]
+    reference = schema["Fault"]["properties"][kind]["$ref"]
+    described = schema[reference.rpartition("/")[2]]
+    assert set(described["properties"]) == {it.name for it in fields(FAULTS[kind])}
+    for name, field in described["properties"].items():
+        assert {"type", "anyOf", "enum"} & field.keys(), f"{kind}.{name}: {field}"
+        if field.get("type") in ("number", "integer"):
+            assert {"maximum", "exclusiveMaximum"} & field.keys(), f"{kind}.{name}"
+
+
+def test_the_schema_says_what_a_duration_is():
+    editor = Draft202012Validator(scenario_schema())
+    said = {"flow": "f.yaml", "steps": {"Copy": {"duration": {"uniform": [1, 2]}}}}
+    assert list(editor.iter_errors(said)) == []
+    said["steps"]["Copy"]["duration"] = {"unifrom": [1, 2]}
+    assert [list(it.absolute_path) for it in editor.iter_errors(said)] == [
+        ["steps", "Copy", "duration"]
+    ]
+
+
 # Whatever is in a file, it is a scenario or it is refused.
 
 unhurried = settings(
@@ -654,7 +678,7 @@ unhurried = settings(
 KEYS = sorted(
     key
     for definition in (scenario_schema(), *scenario_schema()["$defs"].values())
-    for key in definition["properties"]
+    for key in definition.get("properties", ())
 )
 LEAVES = st.one_of(
     st.none(),
@@ -725,7 +749,7 @@ def assert_told(path, overrides=None):
     try:
         assert isinstance(Scenario.load(path, overrides or {}), Scenario)
     except DefinitionError as error:
-        problems = error.problems
+        problems = [str(each) for each in error.problems]
     assert all(text.startswith(str(path.parent)) for text in problems)
 
 

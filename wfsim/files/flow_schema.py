@@ -8,32 +8,31 @@ what a node map of TiEM says: ``bizType``, ``mode`` and the numbers that go with
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
-from wfsim.model.duration import Duration
-from wfsim.model.duration_schema import PLACE
-from wfsim.model.edges import Outcome
-from wfsim.model.flow import Polling, Source, Step
+from wfsim.files.validation import Omissible, Strict, model_of
+from wfsim.model.bounds import Count, PositiveCount, PositiveSeconds, Share
+from wfsim.model.duration import SCHEMA_PLACE, Length
+from wfsim.model.flow import Outcome, Polling, Source, Step
 from wfsim.model.policy import Retry
-from wfsim.model.validation import Omissible, Strict
 
-MAX_RETRIES = 1_000_000
-MAX_SECONDS = 1e12
-MAX_POLLS = 1_000_000_000
+if TYPE_CHECKING:
+    from pydantic_core import core_schema
+
 
 _NAME = re.compile(r"[-._a-zA-Z0-9]{1,200}")
-_REFERENCE_RETRY = Retry()
 _REFERENCE_POLLING = Polling()
 _POLLED: dict[str, Any] = {
     "properties": {"mode": {"const": "polling"}},
@@ -50,50 +49,15 @@ def _check_name(text: str) -> str:
     return text
 
 
-def _parse_duration(value: Any) -> Duration:
-    try:
-        return Duration.parse(value)
-    except (ValueError, ArithmeticError) as error:
-        raise ValueError(f"is wrong: {error}") from error
-
-
 Name = Annotated[
     str,
     AfterValidator(_check_name),
     WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"}),
 ]
-Count = Annotated[int, Field(ge=0, le=MAX_RETRIES)]
-Wait = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
-Limit = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Polls = Annotated[int, Field(ge=1, le=MAX_POLLS)]
-# Any: pydantic would describe the tuple that a Duration is, which no file contains.
-Length = Annotated[Any, BeforeValidator(_parse_duration), WithJsonSchema(PLACE)]
-
-
-class RetryItem(Strict):
-    """How often and how soon a step is tried again; what is left out is as here."""
-
-    model_config = ConfigDict(title="Retry")
-
-    limit: Count = Field(
-        _REFERENCE_RETRY.limit, description="Failures after which a run is interrupted."
-    )
-    restarts: Count = Field(
-        _REFERENCE_RETRY.restarts,
-        description="Crashes of the controller that one step may live through.",
-    )
-    delay: Wait = Field(
-        _REFERENCE_RETRY.delay, description="Seconds before the first retry."
-    )
-    factor: Annotated[float, Field(ge=1, le=1000)] = Field(
-        _REFERENCE_RETRY.factor,
-        description="How many times longer each wait is than the one before.",
-    )
-    cap: Wait = Field(_REFERENCE_RETRY.cap, description="The longest wait, in seconds.")
-
-    def value(self) -> Retry:
-        return Retry(**self.model_dump())
+if TYPE_CHECKING:
+    RetryItem: TypeAlias = Any  # made of the dataclass, which checkers cannot see
+else:
+    RetryItem = model_of("Retry", Retry)
 
 
 class StepItem(Strict):
@@ -164,12 +128,12 @@ class StepItem(Strict):
         description="Whether the step is done when its class returns, or when the "
         "operation that the class has launched is over.",
     )
-    interval: Limit = Field(
+    interval: PositiveSeconds = Field(
         _REFERENCE_POLLING.interval,
         description="Seconds from the launch to the first look at the operation, and "
         "from each look to the next.",
     )
-    limit: Polls = Field(
+    limit: PositiveCount = Field(
         _REFERENCE_POLLING.limit,
         description="Looks that may find the operation under way; the next one is a "
         "time-out.",
@@ -208,7 +172,7 @@ class StepItem(Strict):
         description="The step that cleans up if the run is cancelled during this one.",
     )
     retry: Omissible[RetryItem] = Field(None, description="Overrides the flow's.")
-    timeout: Omissible[Limit] = Field(
+    timeout: Omissible[PositiveSeconds] = Field(
         None, description="Seconds that one attempt may take; overrides the flow's."
     )
     duration: Omissible[Length] = Field(
@@ -295,7 +259,7 @@ class StepItem(Strict):
         return Step(
             self.step_name or last or self.class_name or "",
             "+".join(self.classes),
-            self.retry.value() if self.retry else None,
+            self.retry and Retry(**self.retry.given()),
             self.timeout,
             self.duration,
             self.failure,
@@ -343,10 +307,10 @@ class FlowFile(Strict):
     retry: Omissible[RetryItem] = Field(
         None, description="For every step without its own."
     )
-    timeout: Omissible[Limit] = Field(
+    timeout: Omissible[PositiveSeconds] = Field(
         None, description="Seconds that one attempt of a step may take."
     )
-    deadline: Omissible[Limit] = Field(
+    deadline: Omissible[PositiveSeconds] = Field(
         None, description="Seconds that the whole run may take."
     )
 
@@ -366,3 +330,121 @@ class GroupFile(Strict):
     steps: Annotated[list[StepItem], Field(min_length=1)] = Field(
         description="The steps in order, without edges; groups may stand among them."
     )
+
+
+_NUMBER = {"type": "number", "minimum": 0}
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+_REFERENCE = {"$ref": "#/$defs/Duration"}
+
+
+def _list_of(count: int, items: dict[str, Any] = _NUMBER) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": count, "maxItems": count}
+
+
+def _exactly(required: list[str], **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": required,
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+_NUMBER_OR_LIST = {"anyOf": [_NUMBER, _list_of(1)]}
+_NAMED = {
+    "constant": _NUMBER_OR_LIST,
+    "uniform": _list_of(2),
+    "triangular": _list_of(3),
+    "exponential": _NUMBER_OR_LIST,
+    "lognormal": _list_of(2, {"type": "number"}),
+    "gamma": _list_of(2, _POSITIVE),
+    "weibull": _list_of(2, _POSITIVE),
+    "empirical": {"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER, "minItems": 1}]},
+    "percentiles": {
+        "type": "object",
+        "minProperties": 2,
+        "additionalProperties": False,
+        "patternProperties": {r"^p[0-9]+(\.[0-9]+)?$": _POSITIVE},
+    },
+    "mixture": {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 100,
+        "items": _exactly(["weight", "of"], weight=_POSITIVE, of=_REFERENCE),
+    },
+    "truncated": {
+        **_exactly(["of"], of=_REFERENCE, low=_NUMBER, high=_NUMBER),
+        "minProperties": 2,
+    },
+}
+DURATION_SCHEMA: dict[str, Any] = {
+    "description": "Seconds of virtual time: a number, or a distribution by its name.",
+    "examples": [
+        3,
+        {"uniform": [2, 4]},
+        {"percentiles": {"p50": 3, "p99": 40}},
+        {"truncated": {"of": {"gamma": [2, 3]}, "high": 60}},
+        {"mixture": [{"weight": 9, "of": 3}, {"weight": 1, "of": {"weibull": [2, 40]}}]},
+    ],
+    "anyOf": [
+        _NUMBER,
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": _NAMED,
+        },
+    ],
+}
+
+
+def with_durations(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return *schema* with a definition of ``Duration`` and references to it.
+
+    pydantic has no way to write a schema that contains itself by hand.
+    """
+    # Without the closing brace: a description may follow.
+    place, reference = (json.dumps(item)[:-1] for item in (SCHEMA_PLACE, _REFERENCE))
+    whole: dict[str, Any] = json.loads(json.dumps(schema).replace(place, reference))
+    defined = {**whole.get("$defs", {}), "Duration": DURATION_SCHEMA}
+    return {**whole, "$defs": dict(sorted(defined.items()))}
+
+
+class EditorSchema(GenerateJsonSchema):
+    """Keys are their own titles; those that are `Omissible` may be left out, not null."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def function_before_schema(
+        self, schema: core_schema.BeforeValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        inner = schema["schema"]
+        if inner["type"] == "nullable":
+            inner = inner["schema"]
+        return self.generate_inner(inner)
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def flow_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of flow and group files, for editors."""
+    _, schema = models_json_schema(
+        [(FlowFile, "validation"), (GroupFile, "validation")],
+        title="wfsim flow or step group",
+        description="One YAML file of a folder of flows.",
+        ref_template="#/$defs/{model}",
+        schema_generator=EditorSchema,
+    )
+    # With if/else, an editor complains of one kind of file, not of both.
+    return {
+        "$schema": GenerateJsonSchema.schema_dialect,
+        **with_durations(schema),
+        "if": {"required": ["groupName"]},
+        "then": {"$ref": "#/$defs/GroupFile"},
+        "else": {"$ref": "#/$defs/FlowFile"},
+    }

@@ -1,0 +1,1 @@
+"""What YAML files say: documents with lines, flows, dumps of mementos."""

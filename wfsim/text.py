@@ -1,0 +1,53 @@
+"""How values and names are written in an error: what was meant, what was given."""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Iterable
+from typing import Any
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """Return the end of an error for somebody who wrote *name* for one of *names*.
+
+    >>> suggest("stepNam", ["className", "stepName"])
+    "; did you mean 'stepName'?"
+    >>> suggest("pods.Create", ["Create", "Remove"])
+    "; did you mean 'Create'?"
+    >>> suggest("x", ["b", "a"])
+    "; known: 'a', 'b'"
+    """
+    known = sorted(set(names))
+    for wanted in (name[:200], name[:200].rpartition(".")[2]):
+        for near in difflib.get_close_matches(wanted, known, n=1, cutoff=0.5):
+            return f"; did you mean {near!r}?"
+    more = ", ..." if len(known) > 10 else ""
+    return f"; known: {', '.join(map(repr, known[:10])) or 'none'}{more}"
+
+
+def short(value: Any) -> str:
+    """Return what Python calls *value*, on one line and not too long.
+
+    >>> short({"a": [1, None]}), len(short("a" * 200))
+    ("{'a': [1, None]}", 80)
+    """
+    return _SHORT.repr(value)
+
+
+def shown(value: Any) -> str:
+    """Return *value* as it is written in YAML, on one line and not too long.
+
+    >>> shown(None), shown(True), shown("a" * 200) == shown("a" * 300)
+    ('null', 'true', True)
+    """
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case _:
+            return short(value)
