@@ -22,6 +22,10 @@ from wfsim.errors import Unavailable as Unavailable
 from wfsim.errors import UsageError as UsageError
 from wfsim.errors import Waiting as Waiting
 from wfsim.errors import WfsimError as WfsimError
+from wfsim.history.attempts import PastRuns as PastRuns
+from wfsim.history.calibration import Calibration as Calibration
+from wfsim.history.calibration import calibrate as calibrate
+from wfsim.history.read import read_history as read_history
 from wfsim.http.server import Server as Server
 from wfsim.model.configmap import load_mementos as load_mementos
 from wfsim.model.duration import Duration as Duration
@@ -87,10 +91,6 @@ from wfsim.sim.simulation import Simulation as Simulation
 from wfsim.sim.simulation import simulate as simulate
 from wfsim.sim.world import World as World
 from wfsim.study import design as design
-from wfsim.study.calibrate import calibrate as calibrate
-from wfsim.study.calibration import Calibration as Calibration
-from wfsim.study.histories import read_history as read_history
-from wfsim.study.past_runs import PastRuns as PastRuns
 from wfsim.study.precision import Precision as Precision
 from wfsim.study.study import Study as Study
 from wfsim.study.sweep import sweep as sweep

@@ -36,8 +36,8 @@ def calibrate(
     confidence: Annotated[float, typer.Option(help="That of the intervals.")] = 0.95,
 ) -> None:
     """Fit durations and failures to what HISTORY tells; print them, write YAML."""
-    from wfsim.study.calibrate import calibrate as fit
-    from wfsim.study.histories import read_history
+    from wfsim.history.calibration import calibrate as fit
+    from wfsim.history.read import read_history
 
     wrong = [item for item in column or () if "=" not in item]
     if wrong:

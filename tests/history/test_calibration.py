@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import wfsim
-from wfsim.study.fits import Observed, fitted
-from wfsim.study.past_runs import COLUMNS
+from wfsim.history.attempts import COLUMNS
+from wfsim.history.fits import Observed, fitted
 
 ROOT = Path(__file__).parents[2]
 HISTORY = ROOT / "notebooks/mpd_workflow.txt"

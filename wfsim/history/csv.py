@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wfsim.errors import DefinitionError, UsageError
-from wfsim.model.document import hint
-from wfsim.study.history_lines import opened
-from wfsim.study.past_runs import (
+from wfsim.history.attempts import (
     MOST_EVENTS,
     SEEN,
     Attempt,
@@ -25,8 +23,10 @@ from wfsim.study.past_runs import (
     Problems,
     fold,
     past_runs,
+    stamp,
 )
-from wfsim.study.stamps import stamp
+from wfsim.history.lines import opened
+from wfsim.model.document import hint
 
 KEYS = (
     *("case", "flow", "resource", "step", "status"),

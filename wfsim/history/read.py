@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wfsim.errors import DefinitionError, UsageError
+from wfsim.history import csv, lines, tiem, xes
+from wfsim.history.attempts import COLUMNS, PastRuns, attempt_frame, judged
 from wfsim.model.document import hint
 from wfsim.model.log import EventLog
 from wfsim.model.log_lines import FORMAT
 from wfsim.model.record import Kind
-from wfsim.study import history_lines, history_tables, tiem_rows, xes
-from wfsim.study.past_runs import COLUMNS, PastRuns, attempt_frame, judged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ def read_history(
     ========= ==================================================================
     ``lines`` the reference's ``mpd_workflow.txt``, one JSON object a line
     ``log``   a log of wfsim as JSON Lines
-    ``csv``   any event log, with *columns*; see `history_tables.read_csv`
+    ``csv``   any event log, with *columns*; see `csv.read_csv`
     ``tiem``  an SQLite file of TiEM, opened read only; or a CSV dump of its nodes,
               with *flows* a CSV dump of its flows
     ``xes``   an event log of process mining; *columns* where it differs
@@ -72,7 +72,7 @@ def read_history(
         raise UsageError(f"format: unknown {chosen!r}; {hint(str(chosen), FORMATS)}")
     _check_given(path, chosen, columns=columns, statuses=statuses, flows=flows)
     if chosen == "lines":
-        return history_lines.read_lines(path)
+        return lines.read_lines(path)
     if chosen == "log":
         return read_logs([EventLog.from_jsonl(path)], str(path))
     if chosen == "xes":
@@ -83,7 +83,7 @@ def read_history(
                 f"{path}: say which column holds what: columns={{'case': ..., 'step': "
                 "..., 'start': ..., 'end': ...}"
             )
-        return history_tables.read_csv(path, columns, statuses=statuses)
+        return csv.read_csv(path, columns, statuses=statuses)
     return _read_tiem(path, flows)
 
 
@@ -150,23 +150,23 @@ def _format(path: Path, columns: Mapping[str, str] | None) -> str:
     """Return what the file at *path* is in, by suffix, *columns* or its first line."""
     found = _SUFFIXES.get(path.suffix.lower())
     if found is None:
-        with history_lines.opened(path) as file:
+        with lines.opened(path) as file:
             first = file.readline(1000)
         if columns is not None:
             return "xes" if first.lstrip().startswith(b"<") else "csv"
         return "log" if FORMAT.encode() in first else "lines"
     if found != "csv" or columns is not None:
         return found
-    with history_lines.opened(path) as file:
+    with lines.opened(path) as file:
         return "tiem" if b"parent_id" in file.readline(10_000).lower() else "csv"
 
 
 def _read_tiem(path: Path, flows: str | Path | None) -> PastRuns:
     if path.suffix.lower() != ".csv":
-        return tiem_rows.read_database(path)
-    nodes = [row for _, row in history_tables.table_rows(path)]
-    found = [row for _, row in history_tables.table_rows(Path(flows))] if flows else []
-    return tiem_rows.rows_to_runs(map(_lower, nodes), map(_lower, found), str(path))
+        return tiem.read_database(path)
+    nodes = [row for _, row in csv.table_rows(path)]
+    found = [row for _, row in csv.table_rows(Path(flows))] if flows else []
+    return tiem.rows_to_runs(map(_lower, nodes), map(_lower, found), str(path))
 
 
 def _lower(row: dict[str, str]) -> dict[str, str]:

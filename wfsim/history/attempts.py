@@ -10,12 +10,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import DefinitionError
 from wfsim.model.memento import CANCELLED, MANY_RETRY
 from wfsim.report.wording import count
-from wfsim.study.stamps import SECOND
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +25,11 @@ SEEN = ("completed", "failed")
 
 _OPEN = ("running", "waiting")
 _NO_END = re.compile(r"no end after [0-9.e+]+ s$")
+
+SECOND = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d*)?([eE][-+]?\d{1,2})?", re.ASCII)
+_MICROSECOND = timedelta(microseconds=1)
 
 COLUMNS = (
     *("case", "flow", "resource", "step", "attempt", "status"),
@@ -304,3 +309,41 @@ def judged(reason: str, text: str) -> str:
 
 def _seconds(time: int | None, zero: int) -> float:
     return math.nan if time is None else (time - zero) / SECOND
+
+
+def stamp(value: Any) -> int | None:
+    """Return *value*, seconds or a date of ISO 8601, in nanoseconds since 1970.
+
+    A date without a zone is UTC.  Nothing, and the year 1, which Go writes for no time,
+    give None.  Raises `ValueError`.
+
+    >>> stamp("2021-07-01T12:00:00.5Z") - stamp("2021-07-01 14:00:00+02:00")
+    500000000
+    >>> stamp("1.25"), stamp(2), stamp("0001-01-01T00:00:00Z"), stamp("")
+    (1250000000, 2000000000, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"{value!r:.60} is not a time")
+    if isinstance(value, str):
+        text = value.strip()
+        if not text:
+            return None
+        if not _NUMBER.fullmatch(text):
+            return _date(text)
+        value = float(text)
+    if not math.isfinite(value) or abs(value) > 1e12:
+        raise ValueError(f"{value!r:.60} is not a time in seconds")
+    return round(float(value) * SECOND)
+
+
+def _date(text: str) -> int | None:
+    try:
+        date = datetime.fromisoformat(text[:60])
+    except ValueError:
+        raise ValueError(
+            f"{text[:60]!r} is neither seconds nor a date such as 2021-07-01T12:00:00Z"
+        ) from None
+    if date.year <= 1:
+        return None
+    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return int((aware - _EPOCH) // _MICROSECOND) * 1000

@@ -12,10 +12,10 @@ from typing import Any
 from xml.parsers import expat
 
 from wfsim.errors import DefinitionError, UsageError
+from wfsim.history.attempts import MOST_EVENTS, Event, PastRuns, Problems, fold, past_runs
+from wfsim.history.csv import KEYS, event_of, known_statuses
+from wfsim.history.lines import opened
 from wfsim.model.document import hint
-from wfsim.study.history_lines import opened
-from wfsim.study.history_tables import KEYS, event_of, known_statuses
-from wfsim.study.past_runs import MOST_EVENTS, Event, PastRuns, Problems, fold, past_runs
 
 MAX_DEPTH = 50
 MAX_TEXT = 1000

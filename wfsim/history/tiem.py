@@ -12,8 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from wfsim.errors import DefinitionError
-from wfsim.study.past_runs import MOST_EVENTS, Attempt, PastRuns, Problems, past_runs
-from wfsim.study.stamps import stamp
+from wfsim.history.attempts import (
+    MOST_EVENTS,
+    Attempt,
+    PastRuns,
+    Problems,
+    past_runs,
+    stamp,
+)
 
 FLOWS, NODES = "work_flows", "work_flow_nodes"
 _FLOW_COLUMNS = ("id", "name", "status", "biz_id", "deleted_at")

@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wfsim.errors import DefinitionError
-from wfsim.model import json_text
-from wfsim.model.document import hint
-from wfsim.model.memento import MANY_RETRY
-from wfsim.study.past_runs import (
+from wfsim.history.attempts import (
     MOST_EVENTS,
     Event,
     PastRuns,
@@ -23,8 +20,11 @@ from wfsim.study.past_runs import (
     fold,
     judged,
     past_runs,
+    stamp,
 )
-from wfsim.study.stamps import stamp
+from wfsim.model import json_text
+from wfsim.model.document import hint
+from wfsim.model.memento import MANY_RETRY
 
 MAX_BYTES = 1 << 30
 MAX_LINE = 1 << 20

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from wfsim.errors import UsageError
+import yaml
+
+from wfsim.errors import DefinitionError, UsageError
+from wfsim.history.attempts import PastRuns
+from wfsim.history.fits import (
+    CANDIDATES,
+    Fit,
+    Observed,
+    empirical,
+    fitted,
+    given,
+    would_complete,
+)
+from wfsim.history.read import read_history
 from wfsim.model.distributions import stats
-from wfsim.model.document import hint
+from wfsim.model.document import hint, read_document
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow
+from wfsim.report.files import write
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.streams import KeyedDraws
-from wfsim.study.fits import Fit, Observed, empirical, given
+from wfsim.study.interval import check_confidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +44,121 @@ It is less for a distribution that was fitted to the same sample than Kolmogorov
 Measured on 300 samples of 60; Lilliefors (1967, 1969) has 0.886 for the normal and 1.06
 for the exponential distribution.
 """
+
+
+def calibrate(
+    history: Any,
+    *,
+    candidates: Sequence[str] = CANDIDATES,
+    confidence: float = 0.95,
+    waiting: Literal["apart", "included"] = "apart",
+    failed: Literal["left out", "observed", "censored"] = "left out",
+    resumed: Literal["observed", "left out"] = "observed",
+    **reading: Any,
+) -> Calibration:
+    """Return durations and failure probabilities of the steps that *history* tells of.
+
+    *history* is what `read_history` takes, *reading* its further arguments.  Each of
+    *candidates* is fitted by maximum likelihood, with attempts of which nobody saw the
+    end as censored; the one of the least AIC is chosen.  *confidence* is that of
+    intervals.
+
+    *waiting* says whether waiting for something else is part of a duration.  *failed*
+    says what the duration of a failed attempt is: nothing (a step without code fails
+    after as long as it takes, so that nothing is lost; of attempts that were cut short
+    as many are left out as would have failed), one like any other, or a lower
+    bound for what success would have taken.  *resumed* is about attempts that follow one
+    that was cut short by a crash: a step that finds half of its work done takes less
+    time, and is no example of what it takes from its start.  An attempt that ran into
+    its limit of time is censored, and no failure: the limit is part of the flow, and
+    fails it again.
+
+    Raises `DefinitionError` for a history that cannot be read, `UsageError` for
+    arguments that make no sense.
+    """
+    _check(candidates, confidence, waiting=waiting, failed=failed, resumed=resumed)
+    past: PastRuns = read_history(history, **reading)
+    attempts = past.attempts
+    before = attempts.groupby(["case", "step"], sort=False)["status"].shift()
+    timed = (before != "crashed") | (resumed == "observed")
+    if attempts.empty:
+        raise DefinitionError(
+            f"{past.source or 'history'}:1: tells of no attempt; give one in which a "
+            "step has begun"
+        )
+    groups = attempts.groupby(["flow", "step"], sort=False)
+    return Calibration(
+        (
+            _estimate(
+                str(flow),
+                str(step),
+                group,
+                _sample(group[timed[group.index]], waiting, failed),
+                candidates,
+            )
+            for (flow, step), group in groups
+        ),
+        confidence,
+    )
+
+
+_CHOICES = {
+    "waiting": ("apart", "included"),
+    "failed": ("left out", "observed", "censored"),
+    "resumed": ("observed", "left out"),
+}
+
+
+def _check(candidates: Sequence[str], confidence: float, **choices: str) -> None:
+    for name in candidates:
+        if name not in CANDIDATES:
+            raise UsageError(f"candidates: unknown {name!r}; {hint(name, CANDIDATES)}")
+    for name, value in choices.items():
+        if value not in _CHOICES[name]:
+            known = hint(str(value), _CHOICES[name])
+            raise UsageError(f"{name}: unknown {value!r}; {known}")
+    check_confidence(confidence)
+
+
+def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Observed:
+    status = group["status"]
+    times = group["duration"] + (group["waited"] if waiting == "included" else 0.0)
+    like = ("completed", "failed") if failed == "observed" else ("completed",)
+    seen = status.isin(like) & times.notna()
+    cut = group["censored"] | ((status == "failed") & (failed == "censored"))
+    # That something took longer than no time says nothing.
+    cut &= times > 0.0
+    ends, open_ends = sorted(times[seen].tolist()), sorted(times[cut].tolist())
+    if failed == "left out":
+        lost = times[(status == "failed") & times.notna()]
+        open_ends = would_complete(ends, sorted(lost.tolist()), open_ends)
+    return Observed(tuple(ends), tuple(open_ends))
+
+
+def _estimate(
+    flow: str,
+    step: str,
+    group: pd.DataFrame,
+    sample: Observed,
+    candidates: Sequence[str],
+) -> Estimate:
+    status = group["status"]
+    failures = int((status == "failed").sum())
+    tried = failures + int((status == "completed").sum())
+    fits = fitted(sample, candidates)
+    return Estimate(
+        flow,
+        step,
+        attempts=len(group),
+        tried=tried,
+        failures=failures,
+        censored=int(group["censored"].sum()),
+        waited=float(group["waited"].mean()),
+        sample=sample,
+        fits=fits,
+        chosen=fits[0] if fits else None,
+        failure=failures / tried if tried else 0.0,
+    )
 
 
 class Estimate(NamedTuple):
@@ -282,8 +411,6 @@ class Calibration:
         Without *flow* they are the section ``steps`` of a scenario file; with the path
         of a flow file, that flow with these numbers in its steps.
         """
-        from wfsim.study.calibration_file import written
-
         return written(self, Path(path), flow)
 
     def _has(self, flow: str) -> bool:
@@ -376,3 +503,56 @@ def _proportion(successes: int, of: int, confidence: float) -> tuple[float, floa
 
 def _name(item: Estimate) -> tuple[str, str]:
     return (item.flow, item.step)
+
+
+_YAML_DIGITS = 6
+
+
+def written(calibration: Any, path: Path, flow: str | Path | None) -> Path:
+    """Write *calibration* to *path*, into the steps of the file *flow* if it is given."""
+    if flow is None:
+        durations, failures = calibration.durations, calibration.failures
+        steps = {name: _numbers(durations.get(name), failures[name]) for name in failures}
+        return write(path, _text({"steps": steps}))
+    return write(path, _text(_flow(calibration, flow)))
+
+
+def _flow(calibration: Any, file: str | Path) -> Mapping[str, Any]:
+    from wfsim.model.loading import load_flow
+
+    flow = calibration.flow(load_flow(file))
+    of = {step.name: step for step in flow.steps}
+    document: dict[str, Any] = read_document(file).data
+    names = set()
+    for item in document["steps"]:
+        name = item.get("stepName") or str(item.get("className")).rpartition(".")[2]
+        if name in of and name in calibration.failures:
+            names.add(name)
+            item |= _numbers(of[name].duration, of[name].failure or 0.0)
+    if hidden := (set(of) & set(calibration.failures)) - names:
+        raise UsageError(
+            f"{file}: step {min(hidden)!r} comes from a group; leave out the flow, and "
+            "put the section 'steps' into a scenario file"
+        )
+    return document
+
+
+def _numbers(duration: Duration | None, failure: float) -> dict[str, Any]:
+    told = {"duration": _rounded(duration.spec())} if duration is not None else {}
+    return {**told, "failure": _rounded(failure)}
+
+
+def _rounded(value: Any) -> Any:
+    """Return the plain *value* with its numbers to six digits."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.{_YAML_DIGITS}g}") if isinstance(value, float) else value
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(
+        dict(content), default_flow_style=None, sort_keys=False, width=10_000
+    )
+    return text

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import wfsim
 from fake_resources import polardb
-from wfsim.study import tiem_rows
-from wfsim.study.past_runs import COLUMNS, SEEN
+from wfsim.history import tiem
+from wfsim.history.attempts import COLUMNS, SEEN
 
 COMPARED = ["resource", "step", "attempt", "status", "duration", "waited", "censored"]
 
@@ -419,8 +419,8 @@ def database(path):
     connection = sqlite3.connect(path)
     with connection:
         for name, head, values in (
-            (tiem_rows.FLOWS, FLOW_HEAD, FLOWS),
-            (tiem_rows.NODES, NODE_HEAD, NODES),
+            (tiem.FLOWS, FLOW_HEAD, FLOWS),
+            (tiem.NODES, NODE_HEAD, NODES),
         ):
             connection.execute(f"CREATE TABLE {name} ({head.replace(' ', ', ')})")
             marks = ", ".join("?" * len(head.split()))
