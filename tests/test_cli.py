@@ -216,7 +216,7 @@ def test_wrong_input_is_told_in_a_line_and_nothing_is_written(run, words, said):
 
 
 def test_a_history_is_calibrated_into_a_flow_that_runs(run):
-    history = str(ROOT / "notebooks/mpd_workflow.txt")
+    history = str(ROOT / "notebooks/shared_workflow.txt")
     flow = str(ROOT / "flows/polardb/shared/create_shared_storage_cluster.yaml")
     words = ("--resumed", "left out", "--flow", flow, "--out", "mine.yaml")
     status, out, err = run("calibrate", history, *words)

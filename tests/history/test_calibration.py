@@ -17,7 +17,7 @@ from wfsim.history.attempts import COLUMNS
 from wfsim.history.fits import Observed, fitted
 
 ROOT = Path(__file__).parents[2]
-HISTORY = ROOT / "notebooks/mpd_workflow.txt"
+HISTORY = ROOT / "notebooks/shared_workflow.txt"
 CREATE = ROOT / "flows/polardb/shared/create_shared_storage_cluster.yaml"
 NIGHTLY = ROOT / "flows/backup/nightly.yaml"
 

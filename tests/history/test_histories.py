@@ -33,7 +33,7 @@ def line(time, kind, step="", *, resource="mpd-0", error="", **more):
 
 
 def read(tmp_path, *lines):
-    file = tmp_path / "mpd_workflow.txt"
+    file = tmp_path / "shared_workflow.txt"
     file.write_text("\n".join(lines) + "\n")
     return wfsim.read_history(file)
 
@@ -111,13 +111,16 @@ def test_reasons_say_how_an_attempt_was_cut_short(tmp_path):
         line(10, "StepError", "A", resource="c", error="reson: MANY_RETRY, message: x"),
         line(11, "StepError", "A", resource="c", error="reson: MANY_RETRY, message: x"),
         line(12, "StepInited", "A", resource="d"),
-        line(14, "StepError", "A", resource="d", error="step A fail: no end after 2 s"),
+        line(14, "StepError", "A", resource="d", error="slow", extra_ctx={"limit": 2.0}),
+        line(15, "StepInited", "A", resource="e"),
+        line(17, "StepError", "A", resource="e", error="step A fail: no end after 2 s"),
     )
     assert rows(past, "resource", "status", "duration", "censored") == [
         ("mpd-0", "cancelled", 5.0, True),
         ("b", "interrupted", 2.0, True),
         ("c", "failed", 1.0, False),
         ("d", "timed out", 2.0, True),
+        ("e", "failed", 2.0, False),
     ]
 
 
@@ -152,7 +155,7 @@ def test_lines_that_cannot_be_read_are_passed_over_and_told_of(tmp_path):
         "",
     )
     assert rows(past) == [("A", 1, "completed", 2.0)]
-    file = tmp_path / "mpd_workflow.txt"
+    file = tmp_path / "shared_workflow.txt"
     assert [text.removeprefix(f"{file}:")[:60] for text in past.problems] == [
         "2: not a line of a history: Expecting property name enclosed",
         "3: not a line of a history: it is not an object",
@@ -175,7 +178,7 @@ def test_lines_that_cannot_be_read_are_passed_over_and_told_of(tmp_path):
     ],
 )
 def test_a_file_without_any_line_of_a_history_is_refused(tmp_path, text, told):
-    file = tmp_path / "mpd_workflow.txt"
+    file = tmp_path / "shared_workflow.txt"
     file.write_text(text)
     with pytest.raises(wfsim.DefinitionError) as error:
         wfsim.read_history(file)
@@ -219,7 +222,7 @@ def test_what_a_log_is_exported_to_reads_back_as_the_log(log, tmp_path, kind):
     if kind == "xes":
         file = wfsim.export.to_xes(log, tmp_path / "log.xes")
     else:
-        file = wfsim.export.to_history(log, tmp_path / "mpd_workflow.txt")
+        file = wfsim.export.to_history(log, tmp_path / "shared_workflow.txt")
     order = ["resource", "start", "step"]
     past, again = (
         wfsim.read_history(source).attempts.sort_values(order).reset_index(drop=True)
@@ -502,7 +505,7 @@ def test_xes_of_others_is_read(tmp_path):
 
 
 def test_what_says_nothing_of_a_history_is_refused_and_not_passed_over(tmp_path):
-    file = tmp_path / "mpd_workflow.log"
+    file = tmp_path / "shared_workflow.log"
     file.write_text(line(0, "StepInited", "A") + "\n")
     for given_in_vain in ({"statuses": {"done": "completed"}}, {"flows": file}):
         with pytest.raises(wfsim.UsageError, match="says nothing of a history in 'lin"):
@@ -551,6 +554,7 @@ KINDS = ["WorkFlowStart", "StepInited", "StepWaiting", "StepError", "StepComplet
             st.sampled_from(["r", "s"]),
         ),
         min_size=1,
+        unique=True,
     )
 )  # fmt: skip
 def test_whatever_the_order_of_lines_no_attempt_takes_less_than_no_time(

@@ -12,7 +12,7 @@ from wfsim.errors import DefinitionError
 
 def calibrate(
     history: Annotated[
-        Path, typer.Argument(help="mpd_workflow.txt, log.jsonl, .xes, .csv or SQLite.")
+        Path, typer.Argument(help="shared_workflow.txt, log.jsonl, .xes, .csv or SQLite.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="Where the numbers go, as YAML.", metavar="FILE")

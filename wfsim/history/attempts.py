@@ -1,20 +1,14 @@
-"""What a history tells of attempts of steps, whoever wrote it.
-
-A reader turns its file into events; one fold makes attempts of them, so that retries,
-waits and attempts that nobody saw the end of mean the same for all.
-"""
+"""Attempts of steps, whoever wrote of them, and how events become attempts."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from wfsim.errors import DefinitionError
-from wfsim.model.memento import CANCELLED, MANY_RETRY
+from wfsim.history.times import SECOND
 from wfsim.report.wording import count
 
 if TYPE_CHECKING:
@@ -23,28 +17,23 @@ if TYPE_CHECKING:
 SEEN = ("completed", "failed")
 """The statuses of attempts that came to an end of their own; others are censored."""
 
-_OPEN = ("running", "waiting")
-_NO_END = re.compile(r"no end after [0-9.e+]+ s$")
-
-SECOND = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d*)?([eE][-+]?\d{1,2})?", re.ASCII)
-_MICROSECOND = timedelta(microseconds=1)
+OPEN = ("running", "waiting")
+"""The statuses of attempts that have not ended."""
 
 COLUMNS = (
     *("case", "flow", "resource", "step", "attempt", "status"),
     *("start", "end", "duration", "waited", "censored"),
 )
-MOST_EVENTS = 2_000_000
-MOST_PROBLEMS = 20
 
 
 class Event(NamedTuple):
-    """One line of a history; *time* is in nanoseconds.
+    """One event of a history; *time* is in nanoseconds.
 
-    *kind* is ``start`` (of a run, or it is taken up again), ``begin`` (of an attempt),
-    ``wait``, ``resume``, ``end`` (with a *status*), ``refuse`` (an end of what perhaps
-    never began) or ``stop`` (of a run, with the *status* of what was under way).
+    *kind* is ``begin`` (of an attempt), ``wait``, ``resume``, ``end`` (with a *status*)
+    or ``refuse`` (an end of what perhaps never began).  *instance* tells apart the
+    executions of one step that a case has at the same time.  The reference's history has
+    also ``start`` (a run is begun or taken up again) and ``stop`` (of a run, with the
+    *status* of what was under way).
     """
 
     time: int
@@ -54,6 +43,7 @@ class Event(NamedTuple):
     resource: str
     step: str = ""
     status: str = ""
+    instance: str = ""
 
 
 class Attempt:
@@ -84,6 +74,14 @@ class Attempt:
         if self.waiting is not None:
             self.waited += time - self.waiting
             self.waiting = None
+
+    def turn(self, kind: str, time: int) -> None:
+        """Begin (*kind* ``wait``) or end (``resume``) a wait, if that can be."""
+        if kind == "wait" and self.status == "running":
+            self.status, self.waiting = "waiting", time
+        elif kind == "resume" and self.status == "waiting":
+            self.resume(time)
+            self.status = "running"
 
     def close(self, status: str, time: int) -> None:
         """End it at *time*."""
@@ -139,7 +137,7 @@ class PastRuns:
         frame = self.attempts
         steps = frame[["flow", "step"]].drop_duplicates()
         times = Counter(frame["status"].tolist())
-        told = ", ".join(f"{times[name]:,} {name}" for name in sorted(times))
+        statuses = ", ".join(f"{times[name]:,} {name}" for name in sorted(times))
         parts = (
             (len(frame), "attempt"),
             (len(steps), "step"),
@@ -149,7 +147,7 @@ class PastRuns:
         counts = [count(*part) for part in parts]
         wrong = f"; {counts[3]}" if self.problems else ""
         return (
-            f"<PastRuns: {counts[0]} of {counts[1]} in {counts[2]}: {told or 'none'}"
+            f"<PastRuns: {counts[0]} of {counts[1]} in {counts[2]}: {statuses or 'none'}"
             f"{wrong}>"
         )
 
@@ -173,177 +171,99 @@ def attempt_frame(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
     return table(COLUMNS, list(rows), {"waited": "float64", "censored": "bool"})
 
 
-def fold(events: list[Event], shared: bool) -> list[Attempt]:
-    """Return the attempts that *events*, which need not be in order, tell of.
+def in_order(events: Sequence[Event]) -> list[Event]:
+    """Return *events* by time, those of one moment in the order in which they happened.
 
-    *shared* says that one process writes it all, so that an attempt that is begun again
-    tells of a crash of all that was under way; the last line before it is the last that
-    is known of them.  Else that is what the run itself has last told, and a run may have
-    several steps under way: one that was taken for dead when another began is alive if
-    more is told of it.
+    That is the order of their file, or its reverse where the file begins with the newest.
     """
-    reading = _Fold(shared)
-    for event in sorted(events, key=lambda event: event.time):
-        reading.take(event)
-    return reading.ended()
+    falling = bool(events) and events[0].time > events[-1].time
+    falling = falling and all(a.time >= b.time for a, b in pairwise(events))
+    return sorted(reversed(events) if falling else events, key=lambda event: event.time)
 
 
-class _Fold:
-    def __init__(self, shared: bool) -> None:
-        self.shared = shared
-        self.found: list[Attempt] = []
-        self.newest: dict[str, Attempt] = {}
-        self.of_step: dict[tuple[str, str], Attempt] = {}
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self.told: dict[str, int] = {}
-        self.last = 0
+def paired(events: Sequence[Event]) -> list[Attempt]:
+    """Return the executions that *events* of any log, in any order, tell of.
 
-    def take(self, event: Event) -> None:
-        now, case = event.time, event.case
-        attempt = self.newest.get(case)
-        if event.step and event.kind not in ("begin", "start") and not self.shared:
-            attempt = self.of_step.get((case, event.step))
-            if attempt is not None and attempt.status == "crashed":
-                attempt.status = "running"
-        under_way = attempt is not None and attempt.status in _OPEN
-        if event.kind in ("begin", "start"):
-            if attempt is not None and attempt.status == "running":
-                self.crash(attempt)
-            elif attempt is not None and under_way and self.is_lost(attempt, event):
-                attempt.close("crashed", max(self.last, attempt.start or 0))
-            if event.kind == "begin":
-                self.begin(event, now)
-        elif event.kind == "wait":
-            if attempt is not None and under_way and attempt.waiting is None:
-                attempt.status, attempt.waiting = "waiting", now
-        elif event.kind == "resume":
-            if attempt is not None and attempt.status == "waiting":
-                attempt.resume(now)
-                attempt.status = "running"
-        elif event.kind == "stop":
-            if attempt is not None and under_way:
-                attempt.close(event.status, now)
-        else:
-            self.end(event, attempt)
-        self.told[case] = self.last = now
-
-    def begin(self, event: Event, start: int | None) -> Attempt:
-        self.counts[event.case, event.step] += 1
-        number = self.counts[event.case, event.step]
-        name = (event.case, event.flow, event.resource, event.step, number)
-        attempt = Attempt(*name, start)
-        self.newest[event.case] = self.of_step[event.case, event.step] = attempt
-        self.found.append(attempt)
-        return attempt
-
-    def is_lost(self, waiting: Attempt, event: Event) -> bool:
-        """Whether *event* is a beginning that tells of the end of what is *waiting*."""
-        return event.kind == "begin" and (self.shared or waiting.step == event.step)
-
-    def end(self, event: Event, attempt: Attempt | None) -> None:
-        newest = self.newest.get(event.case)
-        if attempt is None or attempt.step != event.step:
-            attempt = None
-        if attempt is not None and attempt.status in (*_OPEN, "crashed"):
-            # What was taken for dead has come to its end after all.
+    Every end is one.  It began with the first start of its case, step and instance that
+    has no end yet; without one nobody knows when.  Where there are fewer ends than
+    starts a step was begun again without having ended: then an end belongs to the newest
+    start.  A start without an end was cut short if its case went on to begin another
+    step, the last known of it being what the case had told before; else it is under way.
+    """
+    ordered = in_order(events)
+    without_end: Counter[_Key] = Counter()
+    for event in ordered:
+        if event.kind == "begin":
+            without_end[_key(event)] += 1
+        elif event.kind in ("end", "refuse") and without_end[_key(event)]:
+            without_end[_key(event)] -= 1
+    attempts: list[Attempt] = []
+    under_way: defaultdict[_Key, deque[Attempt]] = defaultdict(deque)
+    newest: dict[str, Attempt] = {}
+    cut: dict[Attempt, int] = {}
+    last: dict[str, int] = {}
+    for event in ordered:
+        key, kind, case = _key(event), event.kind, event.case
+        queue = under_way[key]
+        if kind == "begin":
+            before = newest.get(case)
+            if before is not None and (
+                before.status == "running"
+                or (before.status == "waiting" and before.step == event.step)
+            ):
+                cut.setdefault(before, last[case])
+            name = (case, event.flow, event.resource, event.step)
+            attempt = Attempt(*name, 1, event.time)
+            newest[case] = attempt
+            attempts.append(attempt)
+            queue.append(attempt)
+        elif kind == "wait" or kind == "resume":
+            if queue:
+                queue[-1].turn(kind, event.time)
+        elif queue:
+            attempt = queue.pop() if without_end[key] else queue.popleft()
             attempt.close(event.status, event.time)
-        elif attempt is not None and attempt is newest and attempt.status == "completed":
-            # A hook that fails after a success makes it a failure, and it is done again.
-            attempt.status = event.status
-        elif event.kind != "refuse":
-            self.begin(event, None).close(event.status, event.time)
-
-    def crash(self, attempt: Attempt) -> None:
-        lost = self.newest.values() if self.shared else (attempt,)
-        for other in lost:
-            if other.status == "running":
-                seen = self.last if self.shared else self.told[other.case]
-                other.close("crashed", max(seen, other.start or seen))
-
-    def ended(self) -> list[Attempt]:
-        """Return all attempts, those that are under way known to be until the end."""
-        for attempt in self.found:
-            if attempt.status in _OPEN:
-                attempt.close(attempt.status, self.last)
-        return self.found
+        elif kind == "end":
+            name = (case, event.flow, event.resource, event.step)
+            attempts.append(Attempt(*name, 1, None, event.status, event.time))
+        last[case] = event.time
+    for attempt in attempts:
+        if attempt.status in OPEN and attempt in cut:
+            attempt.close("crashed", max(cut[attempt], attempt.start or 0))
+        elif attempt.status in OPEN:
+            attempt.close(attempt.status, ordered[-1].time)
+    return attempts
 
 
-class Problems:
-    """What is wrong with a file, line by line; it is refused if nothing can be read."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.listed: list[str] = []
-        self.more = 0
-
-    def add(self, line: int, text: object) -> None:
-        """Take note of *text*, which is about *line*."""
-        if len(self.listed) < MOST_PROBLEMS:
-            self.listed.append(f"{self.name}:{line}: {' '.join(str(text).split())[:300]}")
-        else:
-            self.more += 1
-
-    def told(self, found: int, what: str) -> tuple[str, ...]:
-        """Return the problems; raise `DefinitionError` with them if *found* is 0."""
-        if self.more:
-            self.listed.append(f"{self.name}:1: {self.more} more problems")
-        if not found:
-            problems = self.listed[:3] or [f"{self.name}:1: the file is empty"]
-            raise DefinitionError(*problems, f"{self.name}:1: no line is {what}")
-        return tuple(self.listed)
+_Key: TypeAlias = tuple[str, str, str]
 
 
-def judged(reason: str, text: str) -> str:
-    """Return how an attempt ended whose run stopped for *reason*, "" if it did not.
+def _key(event: Event) -> _Key:
+    return event.case, event.step, event.instance
 
-    >>> judged("", "disk full"), judged("MANY_RETRY", "step A fail: no end after 2 s")
-    ('failed', 'timed out')
-    >>> judged("CANCELLED", ""), judged("DEADLINE", ""), judged("CAPACITY", "")
-    ('cancelled', 'timed out', 'interrupted')
+
+def numbered(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return *attempts* in the order in which they began, with numbers per case and step.
+
+    Where nobody knows when one began its end stands for that.  What is under way is
+    known until the last time of all; of what was cut short at an unknown time nothing
+    more is known than that it began.
     """
-    if reason in ("", MANY_RETRY):
-        return "timed out" if _NO_END.search(text[-200:]) else "failed"
-    named = {CANCELLED: "cancelled", "DEADLINE": "timed out"}
-    return named.get(reason, "interrupted")
+    ordered = sorted(attempts, key=_beginning)
+    last = max((item.end or item.start or 0 for item in ordered), default=0)
+    counts: Counter[tuple[str, str]] = Counter()
+    for item in ordered:
+        counts[item.case, item.step] += 1
+        item.attempt = counts[item.case, item.step]
+        if item.end is None and item.status not in SEEN:
+            item.end = last if item.status in OPEN else item.start
+    return ordered
+
+
+def _beginning(attempt: Attempt) -> int:
+    time = attempt.end if attempt.start is None else attempt.start
+    return 0 if time is None else time
 
 
 def _seconds(time: int | None, zero: int) -> float:
     return math.nan if time is None else (time - zero) / SECOND
-
-
-def stamp(value: Any) -> int | None:
-    """Return *value*, seconds or a date of ISO 8601, in nanoseconds since 1970.
-
-    A date without a zone is UTC.  Nothing, and the year 1, which Go writes for no time,
-    give None.  Raises `ValueError`.
-
-    >>> stamp("2021-07-01T12:00:00.5Z") - stamp("2021-07-01 14:00:00+02:00")
-    500000000
-    >>> stamp("1.25"), stamp(2), stamp("0001-01-01T00:00:00Z"), stamp("")
-    (1250000000, 2000000000, None, None)
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{value!r:.60} is not a time")
-    if isinstance(value, str):
-        text = value.strip()
-        if not text:
-            return None
-        if not _NUMBER.fullmatch(text):
-            return _date(text)
-        value = float(text)
-    if not math.isfinite(value) or abs(value) > 1e12:
-        raise ValueError(f"{value!r:.60} is not a time in seconds")
-    return round(float(value) * SECOND)
-
-
-def _date(text: str) -> int | None:
-    try:
-        date = datetime.fromisoformat(text[:60])
-    except ValueError:
-        raise ValueError(
-            f"{text[:60]!r} is neither seconds nor a date such as 2021-07-01T12:00:00Z"
-        ) from None
-    if date.year <= 1:
-        return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return int((aware - _EPOCH) // _MICROSECOND) * 1000

@@ -1,35 +1,36 @@
 """CSV files: event logs of any kind through a mapping of columns, and dumps of TiEM.
 
 A mapping says which column holds what: ``{"step": "activity", "case": "order", ...}``.
-A row is an attempt, if there are columns for its ``start`` and ``end``, or an event, if
-there are columns for its ``time`` and its ``transition``.
+A row is an execution, if there is a column for its ``start``, or else an event, at its
+``time`` and of the kind that its ``transition`` says.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import blake2b
 from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.history.attempts import (
-    MOST_EVENTS,
-    SEEN,
     Attempt,
     Event,
     PastRuns,
-    Problems,
-    fold,
+    numbered,
+    paired,
     past_runs,
-    stamp,
 )
-from wfsim.history.lines import opened
+from wfsim.history.source import MOST_EVENTS, Problems, opened
+from wfsim.history.times import TimeFormat
 from wfsim.model.document import hint
 
 KEYS = (
-    *("case", "flow", "resource", "step", "status"),
+    *("case", "flow", "resource", "step", "instance", "status"),
     *("start", "end", "waited", "time", "transition"),
 )
 STATUSES: Mapping[str, str] = {
@@ -46,11 +47,16 @@ TRANSITIONS: Mapping[str, str] = {
     **dict.fromkeys(("start", "started", "begin"), "begin"),
     **dict.fromkeys(("suspend", "wait", "waiting"), "wait"),
     **dict.fromkeys(("resume",), "resume"),
+    # What is withdrawn need not have begun.
+    **dict.fromkeys(("withdraw",), "refuse"),
     **dict.fromkeys(
         ("schedule", "assign", "reassign", "autoskip", "manualskip", "unknown"), ""
     ),
 }
 """What is read as which kind of event; whatever is a status ends an attempt."""
+
+DELIMITERS = (",", ";", "\t", "|")
+_SEPARATOR = re.compile(r'\ufeff?"?sep=(.)"?\s*', re.IGNORECASE)
 
 
 def read_csv(
@@ -58,44 +64,63 @@ def read_csv(
     columns: Mapping[str, str],
     *,
     statuses: Mapping[str, str] | None = None,
+    delimiter: str | None = None,
+    times: TimeFormat | None = None,
+    duplicates: Literal["drop", "keep"] = "drop",
 ) -> PastRuns:
     """Return what the CSV file at *path*, in UTF-8 with a head, tells.
 
-    *columns* maps ``case``, ``step`` and either ``start`` and ``end`` or ``time`` and
-    ``transition`` to the names of its columns; ``flow``, ``resource``, ``status`` and
-    ``waited`` (seconds) may be there.  *statuses* maps what the file says to one of
-    ours.  Times are seconds or dates of ISO 8601.  Without a status an attempt with an
-    end has completed.  Raises `UsageError` for a mapping that says too little and
-    `DefinitionError` for a file that cannot be read.
+    *columns* maps ``case``, ``step`` and either ``start`` and ``end`` or ``time`` to the
+    names of its columns; ``flow``, ``resource``, ``status``, ``waited`` (seconds) may be
+    there, and for events ``transition`` (without it every row is an end) and
+    ``instance``, which tells apart what is carried out at the same time.  *statuses*
+    maps what the file says to one of ours.  *delimiter* is found by the columns in the
+    head if it is not given; *times* says how times are written.  Without a status what
+    has an end has completed.  A row that is wholly like one before is counted once
+    unless *duplicates* is ``"keep"``.  Raises `UsageError` for a mapping that says too
+    little and `DefinitionError` for a file that cannot be read.
     """
     check_columns(columns)
-    known = known_statuses(statuses)
-    source = Path(path)
-    rows = table_rows(source)
+    if duplicates not in ("drop", "keep"):
+        raise UsageError(f"duplicates is {duplicates!r}; give 'drop' or 'keep'")
+    known, source, times = known_statuses(statuses), Path(path), times or TimeFormat()
+    past = _read(source, columns, known, delimiter, times, duplicates)
+    if times.learned:
+        # What a later row has shown of the format holds for those before it.
+        past = _read(source, columns, known, delimiter, times, duplicates)
+    return past
+
+
+def _read(
+    source: Path,
+    columns: Mapping[str, str],
+    statuses: Mapping[str, str],
+    delimiter: str | None,
+    times: TimeFormat,
+    duplicates: str,
+) -> PastRuns:
     problems = Problems(str(source))
-    by_event = "time" in columns
+    digests: set[bytes] = set()
     attempts: list[Attempt] = []
     events: list[Event] = []
     read = 0
-    for number, row in rows:
-        missing = next((name for name in columns.values() if name not in row), None)
-        if missing is not None:
-            raise DefinitionError(
-                f"{source}:1: no column {missing!r}; {hint(missing, row)}"
-            )
-        told = {key: row[name] for key, name in columns.items()}
+    for line, row in table_rows(source, columns.values(), delimiter):
+        digest = blake2b("\0".join(row.values()).encode(), digest_size=16).digest()
+        if digest in digests and duplicates == "drop":
+            problems.repeat(line)
+            continue
+        digests.add(digest)
+        cells = {key: row[name] for key, name in columns.items()}
         try:
-            if by_event:
-                events += event_of(told, known)
+            if "start" in columns:
+                attempts.append(execution_of(cells, statuses, times))
             else:
-                attempts.append(_attempt(told, known))
+                events += event_of(cells, statuses, times)
             read += 1
         except ValueError as error:
-            problems.add(number, error)
-    wrong = problems.told(read, "a row of an event log")
-    if by_event:
-        return past_runs(fold(events, shared=False), wrong, str(source))
-    return past_runs(_counted(attempts), wrong, str(source))
+            problems.add(line, error)
+    texts = problems.of(read, "a row of an event log")
+    return past_runs(numbered(attempts or paired(events)), texts, str(source))
 
 
 def check_columns(columns: Mapping[str, str]) -> None:
@@ -103,13 +128,10 @@ def check_columns(columns: Mapping[str, str]) -> None:
     for key in columns:
         if key not in KEYS:
             raise UsageError(f"columns: unknown {key!r}; {hint(str(key), KEYS)}")
-    pairs = ({"start", "end"}, {"time", "transition"})
-    if not {"case", "step"} <= set(columns) or not any(
-        pair <= set(columns) for pair in pairs
-    ):
+    if not {"case", "step"} <= set(columns) or not {"end", "time"} & set(columns):
         raise UsageError(
             "columns says where to find 'case', 'step' and either 'start' and 'end' or "
-            f"'time' and 'transition', got {sorted(columns)}"
+            f"'time' (and 'transition'), got {sorted(columns)}"
         )
 
 
@@ -122,54 +144,55 @@ def known_statuses(given: Mapping[str, str] | None) -> Mapping[str, str]:
     return {**STATUSES, **{name.lower(): value for name, value in (given or {}).items()}}
 
 
-def event_of(told: Mapping[str, str], statuses: Mapping[str, str]) -> Iterator[Event]:
-    """Yield the event that *told* is about, if it says anything of an attempt."""
-    time, said = stamp(told["time"]), told["transition"].strip().lower()
+def event_of(
+    cells: Mapping[str, str], statuses: Mapping[str, str], times: TimeFormat
+) -> Iterator[Event]:
+    """Yield the event that *cells* are about, if it says anything of an attempt.
+
+    Without a transition it is an end.  Raises `ValueError` for what cannot be read.
+    """
+    time = times.learned_stamp(cells.get("time") or cells.get("end") or "")
     if time is None:
         raise ValueError("it has no time")
-    ends = statuses.get(said)
-    kind = TRANSITIONS.get(said, "end" if ends else None)
+    transition = cells.get("transition", "").strip().lower() or "complete"
+    status = statuses.get(transition)
+    kind = TRANSITIONS.get(transition, "end" if status else None)
     if kind is None:
-        known = (*TRANSITIONS, *statuses)
-        raise ValueError(f"unknown transition {said!r:.60}; {hint(said, known)}")
-    if kind == "end" and told.get("status"):
-        ends = _status(told["status"], statuses)
+        nearest = hint(transition, (*TRANSITIONS, *statuses))
+        raise ValueError(f"unknown transition {transition!r:.60}; {nearest}")
+    if kind == "end" and cells.get("status"):
+        status = _status(cells["status"], statuses)
     if kind:
-        name = (_name(told, "case"), told.get("flow", ""), told.get("resource", ""))
-        yield Event(time, kind, *name, _name(told, "step"), ends or "")
+        name = (_name(cells, "case"), cells.get("flow", ""), cells.get("resource", ""))
+        instance = cells.get("instance", "")
+        yield Event(time, kind, *name, _name(cells, "step"), status or "", instance)
 
 
-def _attempt(told: Mapping[str, str], statuses: Mapping[str, str]) -> Attempt:
-    start, end = stamp(told["start"]), stamp(told["end"])
-    if start is None:
+def execution_of(
+    cells: Mapping[str, str], statuses: Mapping[str, str], times: TimeFormat
+) -> Attempt:
+    """Return the attempt whose start and end stand in *cells*, one of them or both.
+
+    Raises `ValueError` for what cannot be read.
+    """
+    start = times.learned_stamp(cells.get("start") or "")
+    ending = cells.get("end") or cells.get("time") or ""
+    end = times.learned_stamp(ending)
+    if start is None and end is None:
         raise ValueError("it has no start")
-    if end is not None and end < start:
-        raise ValueError(f"it ends at {told['end']!r}, before its start")
+    if start is not None and end is not None and end < start:
+        raise ValueError(f"it ends at {ending!r}, before its start")
     status = "completed" if end is not None else "running"
-    if told.get("status"):
-        status = _status(told["status"], statuses)
-    name = (_name(told, "case"), told.get("flow", ""), told.get("resource", ""))
-    attempt = Attempt(*name, _name(told, "step"), 1, start, status, end)
-    waited = stamp(told.get("waited", "")) or 0
-    if waited < 0 or (end is not None and waited > end - start):
-        raise ValueError(f"it waited {told['waited']!r} s, more than it took")
+    if cells.get("status"):
+        status = _status(cells["status"], statuses)
+    name = (_name(cells, "case"), cells.get("flow", ""), cells.get("resource", ""))
+    attempt = Attempt(*name, _name(cells, "step"), 1, start, status, end)
+    waited = times.seconds(cells.get("waited", "")) or 0
+    length = None if start is None or end is None else end - start
+    if waited < 0 or (length is not None and waited > length):
+        raise ValueError(f"it waited {cells['waited']!r} s, more than it took")
     attempt.waited = waited
     return attempt
-
-
-def _counted(attempts: list[Attempt]) -> list[Attempt]:
-    """Return *attempts* in order of time with numbers, the open ones until the end."""
-    attempts.sort(key=lambda item: item.start or 0)
-    last = max((item.end or item.start or 0 for item in attempts), default=0)
-    times: dict[tuple[str, str], int] = {}
-    for item in attempts:
-        item.attempt = times[item.case, item.step] = (
-            times.get((item.case, item.step), 0) + 1
-        )
-        if item.end is None and item.status not in SEEN:
-            # Of what was cut short nothing more is known than that it began.
-            item.end = last if item.status in ("running", "waiting") else item.start
-    return attempts
 
 
 def _status(text: str, statuses: Mapping[str, str]) -> str:
@@ -182,33 +205,74 @@ def _status(text: str, statuses: Mapping[str, str]) -> str:
     return status
 
 
-def _name(told: Mapping[str, str], key: str) -> str:
-    if not told[key]:
+def _name(cells: Mapping[str, str], key: str) -> str:
+    if not cells[key]:
         raise ValueError(f"it has no {key}")
-    return told[key][:1000]
+    return cells[key][:1000]
 
 
-def table_rows(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the line and the cells by column of each row of the CSV file *source*."""
+def table_rows(
+    source: Path, columns: Collection[str] = (), delimiter: str | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the line and the cells by column of each row of the CSV file *source*.
+
+    Without *delimiter* it is that of `DELIMITERS` with which the head has all *columns*.
+    """
+    if delimiter is not None and len(delimiter) != 1:
+        raise UsageError(f"delimiter is {delimiter!r}; give one character, such as ';'")
+    rows = _rows(source, delimiter or _delimiter(source, columns))
+    _, head = next(rows, (1, []))
+    if len(set(head)) < len(head):
+        twice = next(name for name in head if head.count(name) > 1)
+        raise DefinitionError(f"{source}:1: two columns are called {twice!r}; rename one")
+    missing = next((name for name in columns if name not in head), None)
+    if missing is not None and head:
+        raise DefinitionError(
+            f"{source}:1: no column {missing!r}; {hint(str(missing), head)}"
+            f"{_other_delimiter(source, len(head))}"
+        )
+    for number, (line, cells) in enumerate(rows):
+        if number >= MOST_EVENTS:
+            raise DefinitionError(
+                f"{source}:{line}: more than {MOST_EVENTS} rows; split it by case"
+            )
+        if cells:
+            padded = [*cells, *[""] * (len(head) - len(cells))]
+            yield line, dict(zip(head, padded, strict=False))
+
+
+def _delimiter(source: Path, columns: Collection[str]) -> str:
+    for delimiter in DELIMITERS:
+        _, head = next(_rows(source, delimiter), (1, []))
+        if set(columns) <= set(head):
+            return delimiter
+    return ","
+
+
+def _other_delimiter(source: Path, width: int) -> str:
+    """Return the cure for a head that has one column, if another delimiter makes more."""
+    for delimiter in DELIMITERS:
+        _, head = next(_rows(source, delimiter), (1, []))
+        if width == 1 and len(head) > 1:
+            return f"; with delimiter={delimiter!r} they are {head}"
+    return ""
+
+
+def _rows(source: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the last line and the cells of each row, the head first."""
     with opened(source) as raw:
         file = TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-        reader = csv.reader(file, strict=True)
+        line = 0
         try:
-            head = next(reader, [])
-            if len(set(head)) < len(head):
-                twice = next(name for name in head if head.count(name) > 1)
-                raise DefinitionError(
-                    f"{source}:1: two columns are called {twice!r}; rename one"
-                )
-            for number, cells in enumerate(reader):
-                if number >= MOST_EVENTS:
-                    raise DefinitionError(
-                        f"{source}:{number}: more than {number} rows; split it by case"
-                    )
-                if cells:
-                    padded = [*cells, *[""] * (len(head) - len(cells))]
-                    yield reader.line_num, dict(zip(head, padded, strict=False))
+            first = file.readline()
+            # What spreadsheets write for each other.
+            separator = _SEPARATOR.fullmatch(first)
+            lines = file if separator else chain([first], file)
+            delimiter = separator[1] if separator else delimiter
+            for cells in (reader := csv.reader(lines, delimiter=delimiter, strict=True)):
+                line = reader.line_num + bool(separator)
+                yield line, cells
         except (csv.Error, UnicodeDecodeError) as error:
             raise DefinitionError(
-                f"{source}:{reader.line_num + 1}: not CSV in UTF-8: {error}"
+                f"{source}:{line + 1}: not CSV in UTF-8: {error}; save it as that"
             ) from None

@@ -1,32 +1,35 @@
-"""The reference engine's history: one JSON object a line, in ``mpd_workflow.txt``.
+"""The reference engine's history: one JSON object a line, in ``shared_workflow.txt``.
 
-A line is written per event of a run or a step.  ``step_id`` is the nanosecond at which
-that was, more exact than ``end_time``, which has whole seconds of a local clock that is
-labelled UTC.
+The file is called after a type of resource; ``local_workflow.txt`` is another.  A line is
+written per event of a run or a step.  ``step_id`` is the nanosecond at which that was,
+more exact than ``end_time``, which has whole seconds of a local clock that is labelled
+UTC.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from wfsim.errors import DefinitionError
 from wfsim.history.attempts import (
-    MOST_EVENTS,
+    OPEN,
+    Attempt,
     Event,
     PastRuns,
-    Problems,
-    fold,
-    judged,
+    in_order,
     past_runs,
-    stamp,
 )
+from wfsim.history.source import MOST_EVENTS, Problems, opened
+from wfsim.history.times import stamp
 from wfsim.model import json_text
 from wfsim.model.document import hint
-from wfsim.model.memento import MANY_RETRY
+from wfsim.model.memento import CANCELLED, DEADLINE, MANY_RETRY
 
-MAX_BYTES = 1 << 30
 MAX_LINE = 1 << 20
 
 _KINDS = {
@@ -44,7 +47,8 @@ _REASON = re.compile(r"reson: ([^,]{1,80}), message: ")  # sic
 def read_lines(path: str | Path) -> PastRuns:
     """Return what the history file at *path* tells.
 
-    A line that cannot be read is passed over and reported as a problem.  Raises
+    A line that cannot be read is passed over and reported as a problem; one that came
+    twice counts once.  Raises
     `DefinitionError` if the file cannot be read or has no line of a history.
     """
     source = Path(path)
@@ -52,25 +56,11 @@ def read_lines(path: str | Path) -> PastRuns:
         return lines_of(file, str(source))
 
 
-def opened(source: Path) -> BinaryIO:
-    """Return the file *source* opened for reading, unless it is too large."""
-    try:
-        if source.stat().st_size > MAX_BYTES:
-            raise DefinitionError(
-                f"{source}:1: larger than {MAX_BYTES} bytes; split it by resource"
-            )
-        return source.open("rb")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise DefinitionError(
-            f"{source}:1: cannot be read: {why}; give the path of a history"
-        ) from None
-
-
 def lines_of(file: BinaryIO, name: str) -> PastRuns:
     """Return what the lines of *file*, which is called *name*, tell."""
     problems = Problems(name)
     events: list[Event] = []
+    digests: set[bytes] = set()
     number, read = 0, 0
     while line := file.readline(MAX_LINE):
         number += 1
@@ -86,14 +76,93 @@ def lines_of(file: BinaryIO, name: str) -> PastRuns:
             problems.add(number, f"not a line of a history: {text}")
             continue
         read += 1
-        if event is not None:
+        digest = blake2b(line.strip(), digest_size=16).digest()
+        if digest in digests:
+            problems.repeat(number)
+        elif event is not None:
             events.append(event)
+        digests.add(digest)
         if len(events) > MOST_EVENTS:
             raise DefinitionError(
                 f"{name}:{number}: more than {MOST_EVENTS} events; split it by resource"
             )
-    told = problems.told(read, "of a history such as mpd_workflow.txt")
-    return past_runs(fold(events, shared=True), told, name)
+    texts = problems.of(read, "of a history such as shared_workflow.txt")
+    return past_runs(attempts_of(events), texts, name)
+
+
+def attempts_of(events: Sequence[Event]) -> list[Attempt]:
+    """Return the attempts that *events* of the reference, in any order, tell of.
+
+    One process writes it all, so that an attempt that is begun again tells of a crash of
+    all that was under way; the last line before it is the last that is known of them.
+    """
+    history = _History()
+    for event in in_order(events):
+        history.add(event)
+    return history.closed()
+
+
+class _History:
+    """What the lines up to one tell: the attempts, and which is the newest of a run."""
+
+    def __init__(self) -> None:
+        self.attempts: list[Attempt] = []
+        self.newest: dict[str, Attempt] = {}
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.last = 0
+
+    def add(self, event: Event) -> None:
+        attempt = self.newest.get(event.case)
+        under_way = attempt is not None and attempt.status in OPEN
+        if event.kind in ("begin", "start"):
+            if attempt is not None and attempt.status == "running":
+                self.crash()
+            elif attempt is not None and under_way and event.kind == "begin":
+                attempt.close("crashed", max(self.last, attempt.start or 0))
+            if event.kind == "begin":
+                self.begin(event, event.time)
+        elif event.kind in ("wait", "resume"):
+            if attempt is not None:
+                attempt.turn(event.kind, event.time)
+        elif event.kind == "stop":
+            if attempt is not None and under_way:
+                attempt.close(event.status, event.time)
+        else:
+            self.end(event, attempt)
+        self.last = event.time
+
+    def begin(self, event: Event, start: int | None) -> Attempt:
+        self.counts[event.case, event.step] += 1
+        number = self.counts[event.case, event.step]
+        name = (event.case, event.flow, event.resource, event.step, number)
+        attempt = Attempt(*name, start)
+        self.newest[event.case] = attempt
+        self.attempts.append(attempt)
+        return attempt
+
+    def end(self, event: Event, attempt: Attempt | None) -> None:
+        if attempt is not None and attempt.step != event.step:
+            attempt = None
+        if attempt is not None and attempt.status in (*OPEN, "crashed"):
+            # What seemed to be dead has come to its end after all.
+            attempt.close(event.status, event.time)
+        elif attempt is not None and attempt.status == "completed":
+            # A hook that fails after a success makes it a failure, and it is done again.
+            attempt.status = event.status
+        elif event.kind != "refuse":
+            self.begin(event, None).close(event.status, event.time)
+
+    def crash(self) -> None:
+        for attempt in self.newest.values():
+            if attempt.status == "running":
+                attempt.close("crashed", max(self.last, attempt.start or self.last))
+
+    def closed(self) -> list[Attempt]:
+        """Return all attempts, those that are under way known to be until the end."""
+        for attempt in self.attempts:
+            if attempt.status in OPEN:
+                attempt.close(attempt.status, self.last)
+        return self.attempts
 
 
 def _event(row: Any) -> Event | None:
@@ -117,17 +186,38 @@ def _event(row: Any) -> Event | None:
     status = ""
     if kind in ("end", "stop"):
         completed = row["type"] == "StepCompleted"
-        status = "completed" if completed else _status(str(row.get("error") or ""))
+        status = "completed" if completed else _status(row)
         if MANY_RETRY in str(row.get("error") or "") and kind == "end":
             # The eleventh failure, or a look at the counter before anything was done.
             kind = "refuse"
     return Event(_time(row), kind, case, flow, resource, step, status)
 
 
-def _status(error: str) -> str:
-    """Return how an attempt ended whose run failed with *error*."""
-    reason = _REASON.search(error[:10_000])
-    return judged(reason[1] if reason else "", error)
+def _status(row: Mapping[str, Any]) -> str:
+    """Return how the attempt ended that the error in *row* has ended.
+
+    That a limit of time has cut it short stands in ``extra_ctx``, as `export.to_history`
+    writes it; the reference, which has no such limits, leaves that empty.
+    """
+    reason = _REASON.search(str(row.get("error") or "")[:10_000])
+    extra = row.get("extra_ctx")
+    limit = extra.get("limit") if isinstance(extra, dict) else None
+    return ended_by(reason[1] if reason else "", limit is not None)
+
+
+def ended_by(reason: str, out_of_time: bool) -> str:
+    """Return the status of an attempt whose run was ended by *reason*, "" for none.
+
+    *out_of_time* says that the time limit of its step has cut it short.
+
+    >>> ended_by("", False), ended_by("MANY_RETRY", True)
+    ('failed', 'timed out')
+    >>> ended_by("CANCELLED", False), ended_by("DEADLINE", False), ended_by("X", False)
+    ('cancelled', 'timed out', 'interrupted')
+    """
+    if reason in ("", MANY_RETRY):
+        return "timed out" if out_of_time else "failed"
+    return {CANCELLED: "cancelled", DEADLINE: "timed out"}.get(reason, "interrupted")
 
 
 def _time(row: dict[str, Any]) -> int:
