@@ -134,6 +134,46 @@ def test_a_failing_hook_makes_a_failure_of_a_success(tmp_path):
     assert rows(past) == [("A", 1, "failed", 3.0)]
 
 
+def test_a_line_that_came_twice_counts_once(tmp_path):
+    past = read(
+        tmp_path,
+        line(0, "StepInited", "A"),
+        line(0, "StepInited", "A"),
+        line(2, "StepCompleted", "A"),
+        line(2, "StepCompleted", "A"),
+        line(2, "StepInited", "B"),
+    )
+    assert rows(past) == [("A", 1, "completed", 2.0), ("B", 1, "running", 0.0)]
+    assert past.problems == (
+        f"{tmp_path / 'shared_workflow.txt'}:2: is like a line before, and not counted "
+        "again; nor is any of 1 other",
+    )
+
+
+def test_lines_with_the_newest_first_are_read_as_if_they_were_turned_round(tmp_path):
+    lines = (
+        line(0, "StepInited", "A"),
+        line(2, "StepCompleted", "A"),
+        line(2, "StepInited", "B"),
+        line(3, "StepCompleted", "B"),
+    )
+    told = [("A", 1, "completed", 2.0), ("B", 1, "completed", 1.0)]
+    assert rows(read(tmp_path, *lines)) == rows(read(tmp_path, *lines[::-1])) == told
+
+
+def test_a_failure_that_speaks_of_a_time_limit_is_a_failure(tmp_path):
+    flow = wfsim.Flow("F", (wfsim.Step("A", duration=wfsim.Duration.parse(3)),))
+    fault = wfsim.FailStep("A", error="no end after 5 s")
+    log = wfsim.simulate(wfsim.Scenario.of_flow(flow), faults=[fault])
+    file = wfsim.export.to_history(log, tmp_path / "shared_workflow.txt")
+    for history in (log, file):
+        assert rows(wfsim.read_history(history), "step", "status") == [
+            ("A", "failed"),
+            ("A", "completed"),
+        ]
+        assert wfsim.calibrate(history).frame["failures"].tolist() == [1]
+
+
 def test_an_end_without_a_beginning_counts_but_has_no_duration(tmp_path):
     past = read(tmp_path, line(3, "StepCompleted", "A"))
     assert rows(past, "step", "status", "censored") == [("A", "completed", False)]
@@ -455,6 +495,15 @@ def test_a_dump_of_tiem_reads_as_its_database_does(tmp_path):
             csv.writer(file).writerows([head.upper().split(), *values])
     past = wfsim.read_history(paths[0], flows=paths[1])
     assert rows(past, "case", "resource", "step", "attempt", "status", "duration") == TOLD
+
+
+def test_of_two_rows_of_one_node_the_one_that_was_updated_last_counts(tmp_path):
+    file = tmp_path / "nodes.csv"
+    began = node(1, "f1", "prepare", "Processing", 0.0, 1.0, None)
+    ended = node(1, "f1", "prepare", "Finished", 0.0, 2.5, 2.5)
+    with file.open("w", newline="") as target:
+        csv.writer(target).writerows([NODE_HEAD.split(), ended, began, ended])
+    assert rows(wfsim.read_history(file)) == [("prepare", 1, "completed", 2.5)]
 
 
 def test_what_is_no_database_of_tiem_is_refused(tmp_path):

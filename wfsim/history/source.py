@@ -117,10 +117,10 @@ class Problems:
         """
         if self.repeated:
             others = len(self.repeated) - 1
-            also = f", as {count(others, 'other')} do" if others else ""
+            also = f"; nor is any of {count(others, 'other')}" if others else ""
             self.listed.append(
-                f"{self.name}:{self.repeated[0]}: says what a line before says{also}; "
-                "counted once"
+                f"{self.name}:{self.repeated[0]}: is like a line before, and not counted "
+                f"again{also}"
             )
         if self.more:
             self.listed.append(f"{self.name}:1: {self.more} more problems")
