@@ -37,13 +37,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NORMAL = NormalDist()
-_DOUBTFUL = {"lognormal": 0.9, "weibull": 0.9, "gamma": 0.93, "exponential": 1.1}
-"""What a KS distance times the root of n exceeds by chance one time in twenty.
-
-It is less for a distribution that was fitted to the same sample than Kolmogorov's 1.36.
-Measured on 300 samples of 60; Lilliefors (1967, 1969) has 0.886 for the normal and 1.06
-for the exponential distribution.
-"""
 
 
 def calibrate(
@@ -60,8 +53,9 @@ def calibrate(
 
     *history* is what `read_history` takes, *reading* its further arguments.  Each of
     *candidates* is fitted by maximum likelihood, with attempts of which nobody saw the
-    end as censored; the one of the least AIC is chosen.  *confidence* is that of
-    intervals.
+    end as censored; of those that are no further from the durations than chance explains
+    the one of the least AIC is chosen.  Where there is none the durations are taken as
+    they were, if ``empirical`` is a candidate.  *confidence* is that of intervals.
 
     *waiting* says whether waiting for something else is part of a duration.  *failed*
     says what the duration of a failed attempt is: nothing (a step without code fails
@@ -452,9 +446,7 @@ class Calibration:
         row["mean"] = fit.duration.mean if fit else math.nan
         row["p95"] = fit.duration.quantile(0.95) if fit else math.nan
         row["aic"], row["ks"] = (fit.aic, fit.ks) if fit else (math.nan, math.nan)
-        size = len(item.sample.seen)
-        most = _DOUBTFUL.get(fit.name, 1.36) if fit else math.inf
-        row["doubtful"] = row["ks"] * math.sqrt(size) > most
+        row["doubtful"] = fit is not None and fit.doubtful
         return row
 
 

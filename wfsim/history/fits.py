@@ -18,10 +18,19 @@ from typing import Any, NamedTuple, TypeAlias
 from wfsim.model.distributions import MOST_VALUES, stats
 from wfsim.model.duration import Duration
 
-CANDIDATES = ("lognormal", "gamma", "weibull", "exponential")
+CANDIDATES = ("lognormal", "gamma", "weibull", "exponential", "empirical")
+"""What may be fitted; empirical are the values as they were seen."""
+
 DIGITS = 5
 """Parameters are kept to so many digits: more are noise, and differ between machines."""
 
+_DOUBTFUL = {"lognormal": 0.9, "weibull": 0.9, "gamma": 0.93, "exponential": 1.1}
+"""What a KS distance times the root of n exceeds by chance one time in twenty.
+
+It is less for a distribution that was fitted to the same sample than Kolmogorov's 1.36.
+Measured on 300 samples of 60; Lilliefors (1967, 1969) has 0.886 for the normal and 1.06
+for the exponential distribution.
+"""
 _LEAST = {"lognormal": 3, "gamma": 3, "weibull": 3, "exponential": 1}
 _STEP = 1e-4
 
@@ -99,13 +108,15 @@ class Fit(NamedTuple):
     better), *ks* the largest distance between its distribution function and that of the
     sample (Kaplan and Meier's, if some are censored).  *spread* is the covariance of
     the parameters; see `free` for the scale that it is on.  Without it nothing is known
-    of their uncertainty.
+    of their uncertainty.  It is *doubtful* if it is further from the sample than chance
+    explains, at 5 %.
     """
 
     duration: Duration
     aic: float
     ks: float
     spread: Matrix = ()
+    doubtful: bool = False
 
     @property
     def name(self) -> str:
@@ -162,10 +173,12 @@ def bound(name: str, values: Sequence[float]) -> Duration:
 
 
 def fitted(sample: Observed, candidates: Sequence[str] = CANDIDATES) -> tuple[Fit, ...]:
-    """Return the fits of *candidates* to *sample*, the best (of the least AIC) first.
+    """Return the fits of *candidates* to *sample*, the best first.
 
-    What never varies is a constant, what fits none of them empirical; both are without
-    uncertainty.  Without a duration that was seen to its end there is no fit.
+    That is the one of the least AIC among those that are not doubtful; ``empirical``
+    comes after them, and before those that are.  What never varies is a constant, and
+    where none of *candidates* can be fitted the sample is taken as it was.  Without a
+    duration that was seen to its end there is no fit.
     """
     if not sample.seen:
         return ()
@@ -177,22 +190,40 @@ def fitted(sample: Observed, candidates: Sequence[str] = CANDIDATES) -> tuple[Fi
     with warnings.catch_warnings():
         # On its way the optimiser looks at parameters that overflow.
         warnings.simplefilter("ignore")
-        found = [fit for name in candidates if (fit := _fit(sample, name))]
-    found.sort(key=lambda fit: fit.aic)
-    return tuple(found) or (empirical(sample),)
+        families = [name for name in candidates if name != "empirical"]
+        fits = [fit for name in families if (fit := _fit(sample, name))]
+    fits.sort(key=lambda fit: fit.aic)
+    if "empirical" in candidates or not fits:
+        fits.append(empirical(sample))
+    return tuple(sorted(fits, key=lambda fit: fit.doubtful))
 
 
 def empirical(sample: Observed) -> Fit:
-    """Return the durations that were seen as a distribution; censored ones are lost."""
-    # Of very many every so manieth says the same.
-    thin = -(-len(sample.seen) // MOST_VALUES)
-    values = [_rounded(value, 9) for value in sample.seen[::thin]]
+    """Return the durations that were seen as a distribution.
+
+    Where some were cut short its values are quantiles of Kaplan and Meier's estimate;
+    what that leaves beyond the last duration that was seen is the longest known.
+    """
+    import numpy as np
+
+    steps = sample.steps()
+    size = min(len(sample.seen) + len(sample.cut), MOST_VALUES)
+    shares = (np.arange(size) + 0.5) / size
+    places = np.searchsorted(steps.probabilities, shares)
+    longest = max(sample.seen[-1:] + sample.cut[-1:])
+    known = [*map(float, steps.quantiles), longest]
+    values = [_rounded(known[place], 9) for place in places]
     return given(sample, Duration.parse({"empirical": values}))
 
 
 def given(sample: Observed, duration: Duration) -> Fit:
     """Return *duration*, which was not fitted to *sample*, with its distance from it."""
-    return Fit(duration, math.nan, distance(sample, duration))
+    ks = distance(sample, duration)
+    return Fit(duration, math.nan, ks, doubtful=_is_doubtful(ks, sample, 1.36))
+
+
+def _is_doubtful(ks: float, sample: Observed, most: float) -> bool:
+    return bool(ks * math.sqrt(len(sample.seen)) > most)
 
 
 def distance(sample: Observed, duration: Duration) -> float:
@@ -222,7 +253,8 @@ def _fit(sample: Observed, name: str) -> Fit | None:
     count, size = len(duration.params), len(sample.seen)
     aic = 2.0 * loss(free(duration)) + 2.0 * count
     aic += 2.0 * count * (count + 1) / max(size - count - 1, 1)
-    return Fit(duration, aic, distance(sample, duration), spread)
+    ks = distance(sample, duration)
+    return Fit(duration, aic, ks, spread, _is_doubtful(ks, sample, _DOUBTFUL[name]))
 
 
 def _likeliest(sample: Observed, name: str, scale: float) -> list[float]:
