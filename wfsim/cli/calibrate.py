@@ -24,6 +24,18 @@ def calibrate(
         list[str] | None,
         typer.Option(help="What a CSV has where: step=activity.", metavar="KEY=COLUMN"),
     ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between the cells of a CSV.", metavar="MARK")
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="The mark before fractions.", metavar="MARK")
+    ] = None,
+    date_format: Annotated[
+        str | None, typer.Option(help="Such as '%d/%m/%Y %H:%M'.", metavar="FORMAT")
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of numbers that are times: ms, s, ...")
+    ] = None,
     waiting: Annotated[str, typer.Option(help="apart or included")] = "apart",
     failed: Annotated[
         str, typer.Option(help="left out, observed or censored")
@@ -36,20 +48,27 @@ def calibrate(
     confidence: Annotated[float, typer.Option(help="That of the intervals.")] = 0.95,
 ) -> None:
     """Fit durations and failures to what HISTORY tells; print them, write YAML."""
-    from wfsim.history.calibration import calibrate as fit
+    from wfsim.history.calibration import calibrate as fitted
     from wfsim.history.read import read_history
 
     wrong = [item for item in column or () if "=" not in item]
     if wrong:
         raise DefinitionError(f"--column: {wrong[0]!r} is not KEY=COLUMN")
     columns = dict(item.split("=", 1) for item in column or ()) or None
-    past = read_history(history, columns=columns)
+    past = read_history(
+        history,
+        columns=columns,
+        delimiter=delimiter,
+        decimal=decimal,
+        date_format=date_format,
+        unit=unit,
+    )
     for problem in past.problems:
         typer.echo(f"wfsim: {problem}", err=True)
     choices: Any = {"waiting": waiting, "failed": failed, "resumed": resumed}
     if candidate:
         choices["candidates"] = candidate
-    found = fit(past, confidence=confidence, **choices)
-    typer.echo(f"{past!r}\n{found.text()}")
+    calibration = fitted(past, confidence=confidence, **choices)
+    typer.echo(f"{past!r}\n{calibration.text()}")
     if out is not None:
-        typer.echo(f"Written: {found.to_yaml(out, flow)}")
+        typer.echo(f"Written: {calibration.to_yaml(out, flow)}")
