@@ -225,7 +225,9 @@ def test_a_history_is_calibrated_into_a_flow_that_runs(run):
         "<PastRuns: 309 attempts of 7 steps in 40 runs: 1 cancelled, 276 completed, "
         "26 crashed, 6 failed>"
     )
-    assert "CreateRwPod           7.0%     lognormal(3.9302, 0.26224)         78.4 s" in out
+    assert (
+        "CreateRwPod           7.0%     lognormal(3.9302, 0.26224)         78.4 s" in out
+    )
     assert out.endswith("Written: mine.yaml\n")
     assert run("run", "mine.yaml", "--expect", "Running")[0] == 0
     status, out, _ = run(

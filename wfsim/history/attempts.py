@@ -113,7 +113,7 @@ class PastRuns:
     ``attempt``  int64   from 1, per case and step
     ``status``   text    completed, failed, timed out, cancelled, interrupted,
                          crashed, superseded, waiting or running
-    ``start``    float64 seconds since the history began, NaN if not told of
+    ``start``    float64 seconds since the history began, NaN if it is not known
     ``end``      float64 until when it is known to have gone on or waited
     ``duration`` float64 seconds from start to end without waiting; NaN without both
     ``waited``   float64 seconds in which it waited for something else

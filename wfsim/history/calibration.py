@@ -194,12 +194,12 @@ class Calibration:
         self.confidence = confidence
 
     def __repr__(self) -> str:
-        told = ", ".join(
+        chosen = ", ".join(
             f"{item.step} {item.chosen.name if item.chosen else item.lack}"
             for item in self.estimates
         )
         attempts = sum(item.attempts for item in self.estimates)
-        return f"<Calibration from {attempts:,} attempts: {told}>"
+        return f"<Calibration from {attempts:,} attempts: {chosen}>"
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -238,11 +238,11 @@ class Calibration:
             item: Any = row
             known = self.estimate((item.flow, item.step))
             fit = known.chosen
-            told = str(fit.duration) if fit else known.lack
+            duration = str(fit.duration) if fit else known.lack
             p95, ks = (f"{item.p95:.1f} s", f"{item.ks:.3f}") if fit else ("", "")
             doubt = "doubtful" if item.doubtful else ""
             name = f"{item.flow}: {item.step}" if several else item.step
-            rows.append((name, f"{item.failure:.1%}", told, p95, ks, doubt))
+            rows.append((name, f"{item.failure:.1%}", duration, p95, ks, doubt))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = (
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -298,14 +298,14 @@ class Calibration:
 
     def estimate(self, step: str | tuple[str, str]) -> Estimate:
         """Return what is known of *step*; raise `UsageError` if nothing is."""
-        found = [item for item in self.estimates if step in (item.step, _name(item))]
-        if len(found) > 1:
-            flows = ", ".join(repr(item.flow) for item in found)
+        estimates = [item for item in self.estimates if step in (item.step, _name(item))]
+        if len(estimates) > 1:
+            flows = ", ".join(repr(item.flow) for item in estimates)
             raise UsageError(f"step {step!r} is in the flows {flows}; give (flow, step)")
-        if not found:
+        if not estimates:
             steps = {item.step for item in self.estimates}
             raise UsageError(f"no step {step!r}; {hint(str(step), steps)}")
-        return found[0]
+        return estimates[0]
 
     def choose(self, step: str | tuple[str, str], distribution: Any) -> Calibration:
         """Return this with another *distribution* for *step*.
@@ -438,11 +438,11 @@ class Calibration:
             "failure_high": interval[1],
             "chosen": fit.name if fit else "",
         }
-        found = fit.interval(self.confidence) if fit else []
-        for place in range(2):
-            ends = found[place] if place < len(found) else (math.nan,) * 3
+        intervals = fit.interval(self.confidence) if fit else []
+        for number in range(2):
+            ends = intervals[number] if number < len(intervals) else (math.nan,) * 3
             for suffix, value in zip(("", "_low", "_high"), ends, strict=True):
-                row[f"p{place + 1}{suffix}"] = value
+                row[f"p{number + 1}{suffix}"] = value
         row["mean"] = fit.duration.mean if fit else math.nan
         row["p95"] = fit.duration.quantile(0.95) if fit else math.nan
         row["aic"], row["ks"] = (fit.aic, fit.ks) if fit else (math.nan, math.nan)
@@ -457,11 +457,13 @@ def _resampled(item: Estimate, draws: KeyedDraws) -> Estimate:
 
     fit = item.chosen
     if fit is not None and fit.spread:
-        normals = [_NORMAL.inv_cdf(uniform("parameter", place)) for place in range(2)]
+        normals = [_NORMAL.inv_cdf(uniform("parameter", number)) for number in range(2)]
         fit = fit._replace(duration=fit.drawn(normals))
     elif fit is not None and fit.name == "empirical":
         values = fit.duration.params
-        again = [fit.duration.draw(uniform("value", at)) for at in range(len(values))]
+        again = [
+            fit.duration.draw(uniform("value", number)) for number in range(len(values))
+        ]
         fit = fit._replace(duration=Duration.parse({"empirical": again}))
     failure = item.failure
     if item.tried:
@@ -473,16 +475,16 @@ def _resampled(item: Estimate, draws: KeyedDraws) -> Estimate:
 def _positions(sample: Observed) -> list[tuple[float, float]]:
     """Return (share, duration) for a Q-Q plot: each in the middle of its own step."""
     steps = sample.steps()
-    found, before = [], 0.0
+    positions, before = [], 0.0
     times = Counter(sample.seen)
     for value, share in zip(steps.quantiles, steps.probabilities, strict=True):
         # Those that took equally long share a step.
         count = times[float(value)]
-        for place in range(count):
-            part = (place + 0.5) / count
-            found.append((before + (float(share) - before) * part, float(value)))
+        for rank in range(count):
+            part = (rank + 0.5) / count
+            positions.append((before + (float(share) - before) * part, float(value)))
         before = float(share)
-    return found
+    return positions
 
 
 def _proportion(successes: int, of: int, confidence: float) -> tuple[float, float]:
@@ -530,8 +532,8 @@ def _flow(calibration: Any, file: str | Path) -> Mapping[str, Any]:
 
 
 def _numbers(duration: Duration | None, failure: float) -> dict[str, Any]:
-    told = {"duration": _rounded(duration.spec())} if duration is not None else {}
-    return {**told, "failure": _rounded(failure)}
+    numbers = {} if duration is None else {"duration": _rounded(duration.spec())}
+    return {**numbers, "failure": _rounded(failure)}
 
 
 def _rounded(value: Any) -> Any:

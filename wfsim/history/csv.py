@@ -68,13 +68,13 @@ def read_csv(
     times: TimeFormat | None = None,
     duplicates: Literal["drop", "keep"] = "drop",
 ) -> PastRuns:
-    """Return what the CSV file at *path*, in UTF-8 with a head, tells.
+    """Return the attempts in the CSV file at *path*, in UTF-8 with a head.
 
     *columns* maps ``case``, ``step`` and either ``start`` and ``end`` or ``time`` to the
     names of its columns; ``flow``, ``resource``, ``status``, ``waited`` (seconds) may be
     there, and for events ``transition`` (without it every row is an end) and
     ``instance``, which tells apart what is carried out at the same time.  *statuses*
-    maps what the file says to one of ours.  *delimiter* is found by the columns in the
+    maps what the file says to one of ours.  *delimiter* is taken from the columns in the
     head if it is not given; *times* says how times are written.  Without a status what
     has an end has completed.  A row that is wholly like one before is counted once
     unless *duplicates* is ``"keep"``.  Raises `UsageError` for a mapping that says too

@@ -22,7 +22,7 @@ CANDIDATES = ("lognormal", "gamma", "weibull", "exponential", "empirical")
 """What may be fitted; empirical are the values as they were seen."""
 
 DIGITS = 5
-"""Parameters are kept to so many digits: more are noise, and differ between machines."""
+"""How many digits parameters have: more are noise, and differ between machines."""
 
 _DOUBTFUL = {"lognormal": 0.9, "weibull": 0.9, "gamma": 0.93, "exponential": 1.1}
 """What a KS distance times the root of n exceeds by chance one time in twenty.
@@ -90,15 +90,15 @@ def would_complete(
         alive *= 1.0 - (done[time] + lost[time]) / at_risk
         then[time] = alive, incidence
         at_risk -= done[time] + lost[time] + gone[time]
-    kept, total = [], 0.0
+    completing, total = [], 0.0
     for time in cut:
         before = math.floor(total + 0.5)
         later = then[time][0] - alive
         share = (incidence - then[time][1]) / later if later > 1e-12 else 0.0
         total += share if later > 1e-12 else len(completed) / tried
         if math.floor(total + 0.5) > before:
-            kept.append(time)
-    return kept
+            completing.append(time)
+    return completing
 
 
 class Fit(NamedTuple):
@@ -129,16 +129,16 @@ class Fit(NamedTuple):
             return []
         z = stats().norm.ppf(0.5 + confidence / 2.0)
         at = free(self.duration)
-        found = []
-        for place, value in enumerate(self.duration.params):
-            width = z * math.sqrt(self.spread[place][place])
+        intervals = []
+        for number, value in enumerate(self.duration.params):
+            width = z * math.sqrt(self.spread[number][number])
             ends = []
-            for end in (at[place] - width, at[place] + width):
-                moved = [*at[:place], end, *at[place + 1 :]]
-                ends.append(_rounded(bound(self.name, moved).params[place], 4))
+            for end in (at[number] - width, at[number] + width):
+                moved = [*at[:number], end, *at[number + 1 :]]
+                ends.append(_rounded(bound(self.name, moved).params[number], 4))
             # An end has fewer digits than the value, and may be rounded to beyond it.
-            found.append((float(value), min(ends[0], value), max(ends[1], value)))
-        return found
+            intervals.append((float(value), min(ends[0], value), max(ends[1], value)))
+        return intervals
 
     def drawn(self, normals: Sequence[float]) -> Duration:
         """Return the distribution with parameters drawn from their uncertainty.
@@ -188,7 +188,7 @@ def fitted(sample: Observed, candidates: Sequence[str] = CANDIDATES) -> tuple[Fi
     if alike and all(value <= longest for value in sample.cut):
         return (Fit(Duration.parse(_rounded(longest, DIGITS)), math.nan, 0.0),)
     with warnings.catch_warnings():
-        # On its way the optimiser looks at parameters that overflow.
+        # The optimiser also looks at parameters that overflow.
         warnings.simplefilter("ignore")
         families = [name for name in candidates if name != "empirical"]
         fits = [fit for name in families if (fit := _fit(sample, name))]
@@ -245,7 +245,7 @@ def _fit(sample: Observed, name: str) -> Fit | None:
     loss = _loss(sample, name)
     try:
         best, curvature = _polished(loss, _likeliest(sample, name, scale))
-        duration, spread = _kept(bound(name, best)), _inverse(curvature)
+        duration, spread = _to_digits(bound(name, best)), _inverse(curvature)
     except (ArithmeticError, ValueError, stats().FitError):
         return None
     if spread is None:
@@ -259,14 +259,14 @@ def _fit(sample: Observed, name: str) -> Fit | None:
 
 def _likeliest(sample: Observed, name: str, scale: float) -> list[float]:
     """Return the free parameters that scipy's optimiser finds."""
-    found = _families()[name].fit(sample.data(scale), floc=0.0)
-    values = [float(found[-1]) * scale]
+    parameters = _families()[name].fit(sample.data(scale), floc=0.0)
+    values = [float(parameters[-1]) * scale]
     if name == "lognormal":
-        return [math.log(values[0]), math.log(float(found[0]))]
-    return [math.log(value) for value in (*map(float, found[:-2]), *values)]
+        return [math.log(values[0]), math.log(float(parameters[0]))]
+    return [math.log(value) for value in (*map(float, parameters[:-2]), *values)]
 
 
-def _kept(duration: Duration) -> Duration:
+def _to_digits(duration: Duration) -> Duration:
     values = [_rounded(value, DIGITS) for value in duration.params]
     return Duration.parse({duration.name: values})
 
@@ -294,12 +294,12 @@ def _loss(sample: Observed, name: str) -> Loss:
         shape, scale = [math.exp(value) for value in values[:-1]], math.exp(values[-1])
         if name == "lognormal":
             shape, scale = [scale], math.exp(values[0])
-        told = family.logpdf(timed, *shape, scale=scale).sum()
+        likelihood = family.logpdf(timed, *shape, scale=scale).sum()
         if len(cut):
-            told += family.logsf(cut, *shape, scale=scale).sum()
+            likelihood += family.logsf(cut, *shape, scale=scale).sum()
         if short:
-            told += short * family.logcdf(timed[0], *shape, scale=scale)
-        return -float(told)
+            likelihood += short * family.logcdf(timed[0], *shape, scale=scale)
+        return -float(likelihood)
 
     return loss
 
@@ -333,8 +333,8 @@ def _derivatives(loss: Loss, at: list[float]) -> tuple[Any, Any]:
 
     def moved(*steps: tuple[int, float]) -> float:
         values = list(at)
-        for place, step in steps:
-            values[place] += step
+        for number, step in steps:
+            values[number] += step
         return loss(values)
 
     slope, curvature = np.empty(size), np.empty((size, size))

@@ -45,7 +45,7 @@ _REASON = re.compile(r"reson: ([^,]{1,80}), message: ")  # sic
 
 
 def read_lines(path: str | Path) -> PastRuns:
-    """Return what the history file at *path* tells.
+    """Return the attempts in the history file at *path*.
 
     A line that cannot be read is passed over and reported as a problem; one that came
     twice counts once.  Raises
@@ -57,7 +57,7 @@ def read_lines(path: str | Path) -> PastRuns:
 
 
 def lines_of(file: BinaryIO, name: str) -> PastRuns:
-    """Return what the lines of *file*, which is called *name*, tell."""
+    """Return the attempts in the lines of *file*, which is called *name*."""
     problems = Problems(name)
     events: list[Event] = []
     digests: set[bytes] = set()

@@ -65,11 +65,11 @@ def read_history(
     ``xes``   an event log of process mining; *columns* where it differs
     ========= ==================================================================
 
-    *source* is a path, whose *format* is found out if it is not given; or an `EventLog`,
+    *source* is a path, whose *format* is worked out if it is not given; or an `EventLog`,
     or several; or the frame of another `PastRuns`, perhaps filtered.  All but SQLite may
     be packed by gzip.
 
-    How a file is written is found out where that is certain, and can be given:
+    How a file is written is worked out where that is certain, and can be given:
     *delimiter* of a CSV; *decimal*, the mark before fractions; *date_format* as
     `datetime.strptime` has it; *unit* of numbers that are times (ns, us, ms, s, min, h,
     d); *duplicates*, whether a row of a CSV that is wholly like one before counts
@@ -135,7 +135,7 @@ def _check_given(path: Path, format: str, given: Mapping[str, Any]) -> None:
 
 
 def read_logs(logs: Iterable[EventLog], source: str = "") -> PastRuns:
-    """Return what *logs* of simulations tell; their seconds are kept as they are.
+    """Return the attempts in *logs* of simulations; their seconds stay as they are.
 
     An attempt that is under way at the end of its log is known until then; one that its
     step's limit of time ended has timed out.

@@ -55,7 +55,7 @@ def read_xes(
     statuses: Mapping[str, str] | None = None,
     times: TimeFormat | None = None,
 ) -> PastRuns:
-    """Return what the XES file at *path* tells.
+    """Return the attempts in the XES file at *path*.
 
     *columns* replaces entries of `COLUMNS`, *statuses* maps what the file says to one of
     our statuses, *times* says how times are written that are not in ISO 8601.  Where a
