@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from wfsim.errors import UsageError
 from wfsim.history.times import SECOND
 from wfsim.report.wording import count
 
@@ -132,6 +133,28 @@ class PastRuns:
 
     def __len__(self) -> int:
         return len(self.attempts)
+
+    def split(self, share: float) -> tuple[PastRuns, PastRuns]:
+        """Return the runs that began first, that *share* of all, and the others.
+
+        What is fitted to the first can be held against the second.  The times of both
+        stay as they are.  Raises `UsageError` unless both have a run.
+        """
+        frame = self.attempts
+        begun = frame["start"].fillna(frame["end"]).groupby(frame["case"], sort=False)
+        cases = begun.min().sort_values(kind="stable").index.tolist()
+        size = round(share * len(cases)) if 0.0 < share < 1.0 else 0
+        if not 0 < size < len(cases):
+            raise UsageError(
+                f"share is {share!r} of {count(len(cases), 'run')}; give a number "
+                "between 0 and 1 that leaves runs on both sides"
+            )
+        early = frame["case"].isin(cases[:size])
+        parts = (frame[early], frame[~early])
+        first, second = (part.reset_index(drop=True) for part in parts)
+        return PastRuns(first, self.problems, self.source), PastRuns(
+            second, (), self.source
+        )
 
     def __repr__(self) -> str:
         frame = self.attempts

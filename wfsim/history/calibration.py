@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
@@ -35,6 +35,8 @@ from wfsim.study.interval import check_confidence
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from wfsim.history.validation import Validation
 
 _NORMAL = NormalDist()
 
@@ -71,29 +73,42 @@ def calibrate(
     arguments that make no sense.
     """
     _check(candidates, confidence, waiting=waiting, failed=failed, resumed=resumed)
+    choices = Choices(waiting, failed, resumed)
     past: PastRuns = read_history(history, **reading)
-    attempts = past.attempts
-    before = attempts.groupby(["case", "step"], sort=False)["status"].shift()
-    timed = (before != "crashed") | (resumed == "observed")
+    return Calibration(
+        (
+            _estimate(*name, group, sample, candidates)
+            for name, group, sample in _samples(past, choices)
+        ),
+        confidence,
+        choices,
+    )
+
+
+class Choices(NamedTuple):
+    """What counts as a duration; see `calibrate`."""
+
+    waiting: str = "apart"
+    failed: str = "left out"
+    resumed: str = "observed"
+
+
+def _samples(
+    past: PastRuns, choices: Choices
+) -> Iterator[tuple[tuple[str, str], pd.DataFrame, Observed]]:
+    """Yield (flow, step), the attempts and the durations of each step of *past*."""
+    attempts = past.attempts.reset_index(drop=True)
     if attempts.empty:
         raise DefinitionError(
             f"{past.source or 'history'}:1: tells of no attempt; give one in which a "
             "step has begun"
         )
-    groups = attempts.groupby(["flow", "step"], sort=False)
-    return Calibration(
-        (
-            _estimate(
-                str(flow),
-                str(step),
-                group,
-                _sample(group[timed[group.index]], waiting, failed),
-                candidates,
-            )
-            for (flow, step), group in groups
-        ),
-        confidence,
-    )
+    before = attempts.groupby(["case", "step"], sort=False)["status"].shift()
+    timed = (before != "crashed") | (choices.resumed == "observed")
+    for (flow, step), group in attempts.groupby(["flow", "step"], sort=False):
+        part = group[timed[group.index]]
+        sample = _sample(part, choices.waiting, choices.failed)
+        yield (str(flow), str(step)), group, sample
 
 
 _CHOICES = {
@@ -129,6 +144,12 @@ def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Observed:
     return Observed(tuple(ends), tuple(open_ends))
 
 
+def _failures(group: pd.DataFrame) -> tuple[int, int]:
+    """Return how many attempts failed, and how many completed or failed."""
+    failures = int((group["status"] == "failed").sum())
+    return failures, failures + int((group["status"] == "completed").sum())
+
+
 def _estimate(
     flow: str,
     step: str,
@@ -136,9 +157,7 @@ def _estimate(
     sample: Observed,
     candidates: Sequence[str],
 ) -> Estimate:
-    status = group["status"]
-    failures = int((status == "failed").sum())
-    tried = failures + int((status == "completed").sum())
+    failures, tried = _failures(group)
     fits = fitted(sample, candidates)
     return Estimate(
         flow,
@@ -189,9 +208,15 @@ class Calibration:
     several flows have one of that name.
     """
 
-    def __init__(self, estimates: Iterable[Estimate], confidence: float = 0.95) -> None:
+    def __init__(
+        self,
+        estimates: Iterable[Estimate],
+        confidence: float = 0.95,
+        choices: Choices | None = None,
+    ) -> None:
         self.estimates = tuple(estimates)
         self.confidence = confidence
+        self.choices = choices or Choices()
 
     def __repr__(self) -> str:
         chosen = ", ".join(
@@ -294,7 +319,7 @@ class Calibration:
         if not part:
             flows = {item.flow for item in self.estimates}
             raise UsageError(f"no flow {flow!r}; {hint(flow, flows)}")
-        return Calibration(part, self.confidence)
+        return self._with(part)
 
     def estimate(self, step: str | tuple[str, str]) -> Estimate:
         """Return what is known of *step*; raise `UsageError` if nothing is."""
@@ -341,6 +366,42 @@ class Calibration:
         """
         draws = KeyedDraws(seed)
         return self._with(_resampled(item, draws) for item in self.estimates)
+
+    def validate(self, history: Any, **reading: Any) -> Validation:
+        """Return how well this forecasts *history*, a part that it was not made from.
+
+        *history* is what `read_history` takes, such as the second part of
+        `PastRuns.split`, *reading* its further arguments.  What counts as a duration is
+        as in this calibration.  Raises `UsageError` if it tells of no step of this.
+
+        >>> import wfsim
+        >>> nap = wfsim.Flow("Nap", (wfsim.Step("A"),))
+        >>> scenario = wfsim.Scenario.of_flow(nap, duration={"exponential": 9.0})
+        >>> logs = [wfsim.simulate(scenario, seed=seed) for seed in range(60)]
+        >>> first, second = wfsim.read_history(logs).split(0.5)
+        >>> wfsim.calibrate(first).validate(second)
+        <Validation of 1 step with 30 durations: 100.0% in their 95% interval; 0 doubtful>
+        """
+        from wfsim.history.validation import Trial, Validation
+
+        known = {_name(item): item for item in self.estimates}
+        trials, missing = [], []
+        for name, group, sample in _samples(
+            read_history(history, **reading), self.choices
+        ):
+            item = known.get(name)
+            if item is None:
+                missing.append(name)
+                continue
+            failures, tried = _failures(group)
+            duration = item.chosen.duration if item.chosen else None
+            past = item.failures, item.tried
+            trials.append(Trial(*name, sample, duration, failures, tried, *past))
+        if not trials:
+            raise UsageError(
+                f"the history tells of no step of this calibration, but of {missing[0]}"
+            )
+        return Validation(trials, missing, self.confidence)
 
     def quantiles(self, step: str | tuple[str, str]) -> pd.DataFrame:
         """Return what a Q-Q plot of *step* draws, one row per duration that was seen.
@@ -411,7 +472,7 @@ class Calibration:
         return any(item.flow == flow for item in self.estimates)
 
     def _with(self, estimates: Iterable[Estimate]) -> Calibration:
-        return Calibration(estimates, self.confidence)
+        return Calibration(estimates, self.confidence, self.choices)
 
     def _of_one_flow(self) -> tuple[Estimate, ...]:
         seen: set[str] = set()
