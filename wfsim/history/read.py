@@ -24,6 +24,9 @@ from wfsim.report.history_file import time_limit
 if TYPE_CHECKING:
     import pandas as pd
 
+BY_STEP = "step"
+"""The cause of an interruption that the code of a step has asked for."""
+
 FORMATS = ("lines", "log", "csv", "tiem", "xes")
 _TAKEN = {
     "csv": (
@@ -191,6 +194,9 @@ def _endings(log: EventLog) -> dict[tuple[str, str, float], str]:
         if isinstance(memento, Memento):
             reason = memento.reason if record.kind is Kind.RUN_INTERRUPTED else ""
             status = ended_by(reason, time_limit(record) is not None)
+            if getattr(record, "cause", "") == BY_STEP:
+                # Whatever reason it has given.
+                status = "interrupted"
             # A failure that is the last one allowed interrupts its run at once.
             endings.setdefault((record.resource, record.run, record.time), status)
     return endings

@@ -45,8 +45,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 def time_limit(record: Record) -> float | None:
     """Return the seconds after which a limit cut short the attempt that *record* ends."""
-    step = record.value.step if isinstance(record.value, Memento) else None
-    limit: float | None = getattr(step, "limit", None)
+    limit: float | None = getattr(record, "limit", None)
     return limit
 
 
