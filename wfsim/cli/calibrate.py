@@ -51,13 +51,9 @@ def calibrate(
     from wfsim.history.calibration import calibrate as fitted
     from wfsim.history.read import read_history
 
-    wrong = [item for item in column or () if "=" not in item]
-    if wrong:
-        raise DefinitionError(f"--column: {wrong[0]!r} is not KEY=COLUMN")
-    columns = dict(item.split("=", 1) for item in column or ()) or None
     past = read_history(
         history,
-        columns=columns,
+        columns=_columns(column or []),
         delimiter=delimiter,
         decimal=decimal,
         date_format=date_format,
@@ -72,3 +68,11 @@ def calibrate(
     typer.echo(f"{past!r}\n{calibration.text()}")
     if out is not None:
         typer.echo(f"Written: {calibration.to_yaml(out, flow)}")
+
+
+def _columns(pairs: list[str]) -> dict[str, str] | None:
+    """Return the columns that *pairs*, each KEY=COLUMN, name; None if there are none."""
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise DefinitionError(f"--column: {wrong[0]!r} is not KEY=COLUMN")
+    return dict(pair.split("=", 1) for pair in pairs) or None

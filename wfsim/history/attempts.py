@@ -121,15 +121,21 @@ class PastRuns:
     ``censored`` bool    whether it would have taken longer: all but completed, failed
     ============ ======= =========================================================
 
-    *problems* are the lines that were passed over, each with its file, line and cause.
+    *problems* are the lines that were passed over, each with its file, line and cause,
+    *logs* how many logs it was read from, each with a clock of its own.
     """
 
     def __init__(
-        self, attempts: pd.DataFrame, problems: Iterable[str] = (), source: str = ""
+        self,
+        attempts: pd.DataFrame,
+        problems: Iterable[str] = (),
+        source: str = "",
+        logs: int = 1,
     ) -> None:
         self.attempts = attempts
         self.problems = tuple(problems)
         self.source = source
+        self.logs = logs
 
     def __len__(self) -> int:
         return len(self.attempts)
@@ -150,10 +156,11 @@ class PastRuns:
                 "between 0 and 1 that leaves runs on both sides"
             )
         early = frame["case"].isin(cases[:size])
-        parts = (frame[early], frame[~early])
-        first, second = (part.reset_index(drop=True) for part in parts)
-        return PastRuns(first, self.problems, self.source), PastRuns(
-            second, (), self.source
+        rest = (self.problems, self.source, self.logs)
+        first, second = frame[early], frame[~early]
+        return (
+            PastRuns(first.reset_index(drop=True), *rest),
+            PastRuns(second.reset_index(drop=True), *rest),
         )
 
     def __repr__(self) -> str:

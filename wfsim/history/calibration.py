@@ -36,6 +36,7 @@ from wfsim.study.interval import check_confidence
 if TYPE_CHECKING:
     import pandas as pd
 
+    from wfsim.history.load import Load
     from wfsim.history.validation import Validation
 
 _NORMAL = NormalDist()
@@ -82,6 +83,7 @@ def calibrate(
         ),
         confidence,
         choices,
+        past,
     )
 
 
@@ -213,10 +215,12 @@ class Calibration:
         estimates: Iterable[Estimate],
         confidence: float = 0.95,
         choices: Choices | None = None,
+        past: PastRuns | None = None,
     ) -> None:
         self.estimates = tuple(estimates)
         self.confidence = confidence
         self.choices = choices or Choices()
+        self.past = past
 
     def __repr__(self) -> str:
         chosen = ", ".join(
@@ -367,6 +371,20 @@ class Calibration:
         draws = KeyedDraws(seed)
         return self._with(_resampled(item, draws) for item in self.estimates)
 
+    @property
+    def load(self) -> Load:
+        """How often runs arrive, how often processes crash, how many workers there are.
+
+        Raises `UsageError` without a history, and for several logs, which have one
+        clock each.
+        """
+        from wfsim.history.load import Load
+
+        if self.past is None or self.past.logs > 1:
+            logs = "no history" if self.past is None else f"{self.past.logs} logs"
+            raise UsageError(f"load is of one history, and this was made from {logs}")
+        return Load(self.past.attempts, self.confidence)
+
     def validate(self, history: Any, **reading: Any) -> Validation:
         """Return how well this forecasts *history*, a part that it was not made from.
 
@@ -472,7 +490,7 @@ class Calibration:
         return any(item.flow == flow for item in self.estimates)
 
     def _with(self, estimates: Iterable[Estimate]) -> Calibration:
-        return Calibration(estimates, self.confidence, self.choices)
+        return Calibration(estimates, self.confidence, self.choices, self.past)
 
     def _of_one_flow(self) -> tuple[Estimate, ...]:
         seen: set[str] = set()

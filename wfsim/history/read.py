@@ -95,42 +95,45 @@ def read_history(
     chosen = format or _format(path, columns)
     if chosen not in FORMATS:
         raise UsageError(f"format: unknown {chosen!r}; {hint(str(chosen), FORMATS)}")
-    given = {
+    how = {
         "columns": columns, "statuses": statuses, "flows": flows, "delimiter": delimiter,
         "decimal": decimal, "date_format": date_format, "unit": unit,
         "duplicates": duplicates,
     }  # fmt: skip
+    given = {name: value for name, value in how.items() if value is not None}
     _check_given(path, chosen, given)
-    times = TimeFormat(date_format, unit, decimal)
-    if chosen == "lines":
+    return _read(path, chosen, given)
+
+
+def _read(path: Path, format: str, given: dict[str, Any]) -> PastRuns:
+    """Return the attempts in the file at *path*, read as *given* says."""
+    if format == "lines":
         return lines.read_lines(path)
-    if chosen == "log":
+    if format == "log":
         with opened(path) as file:
             log = EventLog(*read_records(file, str(path)))
         return read_logs([log], str(path))
-    if chosen == "xes":
-        return xes.read_xes(path, columns, statuses=statuses, times=times)
-    if chosen == "tiem":
-        return _read_tiem(path, flows, delimiter)
-    if columns is None:
+    if format == "tiem":
+        return _read_tiem(path, given.get("flows"), given.get("delimiter"))
+    given["times"] = TimeFormat(
+        given.pop("date_format", None),
+        given.pop("unit", None),
+        given.pop("decimal", None),
+    )
+    if format == "xes":
+        return xes.read_xes(path, **given)
+    if "columns" not in given:
         raise UsageError(
             f"{path}: say which column holds what: columns={{'case': ..., 'step': "
             "..., 'start': ..., 'end': ...}"
         )
-    return csv.read_csv(
-        path,
-        columns,
-        statuses=statuses,
-        delimiter=delimiter,
-        times=times,
-        duplicates=duplicates or "drop",
-    )
+    return csv.read_csv(path, **given)
 
 
 def _check_given(path: Path, format: str, given: Mapping[str, Any]) -> None:
     """Raise `UsageError` for what is *given* and says nothing of that *format*."""
-    for name, value in given.items():
-        if value is not None and name not in _TAKEN.get(format, ()):
+    for name in given:
+        if name not in _TAKEN.get(format, ()):
             raise UsageError(
                 f"{path}: {name} says nothing of a history in {format!r}; leave it out, "
                 "or say which format it is in"
@@ -154,7 +157,7 @@ def read_logs(logs: Iterable[EventLog], source: str = "") -> PastRuns:
             f"{source or 'log'}:1: tells of no attempt of a step; give one in which a "
             "step has begun"
         )
-    return PastRuns(attempt_frame(rows), (), source)
+    return PastRuns(attempt_frame(rows), (), source, len(listed))
 
 
 def _rows(log: EventLog, prefix: str) -> list[tuple[Any, ...]]:
