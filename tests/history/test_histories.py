@@ -174,6 +174,32 @@ def test_a_failure_that_speaks_of_a_time_limit_is_a_failure(tmp_path):
         assert wfsim.calibrate(history).frame["failures"].tolist() == [1]
 
 
+def test_what_a_time_limit_cut_short_is_so_in_the_log_and_in_its_lines(tmp_path):
+    flow = wfsim.Flow("F", (wfsim.Step("A", duration=wfsim.Duration.parse(9)),))
+    policy = wfsim.Policy(timeout=5.0, retry=wfsim.Retry(limit=1))
+    log = wfsim.simulate(wfsim.Scenario.of_flow(flow, policy=policy))
+    file = wfsim.export.to_history(log, tmp_path / "shared_workflow.txt")
+    for history in (log, file):
+        assert rows(wfsim.read_history(history), "status", "duration", "censored") == [
+            ("timed out", 5.0, True),
+            ("timed out", 5.0, True),
+        ]
+
+
+def test_whatever_reason_a_step_gives_it_is_no_cancel():
+    @wfsim.step
+    def A(ctx):
+        yield from ctx.sleep(1.0)
+        raise wfsim.Interrupted("CANCELLED", "by me")
+
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine = machine.unstable("Creating", run="F")
+    flow = wfsim.Flow("F", (wfsim.Step("A"),))
+    scenario = wfsim.Scenario([wfsim.Resource("db", "a")], machine, [flow], [A])
+    past = wfsim.read_history(wfsim.simulate(scenario))
+    assert rows(past, "status", "duration") == [("interrupted", 1.0)]
+
+
 def test_an_end_without_a_beginning_counts_but_has_no_duration(tmp_path):
     past = read(tmp_path, line(3, "StepCompleted", "A"))
     assert rows(past, "step", "status", "censored") == [("A", "completed", False)]
