@@ -258,6 +258,13 @@ def test_a_spreadsheet_says_its_delimiter_in_a_line_of_its_own(tmp_path):
     assert past.problems[0].startswith(f"{tmp_path / 'log.csv'}:4: 'x' is neither")
 
 
+def test_empty_lines_are_no_rows_and_no_head(tmp_path):
+    past = read(tmp_path, "\n\nc,a,s,e\n\n1,A,0,2\n\n", ROWS)
+    assert (rows(past), past.problems) == ([("A", 1, "completed", 2.0)], ())
+    with pytest.raises(wfsim.DefinitionError, match="1: the file is empty"):
+        read(tmp_path, "\n\n", ROWS)
+
+
 def test_a_comma_that_may_separate_thousands_is_refused_unless_another_tells(tmp_path):
     text = "c;a;s;e\n1;A;1,500;3,250\n"
     with pytest.raises(wfsim.DefinitionError, match=r"'1,500' has a comma, .*decimal='"):

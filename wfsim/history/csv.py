@@ -236,9 +236,8 @@ def table_rows(
             raise DefinitionError(
                 f"{source}:{line}: more than {MOST_EVENTS} rows; split it by case"
             )
-        if cells:
-            padded = [*cells, *[""] * (len(head) - len(cells))]
-            yield line, dict(zip(head, padded, strict=False))
+        padded = [*cells, *[""] * (len(head) - len(cells))]
+        yield line, dict(zip(head, padded, strict=False))
 
 
 def _delimiter(source: Path, columns: Collection[str]) -> str:
@@ -259,7 +258,7 @@ def _other_delimiter(source: Path, width: int) -> str:
 
 
 def _rows(source: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the last line and the cells of each row, the head first."""
+    """Yield the last line and the cells of each row that is not empty, the head first."""
     with opened(source) as raw:
         file = TextIOWrapper(raw, encoding="utf-8-sig", newline="")
         line = 0
@@ -271,7 +270,8 @@ def _rows(source: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             delimiter = separator[1] if separator else delimiter
             for cells in (reader := csv.reader(lines, delimiter=delimiter, strict=True)):
                 line = reader.line_num + bool(separator)
-                yield line, cells
+                if cells:
+                    yield line, cells
         except (csv.Error, UnicodeDecodeError) as error:
             raise DefinitionError(
                 f"{source}:{line + 1}: not CSV in UTF-8: {error}; save it as that"
