@@ -1,7 +1,8 @@
-"""Make `mpd_workflow.txt`, the history that `11_calibrate.ipynb` begins with.
+"""Make `shared_workflow.txt`, the history that `11_calibrate.ipynb` begins with.
 
 It is what the reference engine's recorder would have written while forty clusters were
-created: some pods fail, the controller dies twice, two creations are cancelled.
+created: some pods fail, the controller dies twice, one creation is cancelled, and one
+cancel comes too late.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 import wfsim
 from fake_resources import polardb
 
-FILE = Path(__file__).with_name("mpd_workflow.txt")
+FILE = Path(__file__).with_name("shared_workflow.txt")
 
 
 def make(path: Path) -> Path:

@@ -216,7 +216,7 @@ def test_wrong_input_is_told_in_a_line_and_nothing_is_written(run, words, said):
 
 
 def test_a_history_is_calibrated_into_a_flow_that_runs(run):
-    history = str(ROOT / "notebooks/mpd_workflow.txt")
+    history = str(ROOT / "notebooks/shared_workflow.txt")
     flow = str(ROOT / "flows/polardb/shared/create_shared_storage_cluster.yaml")
     words = ("--resumed", "left out", "--flow", flow, "--out", "mine.yaml")
     status, out, err = run("calibrate", history, *words)
@@ -225,7 +225,9 @@ def test_a_history_is_calibrated_into_a_flow_that_runs(run):
         "<PastRuns: 309 attempts of 7 steps in 40 runs: 1 cancelled, 276 completed, "
         "26 crashed, 6 failed>"
     )
-    assert "CreateRwPod           7.0%     lognormal(3.9302, 0.26224)   78.4 s" in out
+    assert (
+        "CreateRwPod           7.0%     lognormal(3.9302, 0.26224)         78.4 s" in out
+    )
     assert out.endswith("Written: mine.yaml\n")
     assert run("run", "mine.yaml", "--expect", "Running")[0] == 0
     status, out, _ = run(
@@ -250,6 +252,11 @@ def test_a_csv_is_calibrated_with_its_columns(run):
     assert status == 0
     assert out.splitlines()[2].split() == ["A", "0.0%", "4", "s", "4.0", "s", "0.000"]
     assert err.startswith("wfsim: jobs.csv:4: 'x' is neither seconds nor a date such as")
+    Path("excel.csv").write_text("id;what;from;to\n1;A;01/02/24 10:00;01/02/24 10:30\n")
+    written = ("--delimiter", ";", "--date-format", "%d/%m/%y %H:%M")
+    status, out, err = run("calibrate", "excel.csv", *flags, *written)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[2].split()[2:4] == ["1800", "s"]
     status, _, err = run("calibrate", "jobs.csv", "--column", "case")
     assert (status, err) == (2, "wfsim: --column: 'case' is not KEY=COLUMN\n")
 

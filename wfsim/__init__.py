@@ -8,7 +8,8 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
-* ``study``     many runs in one frame: ``sweep``, ``read_history``, ``calibrate``
+* ``study``     many runs in one frame: ``sweep``, ``design``
+* ``history``   what has happened: ``read_history``, ``calibrate``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
 * ``http``      the service over HTTP: Server
 * ``cli``       the command ``wfsim``
@@ -63,13 +64,12 @@ _HOMES = {
     "wfsim.sim.simulation": ("Simulation", "simulate"),
     "wfsim.sim.world": ("World",),
     "wfsim.http.server": ("Server",),
-    "wfsim.study.calibrate": ("calibrate",),
-    "wfsim.study.calibration": ("Calibration",),
-    "wfsim.study.histories": ("read_history",),
-    "wfsim.study.past_runs": ("PastRuns",),
     "wfsim.study.precision": ("Precision",),
     "wfsim.study.study": ("Study",),
     "wfsim.study.sweep": ("sweep",),
+    "wfsim.history.attempts": ("PastRuns",),
+    "wfsim.history.calibration": ("Calibration", "calibrate"),
+    "wfsim.history.read": ("read_history",),
     "wfsim.notebook.player": ("Player",),
     "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip

@@ -27,6 +27,10 @@ from wfsim.files.configmap import load_mementos as load_mementos
 from wfsim.files.flow_loader import flow_schema as flow_schema
 from wfsim.files.flow_loader import load_flow as load_flow
 from wfsim.files.flow_loader import load_flows as load_flows
+from wfsim.history.attempts import PastRuns as PastRuns
+from wfsim.history.calibration import Calibration as Calibration
+from wfsim.history.calibration import calibrate as calibrate
+from wfsim.history.read import read_history as read_history
 from wfsim.http.server import Server as Server
 from wfsim.model.duration import Duration as Duration
 from wfsim.model.flow import Flow as Flow
@@ -88,10 +92,6 @@ from wfsim.sim.simulation import simulate as simulate
 from wfsim.sim.step_settings import StepSettings as StepSettings
 from wfsim.sim.world import World as World
 from wfsim.study import design as design
-from wfsim.study.calibrate import calibrate as calibrate
-from wfsim.study.calibration import Calibration as Calibration
-from wfsim.study.histories import read_history as read_history
-from wfsim.study.past_runs import PastRuns as PastRuns
 from wfsim.study.precision import Precision as Precision
 from wfsim.study.study import Study as Study
 from wfsim.study.sweep import sweep as sweep

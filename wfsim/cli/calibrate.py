@@ -12,7 +12,7 @@ from wfsim.errors import DefinitionError
 
 def calibrate(
     history: Annotated[
-        Path, typer.Argument(help="mpd_workflow.txt, log.jsonl, .xes, .csv or SQLite.")
+        Path, typer.Argument(help="shared_workflow.txt, log.jsonl, .xes, .csv or SQLite.")
     ],
     out: Annotated[
         Path | None, typer.Option(help="Where the numbers go, as YAML.", metavar="FILE")
@@ -23,6 +23,18 @@ def calibrate(
     column: Annotated[
         list[str] | None,
         typer.Option(help="What a CSV has where: step=activity.", metavar="KEY=COLUMN"),
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between the cells of a CSV.", metavar="MARK")
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="The mark before fractions.", metavar="MARK")
+    ] = None,
+    date_format: Annotated[
+        str | None, typer.Option(help="Such as '%d/%m/%Y %H:%M'.", metavar="FORMAT")
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Of numbers that are times: ms, s, ...")
     ] = None,
     waiting: Annotated[str, typer.Option(help="apart or included")] = "apart",
     failed: Annotated[
@@ -36,20 +48,31 @@ def calibrate(
     confidence: Annotated[float, typer.Option(help="That of the intervals.")] = 0.95,
 ) -> None:
     """Fit durations and failures to what HISTORY tells; print them, write YAML."""
-    from wfsim.study.calibrate import calibrate as fit
-    from wfsim.study.histories import read_history
+    from wfsim.history.calibration import calibrate as fitted
+    from wfsim.history.read import read_history
 
-    wrong = [item for item in column or () if "=" not in item]
-    if wrong:
-        raise DefinitionError(f"--column: {wrong[0]!r} is not KEY=COLUMN")
-    columns = dict(item.split("=", 1) for item in column or ()) or None
-    past = read_history(history, columns=columns)
+    past = read_history(
+        history,
+        columns=_columns(column or []),
+        delimiter=delimiter,
+        decimal=decimal,
+        date_format=date_format,
+        unit=unit,
+    )
     for problem in past.problems:
         typer.echo(f"wfsim: {problem}", err=True)
     choices: Any = {"waiting": waiting, "failed": failed, "resumed": resumed}
     if candidate:
         choices["candidates"] = candidate
-    found = fit(past, confidence=confidence, **choices)
-    typer.echo(f"{past!r}\n{found.text()}")
+    calibration = fitted(past, confidence=confidence, **choices)
+    typer.echo(f"{past!r}\n{calibration.text()}")
     if out is not None:
-        typer.echo(f"Written: {found.to_yaml(out, flow)}")
+        typer.echo(f"Written: {calibration.to_yaml(out, flow)}")
+
+
+def _columns(pairs: list[str]) -> dict[str, str] | None:
+    """Return the columns that *pairs*, each KEY=COLUMN, name; None if there are none."""
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise DefinitionError(f"--column: {wrong[0]!r} is not KEY=COLUMN")
+    return dict(pair.split("=", 1) for pair in pairs) or None

@@ -23,7 +23,7 @@ from wfsim.report.chart import (
     say_nothing,
     swatch,
 )
-from wfsim.report.fit_charts import qq
+from wfsim.report.fit_charts import pit, qq
 from wfsim.report.gantt import gantt
 from wfsim.report.grid_charts import comparison, heatmap, tornado
 from wfsim.report.load_charts import queue, utilisation
@@ -187,6 +187,7 @@ __all__ = [
     "latencies",
     "latency",
     "outcomes",
+    "pit",
     "qq",
     "queue",
     "state_graph",

@@ -1,4 +1,4 @@
-"""Charts of what was fitted to a history: does the distribution look like the data?"""
+"""Charts of what was fitted to a history: is it like it, and like what came next?"""
 
 from __future__ import annotations
 
@@ -56,6 +56,59 @@ def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) ->
         f"from {seconds(seen[0])} to {seconds(seen[-1])}{beside}; "
         f"{int((~inside).sum()):,} outside the {confidence} band; "
         f"KS distance {item.chosen.ks:.3f}.",
+    )
+
+
+def pit(
+    validation: Any, step: str | tuple[str, str] | None = None, ax: Axes | None = None
+) -> Chart:
+    """Draw where in their forecast the durations lie that were held out.
+
+    *validation* is what `Calibration.validate` returns; without *step* it is about all
+    of its steps.  Of a right forecast all bars are equally high but for chance, which
+    keeps them in the band.  A valley says that the forecast is too narrow, a hill that
+    it is too wide, a slope that durations have become longer or shorter.  The frame is
+    that of `Validation.histogram`.
+    """
+    frame = validation.histogram(step)
+    axes = canvas(ax, 6.4, 3.6)
+    name = "all steps" if step is None else step if isinstance(step, str) else step[1]
+    size = round(float(frame["durations"].sum()))
+    if not size:
+        say_nothing(axes, f"{plain(name)}: no duration was held out")
+        return Chart(axes, frame, f"PIT of {name}: no duration was held out.")
+    inside = frame["durations"].between(frame["least"], frame["most"])
+    colours = [_INSIDE if each else _OUTSIDE for each in inside]
+    width = float(frame["high"].iloc[0])
+    least, most, expected = (
+        float(frame[column].iloc[0]) for column in ("least", "most", "expected")
+    )
+    axes.axhspan(least, most, color=SHADE, lw=0)
+    axes.bar(
+        frame["low"], frame["durations"], width=width, align="edge", color=colours,
+        edgecolor="white", linewidth=1.0,
+    )  # fmt: skip
+    axes.axhline(expected, color=INK, lw=1)
+    axes.set_xlim(0.0, 1.0)
+    axes.set_ylim(bottom=0.0)
+    axes.set_title(f"Forecast of {plain(name)}", fontsize=10, loc="left")
+    axes.set_xlabel("probability that the forecast gives to shorter durations")
+    axes.set_ylabel("durations")
+    axes.spines[["top", "right"]].set_visible(False)
+    confidence = f"{validation.confidence:.0%}"
+    handles = [
+        Patch(facecolor=_INSIDE, label="inside the band"),
+        Patch(facecolor=_OUTSIDE, label="outside"),
+        Line2D([], [], color=INK, lw=1, label="expected"),
+        Patch(facecolor=SHADE, label=f"{confidence} band"),
+    ]
+    legend(axes, handles, gap=0.62)
+    outside = count(int((~inside).sum()), "bin")
+    return Chart(
+        axes,
+        frame,
+        f"PIT of {name}: {count(size, 'duration')} held out, in {len(frame)} bins of "
+        f"{expected:.1f} expected; {outside} outside the {confidence} band.",
     )
 
 

@@ -31,14 +31,22 @@ _ENDS = (Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_CANCELLED)
 def to_history(log: EventLog, path: str | Path) -> Path:
     """Write *log* to *path* as the reference does: a JSON object per event of a run.
 
-    The file is what ``mpd_workflow.txt`` is there.  As there, a run that is taken up
+    There it is called after the type of the first resource that it is about:
+    ``shared_workflow.txt`` or ``local_workflow.txt``.  As there, a run that is taken up
     again after a failure or a crash is started once more, and the crash itself has no
-    line.
+    line.  ``extra_ctx`` is null, as there, but for what it has not: ``{"limit": 5.0}``
+    says that the step's limit of so many seconds has cut the attempt short.
     """
     return write(path, "".join(f"{_encode(row)}\n" for row in _Recorder().rows(log)))
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def time_limit(record: Record) -> float | None:
+    """Return the seconds after which a limit cut short the attempt that *record* ends."""
+    limit: float | None = getattr(record, "limit", None)
+    return limit
 
 
 class _Recorder:
@@ -53,10 +61,10 @@ class _Recorder:
             if record.kind is Kind.CONTROLLER_CRASHED:
                 self.again |= self.under_way
             elif isinstance(record.value, Memento):
-                yield from self.told(record, (record.resource, record.run))
+                yield from self.lines(record, (record.resource, record.run))
                 self.attempted[record.resource, record.run] = record.value
 
-    def told(self, record: Record, run: tuple[str, str]) -> Iterator[dict[str, Any]]:
+    def lines(self, record: Record, run: tuple[str, str]) -> Iterator[dict[str, Any]]:
         kind = record.kind
         if kind is Kind.RUN_CREATED:
             yield _row(record, "WorkFlowStart", retry=0)
@@ -71,14 +79,16 @@ class _Recorder:
             if kind is Kind.STEP_FAILED or kind is Kind.STEP_CANCELLED:
                 self.again.add(run)
             error = record.text if _STEPS[kind] == "StepError" else ""
-            yield _row(record, _STEPS[kind], step=record.step, error=error)
+            limit = time_limit(record) if error else None
+            yield _row(record, _STEPS[kind], step=record.step, error=error, limit=limit)
         elif kind is Kind.RUN_INTERRUPTED:
-            reason, _, message = record.text.partition(": ")
-            error = f"reson: {reason}, message: {message}"  # sic
+            memento: Memento = record.value
+            error = f"reson: {memento.reason}, message: {memento.error}"  # sic
             if run in self.under_way:
                 step = self.attempted[run].step
                 name = "" if step is None else step.name
-                yield _row(record, "StepError", step=name, error=error)
+                limit = time_limit(record)
+                yield _row(record, "StepError", step=name, error=error, limit=limit)
             self.under_way.discard(run)
             self.again.add(run)
             yield _row(record, "WorkFlowInterrupt", error=error)
@@ -93,18 +103,21 @@ def _row(
     step: str = "",
     error: str = "",
     retry: int | None = None,
+    limit: float | None = None,
 ) -> dict[str, Any]:
     """Return the line of *record*, its keys in the order of the reference's logger."""
     run: Memento = record.value
     names = [item.name for item in run.steps]
     started = 0.0 if run.started is None else run.started
     began = run.steps[names.index(step)].started if step in names else started
-    start = _NO_TIME if kind == "WorkFlowCompleted" else _date(began or 0.0)
     now = _date(record.time)
+    # An interruption takes no time, and of a completion the start is not recorded.
+    fixed = {"WorkFlowInterrupt": now, "WorkFlowCompleted": _NO_TIME}
+    start = fixed.get(kind) or _date(began or 0.0)
     return {
         "end_time": now,
         "error": error,
-        "extra_ctx": None,
+        "extra_ctx": None if limit is None else {"limit": limit},
         "flow_name": record.flow or run.flow,
         "level": "info",
         "msg": "",
@@ -114,11 +127,11 @@ def _row(
         "start_time": start,
         "step": names.index(step) + 1 if step in names else 0,
         "step_count": len(names),
-        "step_id": _nanoseconds(record.time),
+        "step_id": str(_nanoseconds(record.time)),
         "step_name": step,
         "time": now,
         "type": kind,
-        "workflow_id": _nanoseconds(started) // 1_000_000,
+        "workflow_id": str(_nanoseconds(started) // 1_000_000),
     }
 
 

@@ -7,13 +7,15 @@ stays as it was.  What its last update says is the last that is known of it.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from wfsim.errors import DefinitionError
-from wfsim.study.past_runs import MOST_EVENTS, Attempt, PastRuns, Problems, past_runs
-from wfsim.study.stamps import stamp
+from wfsim.history.attempts import Attempt, PastRuns, past_runs
+from wfsim.history.source import MOST_EVENTS, Problems
+from wfsim.history.times import stamp
 
 FLOWS, NODES = "work_flows", "work_flow_nodes"
 _FLOW_COLUMNS = ("id", "name", "status", "biz_id", "deleted_at")
@@ -30,7 +32,7 @@ Row = Mapping[str, Any]
 def read_database(
     path: str | Path, *, flows: str = FLOWS, nodes: str = NODES
 ) -> PastRuns:
-    """Return what the SQLite file at *path* tells; it is opened read only.
+    """Return the attempts in the SQLite file at *path*; it is opened read only.
 
     *flows* and *nodes* are the names of its tables.  Raises `DefinitionError` if they
     cannot be read or hold no node.
@@ -79,34 +81,46 @@ def _rows(
 
 
 def rows_to_runs(nodes: Iterable[Row], flows: Iterable[Row], source: str) -> PastRuns:
-    """Return what rows of nodes, and of the *flows* that they belong to, tell.
+    """Return the attempts in rows of nodes, and of the *flows* that they belong to.
 
+    Two rows with one ``id`` are one node, and the one that was updated last counts.
     Without a row of its flow a node has a flow without a name.  A row that cannot be
     read is passed over; its number stands in the problem as the line.
     """
     problems = Problems(source)
-    of = {str(row["id"]): row for row in flows if not row.get("deleted_at")}
-    read: list[tuple[int, Attempt, Row]] = []
+    flow_of = {str(row["id"]): row for row in flows if not row.get("deleted_at")}
+    readings: dict[str, tuple[int, Attempt, Row]] = {}
     for number, row in enumerate(nodes, start=1):
         if row.get("deleted_at"):
             continue
         try:
-            read.append(_attempt(row, of))
+            reading = _attempt(row, flow_of)
         except (ValueError, KeyError, TypeError) as error:
             text = f"{error.args[0]!r} is missing" if type(error) is KeyError else error
             problems.add(number, f"not a row of a node: {text}")
-    told = problems.told(len(read), "a node of TiEM")
-    read.sort(key=lambda item: item[0])
+            continue
+        # A node has one row; of several dumps of it the last update counts.
+        name = str(row.get("id") or number)
+        if name in readings:
+            problems.repeat(number)
+        if name not in readings or _last(reading[1]) >= _last(readings[name][1]):
+            readings[name] = reading
+    texts = problems.of(len(readings), "a node of TiEM")
+    ordered = sorted(readings.values(), key=lambda reading: reading[0])
     newest: dict[str, Attempt] = {}
-    times: dict[tuple[str, str], int] = {}
-    for _, attempt, _ in read:
-        attempt.attempt = times.get((attempt.case, attempt.step), 0) + 1
-        times[attempt.case, attempt.step] = attempt.attempt
+    counts: Counter[tuple[str, str]] = Counter()
+    for _, attempt, _ in ordered:
+        counts[attempt.case, attempt.step] += 1
+        attempt.attempt = counts[attempt.case, attempt.step]
         newest[attempt.case] = attempt
-    for _, attempt, row in read:
+    for _, attempt, row in ordered:
         if attempt.status == "running":
-            _judge(attempt, newest[attempt.case], row, of)
-    return past_runs((attempt for _, attempt, _ in read), told, source)
+            _judge(attempt, newest[attempt.case], row, flow_of)
+    return past_runs((attempt for _, attempt, _ in ordered), texts, source)
+
+
+def _last(attempt: Attempt) -> int:
+    return attempt.end or attempt.start or 0
 
 
 def _attempt(row: Row, flows: Mapping[str, Row]) -> tuple[int, Attempt, Row]:
@@ -131,7 +145,7 @@ def _attempt(row: Row, flows: Mapping[str, Row]) -> tuple[int, Attempt, Row]:
 
 
 def _judge(attempt: Attempt, newest: Attempt, row: Row, flows: Mapping[str, Row]) -> None:
-    """Say of a node without an end what became of it."""
+    """Set the status of *attempt*, a node without an end, to what became of it."""
     if attempt.end is None:
         attempt.end = attempt.start
     status = str(flows.get(attempt.case, {}).get("status") or "")

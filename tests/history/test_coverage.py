@@ -58,7 +58,7 @@ def test_what_a_log_was_simulated_with_is_inside_its_interval(tmp_path):
     inside: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     for seed in range(SEEDS):
-        past = wfsim.read_history(to_history(log_of(seed), tmp_path / "mpd_workflow.txt"))
+        past = wfsim.read_history(to_history(log_of(seed), tmp_path / "shared.txt"))
         statuses.update(past.attempts["status"].tolist())
         for name in TRUTH:
             part = past.attempts[past.attempts["step"] == name]

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import wfsim
-from wfsim.study.fits import Observed, fitted
-from wfsim.study.past_runs import COLUMNS
+from wfsim.history.attempts import COLUMNS
+from wfsim.history.fits import Observed, fitted
 
 ROOT = Path(__file__).parents[2]
-HISTORY = ROOT / "notebooks/mpd_workflow.txt"
+HISTORY = ROOT / "notebooks/shared_workflow.txt"
 CREATE = ROOT / "flows/polardb/shared/create_shared_storage_cluster.yaml"
 NIGHTLY = ROOT / "flows/backup/nightly.yaml"
 
@@ -99,9 +99,37 @@ def test_too_little_is_fitted_with_less():
     assert fitted(Observed(())) == ()
     assert str(fitted(Observed((3.0, 3.0), (2.0,)))[0].duration) == "3 s"
     assert str(fitted(Observed((3.0, 3.0), (9.0,)))[0].duration) == "exponential(7.5)"
-    assert [fit.name for fit in fitted(Observed((3.0, 4.0)))] == ["exponential"]
+    names = [fit.name for fit in fitted(Observed((3.0, 4.0)))]
+    assert names == ["exponential", "empirical"]
     (fit,) = fitted(Observed((0.0, 2.0)), ["gamma"])
     assert (fit.name, fit.spread, fit.interval(0.95)) == ("empirical", (), [])
+
+
+def test_what_is_like_no_distribution_is_taken_as_it_was():
+    # Two kinds of jobs: short ones and long ones, nothing between.
+    seen = (*(1.0 + n / 64 for n in range(40)), *(900.0 + n for n in range(20)))
+    fits = fitted(Observed(seen))
+    assert fits[0].duration.params == pytest.approx(seen)
+    assert (fits[0].name, fits[0].doubtful) == ("empirical", False)
+    assert fits[0].ks < 1e-9
+    assert all(fit.doubtful for fit in fits[1:])
+    assert [fit.name for fit in fits] == ["empirical", *(fit.name for fit in fits[1:])]
+    (only,) = fitted(Observed(seen), ["lognormal"])
+    assert (only.name, only.doubtful) == ("lognormal", True)
+
+
+def test_what_is_taken_as_it_was_counts_what_was_cut_short_as_longer():
+    (fit,) = fitted(Observed((1.0, 2.0, 3.0, 4.0), (2.5, 2.5, 6.0)), ["empirical"])
+    # Kaplan and Meier: 1/7, 2/7, then 5/7 * 2/3 and * 1/2 are left; the rest is longer.
+    assert fit.duration.params == (1.0, 2.0, 3.0, 3.0, 4.0, 6.0, 6.0)
+    (fit,) = fitted(Observed((2.0, 1.0)[::-1]), ["empirical"])
+    assert fit.duration.params == (1.0, 2.0)
+
+
+def test_durations_as_they_were_can_be_asked_for_by_name():
+    past = past_of(*[("A", "completed", float(n)) for n in range(1, 9)])
+    row = wfsim.calibrate(past, candidates=["empirical"]).frame.iloc[0]
+    assert (row.chosen, row["mean"], row.p95) == ("empirical", 4.5, 8.0)
 
 
 def test_failures_have_wilson_s_interval_and_cut_attempts_no_part_in_it():
@@ -193,7 +221,7 @@ def test_a_history_gives_a_row_per_step(calibration):
     columns = ["step", "attempts", "censored", "failures", "chosen", "doubtful"]
     assert [tuple(row) for row in calibration.frame[columns].itertuples(index=False)] == [
         ("InitMeta", 41, 1, 0, "lognormal", False),
-        ("PrepareStorage", 42, 2, 0, "lognormal", True),
+        ("PrepareStorage", 42, 2, 0, "empirical", False),
         ("CreateRwPod", 45, 2, 3, "lognormal", False),
         ("CreateRoPods", 60, 18, 3, "lognormal", False),
         ("CreateClusterManager", 40, 1, 0, "gamma", False),
@@ -202,22 +230,24 @@ def test_a_history_gives_a_row_per_step(calibration):
     ]
     assert repr(calibration).startswith("<Calibration from 309 attempts: InitMeta logno")
     assert calibration.text().splitlines()[2].split() == [
-        *("PrepareStorage", "0.0%", "lognormal(2.1613,", "0.48949)", "19.4", "s"),
-        *("0.255", "doubtful"),
+        *("PrepareStorage", "0.0%", "empirical(39", "values", "from", "5", "to", "25)"),
+        *("20.0", "s", "0.010"),
     ]
 
 
 def test_all_candidates_are_there_to_choose_from(calibration):
     frame = calibration.candidates
     part = frame[frame["step"] == "CreateRwPod"]
-    assert part["candidate"].tolist() == ["lognormal", "gamma", "weibull", "exponential"]
-    assert part["chosen"].tolist() == [True, False, False, False]
-    assert part["aic"].is_monotonic_increasing
+    names = ["lognormal", "gamma", "weibull", "empirical", "exponential"]
+    assert part["candidate"].tolist() == names
+    assert part["chosen"].tolist() == [True, False, False, False, False]
+    assert part["aic"].dropna().is_monotonic_increasing
     other = calibration.choose("CreateRwPod", "gamma")
     assert other.durations["CreateRwPod"].name == "gamma"
     assert calibration.durations["CreateRwPod"].name == "lognormal"
     seen = calibration.choose("CreateRwPod", "empirical").durations["CreateRwPod"]
-    assert len(seen.params) == len(calibration.estimate("CreateRwPod").sample.seen)
+    sample = calibration.estimate("CreateRwPod").sample
+    assert len(seen.params) == len(sample.seen) + len(sample.cut) == 40
     given = calibration.choose("CreateRwPod", {"uniform": [40, 90]})
     row = given.frame.set_index("step").loc["CreateRwPod"]
     assert (row.chosen, math.isnan(row.p1), row.ks > 0.3) == ("uniform", True, True)
@@ -350,7 +380,8 @@ def test_quantiles_of_a_good_fit_lie_in_their_band(calibration):
 
 
 def test_a_qq_plot_says_how_many_durations_are_outside_its_band(calibration):
-    chart = wfsim.charts.qq(calibration, "PrepareStorage")
+    chosen = calibration.choose("PrepareStorage", "lognormal")
+    chart = wfsim.charts.qq(chosen, "PrepareStorage")
     assert chart.sentence == (
         "Q-Q plot of step PrepareStorage against lognormal(2.1613, 0.48949): 38 "
         "durations from 5.0 s to 25.0 s and 1 that were cut short; 10 outside the 95% "

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import wfsim
 from fake_resources import polardb
-from wfsim.study import tiem_rows
-from wfsim.study.past_runs import COLUMNS, SEEN
+from wfsim.history import tiem
+from wfsim.history.attempts import COLUMNS, SEEN
 
 COMPARED = ["resource", "step", "attempt", "status", "duration", "waited", "censored"]
 
@@ -33,7 +33,7 @@ def line(time, kind, step="", *, resource="mpd-0", error="", **more):
 
 
 def read(tmp_path, *lines):
-    file = tmp_path / "mpd_workflow.txt"
+    file = tmp_path / "shared_workflow.txt"
     file.write_text("\n".join(lines) + "\n")
     return wfsim.read_history(file)
 
@@ -111,13 +111,16 @@ def test_reasons_say_how_an_attempt_was_cut_short(tmp_path):
         line(10, "StepError", "A", resource="c", error="reson: MANY_RETRY, message: x"),
         line(11, "StepError", "A", resource="c", error="reson: MANY_RETRY, message: x"),
         line(12, "StepInited", "A", resource="d"),
-        line(14, "StepError", "A", resource="d", error="step A fail: no end after 2 s"),
+        line(14, "StepError", "A", resource="d", error="slow", extra_ctx={"limit": 2.0}),
+        line(15, "StepInited", "A", resource="e"),
+        line(17, "StepError", "A", resource="e", error="step A fail: no end after 2 s"),
     )
     assert rows(past, "resource", "status", "duration", "censored") == [
         ("mpd-0", "cancelled", 5.0, True),
         ("b", "interrupted", 2.0, True),
         ("c", "failed", 1.0, False),
         ("d", "timed out", 2.0, True),
+        ("e", "failed", 2.0, False),
     ]
 
 
@@ -129,6 +132,72 @@ def test_a_failing_hook_makes_a_failure_of_a_success(tmp_path):
         line(3, "StepError", "A", error="hook"),
     )
     assert rows(past) == [("A", 1, "failed", 3.0)]
+
+
+def test_a_line_that_came_twice_counts_once(tmp_path):
+    past = read(
+        tmp_path,
+        line(0, "StepInited", "A"),
+        line(0, "StepInited", "A"),
+        line(2, "StepCompleted", "A"),
+        line(2, "StepCompleted", "A"),
+        line(2, "StepInited", "B"),
+    )
+    assert rows(past) == [("A", 1, "completed", 2.0), ("B", 1, "running", 0.0)]
+    assert past.problems == (
+        f"{tmp_path / 'shared_workflow.txt'}:2: is like a line before, and not counted "
+        "again; nor is any of 1 other",
+    )
+
+
+def test_lines_with_the_newest_first_are_read_as_if_they_were_turned_round(tmp_path):
+    lines = (
+        line(0, "StepInited", "A"),
+        line(2, "StepCompleted", "A"),
+        line(2, "StepInited", "B"),
+        line(3, "StepCompleted", "B"),
+    )
+    told = [("A", 1, "completed", 2.0), ("B", 1, "completed", 1.0)]
+    assert rows(read(tmp_path, *lines)) == rows(read(tmp_path, *lines[::-1])) == told
+
+
+def test_a_failure_that_speaks_of_a_time_limit_is_a_failure(tmp_path):
+    flow = wfsim.Flow("F", (wfsim.Step("A", duration=wfsim.Duration.parse(3)),))
+    fault = wfsim.FailStep("A", error="no end after 5 s")
+    log = wfsim.simulate(wfsim.Scenario.of_flow(flow), faults=[fault])
+    file = wfsim.export.to_history(log, tmp_path / "shared_workflow.txt")
+    for history in (log, file):
+        assert rows(wfsim.read_history(history), "step", "status") == [
+            ("A", "failed"),
+            ("A", "completed"),
+        ]
+        assert wfsim.calibrate(history).frame["failures"].tolist() == [1]
+
+
+def test_what_a_time_limit_cut_short_is_so_in_the_log_and_in_its_lines(tmp_path):
+    flow = wfsim.Flow("F", (wfsim.Step("A", duration=wfsim.Duration.parse(9)),))
+    policy = wfsim.Policy(timeout=5.0, retry=wfsim.Retry(limit=1))
+    log = wfsim.simulate(wfsim.Scenario.of_flow(flow, policy=policy))
+    file = wfsim.export.to_history(log, tmp_path / "shared_workflow.txt")
+    for history in (log, file):
+        assert rows(wfsim.read_history(history), "status", "duration", "censored") == [
+            ("timed out", 5.0, True),
+            ("timed out", 5.0, True),
+        ]
+
+
+def test_whatever_reason_a_step_gives_it_is_no_cancel():
+    @wfsim.step
+    def A(ctx):
+        yield from ctx.sleep(1.0)
+        raise wfsim.Interrupted("CANCELLED", "by me")
+
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine = machine.unstable("Creating", run="F")
+    flow = wfsim.Flow("F", (wfsim.Step("A"),))
+    scenario = wfsim.Scenario([wfsim.Resource("db", "a")], machine, [flow], [A])
+    past = wfsim.read_history(wfsim.simulate(scenario))
+    assert rows(past, "status", "duration") == [("interrupted", 1.0)]
 
 
 def test_an_end_without_a_beginning_counts_but_has_no_duration(tmp_path):
@@ -152,7 +221,7 @@ def test_lines_that_cannot_be_read_are_passed_over_and_told_of(tmp_path):
         "",
     )
     assert rows(past) == [("A", 1, "completed", 2.0)]
-    file = tmp_path / "mpd_workflow.txt"
+    file = tmp_path / "shared_workflow.txt"
     assert [text.removeprefix(f"{file}:")[:60] for text in past.problems] == [
         "2: not a line of a history: Expecting property name enclosed",
         "3: not a line of a history: it is not an object",
@@ -175,7 +244,7 @@ def test_lines_that_cannot_be_read_are_passed_over_and_told_of(tmp_path):
     ],
 )
 def test_a_file_without_any_line_of_a_history_is_refused(tmp_path, text, told):
-    file = tmp_path / "mpd_workflow.txt"
+    file = tmp_path / "shared_workflow.txt"
     file.write_text(text)
     with pytest.raises(wfsim.DefinitionError) as error:
         wfsim.read_history(file)
@@ -219,7 +288,7 @@ def test_what_a_log_is_exported_to_reads_back_as_the_log(log, tmp_path, kind):
     if kind == "xes":
         file = wfsim.export.to_xes(log, tmp_path / "log.xes")
     else:
-        file = wfsim.export.to_history(log, tmp_path / "mpd_workflow.txt")
+        file = wfsim.export.to_history(log, tmp_path / "shared_workflow.txt")
     order = ["resource", "start", "step"]
     past, again = (
         wfsim.read_history(source).attempts.sort_values(order).reset_index(drop=True)
@@ -419,8 +488,8 @@ def database(path):
     connection = sqlite3.connect(path)
     with connection:
         for name, head, values in (
-            (tiem_rows.FLOWS, FLOW_HEAD, FLOWS),
-            (tiem_rows.NODES, NODE_HEAD, NODES),
+            (tiem.FLOWS, FLOW_HEAD, FLOWS),
+            (tiem.NODES, NODE_HEAD, NODES),
         ):
             connection.execute(f"CREATE TABLE {name} ({head.replace(' ', ', ')})")
             marks = ", ".join("?" * len(head.split()))
@@ -452,6 +521,15 @@ def test_a_dump_of_tiem_reads_as_its_database_does(tmp_path):
             csv.writer(file).writerows([head.upper().split(), *values])
     past = wfsim.read_history(paths[0], flows=paths[1])
     assert rows(past, "case", "resource", "step", "attempt", "status", "duration") == TOLD
+
+
+def test_of_two_rows_of_one_node_the_one_that_was_updated_last_counts(tmp_path):
+    file = tmp_path / "nodes.csv"
+    began = node(1, "f1", "prepare", "Processing", 0.0, 1.0, None)
+    ended = node(1, "f1", "prepare", "Finished", 0.0, 2.5, 2.5)
+    with file.open("w", newline="") as target:
+        csv.writer(target).writerows([NODE_HEAD.split(), ended, began, ended])
+    assert rows(wfsim.read_history(file)) == [("prepare", 1, "completed", 2.5)]
 
 
 def test_what_is_no_database_of_tiem_is_refused(tmp_path):
@@ -502,7 +580,7 @@ def test_xes_of_others_is_read(tmp_path):
 
 
 def test_what_says_nothing_of_a_history_is_refused_and_not_passed_over(tmp_path):
-    file = tmp_path / "mpd_workflow.log"
+    file = tmp_path / "shared_workflow.log"
     file.write_text(line(0, "StepInited", "A") + "\n")
     for given_in_vain in ({"statuses": {"done": "completed"}}, {"flows": file}):
         with pytest.raises(wfsim.UsageError, match="says nothing of a history in 'lin"):
@@ -551,6 +629,7 @@ KINDS = ["WorkFlowStart", "StepInited", "StepWaiting", "StepError", "StepComplet
             st.sampled_from(["r", "s"]),
         ),
         min_size=1,
+        unique=True,
     )
 )  # fmt: skip
 def test_whatever_the_order_of_lines_no_attempt_takes_less_than_no_time(

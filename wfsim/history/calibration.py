@@ -4,32 +4,176 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from wfsim.errors import UsageError
+import yaml
+
+from wfsim.errors import DefinitionError, UsageError
+from wfsim.history.attempts import PastRuns
+from wfsim.history.fits import (
+    CANDIDATES,
+    Fit,
+    Observed,
+    empirical,
+    fitted,
+    given,
+    would_complete,
+)
+from wfsim.history.read import read_history
 from wfsim.model.distributions import stats
+from wfsim.model.document import hint, read_document
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow
+from wfsim.report.files import write
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.streams import KeyedDraws
-from wfsim.study.fits import Fit, Observed, empirical, given
-from wfsim.text import suggest
+from wfsim.study.interval import check_confidence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NORMAL = NormalDist()
-_DOUBTFUL = {"lognormal": 0.9, "weibull": 0.9, "gamma": 0.93, "exponential": 1.1}
-"""What a KS distance times the root of n exceeds by chance one time in twenty.
+    from wfsim.history.load import Load
+    from wfsim.history.validation import Validation
 
-It is less for a distribution that was fitted to the same sample than Kolmogorov's 1.36.
-Measured on 300 samples of 60; Lilliefors (1967, 1969) has 0.886 for the normal and 1.06
-for the exponential distribution.
-"""
+_NORMAL = NormalDist()
+
+
+def calibrate(
+    history: Any,
+    *,
+    candidates: Sequence[str] = CANDIDATES,
+    confidence: float = 0.95,
+    waiting: Literal["apart", "included"] = "apart",
+    failed: Literal["left out", "observed", "censored"] = "left out",
+    resumed: Literal["observed", "left out"] = "observed",
+    **reading: Any,
+) -> Calibration:
+    """Return durations and failure probabilities of the steps that *history* tells of.
+
+    *history* is what `read_history` takes, *reading* its further arguments.  Each of
+    *candidates* is fitted by maximum likelihood, with attempts of which nobody saw the
+    end as censored; of those that are no further from the durations than chance explains
+    the one of the least AIC is chosen.  Where there is none the durations are taken as
+    they were, if ``empirical`` is a candidate.  *confidence* is that of intervals.
+
+    *waiting* says whether waiting for something else is part of a duration.  *failed*
+    says what the duration of a failed attempt is: nothing (a step without code fails
+    after as long as it takes, so that nothing is lost; of attempts that were cut short
+    as many are left out as would have failed), one like any other, or a lower
+    bound for what success would have taken.  *resumed* is about attempts that follow one
+    that was cut short by a crash: a step that finds half of its work done takes less
+    time, and is no example of what it takes from its start.  An attempt that ran into
+    its limit of time is censored, and no failure: the limit is part of the flow, and
+    fails it again.
+
+    Raises `DefinitionError` for a history that cannot be read, `UsageError` for
+    arguments that make no sense.
+    """
+    _check(candidates, confidence, waiting=waiting, failed=failed, resumed=resumed)
+    choices = Choices(waiting, failed, resumed)
+    past: PastRuns = read_history(history, **reading)
+    return Calibration(
+        (
+            _estimate(*name, group, sample, candidates)
+            for name, group, sample in _samples(past, choices)
+        ),
+        confidence,
+        choices,
+        past,
+    )
+
+
+class Choices(NamedTuple):
+    """What counts as a duration; see `calibrate`."""
+
+    waiting: str = "apart"
+    failed: str = "left out"
+    resumed: str = "observed"
+
+
+def _samples(
+    past: PastRuns, choices: Choices
+) -> Iterator[tuple[tuple[str, str], pd.DataFrame, Observed]]:
+    """Yield (flow, step), the attempts and the durations of each step of *past*."""
+    attempts = past.attempts.reset_index(drop=True)
+    if attempts.empty:
+        raise DefinitionError(
+            f"{past.source or 'history'}:1: tells of no attempt; give one in which a "
+            "step has begun"
+        )
+    before = attempts.groupby(["case", "step"], sort=False)["status"].shift()
+    timed = (before != "crashed") | (choices.resumed == "observed")
+    for (flow, step), group in attempts.groupby(["flow", "step"], sort=False):
+        part = group[timed[group.index]]
+        sample = _sample(part, choices.waiting, choices.failed)
+        yield (str(flow), str(step)), group, sample
+
+
+_CHOICES = {
+    "waiting": ("apart", "included"),
+    "failed": ("left out", "observed", "censored"),
+    "resumed": ("observed", "left out"),
+}
+
+
+def _check(candidates: Sequence[str], confidence: float, **choices: str) -> None:
+    for name in candidates:
+        if name not in CANDIDATES:
+            raise UsageError(f"candidates: unknown {name!r}; {hint(name, CANDIDATES)}")
+    for name, value in choices.items():
+        if value not in _CHOICES[name]:
+            known = hint(str(value), _CHOICES[name])
+            raise UsageError(f"{name}: unknown {value!r}; {known}")
+    check_confidence(confidence)
+
+
+def _sample(group: pd.DataFrame, waiting: str, failed: str) -> Observed:
+    status = group["status"]
+    times = group["duration"] + (group["waited"] if waiting == "included" else 0.0)
+    like = ("completed", "failed") if failed == "observed" else ("completed",)
+    seen = status.isin(like) & times.notna()
+    cut = group["censored"] | ((status == "failed") & (failed == "censored"))
+    # That something took longer than no time says nothing.
+    cut &= times > 0.0
+    ends, open_ends = sorted(times[seen].tolist()), sorted(times[cut].tolist())
+    if failed == "left out":
+        lost = times[(status == "failed") & times.notna()]
+        open_ends = would_complete(ends, sorted(lost.tolist()), open_ends)
+    return Observed(tuple(ends), tuple(open_ends))
+
+
+def _failures(group: pd.DataFrame) -> tuple[int, int]:
+    """Return how many attempts failed, and how many completed or failed."""
+    failures = int((group["status"] == "failed").sum())
+    return failures, failures + int((group["status"] == "completed").sum())
+
+
+def _estimate(
+    flow: str,
+    step: str,
+    group: pd.DataFrame,
+    sample: Observed,
+    candidates: Sequence[str],
+) -> Estimate:
+    failures, tried = _failures(group)
+    fits = fitted(sample, candidates)
+    return Estimate(
+        flow,
+        step,
+        attempts=len(group),
+        tried=tried,
+        failures=failures,
+        censored=int(group["censored"].sum()),
+        waited=float(group["waited"].mean()),
+        sample=sample,
+        fits=fits,
+        chosen=fits[0] if fits else None,
+        failure=failures / tried if tried else 0.0,
+    )
 
 
 class Estimate(NamedTuple):
@@ -66,17 +210,25 @@ class Calibration:
     several flows have one of that name.
     """
 
-    def __init__(self, estimates: Iterable[Estimate], confidence: float = 0.95) -> None:
+    def __init__(
+        self,
+        estimates: Iterable[Estimate],
+        confidence: float = 0.95,
+        choices: Choices | None = None,
+        past: PastRuns | None = None,
+    ) -> None:
         self.estimates = tuple(estimates)
         self.confidence = confidence
+        self.choices = choices or Choices()
+        self.past = past
 
     def __repr__(self) -> str:
-        told = ", ".join(
+        chosen = ", ".join(
             f"{item.step} {item.chosen.name if item.chosen else item.lack}"
             for item in self.estimates
         )
         attempts = sum(item.attempts for item in self.estimates)
-        return f"<Calibration from {attempts:,} attempts: {told}>"
+        return f"<Calibration from {attempts:,} attempts: {chosen}>"
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -115,11 +267,11 @@ class Calibration:
             item: Any = row
             known = self.estimate((item.flow, item.step))
             fit = known.chosen
-            told = str(fit.duration) if fit else known.lack
+            duration = str(fit.duration) if fit else known.lack
             p95, ks = (f"{item.p95:.1f} s", f"{item.ks:.3f}") if fit else ("", "")
             doubt = "doubtful" if item.doubtful else ""
             name = f"{item.flow}: {item.step}" if several else item.step
-            rows.append((name, f"{item.failure:.1%}", told, p95, ks, doubt))
+            rows.append((name, f"{item.failure:.1%}", duration, p95, ks, doubt))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = (
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -170,19 +322,19 @@ class Calibration:
         part = [item for item in self.estimates if item.flow == flow]
         if not part:
             flows = {item.flow for item in self.estimates}
-            raise UsageError(f"no flow {flow!r}{suggest(flow, flows)}")
-        return Calibration(part, self.confidence)
+            raise UsageError(f"no flow {flow!r}; {hint(flow, flows)}")
+        return self._with(part)
 
     def estimate(self, step: str | tuple[str, str]) -> Estimate:
         """Return what is known of *step*; raise `UsageError` if nothing is."""
-        found = [item for item in self.estimates if step in (item.step, _name(item))]
-        if len(found) > 1:
-            flows = ", ".join(repr(item.flow) for item in found)
+        estimates = [item for item in self.estimates if step in (item.step, _name(item))]
+        if len(estimates) > 1:
+            flows = ", ".join(repr(item.flow) for item in estimates)
             raise UsageError(f"step {step!r} is in the flows {flows}; give (flow, step)")
-        if not found:
+        if not estimates:
             steps = {item.step for item in self.estimates}
-            raise UsageError(f"no step {step!r}{suggest(str(step), steps)}")
-        return found[0]
+            raise UsageError(f"no step {step!r}; {hint(str(step), steps)}")
+        return estimates[0]
 
     def choose(self, step: str | tuple[str, str], distribution: Any) -> Calibration:
         """Return this with another *distribution* for *step*.
@@ -197,7 +349,7 @@ class Calibration:
             named = {fit.name: fit for fit in item.fits}
             if distribution not in named:
                 text = f"step {item.step!r} was not fitted with {distribution!r}"
-                raise UsageError(f"{text}{suggest(distribution, [*named, 'empirical'])}")
+                raise UsageError(f"{text}; {hint(distribution, [*named, 'empirical'])}")
             fit = named[distribution]
         else:
             try:
@@ -218,6 +370,56 @@ class Calibration:
         """
         draws = KeyedDraws(seed)
         return self._with(_resampled(item, draws) for item in self.estimates)
+
+    @property
+    def load(self) -> Load:
+        """How often runs arrive, how often processes crash, how many workers there are.
+
+        Raises `UsageError` without a history, and for several logs, which have one
+        clock each.
+        """
+        from wfsim.history.load import Load
+
+        if self.past is None or self.past.logs > 1:
+            logs = "no history" if self.past is None else f"{self.past.logs} logs"
+            raise UsageError(f"load is of one history, and this was made from {logs}")
+        return Load(self.past.attempts, self.confidence)
+
+    def validate(self, history: Any, **reading: Any) -> Validation:
+        """Return how well this forecasts *history*, a part that it was not made from.
+
+        *history* is what `read_history` takes, such as the second part of
+        `PastRuns.split`, *reading* its further arguments.  What counts as a duration is
+        as in this calibration.  Raises `UsageError` if it tells of no step of this.
+
+        >>> import wfsim
+        >>> nap = wfsim.Flow("Nap", (wfsim.Step("A"),))
+        >>> scenario = wfsim.Scenario.of_flow(nap, duration={"exponential": 9.0})
+        >>> logs = [wfsim.simulate(scenario, seed=seed) for seed in range(60)]
+        >>> first, second = wfsim.read_history(logs).split(0.5)
+        >>> wfsim.calibrate(first).validate(second)
+        <Validation of 1 step with 30 durations: 100.0% in their 95% interval; 0 doubtful>
+        """
+        from wfsim.history.validation import Trial, Validation
+
+        known = {_name(item): item for item in self.estimates}
+        trials, missing = [], []
+        for name, group, sample in _samples(
+            read_history(history, **reading), self.choices
+        ):
+            item = known.get(name)
+            if item is None:
+                missing.append(name)
+                continue
+            failures, tried = _failures(group)
+            duration = item.chosen.duration if item.chosen else None
+            past = item.failures, item.tried
+            trials.append(Trial(*name, sample, duration, failures, tried, *past))
+        if not trials:
+            raise UsageError(
+                f"the history tells of no step of this calibration, but of {missing[0]}"
+            )
+        return Validation(trials, missing, self.confidence)
 
     def quantiles(self, step: str | tuple[str, str]) -> pd.DataFrame:
         """Return what a Q-Q plot of *step* draws, one row per duration that was seen.
@@ -249,7 +451,7 @@ class Calibration:
         Steps that the history does not tell of keep their own.  Raises `UsageError` if
         it tells of none of them.
         """
-        from wfsim.files.flow_loader import load_flow
+        from wfsim.model.loading import load_flow
 
         flow = file if isinstance(file, Flow) else load_flow(file)
         part = self.of(flow.name) if self._has(flow.name) else self
@@ -282,15 +484,13 @@ class Calibration:
         Without *flow* they are the section ``steps`` of a scenario file; with the path
         of a flow file, that flow with these numbers in its steps.
         """
-        from wfsim.study.calibration_file import written
-
         return written(self, Path(path), flow)
 
     def _has(self, flow: str) -> bool:
         return any(item.flow == flow for item in self.estimates)
 
     def _with(self, estimates: Iterable[Estimate]) -> Calibration:
-        return Calibration(estimates, self.confidence)
+        return Calibration(estimates, self.confidence, self.choices, self.past)
 
     def _of_one_flow(self) -> tuple[Estimate, ...]:
         seen: set[str] = set()
@@ -317,17 +517,15 @@ class Calibration:
             "failure_high": interval[1],
             "chosen": fit.name if fit else "",
         }
-        found = fit.interval(self.confidence) if fit else []
-        for place in range(2):
-            ends = found[place] if place < len(found) else (math.nan,) * 3
+        intervals = fit.interval(self.confidence) if fit else []
+        for number in range(2):
+            ends = intervals[number] if number < len(intervals) else (math.nan,) * 3
             for suffix, value in zip(("", "_low", "_high"), ends, strict=True):
-                row[f"p{place + 1}{suffix}"] = value
+                row[f"p{number + 1}{suffix}"] = value
         row["mean"] = fit.duration.mean if fit else math.nan
         row["p95"] = fit.duration.quantile(0.95) if fit else math.nan
         row["aic"], row["ks"] = (fit.aic, fit.ks) if fit else (math.nan, math.nan)
-        size = len(item.sample.seen)
-        most = _DOUBTFUL.get(fit.name, 1.36) if fit else math.inf
-        row["doubtful"] = row["ks"] * math.sqrt(size) > most
+        row["doubtful"] = fit is not None and fit.doubtful
         return row
 
 
@@ -338,11 +536,13 @@ def _resampled(item: Estimate, draws: KeyedDraws) -> Estimate:
 
     fit = item.chosen
     if fit is not None and fit.spread:
-        normals = [_NORMAL.inv_cdf(uniform("parameter", place)) for place in range(2)]
+        normals = [_NORMAL.inv_cdf(uniform("parameter", number)) for number in range(2)]
         fit = fit._replace(duration=fit.drawn(normals))
     elif fit is not None and fit.name == "empirical":
         values = fit.duration.params
-        again = [fit.duration.draw(uniform("value", at)) for at in range(len(values))]
+        again = [
+            fit.duration.draw(uniform("value", number)) for number in range(len(values))
+        ]
         fit = fit._replace(duration=Duration.parse({"empirical": again}))
     failure = item.failure
     if item.tried:
@@ -354,16 +554,16 @@ def _resampled(item: Estimate, draws: KeyedDraws) -> Estimate:
 def _positions(sample: Observed) -> list[tuple[float, float]]:
     """Return (share, duration) for a Q-Q plot: each in the middle of its own step."""
     steps = sample.steps()
-    found, before = [], 0.0
+    positions, before = [], 0.0
     times = Counter(sample.seen)
     for value, share in zip(steps.quantiles, steps.probabilities, strict=True):
         # Those that took equally long share a step.
         count = times[float(value)]
-        for place in range(count):
-            part = (place + 0.5) / count
-            found.append((before + (float(share) - before) * part, float(value)))
+        for rank in range(count):
+            part = (rank + 0.5) / count
+            positions.append((before + (float(share) - before) * part, float(value)))
         before = float(share)
-    return found
+    return positions
 
 
 def _proportion(successes: int, of: int, confidence: float) -> tuple[float, float]:
@@ -376,3 +576,56 @@ def _proportion(successes: int, of: int, confidence: float) -> tuple[float, floa
 
 def _name(item: Estimate) -> tuple[str, str]:
     return (item.flow, item.step)
+
+
+_YAML_DIGITS = 6
+
+
+def written(calibration: Any, path: Path, flow: str | Path | None) -> Path:
+    """Write *calibration* to *path*, into the steps of the file *flow* if it is given."""
+    if flow is None:
+        durations, failures = calibration.durations, calibration.failures
+        steps = {name: _numbers(durations.get(name), failures[name]) for name in failures}
+        return write(path, _text({"steps": steps}))
+    return write(path, _text(_flow(calibration, flow)))
+
+
+def _flow(calibration: Any, file: str | Path) -> Mapping[str, Any]:
+    from wfsim.model.loading import load_flow
+
+    flow = calibration.flow(load_flow(file))
+    of = {step.name: step for step in flow.steps}
+    document: dict[str, Any] = read_document(file).data
+    names = set()
+    for item in document["steps"]:
+        name = item.get("stepName") or str(item.get("className")).rpartition(".")[2]
+        if name in of and name in calibration.failures:
+            names.add(name)
+            item |= _numbers(of[name].duration, of[name].failure or 0.0)
+    if hidden := (set(of) & set(calibration.failures)) - names:
+        raise UsageError(
+            f"{file}: step {min(hidden)!r} comes from a group; leave out the flow, and "
+            "put the section 'steps' into a scenario file"
+        )
+    return document
+
+
+def _numbers(duration: Duration | None, failure: float) -> dict[str, Any]:
+    numbers = {} if duration is None else {"duration": _rounded(duration.spec())}
+    return {**numbers, "failure": _rounded(failure)}
+
+
+def _rounded(value: Any) -> Any:
+    """Return the plain *value* with its numbers to six digits."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.{_YAML_DIGITS}g}") if isinstance(value, float) else value
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(
+        dict(content), default_flow_style=None, sort_keys=False, width=10_000
+    )
+    return text

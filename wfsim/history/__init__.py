@@ -1,0 +1,1 @@
+"""Histories of real and simulated runs: read, fitted and calibrated from."""
