@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 import wfsim
 from wfsim import Kind, Record, charts, tables
 from wfsim.errors import UsageError
-from wfsim.report.chart import Chart, canvas
-from wfsim.report.palette import STATUS_COLOURS, state_styles, status_style
-from wfsim.report.wording import frame_digest
+from wfsim.report.chart import STATUS_COLOURS, Chart, canvas, state_styles, status_style
+from wfsim.report.text import frame_digest
 
 OF_A_LOG = [
     charts.gantt, charts.states, charts.latency, charts.outcomes, charts.state_graph,
@@ -199,6 +198,18 @@ def test_charts_leave_pyplot_alone():
 
 def test_figures_are_not_kept():
     assert canvas(None, 4.0, 3.0).figure is not canvas(None, 4.0, 3.0).figure
+
+
+def test_no_state_looks_like_another_one():
+    names = [f"S{index:02}" for index in range(24)]
+    styles = state_styles(["Running", "Interrupt", "Creating", "Init", *names])
+    assert len(set(styles.values())) == len(styles)
+
+
+def test_the_well_known_states_look_alike_in_every_chart():
+    alone = state_styles(["Creating"])
+    among = state_styles(["AddRo", "Creating", "Rebuild"])
+    assert alone["Creating"] == among["Creating"]
 
 
 def test_each_status_has_a_colour_of_its_own_and_trouble_has_a_hatch():

@@ -23,7 +23,7 @@ from wfsim.model.duration import Duration
 from wfsim.model.machine import did_you_mean
 from wfsim.model.policy import Policy
 from wfsim.model.record import Kind
-from wfsim.report.files import check_folder
+from wfsim.report.text import check_folder
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation

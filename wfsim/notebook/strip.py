@@ -7,8 +7,8 @@ from html import escape
 
 from wfsim.model.log import EventLog
 from wfsim.notebook.player import Player
+from wfsim.report.chart import status_style
 from wfsim.report.history import Attempt, History
-from wfsim.report.palette import status_style
 
 WIDTH, LANE, TOP = 1000.0, 9.0, 4.0
 

@@ -11,7 +11,7 @@ from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
 from wfsim.model.memento_json import to_dict
 from wfsim.model.record import Kind, Record
 from wfsim.notebook.player import Change, Player
-from wfsim.report.palette import status_style
+from wfsim.report.chart import status_style
 
 _GLYPHS = {
     "completed": "✓",

@@ -14,9 +14,8 @@ from xml.etree import ElementTree
 from wfsim.model.log import EventLog
 from wfsim.model.record import Kind
 from wfsim.report import tables
-from wfsim.report.files import cells, write
 from wfsim.report.history_file import to_history
-from wfsim.report.outcome import outcome
+from wfsim.report.text import cells, outcome, write
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,10 +13,19 @@ from matplotlib.patches import Patch
 from wfsim.model.log import EventLog
 from wfsim.model.record import Kind
 from wfsim.report import tables
-from wfsim.report.chart import Chart, canvas, legend, say_nothing, swatch
+from wfsim.report.chart import (
+    INK,
+    SHADE,
+    STATUS_COLOURS,
+    Chart,
+    canvas,
+    legend,
+    say_nothing,
+    status_style,
+    swatch,
+)
 from wfsim.report.history import outages
-from wfsim.report.palette import INK, SHADE, STATUS_COLOURS, status_style
-from wfsim.report.wording import count, plain, seconds
+from wfsim.report.text import count, plain, seconds
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.model.machine import did_you_mean
 from wfsim.report import tables
-from wfsim.report.wording import count, plain, seconds
+from wfsim.report.text import count, plain, seconds
 
 MOST = 12
 """Beyond so many groups a chart shows the first ones only, and says so."""

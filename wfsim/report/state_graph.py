@@ -18,9 +18,16 @@ from wfsim.model.log import EventLog
 from wfsim.model.machine import Edge, StateMachine
 from wfsim.model.resource import INTERRUPT
 from wfsim.report import frames
-from wfsim.report.chart import Chart, canvas, legend, say_nothing
-from wfsim.report.palette import HIGHLIGHT, INK, STATUS_COLOURS
-from wfsim.report.wording import count, plain
+from wfsim.report.chart import (
+    HIGHLIGHT,
+    INK,
+    STATUS_COLOURS,
+    Chart,
+    canvas,
+    legend,
+    say_nothing,
+)
+from wfsim.report.text import count, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ import yaml
 from wfsim.errors import UsageError
 from wfsim.model.document import read_document
 from wfsim.model.duration import Duration
-from wfsim.report.files import write
+from wfsim.report.text import write
 
 _DIGITS = 6
 

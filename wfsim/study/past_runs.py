@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import DefinitionError
 from wfsim.model.memento import CANCELLED, MANY_RETRY
-from wfsim.report.wording import count
+from wfsim.report.text import count
 from wfsim.study.stamps import SECOND
 
 if TYPE_CHECKING:

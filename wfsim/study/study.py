@@ -11,7 +11,7 @@ from wfsim.model.document import hint
 from wfsim.model.machine import did_you_mean
 from wfsim.report.frames import frame
 from wfsim.report.groups import label
-from wfsim.report.wording import count, frame_digest
+from wfsim.report.text import count, frame_digest
 from wfsim.study.grid import Grid
 from wfsim.study.numbered import Numbered, numbered, tallied
 from wfsim.study.replication import (
