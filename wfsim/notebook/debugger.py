@@ -10,7 +10,7 @@ from traitlets import link
 
 from wfsim.model.log import EventLog
 from wfsim.model.record import Kind, Record
-from wfsim.notebook import graph, view
+from wfsim.notebook import view
 from wfsim.notebook.player import Player
 from wfsim.notebook.strip import Strip
 from wfsim.sim.rerun import crash_after, script
@@ -132,7 +132,7 @@ class Debugger:
         )
         self.strip.value = self._strips[self._chosen].show(player)
         self.record.value = view.record_card(player)
-        self.graph.value = graph.graph_card(player)
+        self.graph.value = view.graph_card(player)
         self.steps.value = view.steps_card(player)
         self.memento.value = view.memento_card(player)
         self.plan_shown.value = view.plan_text(self.plan) if self.plan else ""

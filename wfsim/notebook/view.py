@@ -10,8 +10,10 @@ from typing import Any
 from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
 from wfsim.model.memento_json import to_dict
 from wfsim.model.record import Kind, Record
+from wfsim.model.resource import CREATING
 from wfsim.notebook.player import Change, Player
 from wfsim.report.chart import status_style
+from wfsim.report.state_graph import graph_svg
 
 _GLYPHS = {
     "completed": "✓",
@@ -47,6 +49,7 @@ _KINDS = {
 }
 SHOWN_CHANGES = 3
 SHOWN_PREVIEW = 60
+SHOWN_RESOURCES = 24
 
 
 def record_card(player: Player) -> str:
@@ -68,6 +71,27 @@ def record_card(player: Player) -> str:
         f"{_badge(status, record.kind.value)}"
         f'<span class="wf-where">{said}</span>'
         f"{_text(record)}{_changes(player.memento_changes)}",
+    )
+
+
+def graph_card(player: Player) -> str:
+    """Show the states of the resource at the cursor, the present one and its ways out."""
+    resource = player.resource
+    title = "<h4>State</h4>"
+    if resource is None:
+        empty = '<span class="wf-none">no resource yet</span>'
+        return f'<div class="wf-card wf-graph">{title}{empty}</div>'
+    now = resource.state or CREATING
+    edges = player.edges
+    ways = [edge for edge in edges if edge.source == now]
+    moves = "".join(
+        f"<li>→ {escape(edge.target)} <i>{escape(edge.via)} {escape(edge.label)}</i></li>"
+        for edge in ways
+    )
+    title = f"<h4>State <b>{escape(str(resource.key))}: {escape(now)}</b></h4>"
+    return (
+        f'<div class="wf-card wf-graph">{title}{graph_svg(edges, now)}'
+        f'<ul class="wf-moves">{moves}</ul>{_chips(player)}</div>'
     )
 
 
@@ -195,3 +219,19 @@ def _tree(key: str, value: Any, path: str, changed: Collection[str]) -> str:
         f"<details{' open' if open_ else ''}><summary>{name}{preview}</summary>"
         f"{inner}</details>"
     )
+
+
+def _chips(player: Player) -> str:
+    """Name the state of every resource, if there is more than one."""
+    resources = player.state.resources
+    if len(resources) < 2:
+        return ""
+    at = player.resource
+    chips = [
+        f'<span class="{"wf-now" if resource == at else ""}">'
+        f"{escape(name)} {escape(resource.state or CREATING)}</span>"
+        for name, resource in sorted(resources.items())[:SHOWN_RESOURCES]
+    ]
+    more = len(resources) - SHOWN_RESOURCES
+    rest = [f"<span>and {more} more</span>"] if more > 0 else []
+    return f'<div class="wf-chips">{"".join(chips + rest)}</div>'
