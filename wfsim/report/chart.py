@@ -46,10 +46,15 @@ class Style(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The colour of a text on it that can be read."""
-        red, green, blue = (int(self.colour[at : at + 2], 16) for at in (1, 3, 5))
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 140
-        return "white" if dark else "black"
+        """The colour, black or white, in which a text on it has the higher contrast."""
+        channels = (int(self.colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        red, green, blue = (
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+        )
+        # WCAG 2.2, relative luminance: above it black on the colour is at least 4.6 : 1.
+        return (
+            "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "white"
+        )
 
 
 STATUS_COLOURS = {
@@ -121,39 +126,46 @@ class Chart:
     """What a function of `charts` returns.
 
     *axes* and *figure* are matplotlib's, to go on with; *frame* is the DataFrame that
-    was drawn; *sentence* says with its numbers what the picture shows.
+    it was drawn from; *sentence* says with its numbers what the picture shows.  *drawn*
+    are the frames of what is drawn and nothing else, if that is not all of *frame*, or
+    more than it.  The picture brings its own white paper, so that it can be read on a
+    dark page as well.
     """
 
-    def __init__(self, axes: Axes, frame: pd.DataFrame, sentence: str) -> None:
+    def __init__(
+        self,
+        axes: Axes,
+        frame: pd.DataFrame,
+        sentence: str,
+        drawn: Sequence[pd.DataFrame] = (),
+    ) -> None:
         self.axes = axes
         self.frame = frame
         self.sentence = sentence
+        self._drawn = tuple(drawn) or (frame,)
 
     def __repr__(self) -> str:
         return f"{self.sentence} [{self.digest}]"
 
     def _repr_html_(self) -> str:
-        said = html.escape(repr(self))
+        caption = html.escape(repr(self))
         picture = base64.b64encode(self.png()).decode()
         return (
             '<figure style="margin:0">'
-            f'<img alt="{said}" style="max-width:100%" '
+            f'<img alt="{caption}" style="max-width:100%;background:#fff" '
             f'src="data:image/png;base64,{picture}">'
-            f"<figcaption>{said}</figcaption></figure>"
+            f"<figcaption>{caption}</figcaption></figure>"
         )
 
     @property
     def figure(self) -> Figure:
         """The figure that it is drawn in."""
-        figure = self.axes.figure
-        while isinstance(figure, SubFigure):
-            figure = figure.figure
-        return figure
+        return figure_of(self.axes)
 
     @property
     def digest(self) -> str:
-        """Eight hex digits that a change of any number drawn changes."""
-        return frame_digest(self.frame)
+        """Eight hex digits of all that is drawn: a change of any of it changes them."""
+        return frame_digest(*self._drawn)
 
     def png(self) -> bytes:
         """Return the picture; it holds no date and no version."""
@@ -188,6 +200,14 @@ class Chart:
         return file.getvalue()
 
 
+def figure_of(axes: Axes) -> Figure:
+    """Return the whole figure that *axes* are a part of."""
+    figure = axes.figure
+    while isinstance(figure, SubFigure):
+        figure = figure.figure
+    return figure
+
+
 def canvas(ax: Axes | None, width: float, height: float) -> Axes:
     """Return *ax*, or the axes of a new figure of so many inches.
 
@@ -201,7 +221,7 @@ def canvas(ax: Axes | None, width: float, height: float) -> Axes:
 
 
 def row_axis(axes: Axes, labels: Sequence[str], under: str) -> None:
-    """Let the y axis of *axes* name rows from the top, and *under* the other one."""
+    """Name rows from the top on the y axis of *axes*; *under* stands below the other."""
     axes.set_yticks(range(len(labels)), distinct(labels), fontsize=8)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(labels) - 0.4, -0.6)
@@ -213,9 +233,10 @@ def row_axis(axes: Axes, labels: Sequence[str], under: str) -> None:
 
 def inside(axes: Axes, x: float, y: float, text: str, style: Style) -> None:
     """Write *text* into the middle of what is drawn in *style* at (*x*, *y*)."""
+    box = {"boxstyle": "round,pad=0.25", "fc": style.colour, "ec": "none"}
     axes.text(
         x, y, text, ha="center", va="center", fontsize=7.5, color=style.text, zorder=5,
-        bbox={"boxstyle": "round,pad=0.25", "fc": style.colour, "ec": "none"},
+        bbox=box if style.hatch else None,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Charts of a log or of a study: pure functions from what is drawn to a `Chart`.
 
-Each takes the matplotlib axes to draw in as *ax*, or makes a figure of its own.  Without
-what it is about it gives a chart that says so.
+Those of a log take a `Simulation` as well, and draw the log that it has so far.  Each
+takes the matplotlib axes to draw in as *ax*, or makes a figure of its own.  With no data
+it returns an empty chart whose sentence says so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from wfsim.errors import UsageError
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.report import frames, tables
 from wfsim.report.chart import (
     INK,
@@ -33,12 +34,12 @@ from wfsim.report.chart import (
 from wfsim.report.fit_charts import qq
 from wfsim.report.gantt import gantt
 from wfsim.report.grid_charts import comparison, heatmap, tornado
-from wfsim.report.groups import MOST
+from wfsim.report.groups import MOST, Study
 from wfsim.report.load import WORKERS, average
 from wfsim.report.share_charts import breakdown, outcomes
 from wfsim.report.state_graph import state_graph
 from wfsim.report.study_charts import convergence, ecdf, latencies
-from wfsim.report.text import count, plain, seconds
+from wfsim.report.text import count, natural, percent, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,14 +51,14 @@ MOST_ROWS = 60
 """Beyond so many resources or steps a chart shows the first ones only, and says so."""
 
 
-def states(log: EventLog, ax: Axes | None = None) -> Chart:
+def states(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     """Draw the states of each resource over time, one row per resource.
 
     The frame has a row per stay in a state: ``resource``, ``state``, ``start``,
     ``end`` (of the log, where the resource is still in it), ``duration``.
     """
-    frame = _stays(log)
-    names = list(dict.fromkeys(frame["resource"]))
+    frame = _stays(log_of(log))
+    names = sorted(dict.fromkeys(frame["resource"]), key=natural)
     drawn = names[:MOST_ROWS]
     shown = frame[frame["resource"].isin(drawn)].reset_index(drop=True)
     axes = canvas(ax, 10.0, 1.4 + 0.36 * max(len(drawn), 1))
@@ -84,14 +85,16 @@ def states(log: EventLog, ax: Axes | None = None) -> Chart:
         shown,
         f"State timeline of {which} over {seconds(end)}: "
         f"{count(changes, 'change')} of state; at the end {ends}.",
+        drawn=(shown[["resource", "state", "start", "end"]],),
     )
 
 
-def latency(log: EventLog, ax: Axes | None = None) -> Chart:
+def latency(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     """Draw how long completed attempts took, one row per step: points, median and p95.
 
     The frame is that of `tables.latency`.
     """
+    log = log_of(log)
     frame = tables.latency(log)
     shown = frame[frame["completed"] > 0].head(MOST_ROWS).reset_index(drop=True)
     axes = canvas(ax, 10.0, 1.5 + 0.3 * max(len(shown), 2))
@@ -133,6 +136,10 @@ def latency(log: EventLog, ax: Axes | None = None) -> Chart:
         f"{count(int(shown['completed'].sum()), 'completed attempt')}: the slowest is "
         f"{slowest['step']} with a mean of {seconds(slowest['mean'])}, "
         f"p50 {seconds(slowest['p50'])}, p95 {seconds(slowest['p95'])}.",
+        drawn=(
+            shown[["flow", "step", "p50", "p95"]],
+            attempts[["flow", "step", "duration"]],
+        ),
     )
 
 
@@ -183,13 +190,13 @@ def _points(axes: Axes, place: int, durations: list[float], row: Any) -> None:
 
 
 def utilisation(
-    log: EventLog, *, workers: int | None = None, ax: Axes | None = None
+    log: EventLog | HasLog, *, workers: int | None = None, ax: Axes | None = None
 ) -> Chart:
     """Draw how many workers and how much of each pool are busy over time.
 
-    A log does not say how many *workers* there are; told so, and for pools, which say
-    it, what is drawn is the share that is busy.  Dotted is the mean over time.  The
-    frame is that of `tables.utilisation`.  Raises `UsageError`.
+    If *workers* is given, which no log says, the axis is the share that is busy;
+    otherwise the number.  Dotted is the mean over time.  The frame is that of
+    `tables.utilisation`.  Raises `UsageError` for fewer than one worker.
     """
     frame = _of_log(log)
     if workers is not None:
@@ -211,22 +218,27 @@ def utilisation(
     if is_share:
         axes.set_ylim(0.0, 1.05)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    said = "; ".join(
+    means = "; ".join(
         _busy(name, part, average(of, name, "busy")) for name, part in lines.items()
     )
-    return Chart(axes, of, f"Utilisation over {_span(of)}{_cut(names, total)}: {said}.")
+    return Chart(
+        axes,
+        of,
+        f"Utilisation over {_span(of)}{_cut(names, total)}: {means}.",
+        drawn=(of[["name", "start", "end", "busy", "capacity"]],),
+    )
 
 
-def _of_log(log: EventLog) -> pd.DataFrame:
-    if not isinstance(log, EventLog):
+def _of_log(source: EventLog | HasLog) -> pd.DataFrame:
+    if isinstance(source, Study):
         raise UsageError(
-            f"{log!r:.80} is no log; give one, such as wfsim.simulate(...) returns; "
-            "means over a study are study.utilisation()"
+            f"{type(source).__name__} is no log; give one, such as wfsim.simulate(...) "
+            "returns; means over a study are study.utilisation()"
         )
-    return tables.utilisation(log)
+    return tables.utilisation(log_of(source))
 
 
-def queue(log: EventLog, ax: Axes | None = None) -> Chart:
+def queue(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     """Draw how many runs wait for a worker, and how many requests for a pool, over time.
 
     Dotted is the mean over time.  The frame is that of `tables.utilisation`.
@@ -243,13 +255,15 @@ def queue(log: EventLog, ax: Axes | None = None) -> Chart:
         for name in names
     }
     _draw_levels(axes, lines, "number waiting")
-    said = "; ".join(
-        f"for {name} {average(of, name, 'queue'):,.1f} on average, "
-        f"at most {int(part['queue'].max()):,}, "
-        f"{_share_of_time(part, part['queue'] > 0):.1%} of the time somebody"
-        for name, part in lines.items()
+    means = "; ".join(
+        _waiting(name, part, average(of, name, "queue")) for name, part in lines.items()
     )
-    return Chart(axes, of, f"Queue over {_span(of)}{_cut(names, total)}: {said}.")
+    return Chart(
+        axes,
+        of,
+        f"Queue over {_span(of)}{_cut(names, total)}: {means}.",
+        drawn=(of[["name", "start", "end", "queue"]],),
+    )
 
 
 def _first_names(frame: pd.DataFrame) -> tuple[list[str], int]:
@@ -296,10 +310,20 @@ def _busy(name: str, part: pd.DataFrame, mean: float) -> str:
     if capacity > 0.0:
         full = _share_of_time(part, part["busy"] >= part["capacity"])
         return (
-            f"{name} {mean:,.1f} of {capacity:,.0f} on average ({mean / capacity:.1%}), "
-            f"at most {most:,}, {full:.1%} of the time all"
+            f"{name} {mean:,.1f} of {capacity:,.0f} on average "
+            f"({percent(mean / capacity)}), {most:,} at most, "
+            f"all busy {percent(full)} of the time"
         )
-    return f"{name} {mean:,.1f} on average, at most {most:,}"
+    return f"{name} {mean:,.1f} on average, {most:,} at most"
+
+
+def _waiting(name: str, part: pd.DataFrame, mean: float) -> str:
+    who = "runs waited for a worker" if name == WORKERS else f"requests waited for {name}"
+    some = _share_of_time(part, part["queue"] > 0)
+    return (
+        f"{mean:,.1f} {who} on average, {int(part['queue'].max()):,} at most, "
+        f"some {percent(some)} of the time"
+    )
 
 
 def _share_of_time(part: pd.DataFrame, when: pd.Series[bool]) -> float:

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from wfsim.errors import UsageError
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.machine import Edge, StateMachine
 from wfsim.model.resource import INTERRUPT
 from wfsim.report import frames
@@ -61,7 +61,7 @@ class Box(NamedTuple):
 
 
 def state_graph(
-    edges: Iterable[Edge] | StateMachine | EventLog,
+    edges: Iterable[Edge] | StateMachine | EventLog | HasLog,
     current: str | None = None,
     ax: Axes | None = None,
     *,
@@ -69,10 +69,11 @@ def state_graph(
 ) -> Chart:
     """Draw the states of a machine and what leads from one to another.
 
-    *edges* is what `StateMachine.edges` returns, a machine, or a log, which knows the
-    edges of the machine of each *kind* (None: the first one).  The state *current* is
-    highlighted.  The frame has a row per edge: ``source``, ``target``, ``via``,
-    ``label``, all text.  Raises `UsageError` for a kind that the log does not know.
+    *edges* is what `StateMachine.edges` returns, a machine, or a log or Simulation, which
+    knows the edges of the machine of each *kind* (None: the first one).  The state
+    *current* is highlighted.  The frame has a row per edge: ``source``, ``target``,
+    ``via``, ``label``, all text.  Raises `UsageError` for a kind that the log does not
+    know.
     """
     arrows, more = _edges(edges, kind)
     table = frames.table(Edge._fields, arrows)
@@ -97,14 +98,14 @@ def state_graph(
 
 
 def _edges(
-    of: Iterable[Edge] | StateMachine | EventLog, kind: str | None
+    of: Iterable[Edge] | StateMachine | EventLog | HasLog, kind: str | None
 ) -> tuple[list[Edge], tuple[str, ...]]:
     """Return the edges, and the states that may have none."""
     if isinstance(of, StateMachine):
         return of.edges(), (*of.stable_states, *of.actions)
-    if not isinstance(of, EventLog):
+    if isinstance(of, Iterable) and not isinstance(of, EventLog):
         return list(of), ()
-    known: Mapping[str, Any] = of.meta.get("edges", {})
+    known: Mapping[str, Any] = log_of(of).meta.get("edges", {})
     if kind is not None and kind not in known:
         raise UsageError(f"the log knows no kind {kind!r}; known: {', '.join(known)}")
     name = next(iter(known), None) if kind is None else kind
@@ -317,7 +318,7 @@ def _columns(boxes: Mapping[str, Box], flows: Mapping[str, str]) -> list[_Column
 
 def _svg_state(state: str, box: Box, column: _Column, flow: str, now: bool) -> str:
     kind = "wf-unstable" if box.column == UNSTABLE else "wf-stable"
-    middle, height = column.x + column.width / 2, _ROW * (box.height + 0.24)
+    middle, height = column.x + column.width / 2, _ROW * max(box.height, 0.8)
     y = _ROW * box.y + 4
     below = (
         f'<text class="wf-flow" x="{middle:.0f}" y="{y + 11:.0f}" '

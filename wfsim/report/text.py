@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from wfsim.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wfsim.model.log import EventLog
+    from wfsim.model.log import EventLog, HasLog
 
 
 def plain(text: str, most: int = 44) -> str:
@@ -62,15 +63,41 @@ def seconds(number: float) -> str:
     return "unknown" if math.isnan(number) else f"{number:,.1f} s"
 
 
-def frame_digest(frame: pd.DataFrame) -> str:
-    """Return eight hex digits of *frame*'s columns and values, floats to nine digits.
+def percent(share: float) -> str:
+    """Return *share*, from 0 to 1, in per cent; only none is 0 %, and only all 100 %.
 
-    They depend on neither the version of pandas nor its dtypes for text.
+    >>> percent(0.5), percent(0.9996), percent(0.0001), percent(1.0)
+    ('50.0%', '>99.9%', '<0.1%', '100.0%')
+    """
+    if math.isnan(share):
+        return "unknown"
+    text = f"{share:.1%}"
+    if text == "100.0%" and share < 1.0:
+        return ">99.9%"
+    return "<0.1%" if text == "0.0%" and share > 0.0 else text
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Return a key that sorts *name* as a person would, numbers by their value.
+
+    >>> sorted(["db-10", "db-2", "db"], key=natural)
+    ['db', 'db-2', 'db-10']
+    """
+    parts = re.split(r"([0-9]+)", name)
+    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in parts if p)
+
+
+def frame_digest(*frames: pd.DataFrame) -> str:
+    """Return eight hex digits of the columns and values of *frames*.
+
+    Floats count to nine digits.  Neither the version of pandas nor its dtypes for text
+    matter.
     """
     digest = hashlib.blake2b(digest_size=4)
-    for name in frame.columns:
-        values = [_canonical(value) for value in frame[name].tolist()]
-        digest.update(json.dumps([str(name), values], ensure_ascii=True).encode())
+    for frame in frames:
+        for name in frame.columns:
+            values = [_canonical(value) for value in frame[name].tolist()]
+            digest.update(json.dumps([str(name), values], ensure_ascii=True).encode())
     return digest.hexdigest()
 
 
@@ -137,16 +164,18 @@ def shown(value: Any) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def outcome(log: EventLog) -> str:
+def outcome(log: EventLog | HasLog) -> str:
     """Return in a sentence or two how the runs ended and where the resources stand.
 
     >>> from wfsim.model.log import EventLog
     >>> outcome(EventLog())
     'No flow has run.'
     """
+    from wfsim.model.log import log_of
     from wfsim.report import tables
     from wfsim.report.history import outages
 
+    log = log_of(log)
     runs, faults = tables.runs(log), tables.faults(log)
     said = [_run_sentence(run) for run in runs.itertuples()] if len(runs) <= 3 else []
     if len(runs) > 3:
