@@ -194,6 +194,14 @@ def test_a_state_graph_is_drawn_from_a_machine_its_edges_or_a_log(crashed, scena
         charts.state_graph(crashed, kind="pod")
 
 
+def test_a_check_without_a_name_is_no_label():
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine.transition("Running", "Growing", when=lambda r: True, run="Grow")
+    chart = charts.state_graph(machine)
+    assert [text for text in texts(chart) if "lambda" in text] == []
+    assert chart.frame["label"].tolist()[0] == ""
+
+
 def test_a_graph_of_seventeen_states_has_no_box_on_another():
     machine = wfsim.StateMachine("db").stable("Init", "Running", "Interrupt")
     for number in range(14):

@@ -317,4 +317,5 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
 
 
 def _name(check: Check | None) -> str:
-    return getattr(check, "__name__", type(check).__name__)
+    name: str = getattr(check, "__name__", type(check).__name__)
+    return "" if name == "<lambda>" else name
