@@ -1,7 +1,8 @@
 """Make `mpd_workflow.txt`, the history that `11_calibrate.ipynb` begins with.
 
 It is what the reference engine's recorder would have written while forty clusters were
-created: some pods fail, the controller dies twice, two creations are cancelled.
+created: some pods fail, the controller dies twice, one creation is cancelled, and one
+cancel comes too late.
 """
 
 from __future__ import annotations
