@@ -11,6 +11,11 @@ import wfsim
 from wfsim import Debugger, Kind
 
 
+@wfsim.step("Prepare")
+def prepare(ctx):
+    return None
+
+
 @pytest.fixture
 def debugger(log) -> Debugger:
     return Debugger(log)
@@ -63,6 +68,118 @@ def test_playing_moves_the_slider_and_the_slider_what_is_played(debugger, log):
 def test_the_speed_is_how_many_records_a_second_are_played(debugger):
     debugger.speed.label = "10 / s"
     assert debugger.play.interval == 100
+
+
+def test_a_long_log_can_be_played_in_twenty_seconds(scenario):
+    names = [f"db-{n}" for n in range(60)]
+    debugger = Debugger(wfsim.simulate(scenario(*names)))
+    debugger.speed.label = "all in 20 s"
+    moves = len(debugger.player) / debugger.play.step
+    assert 19.0 <= moves * debugger.play.interval / 1000 <= 30.0
+
+
+def rows(debugger: Debugger) -> list[str]:
+    return re.findall(r'<span title="([^"]*)">', debugger.strip.value)
+
+
+def test_the_strip_has_a_row_for_each_step_of_one_resource(debugger):
+    assert rows(debugger) == ["Prepare", "Attach"]
+    assert debugger.strip.value.count("<rect") == 3
+    assert "Attach attempt 1: failed" in text(debugger.strip.value)
+
+
+def test_the_strip_has_a_row_for_each_of_many_resources_in_natural_order(scenario):
+    faults = [wfsim.CrashAt(t=3, restart_after=2)]
+    names = [f"db-{n}" for n in range(12)]
+    debugger = Debugger(wfsim.simulate(scenario(*names), faults=faults))
+    assert rows(debugger) == names
+    assert debugger.strip.value.count('class="wf-crash"') == 1
+    assert debugger.strip.value.count('class="wf-gap"') == 1
+    debugger.rows.value = "B-1"
+    assert rows(debugger) == ["db-1", "db-10", "db-11"]
+    debugger.rows.value = "none"
+    assert text(debugger.strip.value) == "no row has that name and status"
+
+
+def test_the_strip_shows_the_part_of_the_run_that_the_cursor_is_in(debugger):
+    debugger.zoom.value = 4
+    assert text(debugger.strip.value).endswith("0 s 1 s 2 s 3 s 4 s")
+    go(debugger, Kind.STEP_FAILED)
+    assert text(debugger.strip.value).endswith("4 s 5 s 6 s 7 s 8 s")
+    assert "--at:0.87500" in debugger.cursor.value
+
+
+def test_a_click_on_the_strip_goes_to_that_time_in_that_row(scenario):
+    debugger = Debugger(wfsim.simulate(scenario("a", "b")))
+    debugger.clicked.value = "0.50000 1"
+    assert (debugger.player.record.resource, debugger.player.time) == ("b", 7.5)
+    debugger.clicked.value = "0.00000 0"
+    assert (debugger.player.record.resource, debugger.player.time) == ("a", 0.0)
+    at = debugger.player.position
+    debugger.clicked.value = "0.5 99"
+    debugger.clicked.value = "<b>"
+    assert debugger.player.position == at
+
+
+def test_one_goes_to_the_next_and_the_previous_failure(debugger, log):
+    debugger.target.value = "failure"
+    debugger.next_button.click()
+    assert debugger.player.record == log.filter(Kind.STEP_FAILED)[0]
+    debugger.next_button.click()
+    assert text(debugger.notice.value) == "No such record: failure"
+    debugger.player.seek(-1)
+    debugger.previous_button.click()
+    assert debugger.player.record == log.filter(Kind.STEP_FAILED)[0]
+
+
+def test_one_goes_to_a_text_a_record_number_a_time_or_the_same_step(debugger, log):
+    debugger.search.value = "not <b>"
+    assert debugger.player.record == log.filter(Kind.STEP_LOG)[0]
+    debugger.search.value = "#2"
+    assert debugger.player.record == log[2]
+    debugger.search.value = "8.0 s"
+    assert debugger.player.time == 7.5
+    debugger.search.value = ""
+    debugger.target.value = "step"
+    assert debugger.go_on() == log.filter(Kind.STEP_STARTED, step="Attach")[1]
+
+
+def test_a_notebook_without_a_kernel_shows_the_record_and_the_steps(debugger):
+    go(debugger, Kind.STEP_STARTED, step="Attach", nth=1)
+    still = debugger._repr_mimebundle_()["text/html"]
+    assert still == debugger.player._repr_html_()
+    assert text(still).endswith(
+        "1-Create: running step status attempts start [s] "
+        "Prepare completed 1 0.000 ▸ Attach running 2 8.500"
+    )
+
+
+def test_it_shows_the_log_of_a_simulation(scenario):
+    simulation = wfsim.Simulation(scenario("orders"))
+    simulation.run()
+    assert Debugger(simulation, at=3).player.log is simulation.log
+    with pytest.raises(wfsim.UsageError, match="str is no log; give one, such as"):
+        Debugger("log.jsonl")
+
+
+def test_a_large_state_graph_is_shown_around_the_present_state():
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine.unstable("Creating", run="Create")
+    for number in range(12):
+        machine.transition(
+            "Running", f"S{number}", when=lambda resource: False, run=f"F{number}"
+        )
+    flows = [wfsim.Flow(f"F{n}", (wfsim.Step("Prepare"),)) for n in range(12)]
+    create = wfsim.Flow("Create", (wfsim.Step("Wait", duration=wfsim.Duration.parse(1)),))
+    resource = wfsim.Resource("db", "orders", state="Creating")
+    scenario = wfsim.Scenario(
+        resources=[resource], machine=machine, flows=[create, *flows], steps=[prepare]
+    )
+    debugger = Debugger(wfsim.simulate(scenario), at=2)
+    assert "S3" not in debugger.graph.value
+    debugger.player.seek(-1)
+    debugger.show()
+    assert "S3" in debugger.graph.value
 
 
 def test_the_steps_show_status_and_attempt(debugger):
@@ -248,7 +365,14 @@ def test_every_part_can_be_found_in_the_page_by_its_class(debugger):
     parts = [debugger.box, debugger.play, debugger.back_button, debugger.step_button]
     parts += [debugger.slider, debugger.readout, debugger.run_choice, debugger.strip]
     parts += [debugger.record, debugger.graph, debugger.steps, debugger.memento]
-    parts += [debugger.crash_button, debugger.restart_after, debugger.plan_shown]
+    parts += [debugger.rows, debugger.status, debugger.zoom, debugger.target]
+    parts += [debugger.search, debugger.previous_button, debugger.next_button]
+    parts += [
+        debugger.cursor,
+        debugger.crash_button,
+        debugger.restart_after,
+        debugger.plan_shown,
+    ]
     classes = [part._dom_classes for part in parts]
     assert [names for names in classes if not names[0].startswith("wfsim-")] == []
     assert len(set(classes)) == len(parts)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 from traitlets import link
 
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.record import Kind, Record
 from wfsim.notebook import view
 from wfsim.notebook.player import Player
@@ -18,6 +20,25 @@ from wfsim.sim.rerun import crash_after, script
 STYLE = Path(__file__).with_name("debugger.css")
 SPEEDS = (1, 2, 5, 10)
 """How many records a second may be played."""
+
+WHOLE = 20
+"""In so many seconds the whole log is played, if that is faster."""
+
+ZOOMS = (1, 4, 16, 64)
+"""Into how many parts the strip may cut the run; it shows the one with the cursor."""
+
+Where = Callable[[Record], object]
+
+_NUMBER = re.compile(r"#(?P<seq>\d+)|(?P<time>\d+(\.\d*)?)( ?s)?")
+_TARGETS = {
+    "failure": (
+        Kind.STEP_FAILED, Kind.RUN_FAILED, Kind.RUN_INTERRUPTED, Kind.RUN_QUARANTINED,
+        Kind.PASS_FAILED, Kind.CHECK_FAILED, Kind.HOOK_FAILED,
+    ),
+    "crash": (Kind.CONTROLLER_CRASHED,),
+    "fault": (Kind.FAULT_FIRED,),
+}  # fmt: skip
+"""The kinds of records that one can go to."""
 
 _NO_ORIGIN = (
     "This log was read from a file, or is a part of one: there is no simulation to run "
@@ -29,17 +50,20 @@ _READY = "The controller dies right after the record at the cursor."
 
 
 class Debugger:
-    """Shows *log* record by record: the cell's last line in a notebook.
+    """Shows *log*, or that of a Simulation, record by record: a cell's last line.
 
     *at* is the record (or its index) to begin with.  `player` is the cursor, `runs`
-    are the logs shown so far: *log* first, then one for each crash injected.
+    are the logs shown so far: *log* first, then one for each crash injected.  Where no
+    kernel runs, as in a saved notebook, the record and the steps stand as a table.
     """
 
-    def __init__(self, log: EventLog, *, at: Record | int | None = None) -> None:
+    def __init__(self, log: EventLog | HasLog, *, at: Record | int | None = None) -> None:
+        log = log_of(log)
         self._players: list[Player] = []
         self._strips: list[Strip] = []
         self._labels: list[str] = []
         self._moving = False
+        self._seen: Any = None
         self._build()
         self._add(log, "as it was")
         if len(log):
@@ -52,7 +76,7 @@ class Debugger:
 
     def _repr_mimebundle_(self, **keywords: Any) -> dict[str, Any]:
         shown: dict[str, Any] = self.box._repr_mimebundle_(**keywords)
-        return {**shown, "text/plain": repr(self)}
+        return {**shown, "text/plain": repr(self), "text/html": view.still(self.player)}
 
     @property
     def player(self) -> Player:
@@ -81,6 +105,55 @@ class Debugger:
         """Move to the record before and show it."""
         self.player.back()
         self.show()
+
+    def go_on(self) -> Record | None:
+        """Move to the next record that is looked for, and show it.
+
+        What is looked for is chosen in `target`, and may have to hold the text in
+        `search`; a number of seconds, ``#12`` for a record, or a step do as well.
+        """
+        return self._go(self.player.next)
+
+    def go_back(self) -> Record | None:
+        """Move to the last record before that is looked for, as `go_on` does."""
+        return self._go(self.player.previous)
+
+    def _go(self, move: Callable[[Where], Record | None]) -> Record | None:
+        text = self.search.value.strip()
+        number = _NUMBER.fullmatch(text)
+        if number and number["seq"]:
+            seq = int(number["seq"])
+            record = next((r for r in self.player.log if r.seq == seq), None)
+            if record:
+                self.player.seek(record)
+        elif number:
+            record = self.player.seek(time=float(number["time"]))
+        else:
+            record = move(self._where(text.casefold()))
+        self.show()
+        if record is None:
+            self.notice.value = view.notice(
+                f"No such record: {text or self.target.label}"
+            )
+        return record
+
+    def _where(self, text: str) -> Where:
+        """Return what accepts the records that `target` and *text* say."""
+        here, target = self.player.record, self.target.value
+        kinds = _TARGETS.get(target, ())
+
+        def accepted(record: Record) -> bool:
+            if kinds and record.kind not in kinds:
+                return False
+            if here and target == "step":
+                same = (record.resource, record.run, record.step)
+                if same != (here.resource, here.run, here.step):
+                    return False
+            if here and target == "resource" and record.resource != here.resource:
+                return False
+            return text in str(record).casefold()
+
+        return accepted
 
     def crash(self) -> EventLog | None:
         """Kill the controller right after the record at the cursor, and run on.
@@ -130,7 +203,7 @@ class Debugger:
         self.readout.value = (
             f"{player.position} / {len(player)} &nbsp; <b>{player.time:.3f} s</b>"
         )
-        self.strip.value = self._strips[self._chosen].show(player)
+        self._show_strip()
         self.record.value = view.record_card(player)
         self.graph.value = view.graph_card(player)
         self.steps.value = view.steps_card(player)
@@ -142,6 +215,41 @@ class Debugger:
         self.notice.value = view.notice(refusal)
         self.back_button.disabled = player.position == 0
         self.step_button.disabled = player.position == len(player)
+
+    def _show_strip(self) -> None:
+        """Move the cursor of the strip; draw its rows if others are to be seen."""
+        strip, time = self._strips[self._chosen], self.player.time
+        statuses = (("any status", ""), *((s, s) for s in strip.statuses))
+        if self.status.options != statuses:
+            self.status.options = statuses
+        window = strip.window(time, self.zoom.value)
+        rows = strip.chosen(self.rows.value, self.status.value)
+        if (seen := (strip, window, rows)) != self._seen:
+            self._seen = seen
+            self.strip.value = strip.show(rows, window)
+        record = self.player.record
+        row = "" if record is None else record.step
+        if strip.by_resource:
+            row = str(self.player.resource.key) if self.player.resource else ""
+        self.cursor.value = strip.cursor(rows, row, window.share(time))
+
+    def _clicked(self, change: dict[str, Any]) -> None:
+        """Go to where the strip was clicked: ``share row``, as its script writes it."""
+        strip, window, rows = self._seen
+        share, _, place = str(change["new"]).partition(" ")
+        try:
+            time, row = window.time(float(share)), rows[int(place)]
+        except (ValueError, IndexError):
+            return
+        player = self.player
+        player.seek(time=time)
+
+        def in_row(record: Record) -> bool:
+            return bool(row == (record.resource if strip.by_resource else record.step))
+
+        if player.record and not in_row(player.record):
+            _ = player.previous(in_row) or player.next(in_row)
+        self.show()
 
     def _refusal(self) -> str:
         if self.player.log.origin is None:
@@ -162,6 +270,12 @@ class Debugger:
         self._strips.append(Strip(log))
         self._labels.append(f"run {len(self._players)}: {label}")
         self._chosen = len(self._players) - 1
+
+    def _speed_up(self, change: dict[str, Any]) -> None:
+        """Play so many records a second or, for 0, the whole log in `WHOLE` seconds."""
+        a_second = change["new"]
+        self.play.interval = 1000 // (a_second or 10)
+        self.play.step = 1 if a_second else max(1, len(self.player) // (WHOLE * 10))
 
     def _choose(self, change: dict[str, Any]) -> None:
         if not self._moving:
@@ -186,12 +300,17 @@ class Debugger:
         self.slider = widgets.IntSlider(min=0, max=1, readout=False, tooltip="Record")
         self.readout = html("wfsim-readout")
         self.speed = widgets.Dropdown(
-            options=[(f"{speed} / s", 1000 // speed) for speed in SPEEDS],
-            value=500,
+            options=[
+                *((f"{speed} / s", speed) for speed in SPEEDS),
+                (f"all in {WHOLE} s", 0),
+            ],
+            value=2,
             tooltip="Records a second",
         )
         self.run_choice = widgets.Dropdown(options=[], tooltip="The run that is shown")
-        self.strip, self.record = html("wfsim-strip"), html("wfsim-record")
+        self._build_search()
+        self.strip, self.cursor = html("wfsim-strip"), html("wfsim-at")
+        self.record = html("wfsim-record")
         self.graph, self.steps = html("wfsim-graph"), html("wfsim-steps")
         self.memento, self.plan_shown = html("wfsim-memento"), html("wfsim-plan")
         self.crash_button = _classed(
@@ -207,6 +326,56 @@ class Debugger:
         self._arrange()
         self._listen()
 
+    def _build_search(self) -> None:
+        """Make what chooses the rows of the strip and the records to go to."""
+        text, choice = widgets.Text, widgets.Dropdown
+        self.rows = _classed(
+            text(placeholder="rows named …", tooltip="Show rows whose name holds this"),
+            "wfsim-rows",
+        )
+        self.status = _classed(
+            choice(options=[("any status", "")], tooltip="Show rows with this status"),
+            "wfsim-status",
+        )
+        self.zoom = _classed(
+            choice(
+                options=[("whole run" if n == 1 else f"1/{n} of it", n) for n in ZOOMS],
+                tooltip="How much of the run the strip shows",
+            ),
+            "wfsim-zoom",
+        )
+        self.target = _classed(
+            choice(
+                options=[
+                    ("any record", "any"),
+                    ("failure", "failure"),
+                    ("crash", "crash"),
+                    ("fault", "fault"),
+                    ("this step", "step"),
+                    ("this resource", "resource"),
+                ],
+                tooltip="What to look for",
+            ),
+            "wfsim-target",
+        )
+        self.search = _classed(
+            text(
+                placeholder="text, #12 or 40.5",
+                continuous_update=False,
+                tooltip="Text of a record, its number, or a time in seconds",
+            ),
+            "wfsim-search",
+        )
+        self.previous_button = _classed(
+            widgets.Button(icon="angle-double-left", tooltip="Previous such record"),
+            "wfsim-previous",
+        )
+        self.next_button = _classed(
+            widgets.Button(icon="angle-double-right", tooltip="Next such record"),
+            "wfsim-next",
+        )
+        self.clicked = _classed(widgets.Text(tooltip="Click"), "wfsim-clicked")
+
     def _arrange(self) -> None:
         size = widgets.Layout
         for narrow in (self.back_button, self.step_button):
@@ -214,8 +383,18 @@ class Debugger:
         self.play.layout = size(flex="0 0 auto")
         self.slider.layout = size(flex="1 1 160px", min_width="120px")
         self.readout.layout = size(flex="0 0 auto")
-        self.speed.layout = size(width="84px", flex="0 0 auto")
+        self.speed.layout = size(width="100px", flex="0 0 auto")
         self.run_choice.layout = size(width="240px", flex="0 1 auto")
+        for field, width in (
+            (self.rows, "120px"),
+            (self.status, "110px"),
+            (self.zoom, "96px"),
+            (self.target, "116px"),
+            (self.search, "150px"),
+            (self.previous_button, "36px"),
+            (self.next_button, "36px"),
+        ):
+            field.layout = size(width=width, flex="0 0 auto")
         self.crash_button.layout = size(width="auto", flex="0 0 auto")
         self.restart_after.layout = size(width="84px", flex="0 0 auto")
         self.graph.layout = size(flex="1 1 310px", min_width="0")
@@ -225,6 +404,11 @@ class Debugger:
         controls = [
             *(self.play, self.back_button, self.step_button, self.slider),
             *(self.readout, self.speed, self.run_choice),
+        ]
+        look = [
+            *(widgets.Label("strip"), self.rows, self.status, self.zoom),
+            *(widgets.Label("go to"), self.target, self.search),
+            *(self.previous_button, self.next_button, self.clicked),
         ]
         inject = [
             self.crash_button,
@@ -237,7 +421,8 @@ class Debugger:
             [
                 widgets.HTML(f"<style>{STYLE.read_text(encoding='utf-8')}</style>"),
                 _classed(widgets.HBox(controls, layout=wrap), "wfsim-controls"),
-                self.strip,
+                _classed(widgets.HBox(look, layout=wrap), "wfsim-look"),
+                _classed(widgets.Box([self.strip, self.cursor]), "wfsim-whole"),
                 self.record,
                 _classed(
                     widgets.HBox([self.graph, self.steps, self.memento], layout=wrap),
@@ -255,12 +440,18 @@ class Debugger:
         self.run_choice.add_class("wfsim-runs")
         self.restart_after.add_class("wfsim-restart-after")
         link((self.play, "value"), (self.slider, "value"))
-        link((self.speed, "value"), (self.play, "interval"))
+        self.speed.observe(self._speed_up, "value")
         self.slider.observe(self._slid, "value")
         self.back_button.on_click(lambda _: self.back())
         self.step_button.on_click(lambda _: self.step())
         self.crash_button.on_click(lambda _: self.crash())
         self.run_choice.observe(self._choose, "value")
+        self.next_button.on_click(lambda _: self.go_on())
+        self.previous_button.on_click(lambda _: self.go_back())
+        self.search.observe(lambda change: change["new"] and self.go_on(), "value")
+        self.clicked.observe(self._clicked, "value")
+        for field in (self.rows, self.status, self.zoom):
+            field.observe(lambda _: self._show_strip(), "value")
 
 
 def _classed(widget: Any, name: str) -> Any:

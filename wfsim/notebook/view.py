@@ -14,6 +14,7 @@ from wfsim.model.resource import CREATING
 from wfsim.notebook.player import Change, Player
 from wfsim.report.chart import status_style
 from wfsim.report.state_graph import graph_svg
+from wfsim.report.text import natural
 
 _GLYPHS = {
     "completed": "✓",
@@ -49,7 +50,11 @@ _KINDS = {
 }
 SHOWN_CHANGES = 3
 SHOWN_PREVIEW = 60
-SHOWN_RESOURCES = 24
+SHOWN_RESOURCES = 12
+STILL_STEPS = 10
+
+MOST_STATES = 8
+"""Of a larger graph the Debugger shows the present state and its neighbours."""
 
 
 def record_card(player: Player) -> str:
@@ -84,6 +89,8 @@ def graph_card(player: Player) -> str:
     now = resource.state or CREATING
     edges = player.edges
     ways = [edge for edge in edges if edge.source == now]
+    if len({edge.source for edge in edges}) > MOST_STATES:
+        edges = tuple(edge for edge in edges if now in (edge.source, edge.target))
     moves = "".join(
         f"<li>→ {escape(edge.target)} <i>{escape(edge.via)} {escape(edge.label)}</i></li>"
         for edge in ways
@@ -127,10 +134,39 @@ def memento_card(player: Player) -> str:
     )
 
 
+def still(player: Player) -> str:
+    """Show the record at the cursor and the steps of its run as a plain table.
+
+    It needs neither a kernel nor a style sheet, so that a saved notebook shows it.
+    """
+    record, run = player.record, player.memento
+    line = escape(str(record)) if record else "before the first record"
+    where = f"<b>{player.position} / {len(player)}</b> &nbsp; {line}"
+    if run is None:
+        return f"<p>{where}</p>"
+    up, current = bool(player.controllers), _current(run)
+    # Those around the present step, if there are more than fit a screen.
+    first = max(0, min(current - STILL_STEPS // 2, len(run.steps) - STILL_STEPS))
+    rows = "".join(
+        f"<tr><td>{'▸ ' if number == current else ''}{escape(step.name)}</td>"
+        f"<td>{escape(step_status(step, up))}</td><td>{step.attempts or ''}</td>"
+        f"<td>{'' if step.started is None else f'{step.started:.3f}'}</td></tr>"
+        for number, step in enumerate(run.steps[first : first + STILL_STEPS], first)
+    )
+    cut = len(run.steps) - STILL_STEPS
+    more = f"<p>{cut} more steps</p>" if cut > 0 else ""
+    head = "<tr><th>step</th><th>status</th><th>attempts</th><th>start [s]</th></tr>"
+    title = f"{run.key}: {_RUNS.get(run.status, run.status.value)}"
+    return f"<p>{where}</p><p>{escape(title)}</p><table>{head}{rows}</table>{more}"
+
+
 def plan_text(script: str) -> str:
     """Show the Python that runs it all again."""
-    body = f"<h4>This run as a script</h4><pre><code>{escape(script)}</code></pre>"
-    return f'<div class="wf-card wf-plan">{body}</div>'
+    code = f"<pre><code>{escape(script)}</code></pre>"
+    return (
+        '<details class="wf-card wf-plan"><summary>This run as a script</summary>'
+        f"{code}</details>"
+    )
 
 
 def notice(text: str) -> str:
@@ -230,8 +266,10 @@ def _chips(player: Player) -> str:
     chips = [
         f'<span class="{"wf-now" if resource == at else ""}">'
         f"{escape(name)} {escape(resource.state or CREATING)}</span>"
-        for name, resource in sorted(resources.items())[:SHOWN_RESOURCES]
+        for name, resource in sorted(resources.items(), key=lambda item: natural(item[0]))
     ]
-    more = len(resources) - SHOWN_RESOURCES
-    rest = [f"<span>and {more} more</span>"] if more > 0 else []
-    return f'<div class="wf-chips">{"".join(chips + rest)}</div>'
+    more = len(chips) - SHOWN_RESOURCES
+    rest = "".join(chips[SHOWN_RESOURCES:])
+    if more > 0:
+        rest = f"<details><summary>and {more} more</summary>{rest}</details>"
+    return f'<div class="wf-chips">{"".join(chips[:SHOWN_RESOURCES])}{rest}</div>'

@@ -269,6 +269,10 @@ _LETTER, _ROW, _GAP, _MARGIN = 7.3, 40.0, 88.0, 28.0
 """The width of a letter, the height of a row and the space around columns, in pixels."""
 
 
+MOST_FLOWS = 6
+"""Of more flows the names are on the arrows only, so that states can be read."""
+
+
 class _Column(NamedTuple):
     """Where a column of boxes begins and how wide it is, in pixels."""
 
@@ -284,6 +288,8 @@ def graph_svg(edges: Sequence[Edge], now: str) -> str:
     """
     boxes = layout(edges, (now,))
     flows = {edge.source: edge.label for edge in edges if edge.via == "done"}
+    if len(flows) > MOST_FLOWS:
+        flows = {}
     columns = _columns(boxes, flows)
     width = max(column.x + column.width for column in columns) + 8
     height = _ROW * max(box.y + box.height / 2 for box in boxes.values()) + 8
