@@ -194,7 +194,7 @@ class Debugger:
         player = self.player
         self._moving = True
         if len(self.run_choice.options) < len(self._labels):
-            self.run_choice.options = [(said, n) for n, said in enumerate(self._labels)]
+            self.run_choice.options = [(label, n) for n, label in enumerate(self._labels)]
         self.run_choice.value = self._chosen
         self.run_choice.disabled = len(self._labels) == 1
         self.slider.max = self.play.max = len(player)
@@ -236,9 +236,9 @@ class Debugger:
     def _clicked(self, change: dict[str, Any]) -> None:
         """Go to where the strip was clicked: ``share row``, as its script writes it."""
         strip, window, rows = self._seen
-        share, _, place = str(change["new"]).partition(" ")
+        share, _, number = str(change["new"]).partition(" ")
         try:
-            time, row = window.time(float(share)), rows[int(place)]
+            time, row = window.time(float(share)), rows[int(number)]
         except (ValueError, IndexError):
             return
         player = self.player

@@ -110,7 +110,7 @@ class Strip:
         """Return *rows* in *window* as HTML: names, bars, crashes and a time axis."""
         if not rows:
             return '<span class="wf-none">no row has that name and status</span>'
-        places = {row: place for place, row in enumerate(rows)}
+        numbers = {row: number for number, row in enumerate(rows)}
         height = ROW * len(rows)
         names = "".join(
             f'<span title="{escape(row)}">{escape(row)}</span>' for row in rows
@@ -122,9 +122,9 @@ class Strip:
             if gap.until >= window.begin and gap.since <= window.end
         )
         bars = "".join(
-            self._drawn(bar, places[bar.row], window)
+            self._drawn(bar, numbers[bar.row], window)
             for bar in self.bars
-            if bar.row in places and bar.end >= window.begin and bar.start <= window.end
+            if bar.row in numbers and bar.end >= window.begin and bar.start <= window.end
         )
         crashes = "".join(
             f'<line class="wf-crash" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}" '
@@ -155,10 +155,10 @@ class Strip:
         tall = ROW * max(len(rows), 1)
         return f'{mark}<i class="wf-cursor" style="--at:{share:.5f};height:{tall}px"></i>'
 
-    def _drawn(self, bar: Bar, place: int, window: Window) -> str:
+    def _drawn(self, bar: Bar, number: int, window: Window) -> str:
         spot = self._spot(bar.start, bar.end, window)
         return (
-            f'<rect {spot} y="{ROW * place + 2}" height="{ROW - 4}" '
+            f'<rect {spot} y="{ROW * number + 2}" height="{ROW - 4}" '
             f'fill="{status_style(bar.status).colour}">'
             f"<title>{escape(bar.title)}</title></rect>"
         )

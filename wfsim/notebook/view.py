@@ -66,7 +66,7 @@ def record_card(player: Player) -> str:
     where = [record.resource, record.run, record.step]
     if record.attempt:
         where.append(f"attempt {record.attempt}")
-    said = "<i>/</i>".join(escape(item) for item in where if item)
+    path = "<i>/</i>".join(escape(item) for item in where if item)
     down = '<span class="wf-down">no controller is up</span>'
     return _card(
         "",
@@ -74,7 +74,7 @@ def record_card(player: Player) -> str:
         f'<span class="wf-seq">#{record.seq}</span>'
         f'<span class="wf-time">{record.time:.3f} s</span>'
         f"{_badge(status, record.kind.value)}"
-        f'<span class="wf-where">{said}</span>'
+        f'<span class="wf-where">{path}</span>'
         f"{_text(record)}{_changes(player.memento_changes)}",
     )
 
@@ -88,12 +88,12 @@ def graph_card(player: Player) -> str:
         return f'<div class="wf-card wf-graph">{title}{empty}</div>'
     now = resource.state or CREATING
     edges = player.edges
-    ways = [edge for edge in edges if edge.source == now]
+    leaving = [edge for edge in edges if edge.source == now]
     if len({edge.source for edge in edges}) > MOST_STATES:
         edges = tuple(edge for edge in edges if now in (edge.source, edge.target))
     moves = "".join(
         f"<li>→ {escape(edge.target)} <i>{escape(edge.via)} {escape(edge.label)}</i></li>"
-        for edge in ways
+        for edge in leaving
     )
     title = f"<h4>State <b>{escape(str(resource.key))}: {escape(now)}</b></h4>"
     return (
@@ -192,15 +192,15 @@ def _text(record: Record) -> str:
 
 def _changes(changes: Collection[Change]) -> str:
     """Show what changed, but for the part of the memento that says it once more."""
-    told = [change for change in changes if not change.path.startswith("wfsim")]
-    if not told or all(change.before is None for change in told):
+    own = [change for change in changes if not change.path.startswith("wfsim")]
+    if not own or all(change.before is None for change in own):
         return ""
     rows = "".join(
         f"<tr><td>{escape(change.path)}</td>"
         f"<td>{escape(_short(change.before))} → {escape(_short(change.after))}</td></tr>"
-        for change in told[:SHOWN_CHANGES]
+        for change in own[:SHOWN_CHANGES]
     )
-    more = len(told) - SHOWN_CHANGES
+    more = len(own) - SHOWN_CHANGES
     rest = f"<tr><td>and {more} more</td><td></td></tr>" if more > 0 else ""
     return f'<table class="wf-changes">{rows}{rest}</table>'
 

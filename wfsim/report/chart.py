@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 DPI = 110
 
+THINNEST, EDGED = 3.0, 7.0
+"""In pixels: no bar over time is thinner, and from here on it has an edge and a hatch."""
+
 # One colour for one meaning, in every chart.  The colours are those of Okabe and Ito,
 # which colour-blind readers can tell apart; what went wrong has a hatch as well, so that
 # it is seen in black and white.
@@ -218,6 +221,47 @@ def canvas(ax: Axes | None, width: float, height: float) -> Axes:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure.add_subplot()
+
+
+def plot_width(axes: Axes) -> float:
+    """Return about how many pixels wide *axes* will be drawn.
+
+    It is not asked of matplotlib, which would have to lay the figure out first: beside
+    the names of the rows there are about four fifths of it.
+    """
+    spec = axes.get_subplotspec()
+    columns = spec.get_geometry()[1] if spec else 1
+    return float(0.8 * figure_of(axes).get_figwidth() * DPI / columns)
+
+
+def time_bar(
+    axes: Axes,
+    y: int,
+    span: tuple[float, float],
+    scale: float,
+    style: Style,
+    alpha: float = 1.0,
+) -> float:
+    """Draw a bar over *span*, at *scale* pixels a second, in row *y*.
+
+    One that would be thinner than `THINNEST` is as thick as that, and one too thin for
+    its hatch has a cross instead.  Returns how many pixels wide *span* is.
+    """
+    start, end = span
+    pixels = (end - start) * scale
+    edged = pixels >= EDGED
+    width = max(end - start, THINNEST / scale)
+    axes.barh(
+        y, width, left=start, height=0.62, color=style.colour,
+        hatch=style.hatch if edged else "", edgecolor="white" if edged else "none",
+        linewidth=0.6 if edged else 0.0, alpha=alpha, zorder=3 if edged else 3.5,
+    )  # fmt: skip
+    if style.hatch and not edged:
+        axes.plot(
+            start + width / 2, y, "X", color=style.colour, markeredgecolor="white",
+            markersize=7, markeredgewidth=0.6, zorder=4, clip_on=False,
+        )  # fmt: skip
+    return pixels
 
 
 def row_axis(axes: Axes, labels: Sequence[str], under: str) -> None:

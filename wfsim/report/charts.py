@@ -24,12 +24,14 @@ from wfsim.report.chart import (
     canvas,
     inside,
     legend,
+    plot_width,
     row_axis,
     say_nothing,
     series,
     state_styles,
     status_style,
     swatch,
+    time_bar,
 )
 from wfsim.report.fit_charts import qq
 from wfsim.report.gantt import gantt
@@ -67,9 +69,10 @@ def states(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
         return Chart(axes, shown, "State timeline of a log without resources.")
     end = float(shown["end"].max())
     styles = state_styles(shown["state"])
+    scale = plot_width(axes) / max(end, 1e-9)
     for item in shown.itertuples(index=False):
         stay: Any = item
-        _stay(axes, drawn.index(stay.resource), stay, styles[stay.state], end)
+        _stay(axes, drawn.index(stay.resource), stay, styles[stay.state], scale)
     row_axis(axes, drawn, "virtual time [s]")
     axes.set_xlim(-0.01 * end, 1.01 * end if end else 1.0)
     present = list(dict.fromkeys(shown["state"]))
@@ -109,9 +112,9 @@ def latency(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
         key: group["duration"].to_list()
         for key, group in attempts.groupby(["flow", "step"], sort=False)
     }
-    for place, item in enumerate(shown.itertuples(index=False)):
+    for y, item in enumerate(shown.itertuples(index=False)):
         row: Any = item
-        _points(axes, place, durations[row.flow, row.step], row)
+        _points(axes, y, durations[row.flow, row.step], row)
     several = shown["flow"].nunique() > 1
     labels = [
         f"{row.flow}: {row.step}" if several else str(row.step)
@@ -159,33 +162,25 @@ def _stays(log: EventLog) -> pd.DataFrame:
     return frames.table(("resource", "state", "start", "end", "duration"), stays)
 
 
-def _stay(axes: Axes, place: int, stay: Any, style: Any, end: float) -> None:
-    axes.barh(
-        place, stay.duration, left=stay.start, height=0.62, color=style.colour,
-        hatch=style.hatch, edgecolor="white", linewidth=0.6,
-    )  # fmt: skip
-    # Measured: a letter of this size takes about 0.7 % of the width.
-    if stay.duration > end * (0.01 + 0.0072 * len(stay.state)):
-        middle = stay.start + stay.duration / 2
-        inside(axes, middle, place, plain(stay.state), style)
-    elif stay.duration <= end * 0.002:
-        axes.plot(
-            stay.start, place, "d", color=style.colour, markeredgecolor="white",
-            markersize=8, markeredgewidth=0.6, zorder=4, clip_on=False,
-        )  # fmt: skip
+def _stay(axes: Axes, y: int, stay: Any, style: Any, scale: float) -> None:
+    pixels = time_bar(axes, y, (stay.start, stay.end), scale, style)
+    # Measured: a letter of this size takes about 6.3 pixels.
+    if pixels > 9 + 6.3 * len(stay.state):
+        inside(axes, (stay.start + stay.end) / 2, y, plain(stay.state), style)
 
 
-def _points(axes: Axes, place: int, durations: list[float], row: Any) -> None:
+def _points(axes: Axes, y: int, durations: list[float], row: Any) -> None:
     colour = status_style("completed").colour
     known = [duration for duration in durations if not math.isnan(duration)]
     # Spread over the height of the row in the order of the log: no draw is needed.
     spread = 0.09 if len(known) > 1 else 0.0
-    places = [place + spread * (number % 5 - 2) for number in range(len(known))]
-    axes.plot([row.p50] * 2, [place - 0.32, place + 0.32], color=INK, lw=2, zorder=3)
-    axes.plot([row.p95] * 2, [place - 0.32, place + 0.32], color=INK, lw=1, ls=":")
+    heights = [y + spread * (number % 5 - 2) for number in range(len(known))]
+    axes.plot([row.p50] * 2, [y - 0.32, y + 0.32], color=INK, lw=2, zorder=3)
+    axes.plot([row.p95] * 2, [y - 0.32, y + 0.32], color=INK, lw=1, ls=":")
+    alpha = max(0.15, min(1.0, 20 / len(durations)))
     axes.scatter(
-        known, places, s=18, color=colour, alpha=max(0.15, min(1.0, 20 / len(durations))),
-        linewidths=0, zorder=4, clip_on=False,
+        known, heights, s=18, color=colour, alpha=alpha, linewidths=0, zorder=4,
+        clip_on=False,
     )  # fmt: skip
 
 

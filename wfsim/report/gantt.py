@@ -14,18 +14,18 @@ from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.record import Kind
 from wfsim.report import frames, tables
 from wfsim.report.chart import (
-    DPI,
     INK,
     SHADE,
     STATUS_COLOURS,
     Chart,
     canvas,
-    figure_of,
     inside,
     legend,
+    plot_width,
     say_nothing,
     status_style,
     swatch,
+    time_bar,
 )
 from wfsim.report.history import outages
 from wfsim.report.text import count, natural, plain, seconds
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 45
 """Beyond so many rows each run has one only; beyond so many runs the rest is left out."""
 
-THINNEST, EDGED, NUMBERED = 3.0, 7.0, 18.0
-"""In pixels: no bar is thinner; from here on it has an edge and a hatch, or a number."""
+NUMBERED = 18.0
+"""From so many pixels on a bar says which attempt it is."""
 
 LEVELS = 4
 """How many lines of names stand above the crashes, so that near ones have one each."""
@@ -111,12 +111,7 @@ def _axis(axes: Axes, log: EventLog, shown: pd.DataFrame, cut: bool) -> _Axis:
     if cut and shown["end"].notna().all():
         end = float(shown["end"].max())
     begin = min(0.0, float(shown["start"].min())) if shown["start"].notna().any() else 0.0
-    # Not asked of matplotlib, which would have to lay the figure out first: beside the
-    # names of the rows there are about four fifths of it.
-    spec = axes.get_subplotspec()
-    columns = spec.get_geometry()[1] if spec else 1
-    wide = 0.8 * figure_of(axes).get_figwidth() * DPI / columns
-    return _Axis(begin, end, wide / max(end - begin, 1e-9))
+    return _Axis(begin, end, plot_width(axes) / max(end - begin, 1e-9))
 
 
 def _rows(log: EventLog, frame: pd.DataFrame) -> list[_Row]:
@@ -151,7 +146,7 @@ def _name(resource: str, run: str) -> str:
 
 def _bars(axes: Axes, rows: Sequence[_Row], axis: _Axis) -> list[Artist]:
     seen = set()
-    for place, row in enumerate(rows):
+    for y, row in enumerate(rows):
         if row.attempts is None:
             continue
         number, last = -1, None
@@ -159,7 +154,7 @@ def _bars(axes: Axes, rows: Sequence[_Row], axis: _Axis) -> list[Artist]:
             bar: Any = item
             seen.add(bar.status)
             number, last = number + (bar.step != last), bar.step
-            _bar(axes, place, bar, axis, pale=row.whole and number % 2 == 1)
+            _bar(axes, y, bar, axis, pale=row.whole and number % 2 == 1)
     return [
         swatch(status, status_style(status))
         for status in STATUS_COLOURS
@@ -167,27 +162,14 @@ def _bars(axes: Axes, rows: Sequence[_Row], axis: _Axis) -> list[Artist]:
     ]
 
 
-def _bar(axes: Axes, place: int, bar: Any, axis: _Axis, *, pale: bool) -> None:
+def _bar(axes: Axes, y: int, bar: Any, axis: _Axis, *, pale: bool) -> None:
     style = status_style(bar.status)
     start = axis.begin if math.isnan(bar.start) else bar.start
     end = axis.end if math.isnan(bar.end) else bar.end
-    pixels = (end - start) * axis.scale
-    edged = pixels >= EDGED
-    width = max(end - start, THINNEST / axis.scale)
-    axes.barh(
-        place, width, left=start, height=0.62, color=style.colour,
-        hatch=style.hatch if edged else "", edgecolor="white" if edged else "none",
-        linewidth=0.6 if edged else 0.0, alpha=0.72 if pale and not style.hatch else 1.0,
-        zorder=3 if edged else 3.5,
-    )  # fmt: skip
-    if style.hatch and not edged:
-        # Too thin for a hatch: an attempt that failed at once, for one.
-        axes.plot(
-            start + width / 2, place, "X", color=style.colour, markeredgecolor="white",
-            markersize=7, markeredgewidth=0.6, zorder=4, clip_on=False,
-        )  # fmt: skip
+    alpha = 0.72 if pale and not style.hatch else 1.0
+    pixels = time_bar(axes, y, (start, end), axis.scale, style, alpha)
     if bar.attempt > 1 and pixels >= NUMBERED:
-        inside(axes, start + width / 2, place, str(bar.attempt), style)
+        inside(axes, (start + end) / 2, y, str(bar.attempt), style)
 
 
 def _outages(

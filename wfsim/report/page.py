@@ -166,14 +166,14 @@ def _picture(chart: Chart) -> str:
     if len(picture) > MOST_BYTES:
         kind, picture = "png", chart.png()
     source = base64.b64encode(picture).decode()
-    said = html.escape(chart.sentence)
+    sentence = html.escape(chart.sentence)
     # A picture that is narrower than others is not blown up.
     width = min(1160, round(116 * float(chart.figure.get_figwidth())))
     sized = f"max-width:{width}px;min-width:{min(640, width)}px"
     return (
-        f'<figure><div class="wide"><img alt="{said}" style="{sized}" '
+        f'<figure><div class="wide"><img alt="{sentence}" style="{sized}" '
         f'src="data:image/{kind};base64,{source}"></div>'
-        f"<figcaption>{said}</figcaption></figure>"
+        f"<figcaption>{sentence}</figcaption></figure>"
     )
 
 

@@ -93,8 +93,10 @@ def state_graph(
     legend(
         axes, [_line(via) for via in _ARROWS if via in {edge.via for edge in arrows}], 0.1
     )
-    said = f"State graph of {count(len(boxes), 'state')} and {count(len(arrows), 'edge')}"
-    return Chart(axes, table, f"{said}{f'; now {current}' if current else ''}.")
+    sentence = (
+        f"State graph of {count(len(boxes), 'state')} and {count(len(arrows), 'edge')}"
+    )
+    return Chart(axes, table, f"{sentence}{f'; now {current}' if current else ''}.")
 
 
 def _edges(
@@ -259,7 +261,7 @@ def _two_lines(name: str) -> str:
         return name
     middle = len(name) // 2
     breaks = [at for at in range(4, len(name) - 3) if name[at].isupper()]
-    at = min(breaks, key=lambda place: abs(place - middle), default=middle)
+    at = min(breaks, key=lambda cut: abs(cut - middle), default=middle)
     return f"{name[:at]}\n{name[at:]}"
 
 

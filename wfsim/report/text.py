@@ -177,24 +177,26 @@ def outcome(log: EventLog | HasLog) -> str:
 
     log = log_of(log)
     runs, faults = tables.runs(log), tables.faults(log)
-    said = [_run_sentence(run) for run in runs.itertuples()] if len(runs) <= 3 else []
+    sentences = (
+        [_run_sentence(run) for run in runs.itertuples()] if len(runs) <= 3 else []
+    )
     if len(runs) > 3:
         counts = Counter(map(str, runs["status"].tolist()))
         ended = ", ".join(f"{times:,} {status}" for status, times in counts.items())
-        said.append(f"{len(runs):,} runs: {ended}.")
-    elif not said:
-        said.append("No flow has run.")
+        sentences.append(f"{len(runs):,} runs: {ended}.")
+    elif not sentences:
+        sentences.append("No flow has run.")
     moves = tables.states(log)
     last = dict(zip(map(str, moves["resource"]), map(str, moves["after"]), strict=True))
     if 0 < len(last) <= 3:
         stands = (f"{name} is {state or 'deleted'}" for name, state in last.items())
-        said.append(f"{', '.join(stands)}.")
+        sentences.append(f"{', '.join(stands)}.")
     if any(math.isinf(outage.until) for outage in outages(log)):
-        said.append("No controller is up.")
+        sentences.append("No controller is up.")
     silent = int((faults["status"] == "never fired").sum())
     if silent:
-        said.append(f"{silent} of {len(faults)} faults never fired.")
-    return " ".join(said)
+        sentences.append(f"{silent} of {len(faults)} faults never fired.")
+    return " ".join(sentences)
 
 
 def _run_sentence(run: Any) -> str:
