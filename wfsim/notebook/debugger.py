@@ -265,7 +265,7 @@ class Debugger:
             self.show()
 
     def _add(self, log: EventLog, label: str) -> None:
-        """Take *log* as one more run, and choose it."""
+        """Add *log* as one more run, and choose it."""
         self._players.append(Player(log))
         self._strips.append(Strip(log))
         self._labels.append(f"run {len(self._players)}: {label}")
