@@ -313,10 +313,13 @@ def _busy(name: str, part: pd.DataFrame, mean: float) -> str:
 
 
 def _waiting(name: str, part: pd.DataFrame, mean: float) -> str:
-    who = "runs waited for a worker" if name == WORKERS else f"requests waited for {name}"
+    who, what = ("run", "a worker") if name == WORKERS else ("request", name)
+    most = int(part["queue"].max())
+    if not most:
+        return f"no {who} waited for {what}"
     some = _share_of_time(part, part["queue"] > 0)
     return (
-        f"{mean:,.1f} {who} on average, {int(part['queue'].max()):,} at most, "
+        f"{mean:,.1f} {who}s waited for {what} on average, {most:,} at most, "
         f"some {percent(some)} of the time"
     )
 
