@@ -16,7 +16,15 @@ from nbclient import NotebookClient
 def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     where = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, timeout=120, record_timing=False, resources=where).execute()
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        record_timing=False,
+        # Else how a text is cut into outputs would depend on the speed of the machine.
+        coalesce_streams=True,
+        resources=where,
+    )
+    client.execute()
     notebook.metadata.pop("widgets", None)
     notebook.metadata.get("language_info", {}).pop("version", None)
     for cell in notebook.cells:

@@ -219,6 +219,38 @@ def test_it_knows_which_controllers_are_up(scenario):
     assert turns == [("controller-0",), (), ("controller-0",)]
 
 
+def test_it_goes_to_the_next_and_the_previous_record_of_a_kind(log):
+    player = Player(log)
+    started = wfsim.step_started("Attach")
+    first, second = log.filter(Kind.STEP_STARTED, step="Attach")
+    assert [player.next(started), player.next(started)] == [first, second]
+    assert player.next(started) is None
+    assert player.record == second
+    assert player.previous(started) == first
+    assert player.previous(started) is None
+    assert player.record == first
+
+
+def test_a_page_of_it_fits_a_screen(scenario):
+    steps = tuple(
+        wfsim.Step(f"S{n}", duration=wfsim.Duration.parse(1.0)) for n in range(40)
+    )
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    long = wfsim.Scenario(
+        resources=[wfsim.Resource("db", "orders", state="Creating")],
+        machine=machine.unstable("Creating", run="Create"),
+        flows=[wfsim.Flow("Create", steps)],
+    )
+    player = Player(wfsim.Simulation(long))
+    assert player._repr_html_() == "<p><b>0 / 0</b> &nbsp; before the first record</p>"
+    player = Player(wfsim.simulate(long))
+    player.seek(player.log.filter(Kind.STEP_STARTED, step="S20")[0])
+    page = player._repr_html_()
+    assert page.count("<tr>") + page.count("<p>") <= 15
+    assert "▸ S20" in page
+    assert "30 more steps" in page
+
+
 def test_it_prints_where_it_stands(log):
     player = Player(log)
     assert repr(player) == f"<Player before the first of {len(log)} records>"

@@ -283,14 +283,14 @@ def test_a_pool_is_told_of_beside_the_workers():
         ("pool workers", 20.0, 25.0, 5.0, 1, 0, 5.0),
     ]
     assert wfsim.charts.utilisation(log).sentence == (
-        "Utilisation over 25.0 s: workers 2.2 on average, at most 3; uplink 1.2 of 2 on "
-        "average (60.0%), at most 2, 40.0% of the time all; pool workers 0.6 of 5 on "
-        "average (12.0%), at most 2, 0.0% of the time all."
+        "Utilisation over 25.0 s: workers 2.2 on average, 3 at most; uplink 1.2 of 2 on "
+        "average (60.0%), 2 at most, all busy 40.0% of the time; pool workers 0.6 of 5 "
+        "on average (12.0%), 2 at most, all busy 0.0% of the time."
     )
     assert wfsim.charts.queue(log).sentence == (
-        "Queue over 25.0 s: for workers 0.0 on average, at most 0, 0.0% of the time "
-        "somebody; for uplink 0.4 on average, at most 1, 40.0% of the time somebody; for "
-        "pool workers 0.0 on average, at most 0, 0.0% of the time somebody."
+        "Queue over 25.0 s: no run waited for a worker; 0.4 requests waited for uplink "
+        "on average, 1 at most, some 40.0% of the time; no request waited for pool "
+        "workers."
     )
 
 

@@ -10,17 +10,28 @@ import xml.dom.minidom
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 import wfsim
 from wfsim import Kind, Record, charts, tables
 from wfsim.errors import UsageError
-from wfsim.report.chart import Chart, canvas
-from wfsim.report.palette import STATUS_COLOURS, state_styles, status_style
-from wfsim.report.wording import frame_digest
+from wfsim.report.chart import (
+    DPI,
+    STATUS_COLOURS,
+    Chart,
+    canvas,
+    state_styles,
+    status_style,
+)
+from wfsim.report.text import frame_digest
 
 OF_A_LOG = [
     charts.gantt, charts.states, charts.latency, charts.outcomes, charts.state_graph,
     charts.breakdown, charts.ecdf, charts.latencies, charts.queue, charts.utilisation,
+]  # fmt: skip
+TAKE_A_SIMULATION = [
+    charts.gantt, charts.states, charts.latency, charts.queue, charts.utilisation,
+    charts.state_graph,
 ]  # fmt: skip
 
 
@@ -33,7 +44,7 @@ def test_a_gantt_says_what_happened(crashed):
     chart = charts.gantt(crashed)
     assert chart.sentence == (
         "Gantt chart of 1 run in 77.0 s: 6 attempts of 3 steps (3 completed, 2 failed, "
-        "1 crashed); 1 controller crash, 10.0 s without one; faults fired 3 times."
+        "1 crashed); 1 controller crash, no controller for 10.0 s; faults fired 3 times."
     )
     assert chart.frame.equals(tables.steps(crashed))
     assert {"faults", "TakeSnapshot", "CopyAway", "Verify", "crash 40.0 s"} <= set(
@@ -59,6 +70,80 @@ def test_a_gantt_of_too_many_runs_says_which_it_shows(scenario):
     assert chart.sentence.startswith("Gantt chart of the first 45 of 60 runs in ")
     assert len(chart.axes.get_yticks()) == 45
     assert len(chart.frame) == 45 * 3
+
+
+def bars(chart: Chart) -> list[Rectangle]:
+    return [patch for patch in chart.axes.patches if type(patch) is Rectangle]
+
+
+def test_a_bar_too_short_for_the_axis_is_three_pixels_wide_and_has_no_edge():
+    records = [
+        Record(0, 0.0, Kind.STEP_STARTED, "db", "1-F", "F", "Long", 1),
+        Record(1, 90_000.0, Kind.STEP_COMPLETED, "db", "1-F", "F", "Long", 1),
+        Record(2, 90_000.0, Kind.STEP_STARTED, "db", "1-F", "F", "Short", 1),
+        Record(3, 90_001.0, Kind.STEP_COMPLETED, "db", "1-F", "F", "Short", 1),
+        Record(4, 99_000.0, Kind.STEP_LOG),
+    ]
+    chart = charts.gantt(wfsim.EventLog(records))
+    chart.png()
+    long, short = bars(chart)
+    assert long.get_linewidth() > 0.0 == short.get_linewidth()
+    assert 2.5 < short.get_window_extent().width * DPI / chart.figure.dpi < 4.5
+
+
+def test_crashes_close_together_are_all_named(scenario):
+    faults = [wfsim.CrashAt(t=t, restart_after=1.0) for t in (4.0, 6.0, 8.0)]
+    chart = charts.gantt(wfsim.simulate(scenario(), [*faults, wfsim.HangStep("Verify")]))
+    assert {"crash 4.0 s", "crash 6.0 s", "crash 8.0 s"} <= set(texts(chart))
+    crowd = [
+        Record(0, 0.0, Kind.STEP_STARTED, "db", "1-F", "F", "Long", 1),
+        *(Record(n, 50.0 + n / 10, Kind.CONTROLLER_CRASHED) for n in range(1, 13)),
+        Record(13, 99.0, Kind.STEP_LOG),
+    ]
+    assert "12 controller crashes, 4 named" in texts(charts.gantt(wfsim.EventLog(crowd)))
+
+
+def test_a_run_that_is_its_own_resource_is_named_once():
+    names = ("1-Create", "2-Create")
+    records = [
+        Record(n, 1.0, Kind.STEP_STARTED, name, name, "Create", "Deploy", 1)
+        for n, name in enumerate(names)
+    ]
+    labels = charts.gantt(wfsim.EventLog(records)).axes.get_yticklabels()
+    assert [label.get_text() for label in labels] == [
+        "1-Create", "Deploy", "2-Create", "Deploy",
+    ]  # fmt: skip
+
+
+def test_the_steps_of_a_run_in_one_row_are_told_apart_by_shade(scenario):
+    names = tuple(f"db-{n}" for n in range(16))
+    chart = charts.gantt(wfsim.simulate(scenario(names)))
+    assert [label.get_text() for label in chart.axes.get_yticklabels()][:3] == [
+        "db-0 1-NightlyBackup", "db-1 1-NightlyBackup", "db-2 1-NightlyBackup",
+    ]  # fmt: skip
+    assert [bar.get_alpha() for bar in bars(chart)[:3]] == [1.0, 0.72, 1.0]
+
+
+def test_the_digest_of_a_chart_is_of_what_it_draws(crashed):
+    assert charts.queue(crashed).frame.equals(charts.utilisation(crashed).frame)
+    assert charts.queue(crashed).digest != charts.utilisation(crashed).digest
+    records = [*crashed]
+    at = next(n for n, r in enumerate(records) if r.kind is Kind.CONTROLLER_CRASHED)
+    moved = [*records[:at], records[at]._replace(time=39.0), *records[at + 1 :]]
+    digests = [charts.gantt(wfsim.EventLog(each)).digest for each in (records, moved)]
+    assert digests[0] != digests[1]
+    chart = charts.gantt(crashed)
+    text = chart.frame.assign(error="said in another way")
+    assert Chart(chart.axes, text, "").digest != chart.digest
+
+
+@pytest.mark.parametrize("draw", TAKE_A_SIMULATION)
+def test_a_chart_takes_a_simulation_for_its_log(draw, scenario):
+    simulation = wfsim.Simulation(scenario())
+    log = simulation.run()
+    assert repr(draw(simulation)) == repr(draw(log))
+    with pytest.raises(UsageError, match=r"^\w+ is no log; give one, such as"):
+        draw(42)
 
 
 def test_a_state_timeline_has_a_row_per_stay(crashed):
@@ -107,6 +192,14 @@ def test_a_state_graph_is_drawn_from_a_machine_its_edges_or_a_log(crashed, scena
     assert charts.state_graph(crashed, kind="db").digest == drawn.digest
     with pytest.raises(UsageError, match="no kind 'pod'; known: db"):
         charts.state_graph(crashed, kind="pod")
+
+
+def test_a_check_without_a_name_is_no_label():
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine.transition("Running", "Growing", when=lambda r: True, run="Grow")
+    chart = charts.state_graph(machine)
+    assert [text for text in texts(chart) if "lambda" in text] == []
+    assert chart.frame["label"].tolist()[0] == ""
 
 
 def test_a_graph_of_seventeen_states_has_no_box_on_another():
@@ -201,12 +294,31 @@ def test_figures_are_not_kept():
     assert canvas(None, 4.0, 3.0).figure is not canvas(None, 4.0, 3.0).figure
 
 
+def test_no_state_looks_like_another_one():
+    names = [f"S{index:02}" for index in range(24)]
+    styles = state_styles(["Running", "Interrupt", "Creating", "Init", *names])
+    assert len(set(styles.values())) == len(styles)
+
+
+def test_the_well_known_states_look_alike_in_every_chart():
+    alone = state_styles(["Creating"])
+    among = state_styles(["AddRo", "Creating", "Rebuild"])
+    assert alone["Creating"] == among["Creating"]
+
+
 def test_each_status_has_a_colour_of_its_own_and_trouble_has_a_hatch():
     assert len(set(STATUS_COLOURS.values())) == len(STATUS_COLOURS)
     trouble = ("failed", "interrupted", "cancelled", "crashed")
     hatches = [status_style(status).hatch for status in trouble]
     assert all(hatches)
     assert len(set(hatches)) == len(trouble)
+
+
+def test_the_text_on_a_colour_is_the_one_that_is_easier_to_read():
+    texts = {status: status_style(status).text for status in STATUS_COLOURS}
+    assert [status for status, text in texts.items() if text == "white"] == [
+        "running", "error", "crashed",
+    ]  # fmt: skip
 
 
 def test_a_state_keeps_its_style_whoever_else_is_there():

@@ -322,16 +322,16 @@ def test_a_comparison_says_which_intervals_leave_zero_out():
 def test_utilisation_and_queue_are_means_over_time(scenario):
     log = wfsim.simulate(scenario(("a", "b", "c"), policy=Policy(workers=2)))
     assert charts.utilisation(log, workers=2).sentence == (
-        "Utilisation over 110.0 s: workers 1.5 of 2 on average (75.0%), at most 2, "
-        "50.0% of the time all."
+        "Utilisation over 110.0 s: workers 1.5 of 2 on average (75.0%), 2 at most, "
+        "all busy 50.0% of the time."
     )
     assert charts.utilisation(log).sentence == (
-        "Utilisation over 110.0 s: workers 1.5 on average, at most 2."
+        "Utilisation over 110.0 s: workers 1.5 on average, 2 at most."
     )
     chart = charts.queue(log)
     assert chart.sentence == (
-        "Queue over 110.0 s: for workers 0.5 on average, at most 1, 50.0% of the time "
-        "somebody."
+        "Queue over 110.0 s: 0.5 runs waited for a worker on average, 1 at most, some "
+        "50.0% of the time."
     )
     assert rows(chart.frame, "start", "end", "busy", "queue") == [
         (0.0, 55.0, 2, 1),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
+import pytest
 import tqdm.auto
 
+import wfsim
+from fake_resources import polardb
 from wfsim.sim import progress
 from wfsim.sim.progress import Progress
 
@@ -31,7 +35,7 @@ def test_the_bar_tells_records_and_virtual_time_and_goes_away(monkeypatch):
     monkeypatch.setattr(
         tqdm.auto, "tqdm", lambda **how: made.append(Bar(**how)) or made[0]
     )
-    bar = Progress()
+    bar = Progress(True)
     bar.show(10, 5.0)
     bar.show(25, 86400.0)
     bar.close()
@@ -45,9 +49,6 @@ def test_the_bar_tells_records_and_virtual_time_and_goes_away(monkeypatch):
 
 
 def test_a_run_tells_it_now_and_then_and_a_short_one_never(monkeypatch, capsys):
-    import wfsim
-    from fake_resources import polardb
-
     told = []
     monkeypatch.setattr(Progress, "show", lambda self, n, now: told.append((n, now)))
     wfsim.simulate(polardb.scenario())
@@ -58,3 +59,30 @@ def test_a_run_tells_it_now_and_then_and_a_short_one_never(monkeypatch, capsys):
     assert 0 < told[-1][0] <= len(log)
     assert progress.EVENTS > 20
     assert "tqdm" in sys.modules
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "asked", "shown"),
+    [
+        (io.StringIO(), None, False),
+        (Screen(), None, True),
+        (io.StringIO(), True, True),
+        (Screen(), False, False),
+        (None, None, False),
+    ],
+)
+def test_a_long_run_shows_a_bar_in_a_terminal_and_never_unasked_elsewhere(
+    monkeypatch, stream, asked, shown
+):
+    bars = []
+    monkeypatch.setattr(tqdm.auto, "tqdm", lambda **how: bars.append(Bar(**how)) or Bar())
+    monkeypatch.setattr("wfsim.sim.simulation.EVENTS", 20)
+    monkeypatch.setattr(sys, "stderr", stream)
+    wfsim.simulate(polardb.scenario(), progress=asked)
+    wfsim.sweep(polardb.scenario, replications=1, progress=asked)
+    assert len(bars) == 2 * shown

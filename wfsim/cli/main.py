@@ -22,7 +22,7 @@ from wfsim.errors import DefinitionError, WfsimError
 from wfsim.model.duration import Duration
 from wfsim.model.policy import Policy
 from wfsim.model.record import Kind
-from wfsim.report.files import check_folder
+from wfsim.report.text import check_folder
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation

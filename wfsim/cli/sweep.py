@@ -81,7 +81,7 @@ def sweep(
 def _checked(fail_if: Sequence[str], out: Path) -> list[Gate]:
     """Return the gates, after a look at what is needed only when all has run."""
     from wfsim.model.distributions import stats
-    from wfsim.report.files import check_folder
+    from wfsim.report.text import check_folder
     from wfsim.study.cache import arrow
     from wfsim.study.gate import Gate
     from wfsim.study.replication import TALLY_DTYPES

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, Protocol, overload
 
-from wfsim.errors import DefinitionError
+from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.frozen import EMPTY, Frozen, freeze
 from wfsim.model.journal import Journal
 from wfsim.model.memento import Memento
@@ -150,4 +150,33 @@ class EventLog:
         return cls(records, meta)
 
 
-__all__ = ["EventLog", "Snapshot"]
+class HasLog(Protocol):
+    """What keeps a log: a Simulation, for one."""
+
+    @property
+    def log(self) -> EventLog:
+        """The log so far."""
+        ...
+
+
+def log_of(source: EventLog | HasLog) -> EventLog:
+    """Return *source* if it is a log, or else the log that it keeps.
+
+    Raises `UsageError` for anything else, naming what to give.
+
+    >>> log_of(EventLog())
+    <EventLog 0 records, 0.000 s, digest d4c3c83af43cd346>
+    >>> log_of(42)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    wfsim.errors.UsageError: int is no log; give one, such as wfsim.simulate(...)...
+    """
+    log = getattr(source, "log", source)
+    if isinstance(log, EventLog):
+        return log
+    raise UsageError(
+        f"{type(source).__name__} is no log; give one, such as wfsim.simulate(...) "
+        "returns, or a Simulation"
+    )
+
+
+__all__ = ["EventLog", "HasLog", "Snapshot", "log_of"]

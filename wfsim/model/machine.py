@@ -328,7 +328,8 @@ class StateMachine:
 
 
 def _name(check: Check | None) -> str:
-    return getattr(check, "__name__", type(check).__name__)
+    name: str = getattr(check, "__name__", type(check).__name__)
+    return "" if name == "<lambda>" else name
 
 
 _DOT_STYLES = {"interrupt": "dashed", "recover": "dashed", "no event": "dotted"}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from wfsim.errors import UsageError
-from wfsim.model.log import EventLog, Snapshot
+from wfsim.model.log import EventLog, HasLog, Snapshot, log_of
 from wfsim.model.machine import Edge
 from wfsim.model.memento import Memento, StepMemento
 from wfsim.model.memento_json import to_dict
@@ -30,7 +30,7 @@ class Change(NamedTuple):
 
 
 class Player:
-    """A cursor over *log*.
+    """A cursor over *log*, or over the log that a Simulation has so far and will have.
 
     >>> from wfsim.model.record import Kind, Record
     >>> first = Record(0, 1.0, Kind.RESOURCE_CREATED, "mpd-0")
@@ -46,8 +46,8 @@ class Player:
     (True, 1, 1.0)
     """
 
-    def __init__(self, log: EventLog) -> None:
-        self.log = log
+    def __init__(self, log: EventLog | HasLog) -> None:
+        self.log = log = log_of(log)
         self._position = 0
         self._frames = frames(log)
         self._snapshots = [Snapshot(0.0, {}, {})]
@@ -60,6 +60,11 @@ class Player:
         if self.record is None:
             return f"<Player before the first of {len(self)} records>"
         return f"<Player at {self._position} of {len(self)}: {self.record}>"
+
+    def _repr_html_(self) -> str:
+        from wfsim.notebook import view
+
+        return view.still(self)
 
     # -- moving ------------------------------------------------------------------
 
@@ -75,6 +80,25 @@ class Player:
         if self._position:
             self._position -= 1
         return self.record
+
+    def next(self, where: Callable[[Record], object]) -> Record | None:
+        """Move to the next record that *where* accepts and return it.
+
+        *where* is any function of a record, such as `wfsim.step_started` returns.  None,
+        and the cursor stays, if there is no such record.
+        """
+        return self._first(range(self._position, len(self)), where)
+
+    def previous(self, where: Callable[[Record], object]) -> Record | None:
+        """Move to the last record before the cursor's that *where* accepts; as `next`."""
+        return self._first(range(self._position - 2, -1, -1), where)
+
+    def _first(self, indices: range, where: Callable[[Record], object]) -> Record | None:
+        for index in indices:
+            if where(self.log.records[index]):
+                self._position = index + 1
+                return self.record
+        return None
 
     def seek(
         self, record: Record | int | None = None, *, time: float | None = None

@@ -10,8 +10,11 @@ from typing import Any
 from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
 from wfsim.model.memento_json import to_dict
 from wfsim.model.record import Kind, Record
+from wfsim.model.resource import CREATING
 from wfsim.notebook.player import Change, Player
-from wfsim.report.palette import status_style
+from wfsim.report.chart import status_style
+from wfsim.report.state_graph import graph_svg
+from wfsim.report.text import natural
 
 _GLYPHS = {
     "completed": "✓",
@@ -47,6 +50,11 @@ _KINDS = {
 }
 SHOWN_CHANGES = 3
 SHOWN_PREVIEW = 60
+SHOWN_RESOURCES = 12
+STILL_STEPS = 10
+
+MOST_STATES = 8
+"""Of a larger graph the Debugger shows the present state and its neighbours."""
 
 
 def record_card(player: Player) -> str:
@@ -58,7 +66,7 @@ def record_card(player: Player) -> str:
     where = [record.resource, record.run, record.step]
     if record.attempt:
         where.append(f"attempt {record.attempt}")
-    said = "<i>/</i>".join(escape(item) for item in where if item)
+    path = "<i>/</i>".join(escape(item) for item in where if item)
     down = '<span class="wf-down">no controller is up</span>'
     return _card(
         "",
@@ -66,8 +74,31 @@ def record_card(player: Player) -> str:
         f'<span class="wf-seq">#{record.seq}</span>'
         f'<span class="wf-time">{record.time:.3f} s</span>'
         f"{_badge(status, record.kind.value)}"
-        f'<span class="wf-where">{said}</span>'
+        f'<span class="wf-where">{path}</span>'
         f"{_text(record)}{_changes(player.memento_changes)}",
+    )
+
+
+def graph_card(player: Player) -> str:
+    """Show the states of the resource at the cursor, the present one and its ways out."""
+    resource = player.resource
+    title = "<h4>State</h4>"
+    if resource is None:
+        empty = '<span class="wf-none">no resource yet</span>'
+        return f'<div class="wf-card wf-graph">{title}{empty}</div>'
+    now = resource.state or CREATING
+    edges = player.edges
+    leaving = [edge for edge in edges if edge.source == now]
+    if len({edge.source for edge in edges}) > MOST_STATES:
+        edges = tuple(edge for edge in edges if now in (edge.source, edge.target))
+    moves = "".join(
+        f"<li>→ {escape(edge.target)} <i>{escape(edge.via)} {escape(edge.label)}</i></li>"
+        for edge in leaving
+    )
+    title = f"<h4>State <b>{escape(str(resource.key))}: {escape(now)}</b></h4>"
+    return (
+        f'<div class="wf-card wf-graph">{title}{graph_svg(edges, now)}'
+        f'<ul class="wf-moves">{moves}</ul>{_chips(player)}</div>'
     )
 
 
@@ -103,10 +134,39 @@ def memento_card(player: Player) -> str:
     )
 
 
+def still(player: Player) -> str:
+    """Show the record at the cursor and the steps of its run as a plain table.
+
+    It needs neither a kernel nor a style sheet, so that a saved notebook shows it.
+    """
+    record, run = player.record, player.memento
+    line = escape(str(record)) if record else "before the first record"
+    where = f"<b>{player.position} / {len(player)}</b> &nbsp; {line}"
+    if run is None:
+        return f"<p>{where}</p>"
+    up, current = bool(player.controllers), _current(run)
+    # Those around the present step, if there are more than fit a screen.
+    first = max(0, min(current - STILL_STEPS // 2, len(run.steps) - STILL_STEPS))
+    rows = "".join(
+        f"<tr><td>{'▸ ' if number == current else ''}{escape(step.name)}</td>"
+        f"<td>{escape(step_status(step, up))}</td><td>{step.attempts or ''}</td>"
+        f"<td>{'' if step.started is None else f'{step.started:.3f}'}</td></tr>"
+        for number, step in enumerate(run.steps[first : first + STILL_STEPS], first)
+    )
+    cut = len(run.steps) - STILL_STEPS
+    more = f"<p>{cut} more steps</p>" if cut > 0 else ""
+    head = "<tr><th>step</th><th>status</th><th>attempts</th><th>start [s]</th></tr>"
+    title = f"{run.key}: {_RUNS.get(run.status, run.status.value)}"
+    return f"<p>{where}</p><p>{escape(title)}</p><table>{head}{rows}</table>{more}"
+
+
 def plan_text(script: str) -> str:
     """Show the Python that runs it all again."""
-    body = f"<h4>This run as a script</h4><pre><code>{escape(script)}</code></pre>"
-    return f'<div class="wf-card wf-plan">{body}</div>'
+    code = f"<pre><code>{escape(script)}</code></pre>"
+    return (
+        '<details class="wf-card wf-plan"><summary>This run as a script</summary>'
+        f"{code}</details>"
+    )
 
 
 def notice(text: str) -> str:
@@ -132,15 +192,15 @@ def _text(record: Record) -> str:
 
 def _changes(changes: Collection[Change]) -> str:
     """Show what changed, but for the part of the memento that says it once more."""
-    told = [change for change in changes if not change.path.startswith("wfsim")]
-    if not told or all(change.before is None for change in told):
+    own = [change for change in changes if not change.path.startswith("wfsim")]
+    if not own or all(change.before is None for change in own):
         return ""
     rows = "".join(
         f"<tr><td>{escape(change.path)}</td>"
         f"<td>{escape(_short(change.before))} → {escape(_short(change.after))}</td></tr>"
-        for change in told[:SHOWN_CHANGES]
+        for change in own[:SHOWN_CHANGES]
     )
-    more = len(told) - SHOWN_CHANGES
+    more = len(own) - SHOWN_CHANGES
     rest = f"<tr><td>and {more} more</td><td></td></tr>" if more > 0 else ""
     return f'<table class="wf-changes">{rows}{rest}</table>'
 
@@ -195,3 +255,21 @@ def _tree(key: str, value: Any, path: str, changed: Collection[str]) -> str:
         f"<details{' open' if open_ else ''}><summary>{name}{preview}</summary>"
         f"{inner}</details>"
     )
+
+
+def _chips(player: Player) -> str:
+    """Name the state of every resource, if there is more than one."""
+    resources = player.state.resources
+    if len(resources) < 2:
+        return ""
+    at = player.resource
+    chips = [
+        f'<span class="{"wf-now" if resource == at else ""}">'
+        f"{escape(name)} {escape(resource.state or CREATING)}</span>"
+        for name, resource in sorted(resources.items(), key=lambda item: natural(item[0]))
+    ]
+    more = len(chips) - SHOWN_RESOURCES
+    rest = "".join(chips[SHOWN_RESOURCES:])
+    if more > 0:
+        rest = f"<details><summary>and {more} more</summary>{rest}</details>"
+    return f'<div class="wf-chips">{"".join(chips[:SHOWN_RESOURCES])}{rest}</div>'

@@ -1,4 +1,7 @@
-"""A log for other readers: a page, a console, a trace viewer, a process miner."""
+"""A log for other readers: a page, a console, a trace viewer, a process miner.
+
+Each function takes a `Simulation` as well, and writes the log that it has so far.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.record import Kind
 from wfsim.report import tables
-from wfsim.report.files import cells, write
 from wfsim.report.history_file import to_history
-from wfsim.report.outcome import outcome
+from wfsim.report.text import cells, outcome, write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +46,7 @@ _STYLES = {
 _STEP_COLUMNS = ("resource", "flow", "step", "attempt", "start", "duration", "status")
 
 
-def print_report(log: EventLog, console: Console | None = None) -> None:
+def print_report(log: EventLog | HasLog, console: Console | None = None) -> None:
     """Print state transitions, steps, faults and the outcome to *console* (None: stdout).
 
     Columns that say the same in every row are left out.
@@ -53,6 +55,7 @@ def print_report(log: EventLog, console: Console | None = None) -> None:
     from rich.text import Text
 
     out = console or Console()
+    log = log_of(log)
     states, steps, faults = tables.states(log), tables.steps(log), tables.faults(log)
     out.print(_table("State transitions", _shorter(states, "resource")))
     out.print(_table("Steps", _shorter(steps, "resource", "flow")[_columns(steps)]))
@@ -100,7 +103,7 @@ def _bar(started: float, finished: float | None, last: float) -> str:
     return "." * left + (filled[:-1] + ">" if finished is None else filled)
 
 
-def text_report(log: EventLog, width: int = 110) -> str:
+def text_report(log: EventLog | HasLog, width: int = 110) -> str:
     """Return what `print_report` prints, as plain text of *width* columns."""
     from rich.console import Console
 
@@ -111,14 +114,14 @@ def text_report(log: EventLog, width: int = 110) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def to_html(log: EventLog, path: str | Path) -> Path:
+def to_html(log: EventLog | HasLog, path: str | Path) -> Path:
     """Write a page about *log* to *path*: summary, charts, tables; no other file needed.
 
     Every text of the log is escaped, and it needs no network.
     """
     from wfsim.report.page import page
 
-    return write(path, page(log))
+    return write(path, page(log_of(log)))
 
 
 def study_page(study: SummedStudy, path: str | Path) -> Path:
@@ -131,12 +134,13 @@ def study_page(study: SummedStudy, path: str | Path) -> Path:
     return write(path, page.study_page(study))
 
 
-def to_chrome_trace(log: EventLog, path: str | Path) -> Path:
+def to_chrome_trace(log: EventLog | HasLog, path: str | Path) -> Path:
     """Write *log* as Chrome trace events, for Perfetto or ``chrome://tracing``.
 
     A resource is a process, a run a thread, an attempt a slice; a crash and a fault are
     instants.  An attempt without an end lasts until the end of the log.
     """
+    log = log_of(log)
     steps = tables.steps(log)
     end = log.records[-1].time if log.records else 0.0
     processes: dict[str, int] = {}
@@ -179,7 +183,7 @@ def to_chrome_trace(log: EventLog, path: str | Path) -> Path:
     return write(path, json.dumps(document, ensure_ascii=False, allow_nan=False))
 
 
-def to_xes(log: EventLog, path: str | Path) -> Path:
+def to_xes(log: EventLog | HasLog, path: str | Path) -> Path:
     """Write *log* as XES (IEEE 1849), for process mining: a trace is a run.
 
     Its events are the starts and ends of attempts; dates count from `EPOCH`.
@@ -194,7 +198,7 @@ def to_xes(log: EventLog, path: str | Path) -> Path:
     ):
         uri = f"http://www.xes-standard.org/{prefix}.xesext"
         ElementTree.SubElement(root, "extension", name=name, prefix=prefix, uri=uri)
-    for (resource, run), group in tables.steps(log).groupby(
+    for (resource, run), group in tables.steps(log_of(log)).groupby(
         ["resource", "run"], sort=False
     ):
         trace = ElementTree.SubElement(root, "trace")

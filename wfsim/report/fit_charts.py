@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from wfsim.report.chart import Chart, canvas, legend, say_nothing
-from wfsim.report.palette import INK, SHADE, STATUS_COLOURS
-from wfsim.report.wording import count, plain, seconds
+from wfsim.report.chart import (
+    INK,
+    SHADE,
+    STATUS_COLOURS,
+    Chart,
+    canvas,
+    legend,
+    say_nothing,
+)
+from wfsim.report.text import count, plain, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

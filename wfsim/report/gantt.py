@@ -1,22 +1,34 @@
-"""The Gantt chart of a log: when each attempt of each step ran, and what struck it."""
+"""The Gantt chart: attempts of steps over time, crashes, outages and faults with them."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.record import Kind
-from wfsim.report import tables
-from wfsim.report.chart import Chart, canvas, legend, say_nothing, swatch
+from wfsim.report import frames, tables
+from wfsim.report.chart import (
+    INK,
+    SHADE,
+    STATUS_COLOURS,
+    Chart,
+    canvas,
+    inside,
+    legend,
+    plot_width,
+    say_nothing,
+    status_style,
+    swatch,
+    time_bar,
+)
 from wfsim.report.history import outages
-from wfsim.report.palette import INK, SHADE, STATUS_COLOURS, status_style
-from wfsim.report.wording import count, plain, seconds
+from wfsim.report.text import count, natural, plain, seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,80 +38,123 @@ if TYPE_CHECKING:
 MOST_ROWS = 45
 """Beyond so many rows each run has one only; beyond so many runs the rest is left out."""
 
+NUMBERED = 18.0
+"""From so many pixels on a bar says which attempt it is."""
+
+LEVELS = 4
+"""How many lines of names stand above the crashes, so that near ones have one each."""
+
+_LETTER, _LINE = 6.0, 9.0  # of a name of a crash: pixels wide, points high
 _MARKERS = "v^Dsop*Xh<>d"
+_DRAWN = ["resource", "run", "step", "attempt", "status", "start", "end"]
 
 
 class _Row(NamedTuple):
+    """A line of the chart: a heading without attempts, a step, or a whole run."""
+
     label: str
-    heading: bool
     attempts: pd.DataFrame | None
+    whole: bool = False
 
 
-def gantt(log: EventLog, ax: Axes | None = None) -> Chart:
+class _Axis(NamedTuple):
+    """The seconds from *begin* to *end*, *scale* pixels each."""
+
+    begin: float
+    end: float
+    scale: float
+
+
+def gantt(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     """Draw attempts as bars by status, one row per step of each run.
 
-    A log of many runs has one row per run instead, and only as many runs as can be
-    told apart; the sentence says so.  Dashed lines are crashes of a controller, shaded
-    is the time without one, and markers in the topmost row are faults that fired.
-    The frame is that of `tables.steps`, of the runs that are drawn.
+    A log of many runs has one row per run instead, its steps as segments of it, every
+    other one paler; and only as many runs as can be told apart; the sentence says so.
+    An attempt too short for a bar is drawn 3 pixels wide, with a cross if it came to
+    nothing.  Dashed lines are crashes of a controller, shaded is the time without one,
+    and markers in the topmost row are faults that fired.  The frame is that of
+    `tables.steps`, of the runs that are drawn.
     """
+    log = log_of(log)
     frame = tables.steps(log)
     runs = frame[["resource", "run"]].drop_duplicates()
     drawn = runs.head(MOST_ROWS)
     shown = (
         frame.merge(drawn, on=["resource", "run"]) if len(drawn) < len(runs) else frame
     )
-    rows = _rows(log, shown, drawn)
+    rows = _rows(log, shown)
     fired = log.filter(Kind.FAULT_FIRED)
     axes = canvas(ax, 10.0, 1.5 + 0.3 * max(len(rows) + bool(fired), 2))
     if not rows:
         say_nothing(axes, "No step has begun")
         return Chart(axes, shown, "Gantt chart of a log in which no step has begun.")
+    axis = _axis(axes, log, shown, len(drawn) < len(runs))
+    crashes = [r for r in log.filter(Kind.CONTROLLER_CRASHED) if r.time <= axis.end]
+    faults = [(r.time, r.text) for r in fired if r.time <= axis.end]
+    _frame(axes, rows, bool(fired), axis)
+    handles = _bars(axes, rows, axis)
+    if crashes:
+        handles += _outages(axes, log, [(r.time, r.text) for r in crashes], axis)
+    handles += _faults(axes, faults)
+    legend(axes, handles)
+    marks = [*((r.time, r.text) for r in crashes), *faults]
+    return Chart(
+        axes,
+        shown,
+        _sentence(log, shown, len(drawn), len(runs)),
+        drawn=(shown[_DRAWN], frames.table(("time", "mark"), marks)),
+    )
+
+
+def _axis(axes: Axes, log: EventLog, shown: pd.DataFrame, cut: bool) -> _Axis:
     end = float(log.records[-1].time)
-    if len(drawn) < len(runs) and shown["end"].notna().all():
+    if cut and shown["end"].notna().all():
         end = float(shown["end"].max())
     begin = min(0.0, float(shown["start"].min())) if shown["start"].notna().any() else 0.0
-    handles = _bars(axes, rows, begin, end)
-    handles += _outages(axes, log, end)
-    handles += _faults(axes, [(r.time, r.text) for r in fired if r.time <= end])
-    _frame(axes, rows, bool(fired), begin, end)
-    legend(axes, handles)
-    return Chart(axes, shown, _sentence(log, shown, len(drawn), len(runs)))
+    return _Axis(begin, end, plot_width(axes) / max(end - begin, 1e-9))
 
 
-def _rows(log: EventLog, frame: pd.DataFrame, runs: pd.DataFrame) -> list[_Row]:
+def _rows(log: EventLog, frame: pd.DataFrame) -> list[_Row]:
     groups = {
-        (str(resource), str(run)): group
+        _name(str(resource), str(run)): group
         for (resource, run), group in frame.groupby(["resource", "run"], sort=False)
     }
     rows: list[_Row] = []
-    for (resource, run), group in groups.items():
+    for name, group in groups.items():
         order = [*log.meta.get("flows", {}).get(group["flow"].iloc[0], ())]
-        names = sorted(
+        steps = sorted(
             group["step"].unique(),
-            key=lambda name: order.index(name) if name in order else len(order),
+            key=lambda step: order.index(step) if step in order else len(order),
         )
         if len(groups) > 1:
-            rows.append(_Row(f"{resource}  {run}", True, None))
+            rows.append(_Row(name, None))
         by_step = dict(list(group.groupby("step", sort=False)))
-        rows += [_Row(name, False, by_step[name]) for name in names]
+        rows += [_Row(step, by_step[step]) for step in steps]
     if len(rows) <= MOST_ROWS:
         return rows
-    return [_Row(f"{name}  {run}", False, group) for (name, run), group in groups.items()]
+    # In the order in which the runs began, mpd-2 before mpd-10.
+    whole = sorted(
+        groups.items(), key=lambda item: (item[1]["start"].min(), natural(item[0]))
+    )
+    return [_Row(name, group, True) for name, group in whole]
 
 
-def _bars(axes: Axes, rows: Sequence[_Row], begin: float, end: float) -> list[Artist]:
-    span = max(end - begin, 1e-9)
+def _name(resource: str, run: str) -> str:
+    """Return how a run is called; a flow of a service is its own resource."""
+    return run if resource in ("", run) else f"{resource}  {run}"
+
+
+def _bars(axes: Axes, rows: Sequence[_Row], axis: _Axis) -> list[Artist]:
     seen = set()
-    for place, row in enumerate(rows):
+    for y, row in enumerate(rows):
         if row.attempts is None:
             continue
+        number, last = -1, None
         for item in row.attempts.itertuples(index=False):
             bar: Any = item
             seen.add(bar.status)
-            start = begin if math.isnan(bar.start) else bar.start
-            until = end if math.isnan(bar.end) else bar.end
-            _bar(axes, place, bar, start, until, span)
+            number, last = number + (bar.step != last), bar.step
+            _bar(axes, y, bar, axis, pale=row.whole and number % 2 == 1)
     return [
         swatch(status, status_style(status))
         for status in STATUS_COLOURS
@@ -107,91 +162,87 @@ def _bars(axes: Axes, rows: Sequence[_Row], begin: float, end: float) -> list[Ar
     ]
 
 
-def _bar(
-    axes: Axes, place: int, bar: Any, start: float, until: float, span: float
-) -> None:
+def _bar(axes: Axes, y: int, bar: Any, axis: _Axis, *, pale: bool) -> None:
     style = status_style(bar.status)
-    width = until - start
-    if width < span * 0.002:
-        # Too short to be seen as a bar: an attempt that failed at once, for one.
-        marker = "X" if style.hatch else "d"
-        axes.plot(
-            start, place, marker, color=style.colour, markeredgecolor="white",
-            markersize=8, markeredgewidth=0.6, zorder=4, clip_on=False,
-        )  # fmt: skip
-        return
-    is_open = math.isnan(bar.end)
-    axes.barh(
-        place, width, left=start, height=0.62, color=style.colour, hatch=style.hatch,
-        edgecolor="white", linewidth=0.6, alpha=0.65 if is_open else 1.0, zorder=3,
-    )  # fmt: skip
-    if bar.attempt > 1 and width > span * 0.02:
-        axes.text(
-            start + width / 2, place, str(bar.attempt), ha="center", va="center",
-            fontsize=7, color=style.text, zorder=5,
-            bbox={"boxstyle": "round,pad=0.12", "fc": style.colour, "ec": "none"},
-        )  # fmt: skip
+    start = axis.begin if math.isnan(bar.start) else bar.start
+    end = axis.end if math.isnan(bar.end) else bar.end
+    alpha = 0.72 if pale and not style.hatch else 1.0
+    pixels = time_bar(axes, y, (start, end), axis.scale, style, alpha)
+    if bar.attempt > 1 and pixels >= NUMBERED:
+        inside(axes, (start + end) / 2, y, str(bar.attempt), style)
 
 
-def _outages(axes: Axes, log: EventLog, end: float) -> list[Artist]:
-    crashes = [r for r in log.filter(Kind.CONTROLLER_CRASHED) if r.time <= end]
-    if not crashes:
-        return []
+def _outages(
+    axes: Axes, log: EventLog, crashes: Sequence[tuple[float, str]], axis: _Axis
+) -> list[Artist]:
     for outage in outages(log):
-        if outage.since >= end:
+        if outage.since >= axis.end:
             break
-        axes.axvspan(outage.since, min(outage.until, end), color=SHADE, zorder=0)
-    for record in crashes:
-        axes.axvline(record.time, color=INK, linestyle="--", linewidth=1.0, zorder=2)
-    _name_crashes(axes, [(record.time, record.text) for record in crashes], end)
+        axes.axvspan(outage.since, min(outage.until, axis.end), color=SHADE, zorder=0)
+    for time, _ in crashes:
+        axes.axvline(time, color=INK, linestyle="--", linewidth=1.0, zorder=2)
+    named = _name_crashes(axes, crashes, axis)
+    times = count(len(crashes), "controller crash", "controller crashes")
+    label = "controller crash" if named == len(crashes) else f"{times}, {named} named"
     return [
-        Line2D(
-            [], [], color=INK, linestyle="--", linewidth=1.0, label="controller crash"
-        ),
+        Line2D([], [], color=INK, linestyle="--", linewidth=1.0, label=label),
         Patch(facecolor=SHADE, label="no controller"),
     ]
 
 
-def _name_crashes(axes: Axes, crashes: Sequence[tuple[float, str]], end: float) -> None:
-    """Write above the lines whose crash it is, as far as there is room."""
+def _name_crashes(axes: Axes, crashes: Sequence[tuple[float, str]], axis: _Axis) -> int:
+    """Write above the lines whose crash it is and when; return for how many."""
     several = len({name for _, name in crashes}) > 1
-    last = -math.inf
+    used = [-math.inf] * LEVELS
+    named = 0
     for time, name in crashes:
         label = f"{plain(name, 16)} {time:,.1f} s" if several else f"crash {time:,.1f} s"
-        if time - last >= end * (0.2 if several else 0.1):
-            axes.annotate(
-                label, (time, 1.0), (0, 3), xycoords=axes.get_xaxis_transform(),
-                textcoords="offset points", ha="center", va="bottom", fontsize=7,
-                color=INK, annotation_clip=False,
-            )  # fmt: skip
-            last = time
+        half = len(label) * _LETTER / 2
+        middle = (time - axis.begin) * axis.scale
+        level = next((n for n, used_to in enumerate(used) if used_to < middle - half), -1)
+        if level < 0:
+            continue
+        used[level] = middle + half
+        named += 1
+        axes.annotate(
+            label, (time, 1.0), (0, 3 + level * _LINE),
+            xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+            ha="center", va="bottom", fontsize=7, color=INK, annotation_clip=False,
+            bbox={"boxstyle": "square,pad=0.05", "fc": "white", "ec": "none"},
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": INK, "shrinkB": 0.0}
+            if level
+            else None,
+            zorder=6 - level,
+        )  # fmt: skip
+    return named
 
 
-def _faults(axes: Axes, fired: Sequence[tuple[float, str]]) -> list[Artist]:
+def _faults(axes: Axes, fired: Iterable[tuple[float, str]]) -> list[Artist]:
     handles: list[Artist] = []
-    names = Counter(text.partition("(")[0] for _, text in fired)
-    for number, (name, times) in enumerate(names.items()):
-        at = [time for time, text in fired if text.partition("(")[0] == name]
-        label = f"{name} fired" if times == 1 else f"{name} fired {times} times"
+    by_name: dict[str, list[float]] = {}
+    for time, text in fired:
+        by_name.setdefault(text.partition("(")[0], []).append(time)
+    for number, (name, times) in enumerate(by_name.items()):
+        label = f"{name} fired" + (f" {len(times):,} times" if len(times) > 1 else "")
         handles += axes.plot(
-            at, [-1.0] * len(at), _MARKERS[number % len(_MARKERS)], color=INK,
-            markersize=6, markeredgecolor="white", label=plain(label), zorder=4,
+            times, [-1.0] * len(times), _MARKERS[number % len(_MARKERS)], color=INK,
+            ls="", markersize=6, markeredgecolor="white", label=plain(label), zorder=4,
             clip_on=False,
         )  # fmt: skip
     return handles
 
 
-def _frame(
-    axes: Axes, rows: Sequence[_Row], fired: bool, begin: float, end: float
-) -> None:
+def _frame(axes: Axes, rows: Sequence[_Row], fired: bool, axis: _Axis) -> None:
     labels = ["faults"] * fired + [plain(row.label) for row in rows]
     axes.set_yticks(range(-1 if fired else 0, len(rows)), labels, fontsize=8)
     for tick, row in zip(axes.get_yticklabels()[fired:], rows, strict=True):
-        tick.set_fontweight("bold" if row.heading else "normal")
+        tick.set_fontweight("bold" if row.attempts is None else "normal")
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(max(len(rows) - 0.4, 1.0), -1.6 if fired else -0.6)
+    begin, end, _ = axis
     margin = max(end - begin, 1e-9) * 0.01
     axes.set_xlim(begin - margin, max(end, begin + 1e-9) + margin)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.set_xlabel("virtual time [s]")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color=SHADE, linewidth=0.8, zorder=0)
@@ -205,7 +256,7 @@ def _sentence(log: EventLog, frame: pd.DataFrame, drawn: int, runs: int) -> str:
     )
     steps = len(frame[["resource", "run", "step"]].drop_duplicates())
     which = count(runs, "run") if drawn == runs else f"the first {drawn} of {runs:,} runs"
-    said = [
+    parts = [
         f"Gantt chart of {which} in {seconds(log.records[-1].time)}: "
         f"{count(len(frame), 'attempt')} of {count(steps, 'step')} ({outcome})"
     ]
@@ -213,11 +264,11 @@ def _sentence(log: EventLog, frame: pd.DataFrame, drawn: int, runs: int) -> str:
     if crashes:
         end = log.records[-1].time
         down = sum(min(outage.until, end) - outage.since for outage in outages(log))
-        said.append(
+        parts.append(
             f"{count(crashes, 'controller crash', 'controller crashes')}, "
-            f"{seconds(down)} without one"
+            f"no controller for {seconds(down)}"
         )
     fired = len(log.filter(Kind.FAULT_FIRED))
     if fired:
-        said.append(f"faults fired {count(fired, 'time')}")
-    return "; ".join(said) + "."
+        parts.append(f"faults fired {count(fired, 'time')}")
+    return "; ".join(parts) + "."

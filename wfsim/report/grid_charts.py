@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from wfsim.errors import UsageError
-from wfsim.report.chart import Chart, canvas, legend, row_axis, say_nothing, swatch
+from wfsim.report.chart import (
+    FAINT,
+    INK,
+    Chart,
+    Style,
+    canvas,
+    legend,
+    row_axis,
+    say_nothing,
+    swatch,
+)
 from wfsim.report.groups import (
     FEW,
     SHARES,
@@ -23,8 +33,7 @@ from wfsim.report.groups import (
     times_of,
     unit,
 )
-from wfsim.report.palette import FAINT, INK, Style
-from wfsim.report.wording import count, distinct, plain
+from wfsim.report.text import count, distinct, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

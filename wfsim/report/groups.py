@@ -17,7 +17,7 @@ import pandas as pd
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.report import tables
-from wfsim.report.wording import count, plain, seconds
+from wfsim.report.text import count, plain, seconds
 from wfsim.text import suggest
 
 MOST = 12

@@ -11,7 +11,7 @@ from typing import Any
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind, Record
-from wfsim.report.files import write
+from wfsim.report.text import write
 
 EPOCH = datetime(2026, 1, 1)
 """The date of second 0."""

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from wfsim.model.log import EventLog
 from wfsim.report import charts, tables
-from wfsim.report.files import cells, shown
+from wfsim.report.chart import STATUS_COLOURS, status_style
 from wfsim.report.groups import Study
-from wfsim.report.outcome import outcome
-from wfsim.report.palette import STATUS_COLOURS, status_style
-from wfsim.report.wording import frame_digest
+from wfsim.report.text import cells, frame_digest, outcome, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,14 +166,14 @@ def _picture(chart: Chart) -> str:
     if len(picture) > MOST_BYTES:
         kind, picture = "png", chart.png()
     source = base64.b64encode(picture).decode()
-    said = html.escape(chart.sentence)
+    sentence = html.escape(chart.sentence)
     # A picture that is narrower than others is not blown up.
     width = min(1160, round(116 * float(chart.figure.get_figwidth())))
     sized = f"max-width:{width}px;min-width:{min(640, width)}px"
     return (
-        f'<figure><div class="wide"><img alt="{said}" style="{sized}" '
+        f'<figure><div class="wide"><img alt="{sentence}" style="{sized}" '
         f'src="data:image/{kind};base64,{source}"></div>'
-        f"<figcaption>{said}</figcaption></figure>"
+        f"<figcaption>{sentence}</figcaption></figure>"
     )
 
 

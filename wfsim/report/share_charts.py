@@ -10,17 +10,19 @@ from wfsim.model.log import EventLog
 from wfsim.report import frames, tables
 from wfsim.report.breakdown import PARTS
 from wfsim.report.chart import (
+    STATUS_COLOURS,
     Chart,
+    Style,
     canvas,
     inside,
     legend,
     row_axis,
     say_nothing,
+    status_style,
     swatch,
 )
 from wfsim.report.groups import FEW, Groups, Source, column, grouped, keys, runs_of
-from wfsim.report.palette import STATUS_COLOURS, Style, status_style
-from wfsim.report.wording import count, plain, seconds
+from wfsim.report.text import count, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,7 +14,16 @@ from matplotlib.ticker import MaxNLocator
 
 from wfsim.errors import UsageError
 from wfsim.report import frames
-from wfsim.report.chart import Chart, canvas, legend, row_axis, say_nothing
+from wfsim.report.chart import (
+    INK,
+    SHADE,
+    Chart,
+    canvas,
+    legend,
+    row_axis,
+    say_nothing,
+    series,
+)
 from wfsim.report.groups import (
     FEW,
     Groups,
@@ -31,8 +40,7 @@ from wfsim.report.groups import (
     spans_decades,
     unit,
 )
-from wfsim.report.palette import INK, SHADE, series
-from wfsim.report.wording import count, distinct, plain, seconds
+from wfsim.report.text import count, distinct, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

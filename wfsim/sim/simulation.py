@@ -90,14 +90,21 @@ class Simulation(ControlPlane):
         self._shown += 1
         return records[self._shown - 1]
 
-    def run(self, until: Until = None, *, for_: float | None = None) -> EventLog:
+    def run(
+        self,
+        until: Until = None,
+        *,
+        for_: float | None = None,
+        progress: bool | None = None,
+    ) -> EventLog:
         """Go on until *until* (a time, or a record that it accepts), or *for_* seconds.
 
         Without either, until nothing is left to happen or the scenario's horizon is
         reached.  `step` goes on after the record at which this stopped; what happened
         in the same instant may be in the log already.  Ctrl-C stops it between two
-        events, so that it can go on.  A run of more than two seconds shows how far it
-        has come.  Returns the log.
+        events, so that it can go on.  With *progress* a run of more than two seconds
+        shows how far it has come; None does so in a terminal only, so that no output of
+        a notebook depends on the speed of the machine.  Returns the log.
         """
         self._begin()
         if callable(until) and for_ is None:
@@ -106,14 +113,14 @@ class Simulation(ControlPlane):
         end = self._end(until, for_)
         limit = self.scenario.horizon if end is None else end
         with self._whole_events():
-            self._run_on(limit)
+            self._run_on(limit, Progress(progress))
             if end is not None and not self._stopped:
                 self._wait_until(end)
         self._shown = len(self.log)
         return self.log
 
-    def _run_on(self, limit: float) -> None:
-        clock, progress = self.clock, Progress()
+    def _run_on(self, limit: float, progress: Progress) -> None:
+        clock = self.clock
         try:
             while not self._stopped:
                 if clock.advance_many(limit, EVENTS) < EVENTS:
@@ -371,11 +378,12 @@ def simulate(
     *,
     until: float | None = None,
     controllers: int = 1,
+    progress: bool | None = None,
 ) -> EventLog:
     """Run *scenario* with *faults* to its end, or to *until* seconds; return the log.
 
     *faults* come on top of those that the scenario has; with None as *seed* it is the
-    scenario's own.
+    scenario's own.  *progress* is that of `Simulation.run`.
     """
     simulation = Simulation(scenario, seed=seed, faults=faults, controllers=controllers)
-    return simulation.run(until)
+    return simulation.run(until, progress=progress)

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from wfsim.report.files import check_folder
+from wfsim.report.text import check_folder
 from wfsim.study.library import library
 from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, Rows
 

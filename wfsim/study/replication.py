@@ -154,7 +154,7 @@ def replicate(
     tallies, records = rows.tallies, 0
     for number, seed in enumerate(seeds, start=first):
         try:
-            log = simulate(scenario, faults, seed)
+            log = simulate(scenario, faults, seed, progress=False)
             if measures:
                 # A log makes its records whenever they are read; each measure may do so.
                 log.records = list(log.records)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wfsim.errors import UsageError
 from wfsim.report.frames import frame
 from wfsim.report.groups import label
-from wfsim.report.wording import count, frame_digest
+from wfsim.report.text import count, frame_digest
 from wfsim.study.grid import Grid
 from wfsim.study.numbered import Numbered, numbered, tallied
 from wfsim.study.replication import (

@@ -10,6 +10,7 @@ from typing import Any
 
 from wfsim.errors import UsageError
 from wfsim.sim.faults import Fault
+from wfsim.sim.progress import in_sight
 from wfsim.study.cache import Cache, missing
 from wfsim.study.design import Design
 from wfsim.study.execution import Span, in_parallel, serially, tasks
@@ -37,7 +38,7 @@ def sweep(
     jobs: int | None = 1,
     cache: str | Path | None = None,
     key: str | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
     independent: bool = False,
 ) -> Study:
     """Simulate what *make* returns at each point of *over*, *replications* times.
@@ -57,7 +58,7 @@ def sweep(
     ``joblib.parallel_config`` says), or a cluster does where that names one, with
     ``backend="dask"`` or ``"ray"``; the study is the same, byte for byte.  *cache* is a
     folder that keeps each replication; *key* stands for code that cannot be compared.
-    *progress* shows a bar once it has taken two seconds.  Ctrl-C returns what is
+    *progress* is that of `Simulation.run`.  Ctrl-C returns what is
     complete, marked ``interrupted``; with a cache the same call goes on from there.
 
     Raises `UsageError` or `DefinitionError` for wrong arguments, before anything runs,
@@ -83,7 +84,7 @@ def sweep(
 class _Work:
     """A plan under way: what is done of each point, and how far each is to go."""
 
-    def __init__(self, plan: Plan, cache: Cache | None, progress: bool) -> None:
+    def __init__(self, plan: Plan, cache: Cache | None, progress: bool | None) -> None:
         self.plan = plan
         self.cache = cache
         self.done: dict[int, list[Rows]] = {
@@ -97,7 +98,7 @@ class _Work:
         for rows in (each for listed in self.done.values() for each in listed):
             self._check(rows)
         self._bar: Any = None
-        if progress:
+        if in_sight(progress):
             from tqdm.auto import tqdm
 
             total = None if plan.precision else len(plan.numbers) * plan.replications
