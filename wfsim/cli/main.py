@@ -189,13 +189,17 @@ def serve(
         float | None, typer.Option(help="The probability that such a step fails.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The seed of every random draw.")] = 0,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the file from who serves it.")
+    ] = False,
 ) -> None:
     """Serve the flows of TARGET over HTTP, until SIGTERM or Ctrl-C."""
     from wfsim.http.server import Server
 
     scenario = _service(target, duration=duration, failure=failure)
     where: dict[str, Any] = {"db": db, "host": host, "port": port}
-    server = Server(scenario, **where, token=token, factor=factor, seed=seed)
+    more: dict[str, Any] = {"factor": factor, "seed": seed, "take_over": take_over}
+    server = Server(scenario, **where, token=token, **more)
     if not (token or host in ("127.0.0.1", "::1", "localhost")):
         typer.echo(f"wfsim: whoever reaches {host} may ask; set a --token", err=True)
     typer.echo(f"Listening on {server.url} (what can be asked: {server.url}/docs)")

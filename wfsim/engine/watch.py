@@ -13,13 +13,13 @@ from typing import Any
 
 from wfsim.engine.controller import Controller, next_tick
 from wfsim.engine.fit import Migration, fitted
+from wfsim.engine.flow_status import WATCHED, FlowStatus, status_of
 from wfsim.engine.place import to_run_again
 from wfsim.engine.ports import Effect
 from wfsim.engine.reconciler import Result
 from wfsim.engine.runner import FlowRunner
 from wfsim.engine.service import context_of, number_of
 from wfsim.engine.steps import rewrite
-from wfsim.engine.transitions import WATCHED, FlowStatus, status_of
 from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import NotFound
 from wfsim.model.flow import Flow
