@@ -120,8 +120,8 @@ def test_without_a_token_any_other_name_is_refused_everywhere(idle, name, path):
         403,
         {
             "code": 70650,
-            "message": f"[70650]rbac permission check failed\t{name!r} is no name of this "
-            "machine; use localhost, or begin the server with a token",
+            "message": f"[70650]rbac permission check failed\t{name!r} is no name of "
+            "this machine; use localhost, or begin the server with a token",
             "data": {},
         },
     )

@@ -18,14 +18,21 @@ def metrics(api):
     answer = api.get(f"http://{api.base_url.netloc.decode()}/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    return {
-        (
-            sample.name,
-            *(v for k, v in sample.labels.items() if k != "service"),
-        ): sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
+    families = text_string_to_metric_families(answer.text)
+    samples = [sample for family in families for sample in family.samples]
+    return {(each.name, *labels(each)): each.value for each in samples}
+
+
+LABELS = {
+    "em_http": ("handler", "method", "code", "le"),
+    "em_work": ("biz_type", "flow_name", "flow_node", "flow_status", "flow_node_status"),
+}
+
+
+def labels(sample):
+    """The values of the sample's labels, in the order above."""
+    names = LABELS[sample.name[:7]]
+    return [sample.labels[name] for name in names if name in sample.labels]
 
 
 def test_requests_and_errors_are_counted_by_route_method_and_status(api):
