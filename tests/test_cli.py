@@ -189,7 +189,7 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
     ("words", "said"),
     [
         (["run", "polardbb"], "wfsim: no scenario 'polardbb'; did you mean 'polardb'?"),
-        (["run", "mine.yaml"], "wfsim: mine.yaml:1: "),
+        (["run", "mine.yaml"], "wfsim: mine.yaml: there is no such file or folder\n"),
         (["run", str(ROOT)], f"wfsim: {ROOT}:1: holds no flow; "),
         (["run", "polardb", "--duration", "3"], "wfsim: --duration: only a flow file"),
         (["run", NIGHTLY, "--replicas", "3"], "wfsim: --replicas: "),
@@ -200,8 +200,12 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
         (["run", NIGHTLY, "--until", "-3"], "wfsim: --until: -3 is not a second"),
         (["run", NIGHTLY, "--fail", "Verify:x"], "wfsim: --fail: 'Verify:x' is not NAME"),
         (["run", NIGHTLY, "--fail", "Verfy"], "did you mean 'Verify'?"),
-        (["run", NIGHTLY, "--faults", "none.yaml"], "wfsim: none.yaml:1: "),
-        (["check", "nowhere"], "wfsim: nowhere"),
+        (
+            ["run", NIGHTLY, "--faults", "none.yaml"],
+            "wfsim: none.yaml: there is no such file",
+        ),
+        (["check", "nowhere"], "wfsim: no scenario 'nowhere'; known: polardb, tiem ("),
+        (["check", "no/where"], "wfsim: no/where: there is no such file or folder\n"),
         (["run", CAPACITY, "--replicas", "3"], "wfsim: --replicas: write it into"),
         (["run", CAPACITY, "--failure", "1"], "wfsim: --failure: write it into"),
         (["run", CAPACITY, "--fail", "Verfy"], "did you mean 'Verify'?"),
