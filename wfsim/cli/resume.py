@@ -32,6 +32,9 @@ def resume(
         Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="In place of the scenario's.")] = None,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="An operator recovers what is interrupted.")
+    ] = False,
     until: Annotated[
         float | None, typer.Option(help="Stop at this second of virtual time.")
     ] = None,
@@ -61,6 +64,10 @@ def resume(
     if not (len(mementos) or mementos.quarantined):
         raise UsageError(f"{dump}: there is no run of a flow in it")
     simulation = Simulation.resume(scenario, mementos, seed=seed, faults=plan)
+    if recover:
+        for run in mementos[-1:]:
+            if run.status is RunStatus.INTERRUPTED:
+                simulation.recover(run.resource.name)
     simulation.run(until)
     _print_decisions(mementos, simulation.log)
     show(simulation, named, folder)
@@ -78,11 +85,12 @@ def _print_decisions(mementos: Caretaker, log: EventLog) -> None:
         box=box.SIMPLE_HEAD,
         title_justify="left",
     )
-    for name in ("run", "status", "completed steps", "what a controller does"):
-        table.add_column(name)
-    for entry in (*mementos.quarantined, *mementos):
+    for name in ("run", "status", "steps done"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what a controller does")
+    for entry in (*mementos, *mementos.quarantined):
         if isinstance(entry, Quarantined):
-            decision = f"it is quarantined, and left as it is: {entry.reason}"
+            decision = f"is quarantined and left as it is: {entry.reason}"
             table.add_row(entry.key, "", "", decision)
             continue
         done = sum(step.status is StepStatus.COMPLETED for step in entry.steps)
@@ -108,7 +116,7 @@ def _decision(run: Memento, log: EventLog) -> str:
                 return "cancels it"
     if run.status is RunStatus.INTERRUPTED:
         why = ": ".join(filter(None, (run.reason, run.error)))
-        return f"waits for an operator to recover it ({why})"
+        return f"waits for an operator (give --recover): {why}"
     if run.is_final:
         return "nothing: it has ended"
     return "nothing until something happens: see the report"

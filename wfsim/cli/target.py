@@ -162,8 +162,8 @@ def find_target(text: str) -> Target:
     if path.suffix or len(path.parts) > 1:
         _refuse_missing(path)
     raise DefinitionError(
-        f"no scenario {text!r}{did_you_mean(text, entries)} (or give a file, a folder, or "
-        "job.py:scenario)"
+        f"no scenario {text!r}{did_you_mean(text, entries)} (or give a file, a folder, "
+        "or job.py:scenario)"
     )
 
 
