@@ -536,7 +536,7 @@ def test_a_dump_with_a_run_cut_short_goes_on_with_the_next_step_to_the_end(run):
     status, out, err = run("resume", "dump.json", "polardb", "--expect", "Running")
     assert (status, err) == (0, "")
     said = words_of(out)
-    assert "running 2 of 6 goes on with CreateRoPods (attempt 2)" in said
+    assert "running 3 of 7 goes on with CreateRoPods (attempt 2)" in said
     assert "mpd-0 is Running." in said
 
 

@@ -35,6 +35,22 @@ def test_a_request_to_recover_what_is_not_interrupted_stands_unheard(
     assert sim.resource().annotations == ASKED
 
 
+def test_a_recovery_out_of_rebuild_clears_the_notes_and_writes_rebuild(simulation, rows):
+    sim = simulation(
+        resource=Resource(
+            "db", "orders", state="Interrupt", annotations={"rebuild": "now"}
+        ),
+        GroupStep1=LOST["Step2"],
+    )
+    sim.run()
+    assert sim.resource().annotations["interrupt.previous.status"] == "Rebuild"
+    sim.edit(annotations={"rebuild": None})
+    sim.recover()
+    sim.run(until=wfsim.state_entered("Rebuild"))
+    assert sim.resource().state == "Rebuild"
+    assert sim.resource().annotations == {}
+
+
 def interrupted(simulation, *faults):
     sim = simulation(flow="WF2", GroupStep1=LOST["Step2"], faults=faults)
     sim.run()
