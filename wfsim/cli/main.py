@@ -17,7 +17,18 @@ import typer
 
 from wfsim.cli.calibrate import calibrate
 from wfsim.cli.new import new
-from wfsim.cli.outcome import exit_status, folder_for, show
+from wfsim.cli.outcome import (
+    ExpectOption,
+    FaultsOption,
+    HorizonOption,
+    OutOption,
+    SeedOption,
+    UntilOption,
+    exit_status,
+    folder_for,
+    limited,
+    show,
+)
 from wfsim.cli.resume import resume
 from wfsim.cli.sweep import sweep
 from wfsim.cli.target import Options, existing, find_target
@@ -67,9 +78,7 @@ def run(
         list[str] | None,
         typer.Option(help="A step that fails: NAME, or NAME:TIMES.", metavar="STEP"),
     ] = None,
-    faults: Annotated[
-        Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
-    ] = None,
+    faults: FaultsOption = None,
     flow: Annotated[
         str | None, typer.Option(help="The flow to ask a service for.", metavar="NAME")
     ] = None,
@@ -83,20 +92,11 @@ def run(
     failure: Annotated[
         float | None, typer.Option(help="The probability that such a step fails.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the scenario's.")] = None,
-    until: Annotated[
-        float | None, typer.Option(help="Stop at this second of virtual time.")
-    ] = None,
-    horizon: Annotated[
-        float | None, typer.Option(help="The last second, in place of the scenario's.")
-    ] = None,
-    expect: Annotated[
-        str | None, typer.Option(help="Exit with 1 unless every resource ends so.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Where log and report go: out, or out-NAME beside another."),
-    ] = None,
+    seed: SeedOption = None,
+    until: UntilOption = None,
+    horizon: HorizonOption = None,
+    expect: ExpectOption = None,
+    out: OutOption = None,
 ) -> None:
     """Run TARGET; print states, steps and outcome; write log.jsonl and report.html."""
     named = find_target(target)
@@ -106,7 +106,7 @@ def run(
     of = None if flow is None else f"1-{flow}"
     plan = _plan(crash_at, restart_after, cancel_at, fail or [], faults, of)
     _check_steps(scenario, plan)
-    scenario = _limited(scenario, until, horizon)
+    scenario = limited(scenario, until, horizon)
     folder = folder_for(named, out)
     sim = Simulation(scenario, seed=seed, faults=plan)
     flow_id = None if flow is None else sim.service.begin(flow, biz_id)
@@ -215,14 +215,6 @@ def _check_flow(
     if flow is not None and flow not in scenario.flows:
         near = did_you_mean(flow, scenario.flows)
         raise DefinitionError(f"--flow: no flow {flow!r}{near}")
-
-
-def _limited(scenario: Scenario, until: float | None, horizon: float | None) -> Scenario:
-    """Return *scenario* with *horizon*; refuse what is no second from 0 on."""
-    for name, second in (("until", until), ("horizon", horizon)):
-        if second is not None and not 0 <= second < float("inf"):
-            raise DefinitionError(f"--{name}: {second:g} is not a second from 0 on")
-    return scenario if horizon is None else scenario.but(horizon=horizon)
 
 
 def _plan(

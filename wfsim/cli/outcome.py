@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from wfsim.cli.target import Target
-from wfsim.errors import UsageError
+from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind
 from wfsim.report.files import check_folder
@@ -31,6 +31,25 @@ GROUPS = 12
 OUT = Path("out")
 CUT_OFF = 3
 """The exit status if the horizon has cut off runs that were under way."""
+OutOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="Where log and report go: out, or out-NAME beside another."),
+]
+SeedOption: TypeAlias = Annotated[
+    int | None, typer.Option(help="In place of the scenario's.")
+]
+UntilOption: TypeAlias = Annotated[
+    float | None, typer.Option(help="Stop at this second of virtual time.")
+]
+HorizonOption: TypeAlias = Annotated[
+    float | None, typer.Option(help="The last second, in place of the scenario's.")
+]
+ExpectOption: TypeAlias = Annotated[
+    str | None, typer.Option(help="Exit with 1 unless every resource ends so.")
+]
+FaultsOption: TypeAlias = Annotated[
+    Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
+]
 _MARK = "target.txt"
 _WRITTEN = ("log.jsonl", "report.html", "study.html")
 
@@ -62,6 +81,17 @@ def _is_of_another(folder: Path, target: Target) -> bool:
     except OSError:
         return True
     return mark != target.text
+
+
+def limited(scenario: Scenario, until: float | None, horizon: float | None) -> Scenario:
+    """Return *scenario* with *horizon*, if one is given.
+
+    Raises `DefinitionError` for a time that is no second from 0 on.
+    """
+    for name, second in (("until", until), ("horizon", horizon)):
+        if second is not None and not 0 <= second < float("inf"):
+            raise DefinitionError(f"--{name}: {second:g} is not a second from 0 on")
+    return scenario if horizon is None else scenario.but(horizon=horizon)
 
 
 def mark(folder: Path, target: Target) -> None:

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wfsim.cli.outcome import exit_status, folder_for, show, wide_console
+from wfsim.cli.outcome import (
+    ExpectOption,
+    FaultsOption,
+    HorizonOption,
+    OutOption,
+    SeedOption,
+    UntilOption,
+    exit_status,
+    folder_for,
+    limited,
+    show,
+    wide_console,
+)
 from wfsim.cli.target import existing, find_target
 from wfsim.errors import UsageError
 from wfsim.model.memento import Memento, Quarantined
@@ -28,26 +40,15 @@ def resume(
     target: Annotated[
         str, typer.Argument(help="The scenario that has its flows and steps.")
     ],
-    faults: Annotated[
-        Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the scenario's.")] = None,
+    faults: FaultsOption = None,
+    seed: SeedOption = None,
     recover: Annotated[
         bool, typer.Option("--recover", help="An operator recovers what is interrupted.")
     ] = False,
-    until: Annotated[
-        float | None, typer.Option(help="Stop at this second of virtual time.")
-    ] = None,
-    horizon: Annotated[
-        float | None, typer.Option(help="The last second, in place of the scenario's.")
-    ] = None,
-    expect: Annotated[
-        str | None, typer.Option(help="Exit with 1 unless every resource ends so.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Where log and report go: out, or out-NAME beside another."),
-    ] = None,
+    until: UntilOption = None,
+    horizon: HorizonOption = None,
+    expect: ExpectOption = None,
+    out: OutOption = None,
 ) -> None:
     """Go on from the mementos in DUMP, as a controller of TARGET that starts would."""
     from wfsim.model.configmap import load_mementos
@@ -55,9 +56,7 @@ def resume(
 
     existing(dump)
     named = find_target(target)
-    scenario = named.scenario()
-    if horizon is not None:
-        scenario = scenario.but(horizon=horizon)
+    scenario = limited(named.scenario(), until, horizon)
     plan = load_plan(faults) if faults is not None and existing(faults) else ()
     folder = folder_for(named, out)
     mementos = load_mementos(dump)
