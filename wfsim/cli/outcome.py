@@ -50,8 +50,8 @@ ExpectOption: TypeAlias = Annotated[
 FaultsOption: TypeAlias = Annotated[
     Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
 ]
-_MARK = "target.txt"
-_WRITTEN = ("log.jsonl", "report.html", "study.html")
+PAGES = ("report.html", "study.html")
+"""The pages that runs and sweeps write; each ends with the target that it is of."""
 
 
 def folder_for(target: Target, out: Path | None) -> Path:
@@ -74,13 +74,11 @@ _ENDINGS = tuple(f"-{number}" for number in range(2, 10))
 
 
 def _is_of_another(folder: Path, target: Target) -> bool:
-    if not any((folder / name).exists() for name in _WRITTEN):
-        return False
-    try:
-        mark = (folder / _MARK).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return True
-    return mark != target.text
+    pages = [folder / name for name in PAGES if (folder / name).exists()]
+    if not pages:
+        return (folder / "log.jsonl").exists()
+    comment = _comment(target).encode()
+    return any(not page.read_bytes().endswith(comment) for page in pages)
 
 
 def limited(scenario: Scenario, until: float | None, horizon: float | None) -> Scenario:
@@ -94,10 +92,15 @@ def limited(scenario: Scenario, until: float | None, horizon: float | None) -> S
     return scenario if horizon is None else scenario.but(horizon=horizon)
 
 
-def mark(folder: Path, target: Target) -> None:
-    """Write down in *folder* whose outcome it has."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MARK).write_text(f"{target.text}\n", encoding="utf-8")
+def mark(page: Path, target: Target) -> None:
+    """Write at the end of *page* whose outcome it shows, for `folder_for`."""
+    with page.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(_comment(target))
+
+
+def _comment(target: Target) -> str:
+    text = target.text.replace("--", "- -")  # what would end the comment
+    return f"<!-- of {text} -->\n"
 
 
 def show(
@@ -114,11 +117,11 @@ def show(
     if flow_id is not None:
         nodes = sim.service.detail(flow_id).nodes
         export.print_timeline(nodes, flow_id, sim.now, console)
-    mark(folder, target)
     written = [
         log.to_jsonl(folder / "log.jsonl"),
         export.to_html(log, folder / "report.html"),
     ]
+    mark(folder / "report.html", target)
     console.print(f"Written: {', '.join(map(str, written))}", markup=False)
     if folder != OUT and folder.name.startswith(f"{OUT}-"):
         console.print(f"({OUT} has what came of another target.)", markup=False)

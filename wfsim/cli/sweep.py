@@ -75,8 +75,8 @@ def sweep(
         jobs=jobs,
         cache=cache,
     )
-    mark(folder, named)
     _tell(study, folder)
+    mark(folder / "study.html", named)
     violations = [said for gate in gates for said in gate.violations(study)]
     for said in violations:
         typer.echo(f"Failed: {said}")
