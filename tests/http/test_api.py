@@ -437,8 +437,8 @@ def test_what_was_answered_is_in_the_file_by_then(serve, tmp_path):
     with Api(serve(db=db)) as api:
         created = api.create()
         api.told("cancel", created, reason="why not")
-    # Whoever opens the file takes it over; nobody has closed it before.
-    with Api(serve(db=db)) as later:
+    # Whoever takes the file over has it; nobody has closed it before.
+    with Api(serve(db=db, take_over=True)) as later:
         data = later.asked("GET", f"/{created}")[1]["data"]
         assert (data["info"]["status"], data["reason"]) == ("Canceling", "why not")
         assert later.create() == "2-StopCluster"
@@ -455,7 +455,7 @@ def test_what_was_answered_is_in_the_file_by_then(serve, tmp_path):
 def test_who_has_lost_the_file_answers_that_it_has_stopped(serve, tmp_path, asked):
     method, path, body = asked
     db = tmp_path / "flows.db"
-    with Api(serve(db=db)) as api, Api(serve(db=db)) as later:
+    with Api(serve(db=db)) as api, Api(serve(db=db, take_over=True)) as later:
         later.create()
         text = "[9999]call cluster-Server failed\tthe service has stopped"
         assert api.asked(method, path, json=body) == (500, refused(9999, text))

@@ -65,7 +65,7 @@ BASE = "/api/v1"
 METRICS = "/metrics"
 DOCS_FILES = FilePath(fastapi_offline.__file__).parent / "static"
 _DOCS_FILES_AT = "/docs-files"
-ANSWER_SECONDS = 30.0
+PATIENCE = 30.0
 """Real seconds that an answer may take, as in the reference's calls of its service."""
 
 _log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class ServiceClient:
     async def _ask(self, failed: int, operation: str, *args: Any, **keywords: Any) -> Any:
         try:
             answer = self._service.ask(operation, *args, **keywords)
-            return await asyncio.wait_for(asyncio.wrap_future(answer), ANSWER_SECONDS)
+            return await asyncio.wait_for(asyncio.wrap_future(answer), PATIENCE)
         except StoreError:
             raise ServiceError(failed, "the store did not take it") from None
         except (ServiceClosed, Lost) as error:
@@ -139,7 +139,7 @@ class ServiceClient:
         except UsageError as error:
             raise ServiceError(PARAMETER_INVALID, str(error)) from error
         except TimeoutError:
-            text = f"no answer within {ANSWER_SECONDS:g} s; it may have been done"
+            text = f"no answer within {PATIENCE:g} s; it may have been done"
             raise ServiceError(SERVER_CALL_FAILED, text) from None
         except ServiceError:
             raise
@@ -351,6 +351,5 @@ async def _impossible(request: Request, error: Any) -> JSONResponse:
         methods = paths.get(path, _ONLY_GET)
         if path.startswith(f"{BASE}/workflow/"):
             methods = paths.get(path) or paths[f"{BASE}/workflow/{{workFlowId}}"]
-        methods = {*methods, "head"} if "get" in methods else methods
         headers["Allow"] = ", ".join(sorted(map(str.upper, methods)))
     return refusal(ServiceError(code, text), error.status_code, headers)
