@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import wfsim
+from fake_resources import polardb
 from wfsim.cli import main as cli
 
 ROOT = Path(__file__).parent.parent
@@ -189,7 +190,7 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
     ("words", "said"),
     [
         (["run", "polardbb"], "wfsim: no scenario 'polardbb'; did you mean 'polardb'?"),
-        (["run", "mine.yaml"], "wfsim: mine.yaml:1: "),
+        (["run", "mine.yaml"], "wfsim: mine.yaml: there is no such file or folder\n"),
         (["run", str(ROOT)], f"wfsim: {ROOT}:1: holds no flow; "),
         (["run", "polardb", "--duration", "3"], "wfsim: --duration: only a flow file"),
         (["run", NIGHTLY, "--replicas", "3"], "wfsim: --replicas: "),
@@ -200,8 +201,12 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
         (["run", NIGHTLY, "--until", "-3"], "wfsim: --until: -3 is not a second"),
         (["run", NIGHTLY, "--fail", "Verify:x"], "wfsim: --fail: 'Verify:x' is not NAME"),
         (["run", NIGHTLY, "--fail", "Verfy"], "did you mean 'Verify'?"),
-        (["run", NIGHTLY, "--faults", "none.yaml"], "wfsim: none.yaml:1: "),
-        (["check", "nowhere"], "wfsim: nowhere"),
+        (
+            ["run", NIGHTLY, "--faults", "none.yaml"],
+            "wfsim: none.yaml: there is no such file",
+        ),
+        (["check", "nowhere"], "wfsim: no scenario 'nowhere'; known: polardb, tiem ("),
+        (["check", "no/where"], "wfsim: no/where: there is no such file or folder\n"),
         (["run", CAPACITY, "--replicas", "3"], "wfsim: --replicas: write it into"),
         (["run", CAPACITY, "--failure", "1"], "wfsim: --failure: write it into"),
         (["run", CAPACITY, "--fail", "Verfy"], "did you mean 'Verify'?"),
@@ -335,3 +340,232 @@ def test_what_a_service_cannot_be_asked_for_is_said_in_a_line(run, words, said):
     assert said in err
     assert err.startswith("wfsim: ")
     assert not Path("out").exists()
+
+
+# Targets.
+
+JOB = """
+import wfsim
+
+FLOW = wfsim.Flow("Nap", (wfsim.Step("Sleep"),))
+
+
+def scenario(replicas=1, nap=5):
+    return wfsim.Scenario.of_flow(FLOW, duration=nap)
+
+
+READY = scenario(nap=7)
+NOT_ONE = 3
+
+
+class Made:
+    nap = staticmethod(scenario)
+
+
+def needs(what):
+    return scenario()
+
+
+def wrong():
+    return {}["gone"]
+
+
+def other():
+    return 3
+"""
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A file and a package with scenarios of their own."""
+    (tmp_path / "napping_job.py").write_text(JOB)
+    (tmp_path / "napping").mkdir()
+    (tmp_path / "napping/__init__.py").write_text("")
+    (tmp_path / "napping/jobs.py").write_text(JOB)
+    before = {*sys.modules}, [*sys.path]
+    yield
+    for name in {*sys.modules} - before[0]:
+        if name.startswith("napping"):
+            del sys.modules[name]
+    sys.path[:] = before[1]
+
+
+@pytest.mark.usefixtures("job")
+@pytest.mark.parametrize(
+    ("target", "seconds"),
+    [
+        ("napping_job.py:scenario", 5),
+        ("./napping_job.py:READY", 7),
+        ("napping_job.py:Made.nap", 5),
+        ("napping.jobs:scenario", 5),
+        ("napping.jobs:READY", 7),
+    ],
+)
+def test_a_scenario_of_ones_own_is_run_and_checked_from_python(run, target, seconds):
+    status, out, err = run("run", target)
+    assert (status, err) == (0, "")
+    assert f"completed after {seconds} s" in out
+    assert run("check", target)[1] == f"{target}: Nap, 1 flow, 1 resource\n"
+
+
+@pytest.mark.usefixtures("job")
+def test_a_scenario_of_ones_own_is_swept(run):
+    words = ("--over", "nap=1,2", "--replications", "2", "--out", "mine")
+    status, out, _ = run("sweep", "napping_job.py:scenario", *words)
+    assert status == 0
+    assert "<Study over nap: 2 points, 4 replications" in out
+    status, out, _ = run("sweep", "napping.jobs:READY", "--replications", "1")
+    assert status == 0
+
+
+@pytest.mark.usefixtures("job")
+@pytest.mark.parametrize("command", ["run", "check", "sweep", "serve"])
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("napping_job.py", "may have several scenarios; name what makes it: "),
+        ("napping_job.py:scenari", "no 'scenari' in it; did you mean 'scenario'?"),
+        ("napping_jb.py:scenario", "napping_jb.py: there is no such file or folder; did"),
+        (
+            "napping.jbs:scenario",
+            "napping.jbs:scenario: there is no module 'napping.jbs'",
+        ),
+        ("napping_job.py:NOT_ONE", "3 is no scenario; give a wfsim.Scenario, or a func"),
+        ("nightly.yml", "nightly.yml: there is no such file or folder"),
+        ("flows/nightly", "flows/nightly: there is no such file or folder"),
+    ],
+)
+def test_a_target_that_is_none_is_refused_by_every_command(run, command, target, said):
+    status, out, err = run(command, target)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("job")
+def test_what_ones_own_code_does_wrong_is_told_with_its_line(run, tmp_path):
+    line = JOB.splitlines().index('    return {}["gone"]') + 1
+    _, _, err = run("run", "napping_job.py:wrong")
+    file = tmp_path / "napping_job.py"
+    assert err == f"wfsim: napping_job.py:wrong: {file}:{line}: KeyError: 'gone'\n"
+    _, _, err = run("run", "napping_job.py:other")
+    assert err == "wfsim: napping_job.py:other: it returns 3; return a wfsim.Scenario\n"
+    _, _, err = run("run", "napping_job.py:needs")
+    assert "needs: missing a required argument: 'what'; name a function that" in err
+    (tmp_path / "napping_bad.py").write_text("import wfsim\n\nx = (\n")
+    _, _, err = run("run", "napping_bad.py:scenario")
+    assert f"{tmp_path / 'napping_bad.py'}:3: SyntaxError: " in err
+    (tmp_path / "json.py").write_text(JOB)
+    _, _, err = run("run", "json.py:scenario")
+    assert "json.py:scenario: another module is called 'json'; rename the file" in err
+
+
+# The horizon, what is written where, and how much is printed.
+
+LONG = "flowName: Long\nsteps: [{stepName: A}, {stepName: B}]\n"
+
+
+def test_a_run_that_the_horizon_cuts_off_says_so_and_exits_with_3(run):
+    words = ("run", NIGHTLY, "--horizon", "20")
+    status, out, err = run(*words)
+    assert (status, err) == (3, "")
+    said = "Cut off by the horizon at 20 s, with resource-0 1-NightlyBackup under way; "
+    assert said in out
+    # Who has asked for it knows it.
+    assert run(*words, "--until", "10")[0] == 0
+    assert run("run", NIGHTLY, "--horizon", "10000")[0] == 0
+    for second in ("-1", "nan"):
+        _, _, err = run("run", NIGHTLY, "--horizon", second)
+        assert err == f"wfsim: --horizon: {second} is not a second from 0 on\n"
+
+
+def test_what_came_of_another_target_is_not_overwritten_unasked(run):
+    run("run", NIGHTLY)
+    first = Path("out/log.jsonl").read_bytes()
+    _, out, _ = run("run", "polardb", "--replicas", "0")
+    assert "Written: out-polardb/log.jsonl, out-polardb/report.html" in out
+    assert "(out has what came of another target.)" in out
+    assert Path("out/log.jsonl").read_bytes() == first
+    # The same again, and a folder that is asked for.
+    _, out, _ = run("run", NIGHTLY, "--seed", "2")
+    assert "Written: out/log.jsonl" in out
+    _, out, _ = run("run", "polardb", "--replicas", "0", "--out", "out")
+    assert "Written: out/log.jsonl" in out
+    assert wfsim.EventLog.from_jsonl("out/log.jsonl").meta["title"] != "NightlyBackup"
+
+
+def test_a_run_of_many_resources_prints_a_page(run):
+    _, out, _ = run("run", CAPACITY)
+    assert len(out.splitlines()) <= 50
+    lines = [line.split() for line in out.splitlines()]
+    assert ["Running", "40"] in lines
+    assert [line[:3] for line in lines if line[:2] == ["NightlyBackup", "completed"]] == [
+        ["NightlyBackup", "completed", "40"]
+    ]
+    assert any(line[:3] == ["NightlyBackup", "Verify", "completed"] for line in lines)
+    assert "40 runs: 40 completed." in out
+
+
+# Going on from a dump.
+
+DUMP = str(ROOT / "notebooks/mpd-0-workflow.yaml")
+
+
+def words_of(out):
+    """What was printed, without the frames and the breaks of the lines of tables."""
+    return " ".join(out.split())
+
+
+def test_a_dump_says_what_becomes_of_each_run_and_what_is_quarantined_and_why(run):
+    status, out, err = run("resume", DUMP, "polardb", "--expect", "Interrupt")
+    assert (status, err) == (0, "")
+    said = words_of(out)
+    assert "Runs of mpd-0 in the dump" in said
+    assert "1-CreateSharedStorageCluster completed 7 of 7 nothing: it has ended" in said
+    assert (
+        "waits for an operator (give --recover): CM_LOST: manager is lost & gone" in said
+    )
+    assert "is quarantined and left as it is: not JSON: Unterminated string" in said
+    assert Path("out/report.html").exists()
+
+
+def test_a_dump_with_a_run_cut_short_goes_on_with_the_next_step_to_the_end(run):
+    simulation = wfsim.Simulation(polardb.scenario(replicas=2), seed=1)
+    simulation.run(until=wfsim.step_started("CreateRoPods"))
+    texts = {run.key: run.to_json() for run in simulation.mementos("mpd-0")}
+    dump = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "mpd-0-workflow", "namespace": "default"},
+        "data": texts,
+    }
+    Path("dump.json").write_text(json.dumps(dump))
+    status, out, err = run("resume", "dump.json", "polardb", "--expect", "Running")
+    assert (status, err) == (0, "")
+    said = words_of(out)
+    assert "running 3 of 7 goes on with CreateRoPods (attempt 2)" in said
+    assert "mpd-0 is Running." in said
+
+
+def test_an_operator_may_recover_what_is_interrupted(run):
+    simulation = wfsim.Simulation(
+        polardb.scenario(replicas=0), faults=[wfsim.InterruptStep("CreateRwPod")]
+    )
+    simulation.run()
+    dump = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "mpd-0-workflow", "namespace": "default"},
+        "data": {run.key: run.to_json() for run in simulation.mementos("mpd-0")},
+    }
+    Path("dump.json").write_text(json.dumps(dump))
+    assert run("resume", "dump.json", "polardb", "--expect", "Running")[0] == 1
+    words = ("resume", "dump.json", "polardb", "--recover", "--expect", "Running")
+    status, out, err = run(*words)
+    assert (status, err) == (0, "")
+    assert "goes on with CreateRwPod (attempt 2)" in words_of(out)
+
+
+def test_a_dump_that_is_not_there_is_told_to_be_missing(run):
+    status, _, err = run("resume", "dump.yaml", "polardb")
+    assert (status, err) == (2, "wfsim: dump.yaml: there is no such file or folder\n")

@@ -14,7 +14,7 @@ import wfsim
 
 ROOT = Path(__file__).parents[1]
 
-CODE = {"fake_resources", "flows", "notebooks", "tests", "wfsim"}
+CODE = {"docs", "fake_resources", "flows", "notebooks", "tests", "wfsim"}
 HELPERS = {
     *(".ci", ".gitattributes", ".gitignore", "CHANGELOG.md", "DESIGN.md", "LICENSE"),
     *("Makefile", "README.md", "pyproject.toml"),

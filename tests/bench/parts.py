@@ -18,7 +18,7 @@ from wfsim.model.memento import Memento
 from wfsim.model.resource import Key
 from wfsim.sim.clock import VirtualClock
 from wfsim.sim.stores import InMemoryMementos
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 
 def by_parts(instances, seed, servers=None):

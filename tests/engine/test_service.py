@@ -6,9 +6,8 @@ import pytest
 
 import wfsim
 from wfsim import Flow, FlowStatus, Policy, ServiceError, Simulation, Step
-from wfsim.engine import service_errors
+from wfsim.engine.flow_status import ANSWERS, Request, after, status_of
 from wfsim.engine.service import MAX_PAGE_SIZE, WorkflowService
-from wfsim.engine.transitions import Request, after, status_of
 from wfsim.sim.storage import immediately
 
 STOP = Flow(
@@ -279,7 +278,7 @@ def test_the_history_of_a_flow_whose_definition_is_gone_can_be_shown(sim):
 
 
 def test_every_code_of_the_reference_is_in_one_table():
-    table = service_errors.ANSWERS
+    table = ANSWERS
     own = range(40100, 40200)
     assert {code: table[code].http for code in sorted(table) if code in own} == {
         40100: 500, 40101: 500, 40102: 500, 40103: 500, 40104: 404, 40105: 500,

@@ -201,7 +201,7 @@ def em():
 def test_a_caller_takes_the_lock_and_another_one_is_told_who_has_it(em):
     body = {"flowName": "RestartCluster", "bizId": "cluster-1"}
     assert em.asked("POST", "/begin", json=body)[0] == 200
-    text = "[20114]cluster maintenance conflict\tcluster-1 is Restarting"
+    text = "[20114]maintenance status conflict\tcluster-1 is Restarting"
     refusal = refused(20114, text)
     assert em.asked("POST", "/begin", json=body) == (409, refusal)
     total = em.asked("GET", "/")[1]["page"]["total"]
@@ -229,7 +229,7 @@ def test_callers_are_of_one_tenant(em):
     text = "callers are of the tenant 'default'; create the flow, and start it"
     assert em.asked("POST", "/begin", json=body, headers=other) == (
         403,
-        refused(70650, f"[70650]permission check failed\t{text}"),
+        refused(70650, f"[70650]rbac permission check failed\t{text}"),
     )
 
 
@@ -437,8 +437,8 @@ def test_what_was_answered_is_in_the_file_by_then(serve, tmp_path):
     with Api(serve(db=db)) as api:
         created = api.create()
         api.told("cancel", created, reason="why not")
-    # Whoever opens the file takes it over; nobody has closed it before.
-    with Api(serve(db=db)) as later:
+    # Whoever takes the file over has it; nobody has closed it before.
+    with Api(serve(db=db, take_over=True)) as later:
         data = later.asked("GET", f"/{created}")[1]["data"]
         assert (data["info"]["status"], data["reason"]) == ("Canceling", "why not")
         assert later.create() == "2-StopCluster"
@@ -455,9 +455,9 @@ def test_what_was_answered_is_in_the_file_by_then(serve, tmp_path):
 def test_who_has_lost_the_file_answers_that_it_has_stopped(serve, tmp_path, asked):
     method, path, body = asked
     db = tmp_path / "flows.db"
-    with Api(serve(db=db)) as api, Api(serve(db=db)) as later:
+    with Api(serve(db=db)) as api, Api(serve(db=db, take_over=True)) as later:
         later.create()
-        text = "[9999]cluster server call error\tthe service has stopped"
+        text = "[9999]call cluster-Server failed\tthe service has stopped"
         assert api.asked(method, path, json=body) == (500, refused(9999, text))
 
 
@@ -494,7 +494,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for_without_end(serve, monke
         monkeypatch.undo()
         go_on.set()
         text = "no answer within 0.05 s; it may have been done"
-        refusal = refused(9999, f"[9999]cluster server call error\t{text}")
+        refusal = refused(9999, f"[9999]call cluster-Server failed\t{text}")
         assert answer == (500, refusal)
         assert api.asked("GET", "/")[0] == 200
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 
@@ -16,7 +17,7 @@ from wfsim.http.guard import LARGEST
 TOKEN = "s3cret"
 NO_TOKEN = {
     "code": 70600,
-    "message": "[70600]unauthorized user\tgive the token as a bearer",
+    "message": "[70600]unauthorized\tgive the token as a bearer",
     "data": {},
 }
 TOO_LARGE = {
@@ -95,7 +96,41 @@ def test_without_a_token_the_page_asks_for_none(idle):
     page = idle.get("http://" + idle.base_url.netloc.decode() + "/openapi.json").json()
     assert "securitySchemes" not in page["components"]
     listing = page["paths"]["/api/v1/workflow/"]["get"]
-    assert sorted(listing["responses"]) == ["200", "400", "404", "413", "500"]
+    assert sorted(listing["responses"]) == ["200", "400", "403", "404", "413", "500"]
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "LOCALHOST:80", "127.0.0.1", "127.8.0.1:1", "[::1]:9", "::1"]
+)
+def test_without_a_token_the_names_of_this_machine_are_let_in(idle, name):
+    name = "[::1]" if name == "::1" else name
+    assert idle.asked("GET", "/", headers={"Host": name})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["evil.example", "localhost.evil.example:8000", "192.0.2.1", "127.0.0.1.x", ""],
+)
+@pytest.mark.parametrize("path", ["/api/v1/workflow/", "/metrics", "/docs", "/"])
+def test_without_a_token_any_other_name_is_refused_everywhere(idle, name, path):
+    answer = idle.get(
+        f"http://{idle.base_url.netloc.decode()}{path}", headers={"Host": name}
+    )
+    assert (answer.status_code, answer.json()) == (
+        403,
+        {
+            "code": 70650,
+            "message": f"[70650]rbac permission check failed\t{name!r} is no name of "
+            "this machine; use localhost, or begin the server with a token",
+            "data": {},
+        },
+    )
+
+
+def test_with_a_token_any_name_is_let_in(guarded):
+    headers = {"Host": "flows.example", **bearer(f"Bearer {TOKEN}")}
+    with Api(guarded, headers=headers) as api:
+        assert api.asked("GET", "/")[0] == 200
 
 
 def body_of(size):
@@ -133,6 +168,86 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_has_asked_for_nothing(idle
         leaving.sendall(head.encode() + body_of(200))
     totals = [idle.asked("GET", "/")[1]["page"]["total"] for _ in range(20)]
     assert totals == [before] * 20
+
+
+def opened(server, number):
+    """So many connections, on which nothing has been sent."""
+    address = httpx.URL(server.url)
+    return [socket.create_connection((address.host, address.port)) for _ in range(number)]
+
+
+def closed(connections):
+    """Whether the server has ended all of them, once it has."""
+    for connection in connections:
+        connection.settimeout(20)
+        try:
+            if connection.recv(4096) not in (b"", None):
+                return False
+        except ConnectionResetError:
+            pass
+        connection.close()
+    return True
+
+
+@pytest.mark.parametrize("part", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
+def test_a_connection_on_which_no_whole_head_comes_is_ended(serve, monkeypatch, part):
+    monkeypatch.setattr("wfsim.http.connection.HEAD_SECONDS", 0.2)
+    connections = opened(serve(), 3)
+    for connection in connections:
+        connection.sendall(part)
+    assert closed(connections)
+
+
+def test_a_connection_that_was_answered_and_sends_half_a_head_is_ended(
+    serve, monkeypatch
+):
+    monkeypatch.setattr("wfsim.http.connection.HEAD_SECONDS", 0.2)
+    (connection,) = opened(serve(), 1)
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT")
+    connection.settimeout(20)
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(4096):
+            answer += piece
+    connection.close()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_body_that_does_not_come_is_refused_and_the_connection_ended(
+    serve, monkeypatch
+):
+    monkeypatch.setattr("wfsim.http.guard.BODY_SECONDS", 0.2)
+    (connection,) = opened(serve(), 1)
+    head = (
+        "POST /api/v1/workflow/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+    )
+    connection.sendall(head.encode() + b"{")
+    connection.settimeout(20)
+    answer = b""
+    while piece := connection.recv(4096):
+        answer += piece
+    connection.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert answer.endswith(
+        b'{"code":10001,"message":"[10001]parameter is invalid\\tthe body has not come '
+        b'within 0.2 s","data":{}}'
+    )
+
+
+def test_however_many_connections_stand_half_open_others_are_answered(
+    serve, monkeypatch, capfd
+):
+    monkeypatch.setattr("wfsim.http.connection.MOST", 20)
+    server = serve()
+    connections = opened(server, 60)
+    with Api(server) as api:
+        assert api.asked("GET", "/")[0] == 200
+    # The oldest made room; the last ones may wait on.
+    assert closed(connections[:35])
+    for connection in connections[35:]:
+        connection.close()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_largest_context_that_is_taken_can_be_carried_by_a_flow(serve):

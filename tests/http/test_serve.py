@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -87,13 +88,70 @@ def test_a_token_may_come_from_the_environment():
 
 def test_a_file_that_another_process_takes_over_ends_it_with_a_line(tmp_path):
     words = (NIGHTLY, "--db", str(tmp_path / "flows.db"))
-    with served(*words) as (first, url), served(*words):
+    with served(*words) as (first, url), served(*words, "--take-over"):
         body = {"bizId": "p", "bizType": "", "flowName": "NightlyBackup"}
         answer = httpx.post(f"{url}/api/v1/workflow/", json=body, timeout=20)
         assert answer.json()["code"] == 9999
         _, err = first.communicate(timeout=20)
     assert first.returncode == 2
     assert re.fullmatch(r"wfsim: .*flows\.db has been opened by somebody else .*\n", err)
+
+
+def refused(words):
+    """What a second server of the file says."""
+    command = [sys.executable, "-m", "wfsim.cli", "serve", *words, "--port", "0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr
+
+
+def test_a_file_that_is_served_is_refused_to_a_second_server_and_the_first_goes_on(
+    tmp_path,
+):
+    db = tmp_path / "flows.db"
+    words = (NIGHTLY, "--db", str(db))
+    with served(*words) as (first, url):
+        (tmp_path / "link.db").symlink_to(db)
+        for name in (db, tmp_path / "link.db"):
+            assert refused((NIGHTLY, "--db", str(name))) == (
+                f"wfsim: {db} is served by another process ({first.pid}); stop it, give "
+                "another file, or take the file from it with --take-over "
+                "(Server(take_over=True))\n"
+            )
+        body = {"bizId": "p", "bizType": "", "flowName": "NightlyBackup"}
+        answer = httpx.post(f"{url}/api/v1/workflow/", json=body, timeout=20)
+        assert answer.json()["code"] == 0
+
+
+def test_a_server_that_was_killed_leaves_its_file_to_the_next(tmp_path):
+    words = (NIGHTLY, "--db", str(tmp_path / "flows.db"))
+    with served(*words) as (first, _):
+        first.kill()
+        first.wait()
+        with served(*words) as (_, url):
+            assert flows_at(url).status_code == 200
+
+
+def test_whoever_has_taken_over_has_the_file_though_the_first_lives_on(tmp_path):
+    words = (NIGHTLY, "--db", str(tmp_path / "flows.db"))
+    with served(*words) as (first, _), served(*words, "--take-over") as (second, _):
+        assert f"({second.pid})" in refused(words)
+        first.kill()
+        first.wait()
+        assert f"({second.pid})" in refused(words)
+
+
+def test_it_listens_only_when_the_file_has_been_read(tmp_path):
+    db = tmp_path / "flows.db"
+    words = ("tiem", "--db", str(db))
+    with served(*words, "--factor", "3600") as (_, url):
+        body = {"bizId": "cluster-1", "flowName": "RestartCluster"}
+        answer = httpx.post(f"{url}/api/v1/workflow/begin", json=body, timeout=20)
+        assert answer.json()["code"] == 0
+    with closing(sqlite3.connect(db)) as file, file:
+        assert file.execute("UPDATE world SET text = 'nonsense'").rowcount == 1
+    assert refused(words).startswith(f"wfsim: {db}: ")
+    assert refused((*words, "--take-over")).startswith(f"wfsim: {db}: ")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from fake_resources import polardb
 from fake_resources.operations import OperationWorld
 from wfsim import ApiDown, ApiRate, BreakOne, CrashAt, DefinitionError, Kind, Rate
 from wfsim.sim.rates import expanded
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 
 def scenario(count=1, **given):

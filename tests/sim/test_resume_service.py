@@ -10,7 +10,7 @@ import wfsim
 from fake_resources import tiem
 from tests.tiem.begun import Begun, asked_for, simulation
 from wfsim import Flow, Kind, Polling, Scenario, Simulation, Step
-from wfsim.engine.transitions import status_of
+from wfsim.engine.flow_status import status_of
 
 # What somebody broke by hand, or a node did that failed, is in no memento.
 BY_HAND = ("SwitchoverForceWithMasterUnavailable", "SwitchoverRollback")

@@ -32,7 +32,7 @@ from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.database import Database, Lost
 from wfsim.sim.sqlite import SqliteLeases, SqliteMementos, SqliteResources
 from wfsim.sim.storage import immediately as now
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 ROOT = Path(__file__).parents[2]
 ORDERS = Key("db", "default", "orders")

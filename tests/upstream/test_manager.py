@@ -35,6 +35,26 @@ def test_a_request_to_recover_what_is_not_interrupted_stands_unheard(
     assert sim.resource().annotations == ASKED
 
 
+def test_a_recovery_out_of_rebuild_clears_the_notes_and_writes_rebuild(simulation):
+    asked = {"rebuild": "now"}
+    sim = simulation(
+        resource=Resource("db", "orders", state="Interrupt", annotations=asked),
+        GroupStep1=LOST["Step2"],
+    )
+    sim.run(until=1.5)
+    sim.edit(annotations={"rebuild": None})
+    sim.run()
+    assert sim.resource().annotations["interrupt.previous.status"] == "Rebuild"
+    written = len(sim.log)
+    sim.recover()
+    sim.run()
+    states = [
+        (record.value.state, dict(record.value.annotations))
+        for record in sim.log[written:].filter(wfsim.Kind.RESOURCE_STATE)
+    ]
+    assert states[0] == ("Rebuild", {})
+
+
 def interrupted(simulation, *faults):
     sim = simulation(flow="WF2", GroupStep1=LOST["Step2"], faults=faults)
     sim.run()

@@ -56,6 +56,39 @@ def test_a_wait_after_a_crash_has_cost_a_restart_and_the_next_step_is_untouched(
     assert of_steps(last) == [("waiting", 1, 1), ("prepared", 0, 0)]
 
 
+def test_a_step_that_was_prepared_again_with_ten_retries_is_begun(simulation, rows):
+    # Row 18 as it is there, where it ends with MANY_RETRY before the step begins.  Here
+    # a limit is for what has failed: who prepares a step anew wants it to be tried.
+    run = written("WF1", "running", ("completed", 0), ("prepared", 10), retries=1)
+    sim = simulation(run, Step2=[ValueError("x")])
+    assert rows(sim.run(), "step", "run.i") == [
+        (0.0, "step.started", "Step2"),
+        (1.0, "run.interrupted", "MANY_RETRY: step Step2 fail: ValueError: x"),
+    ]
+    assert of_steps(sim.mementos()[-1]) == [("completed", 0, 0), ("failed", 10, 0)]
+
+
+def test_a_step_that_was_under_way_at_the_ninth_retry_has_one_more(simulation, rows):
+    # Row 36 as it is there: an inited step of nine retries, and a flow of nine.  There a
+    # crash costs a retry, so the first failure is the last; here it has a budget of its
+    # own, so the step fails twice.
+    run = written("WF1", "running", ("inited", 9), ("prepared", 0), retries=9)
+    sim = simulation(
+        run, resource=wfsim.Resource("db", "orders"), Step1=[ValueError("x")]
+    )
+    assert rows(sim.run(), "step", "run.i", "resource.state") == [
+        (0.0, "step.started", "Step1"),
+        (1.0, "step.failed", "step Step1 fail: ValueError: x"),
+        (2.0, "step.started", "Step1"),
+        (3.0, "run.interrupted", "MANY_RETRY: step Step1 fail: ValueError: x"),
+        (3.0, "resource.state", "-> Interrupt"),
+    ]
+    last = sim.mementos()[-1]
+    assert (last.status, last.retries, last.restarts) == ("failedAndCompleted", 10, 1)
+    assert of_steps(last) == [("failed", 10, 1), ("prepared", 0, 0)]
+    assert sim.resource().annotations["interrupt.previous.status"] == "Creating"
+
+
 def test_the_last_retry_that_the_reference_left_is_the_last_here(simulation, rows):
     run = written("WF1", "failed", ("failed", 9), ("prepared", 0), retries=9)
     sim = simulation(

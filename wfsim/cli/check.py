@@ -1,55 +1,34 @@
-"""Which kind of file it is, and whether it can be loaded."""
+"""Whether what a target names can be loaded, and what is in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
 from typing import assert_never
 
-from wfsim.errors import DefinitionError, Problem
-from wfsim.files.document import read_document
+from wfsim.cli.target import Target, TargetKind, find_target, kind_of
+from wfsim.errors import DefinitionError
+from wfsim.model.flow import Flow
 from wfsim.files.flow_loader import (
     GROUP_ENDING,
     folders_of_files,
     load_flow,
     load_flows,
 )
-from wfsim.model.flow import Flow
 from wfsim.sim.faults import load_plan
-from wfsim.sim.scenario_loader import is_scenario, load_scenario
 
 
-class FileKind(StrEnum):
-    """What a YAML file may be."""
-
-    FLOW = "flow"
-    PLAN = "plan"
-    SCENARIO = "scenario"
-
-
-def kind_of(file: Path) -> FileKind:
-    """Return what *file* is by its keys; one that cannot be read is taken for a flow."""
-    try:
-        document = read_document(file)
-    except DefinitionError:
-        return FileKind.FLOW
-    if isinstance(document.data, list):
-        return FileKind.PLAN
-    return FileKind.SCENARIO if is_scenario(document) else FileKind.FLOW
-
-
-def checked(targets: Iterable[Path]) -> list[str]:
-    """Load *targets*, files or folders, and return a line for each thing in them.
+def checked(targets: Iterable[str]) -> list[str]:
+    """Load *targets* and return a line for each thing in them.
 
     A folder holds flows, scenarios and plans, or nothing but folders of such files.
     Raises `DefinitionError` with what is wrong in any of them.
     """
     lines: list[str] = []
-    problems: list[Problem] = []
-    for target in targets:
+    problems: list[str] = []
+    for text in targets:
         try:
-            lines += _folder(target) if target.is_dir() else _file(target)
+            lines += _described(find_target(text))
         except DefinitionError as error:
             problems += error.problems
     if problems:
@@ -57,30 +36,33 @@ def checked(targets: Iterable[Path]) -> list[str]:
     return lines
 
 
+def _described(target: Target) -> list[str]:
+    match target.kind:
+        case TargetKind.FOLDER:
+            return _folder(target.source)
+        case TargetKind.PLAN:
+            plan = load_plan(target.source)
+            return [f"{target.text}: a plan of {_count(len(plan), 'fault')}"]
+        case TargetKind.FLOW:
+            return [_flow(load_flow(target.source))]
+    scenario = target.scenario()
+    flows = _count(len(scenario.flows), "flow")
+    resources = _count(len(scenario.resources), "resource")
+    return [f"{target.text}: {scenario.title}, {flows}, {resources}"]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def _folder(folder: Path) -> list[str]:
     files = sorted(folder.glob("*.yaml"))
     if not files and (folders := folders_of_files(folder)):
-        return checked(folders)
-    if all(kind_of(file) is FileKind.FLOW for file in files):
+        return checked(map(str, folders))
+    if all(kind_of(file) is TargetKind.FLOW for file in files):
         # Together, since no two flows of a folder may have one name.
         return [_flow(flow) for flow in load_flows(folder).values()]
-    return checked(file for file in files if not file.name.endswith(GROUP_ENDING))
-
-
-def _file(file: Path) -> list[str]:
-    match kind_of(file):
-        case FileKind.SCENARIO:
-            scenario = load_scenario(file)
-            said = f"{len(scenario.resources)} resources"
-            flows = f"{len(scenario.flows)} flow{'s' * (len(scenario.flows) != 1)}"
-            return [f"{file}: {scenario.title}, {flows}, {said}"]
-        case FileKind.PLAN:
-            plan = load_plan(file)
-            return [f"{file}: a plan of {len(plan)} fault{'s' * (len(plan) != 1)}"]
-        case FileKind.FLOW:
-            return [_flow(load_flow(file))]
-        case unknown:
-            assert_never(unknown)
+    return checked(str(file) for file in files if not file.name.endswith(GROUP_ENDING))
 
 
 def _flow(flow: Flow) -> str:

@@ -1,15 +1,14 @@
 """The command ``wfsim``: run a scenario or a flow file, look at the outcome.
 
 Exit status: 0 when the run was made, whatever its outcome; 1 when ``--expect`` names a
-state that a resource did not end in; 2 when the input is wrong, before anything runs.
+state that a resource did not end in; 2 when the input is wrong, before anything runs; 3
+when the horizon has cut off what was under way.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
-from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,12 +16,24 @@ from typing import Annotated, Any
 import typer
 
 from wfsim.cli.calibrate import calibrate
+from wfsim.cli.new import new
+from wfsim.cli.outcome import (
+    ExpectOption,
+    FaultsOption,
+    HorizonOption,
+    OutOption,
+    SeedOption,
+    UntilOption,
+    exit_status,
+    folder_for,
+    limited,
+    show,
+)
+from wfsim.cli.resume import resume
 from wfsim.cli.sweep import sweep
+from wfsim.cli.target import Options, existing, find_target
 from wfsim.errors import DefinitionError, WfsimError
-from wfsim.model.duration import Duration
-from wfsim.model.policy import Policy
-from wfsim.model.record import Kind
-from wfsim.report.text import check_folder
+from wfsim.text import suggest
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
@@ -37,6 +48,9 @@ app = typer.Typer(
 
 
 app.command()(calibrate)
+app.command()(new)
+app.command()(resume)
+app.command()(sweep)
 
 
 @app.callback()
@@ -46,7 +60,9 @@ def _root() -> None:
 
 @app.command()
 def run(
-    target: Annotated[str, typer.Argument(help="A scenario or flow: name or file.")],
+    target: Annotated[
+        str, typer.Argument(help="A scenario or flow: name, file, or job.py:scenario.")
+    ],
     replicas: Annotated[
         int | None, typer.Option(min=0, max=1000, help="Read-only replicas.")
     ] = None,
@@ -63,9 +79,7 @@ def run(
         list[str] | None,
         typer.Option(help="A step that fails: NAME, or NAME:TIMES.", metavar="STEP"),
     ] = None,
-    faults: Annotated[
-        Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")
-    ] = None,
+    faults: FaultsOption = None,
     flow: Annotated[
         str | None, typer.Option(help="The flow to ask a service for.", metavar="NAME")
     ] = None,
@@ -79,55 +93,28 @@ def run(
     failure: Annotated[
         float | None, typer.Option(help="The probability that such a step fails.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the scenario's.")] = None,
-    until: Annotated[
-        float | None, typer.Option(help="Stop at this second of virtual time.")
-    ] = None,
-    expect: Annotated[
-        str | None, typer.Option(help="Exit with 1 unless every resource ends so.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Where log and report go.")] = Path("out"),
+    seed: SeedOption = None,
+    until: UntilOption = None,
+    horizon: HorizonOption = None,
+    expect: ExpectOption = None,
+    out: OutOption = None,
 ) -> None:
     """Run TARGET; print states, steps and outcome; write log.jsonl and report.html."""
-    scenario = _scenario(target, replicas=replicas, duration=duration, failure=failure)
+    named = find_target(target)
+    scenario = named.scenario(Options(replicas, duration, failure))
     _check_flow(scenario, target, flow, biz_id)
     # Flows that it starts have steps of the same names; the first id is known.
     of = None if flow is None else f"1-{flow}"
     plan = _plan(crash_at, restart_after, cancel_at, fail or [], faults, of)
     _check_steps(scenario, plan)
-    if until is not None and not 0 <= until < float("inf"):
-        raise DefinitionError(f"--until: {until:g} is not a second from 0 on")
-    check_folder(out, "--out")
+    scenario = limited(scenario, until, horizon)
+    folder = folder_for(named, out)
     sim = Simulation(scenario, seed=seed, faults=plan)
     flow_id = None if flow is None else sim.service.begin(flow, biz_id)
     sim.run(until)
-    ended = _show(sim, flow_id, out)
-    if expect is not None and any(state != expect for state in ended.values()):
-        typer.echo(f"Expected {expect}; ended in {ended}")
-        raise typer.Exit(1)
-
-
-def _show(sim: Simulation, flow_id: str | None, out: Path) -> dict[str, str]:
-    """Print and write what has happened; return the state of every resource."""
-    from rich.console import Console
-
-    from wfsim.report import export
-
-    console = Console(width=max(Console().width, 100), highlight=False)
-    log = sim.log
-    ran = {record.flow for record in log.filter(Kind.RUN_CREATED)}
-    for line in _told(sim.scenario, ran):
-        console.print(line, markup=False)
-    export.print_report(log, console)
-    if flow_id is not None:
-        nodes = sim.service.detail(flow_id).nodes
-        export.print_timeline(nodes, flow_id, sim.now, console)
-    written = [log.to_jsonl(out / "log.jsonl"), export.to_html(log, out / "report.html")]
-    console.print(f"Written: {', '.join(map(str, written))}", markup=False)
-    return {name: item.state for name, item in log.fold().resources.items()}
-
-
-app.command()(sweep)
+    show(sim, named, folder, flow_id)
+    if status := exit_status(sim, until, expect):
+        raise typer.Exit(status)
 
 
 class Format(StrEnum):
@@ -153,8 +140,11 @@ def schema(
 @app.command()
 def check(
     targets: Annotated[
-        list[Path],
-        typer.Argument(help="Flows, scenarios, plans, folders of them.", metavar="FILE"),
+        list[str],
+        typer.Argument(
+            help="Flows, scenarios, plans, folders of them, job.py:scenario.",
+            metavar="TARGET",
+        ),
     ],
 ) -> None:
     """Load flows, scenarios and plans of faults, and say what is wrong where."""
@@ -167,7 +157,8 @@ def check(
 @app.command()
 def serve(
     target: Annotated[
-        str, typer.Argument(help="A scenario: name or file; or flow files.")
+        str,
+        typer.Argument(help="A scenario: name, file, job.py:scenario; or flow files."),
     ] = "tiem",
     db: Annotated[
         Path | None, typer.Option(help="An SQLite file that outlives the process.")
@@ -189,67 +180,23 @@ def serve(
         float | None, typer.Option(help="The probability that such a step fails.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The seed of every random draw.")] = 0,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the file from who serves it.")
+    ] = False,
 ) -> None:
     """Serve the flows of TARGET over HTTP, until SIGTERM or Ctrl-C."""
     from wfsim.http.server import Server
 
-    scenario = _service(target, duration=duration, failure=failure)
+    options = Options(duration=duration, failure=failure)
+    scenario = find_target(target).scenario(options, service=True)
     where: dict[str, Any] = {"db": db, "host": host, "port": port}
-    server = Server(scenario, **where, token=token, factor=factor, seed=seed)
+    more: dict[str, Any] = {"factor": factor, "seed": seed, "take_over": take_over}
+    server = Server(scenario, **where, token=token, **more)
     if not (token or host in ("127.0.0.1", "::1", "localhost")):
         typer.echo(f"wfsim: whoever reaches {host} may ask; set a --token", err=True)
     typer.echo(f"Listening on {server.url} (what can be asked: {server.url}/docs)")
     sys.stdout.flush()
     server.run()
-
-
-def _service(target: str, *, duration: str | None, failure: float | None) -> Scenario:
-    from wfsim.cli.check import FileKind, kind_of
-
-    path = Path(target)
-    if path.is_file() and kind_of(path) is FileKind.FLOW:
-        return Scenario.of_flows(path, **_untold(duration, failure))
-    return _scenario(target, replicas=None, duration=duration, failure=failure)
-
-
-def _scenario(
-    target: str, *, replicas: int | None, duration: str | None, failure: float | None
-) -> Scenario:
-    from wfsim.sim.scenario_loader import installed
-
-    path = Path(target)
-    if path.is_dir() and target not in installed():
-        if replicas is not None:
-            raise DefinitionError(f"--replicas: the flow files in {target} have none")
-        return Scenario.of_flows(path, **_untold(duration, failure))
-    if target.endswith((".yaml", ".yml")) or path.is_file():
-        from wfsim.cli.check import FileKind, kind_of
-
-        if kind_of(path) is FileKind.SCENARIO:
-            options = {"replicas": replicas, "duration": duration, "failure": failure}
-            for name, option in options.items():
-                if option is not None:
-                    text = f"--{name}: write it into the scenario file {target}"
-                    raise DefinitionError(text)
-            return Scenario.load(target)
-        if replicas is not None:
-            raise DefinitionError(f"--replicas: the flow file {target} has no replicas")
-        return Scenario.of_flow(path, policy=Policy(), **_untold(duration, failure))
-    for name, value in (("--duration", duration), ("--failure", failure)):
-        if value is not None:
-            raise DefinitionError(f"{name}: only a flow file has steps without code")
-    found = installed()
-    if target not in found:
-        raise DefinitionError(
-            f"no scenario {target!r}{suggest(target, found)} (or give a flow file)"
-        )
-    make = found[target].load()
-    given: dict[str, Any] = {} if replicas is None else {"replicas": replicas}
-    unknown = [name for name in given if name not in inspect.signature(make).parameters]
-    if unknown:
-        raise DefinitionError(f"--{unknown[0]}: the scenario {target!r} does not take it")
-    scenario: Scenario = make(**given)
-    return scenario
 
 
 def _check_flow(
@@ -271,23 +218,6 @@ def _check_flow(
         raise DefinitionError(f"--flow: no flow {flow!r}{near}")
 
 
-def _untold(duration: str | None, failure: float | None) -> dict[str, Any]:
-    """Return what a step without code takes and how often it fails if no file says it."""
-    return {"duration": _duration(duration), "failure": failure or 0.0}
-
-
-def _duration(text: str | None) -> Duration:
-    from wfsim.engine.steps import DEFAULT_DURATION
-    from wfsim.files.document import parse_document
-
-    if text is None:
-        return DEFAULT_DURATION
-    try:
-        return Duration.parse(parse_document(text, "--duration").data)
-    except ValueError as error:
-        raise DefinitionError(f"--duration: {error}") from error
-
-
 def _plan(
     crash_at: float | None,
     restart_after: float,
@@ -306,7 +236,7 @@ def _plan(
         if times and not (times.isascii() and times.isdigit()):
             raise DefinitionError(f"--fail: {item!r} is not NAME or NAME:TIMES")
         plan.append(FailStep(step, times=int(times or 1), resource=resource))
-    if faults is not None:
+    if faults is not None and existing(faults):
         from wfsim.sim.faults import load_plan
 
         plan += load_plan(faults)
@@ -324,21 +254,8 @@ def _check_steps(scenario: Scenario, plan: list[Fault]) -> None:
             raise DefinitionError(f"{fault!r}: no step {step!r}{near}")
 
 
-def _told(scenario: Scenario, ran: Collection[str]) -> list[str]:
-    """Say what steps without code take, since nobody wrote that down as code."""
-    return [
-        f"Step {step.name} has no code: it takes {step.duration}"
-        f"{' (assumed)' if step.name in scenario.assumed else ''} and fails with "
-        f"probability {step.failure or 0:g}."
-        for flow in scenario.flows.values()
-        if flow.name in ran
-        for step in flow.steps
-        if not all(name in scenario.steps for name in step.class_names)
-    ]
-
-
 def main() -> None:
-    """Run the command; wrong input is told in a line, not in a traceback."""
+    """Run the command; wrong input ends in a line, not in a traceback."""
     try:
         app()
     except WfsimError as error:

@@ -6,16 +6,16 @@ is wrong, before anything runs; 130 when Ctrl-C has cut the study short.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wfsim.cli.outcome import folder_for, mark
+from wfsim.cli.target import existing, find_target
 from wfsim.errors import DefinitionError
 from wfsim.files.document import parse_document
-from wfsim.sim.scenario_loader import installed
-from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    target: Annotated[str, typer.Argument(help="A scenario's name, or a file.")],
+    target: Annotated[
+        str, typer.Argument(help="A scenario: name, file, or job.py:scenario.")
+    ],
     over: Annotated[
         list[str] | None,
         typer.Option(help="What to vary: NAME=VALUE,VALUE,...", metavar="NAME=VALUES"),
@@ -50,25 +52,31 @@ def sweep(
         list[str] | None,
         typer.Option(help="Exit with 1 if so at a point: 'p95 > 300'.", metavar="WHAT"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where frames and report go.")] = Path("out"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where frames and report go: out, or out-NAME beside another."),
+    ] = None,
 ) -> None:
     """Simulate TARGET at many points; write frames, summary and a report."""
     from wfsim.sim.faults import load_plan
     from wfsim.study import sweep as sweeping
 
-    gates = _checked(fail_if or (), out)
+    named = find_target(target)
+    folder = folder_for(named, out)
+    gates = _checked(fail_if or ())
     study = sweeping.sweep(
-        maker(target),
+        named.maker(),
         _over(over or ()),
         replications=replications,
         seed=seed,
-        faults=load_plan(faults) if faults is not None else (),
+        faults=load_plan(plan) if (plan := existing(faults)) is not None else (),
         flow=flow,
         precision=precision,
         jobs=jobs,
         cache=cache,
     )
-    _tell(study, out)
+    _tell(study, folder)
+    mark(folder / "study.html", named)
     violations = [said for gate in gates for said in gate.violations(study)]
     for said in violations:
         typer.echo(f"Failed: {said}")
@@ -78,36 +86,19 @@ def sweep(
         raise typer.Exit(1)
 
 
-def _checked(fail_if: Sequence[str], out: Path) -> list[Gate]:
+def _checked(fail_if: Sequence[str]) -> list[Gate]:
     """Return the gates, after a look at what is needed only when all has run."""
     from wfsim.model.distributions import stats
-    from wfsim.report.text import check_folder
     from wfsim.study.cache import arrow
     from wfsim.study.gate import Gate
     from wfsim.study.replication import TALLY_DTYPES
 
     for needed in (arrow, stats):
         needed()
-    check_folder(out, "--out")
     gates = [Gate.parse(text) for text in fail_if]
     for gate in gates:
         gate.check(list(TALLY_DTYPES))
     return gates
-
-
-def maker(target: str) -> str | Callable[..., Any]:
-    """Return what makes the scenarios of *target*, a file or a scenario's name.
-
-    Raises `DefinitionError` for a name that no package has registered.
-    """
-    if target.endswith((".yaml", ".yml")) or Path(target).is_file():
-        return target
-    found = installed()
-    if target not in found:
-        near = suggest(target, found)
-        raise DefinitionError(f"no scenario {target!r}{near} (or give a file)")
-    make: Callable[..., Any] = found[target].load()
-    return make
 
 
 def _over(texts: Sequence[str]) -> dict[str, list[Any]] | None:

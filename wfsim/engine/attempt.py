@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from wfsim.engine.flow_status import POLLING_TIME_OUT, ServiceError
 from wfsim.engine.ports import Clock, Effect, StepFunction, Steps
-from wfsim.engine.service_errors import POLLING_TIME_OUT, ServiceError
 from wfsim.engine.steps import NO_TIME, StepContext, driven, storable
 from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import PollError, StepFailed, StepSignal, TimedOut, Waiting

@@ -6,14 +6,15 @@ import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wfsim.engine.ports import Effect
-from wfsim.engine.service_errors import (
+from wfsim.engine.flow_status import (
     DETAIL_FAILED,
+    ENDED,
     FLOW_NOT_FOUND,
     POLLING_TIME_OUT,
+    FlowStatus,
     ServiceError,
 )
-from wfsim.engine.transitions import ENDED, FlowStatus
+from wfsim.engine.ports import Effect
 from wfsim.errors import Fenced
 from wfsim.model.frozen import EMPTY
 from wfsim.model.resource import Key, Resource

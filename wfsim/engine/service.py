@@ -12,16 +12,20 @@ from typing import Any, NamedTuple, Self
 
 from wfsim.engine.children import PARENT, ChildFlows
 from wfsim.engine.ports import Clock, Effect, ResourceStore, RunStore
-from wfsim.engine.service_errors import (
+from wfsim.engine.flow_status import (
     DEFINE_NOT_FOUND,
     FLOW_NOT_FOUND,
     MARSHAL_ERROR,
+    NODE_STATUS,
     PARAMETER_INVALID,
+    FlowStatus,
+    Request,
     ServiceError,
+    after,
 )
+from wfsim.engine.ports import Clock, Effect, MementoStore, ResourceStore
 from wfsim.engine.steps import StepContext, rewrite
 from wfsim.engine.storable import storable
-from wfsim.engine.transitions import NODE_STATUS, FlowStatus, Request, after
 from wfsim.errors import AlreadyExists, NotFound
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY

@@ -18,7 +18,6 @@ from wfsim.engine.reconciler import Result, Work
 from wfsim.engine.runner import FlowRunner, Progress, Stop, to_run_again
 from wfsim.engine.service import context_of, number_of
 from wfsim.engine.steps import rewrite
-from wfsim.engine.transitions import WATCHED, FlowStatus, status_of
 from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import NotFound
 from wfsim.model.flow import Flow

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.history.times import SECOND
-from wfsim.report.wording import count
+from wfsim.report.text import count
 
 if TYPE_CHECKING:
     import pandas as pd

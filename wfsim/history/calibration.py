@@ -25,12 +25,13 @@ from wfsim.history.fits import (
 )
 from wfsim.history.read import read_history
 from wfsim.model.distributions import stats
-from wfsim.model.document import hint, read_document
+from wfsim.files.document import read_document
+from wfsim.text import suggest
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow
-from wfsim.report.files import write
+from wfsim.report.text import write
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 from wfsim.study.interval import check_confidence
 
 if TYPE_CHECKING:
@@ -123,11 +124,11 @@ _CHOICES = {
 def _check(candidates: Sequence[str], confidence: float, **choices: str) -> None:
     for name in candidates:
         if name not in CANDIDATES:
-            raise UsageError(f"candidates: unknown {name!r}; {hint(name, CANDIDATES)}")
+            raise UsageError(f"candidates: unknown {name!r}{suggest(name, CANDIDATES)}")
     for name, value in choices.items():
         if value not in _CHOICES[name]:
-            known = hint(str(value), _CHOICES[name])
-            raise UsageError(f"{name}: unknown {value!r}; {known}")
+            known = suggest(str(value), _CHOICES[name])
+            raise UsageError(f"{name}: unknown {value!r}{known}")
     check_confidence(confidence)
 
 
@@ -322,7 +323,7 @@ class Calibration:
         part = [item for item in self.estimates if item.flow == flow]
         if not part:
             flows = {item.flow for item in self.estimates}
-            raise UsageError(f"no flow {flow!r}; {hint(flow, flows)}")
+            raise UsageError(f"no flow {flow!r}{suggest(flow, flows)}")
         return self._with(part)
 
     def estimate(self, step: str | tuple[str, str]) -> Estimate:
@@ -333,7 +334,7 @@ class Calibration:
             raise UsageError(f"step {step!r} is in the flows {flows}; give (flow, step)")
         if not estimates:
             steps = {item.step for item in self.estimates}
-            raise UsageError(f"no step {step!r}; {hint(str(step), steps)}")
+            raise UsageError(f"no step {step!r}{suggest(str(step), steps)}")
         return estimates[0]
 
     def choose(self, step: str | tuple[str, str], distribution: Any) -> Calibration:
@@ -349,7 +350,7 @@ class Calibration:
             named = {fit.name: fit for fit in item.fits}
             if distribution not in named:
                 text = f"step {item.step!r} was not fitted with {distribution!r}"
-                raise UsageError(f"{text}; {hint(distribution, [*named, 'empirical'])}")
+                raise UsageError(f"{text}{suggest(distribution, [*named, 'empirical'])}")
             fit = named[distribution]
         else:
             try:
@@ -451,7 +452,7 @@ class Calibration:
         Steps that the history does not tell of keep their own.  Raises `UsageError` if
         it tells of none of them.
         """
-        from wfsim.model.loading import load_flow
+        from wfsim.files.flow_loader import load_flow
 
         flow = file if isinstance(file, Flow) else load_flow(file)
         part = self.of(flow.name) if self._has(flow.name) else self
@@ -591,7 +592,7 @@ def written(calibration: Any, path: Path, flow: str | Path | None) -> Path:
 
 
 def _flow(calibration: Any, file: str | Path) -> Mapping[str, Any]:
-    from wfsim.model.loading import load_flow
+    from wfsim.files.flow_loader import load_flow
 
     flow = calibration.flow(load_flow(file))
     of = {step.name: step for step in flow.steps}

@@ -27,7 +27,7 @@ from wfsim.history.attempts import (
 )
 from wfsim.history.source import MOST_EVENTS, Problems, opened
 from wfsim.history.times import TimeFormat
-from wfsim.model.document import hint
+from wfsim.text import suggest
 
 KEYS = (
     *("case", "flow", "resource", "step", "instance", "status"),
@@ -127,7 +127,7 @@ def check_columns(columns: Mapping[str, str]) -> None:
     """Raise `UsageError` unless *columns* says where to find a step and its times."""
     for key in columns:
         if key not in KEYS:
-            raise UsageError(f"columns: unknown {key!r}; {hint(str(key), KEYS)}")
+            raise UsageError(f"columns: unknown {key!r}{suggest(str(key), KEYS)}")
     if not {"case", "step"} <= set(columns) or not {"end", "time"} & set(columns):
         raise UsageError(
             "columns says where to find 'case', 'step' and either 'start' and 'end' or "
@@ -140,7 +140,7 @@ def known_statuses(given: Mapping[str, str] | None) -> Mapping[str, str]:
     ours = set(STATUSES.values())
     for name, status in (given or {}).items():
         if status not in ours:
-            raise UsageError(f"statuses: {name!r} is {status!r}; {hint(status, ours)}")
+            raise UsageError(f"statuses: {name!r} is {status!r}{suggest(status, ours)}")
     return {**STATUSES, **{name.lower(): value for name, value in (given or {}).items()}}
 
 
@@ -158,8 +158,8 @@ def event_of(
     status = statuses.get(transition)
     kind = TRANSITIONS.get(transition, "end" if status else None)
     if kind is None:
-        nearest = hint(transition, (*TRANSITIONS, *statuses))
-        raise ValueError(f"unknown transition {transition!r:.60}; {nearest}")
+        nearest = suggest(transition, (*TRANSITIONS, *statuses))
+        raise ValueError(f"unknown transition {transition!r:.60}{nearest}")
     if kind == "end" and cells.get("status"):
         status = _status(cells["status"], statuses)
     if kind:
@@ -228,7 +228,7 @@ def table_rows(
     missing = next((name for name in columns if name not in head), None)
     if missing is not None and head:
         raise DefinitionError(
-            f"{source}:1: no column {missing!r}; {hint(str(missing), head)}"
+            f"{source}:1: no column {missing!r}{suggest(str(missing), head)}"
             f"{_other_delimiter(source, len(head))}"
         )
     for number, (line, cells) in enumerate(rows):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.errors import UsageError
 from wfsim.model.distributions import stats
-from wfsim.model.document import hint
-from wfsim.report.wording import count
+from wfsim.text import suggest
+from wfsim.report.text import count
 from wfsim.sim.demand import Times
 from wfsim.sim.rates import Rate
 
@@ -79,7 +79,7 @@ class Load:
         Raises `UsageError` if there were none, or all at once.
         """
         if flow and flow not in self.runs:
-            raise UsageError(f"no flow {flow!r}; {hint(flow, self.runs)}")
+            raise UsageError(f"no flow {flow!r}{suggest(flow, self.runs)}")
         number = self.runs[flow] if flow else sum(self.runs.values())
         if not number or not self.seconds:
             raise UsageError("the history tells of no time in which runs arrived")

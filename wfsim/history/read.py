@@ -13,7 +13,7 @@ from wfsim.history.attempts import COLUMNS, SEEN, PastRuns, attempt_frame
 from wfsim.history.lines import ended_by
 from wfsim.history.source import opened
 from wfsim.history.times import TimeFormat
-from wfsim.model.document import hint
+from wfsim.text import suggest
 from wfsim.model.log import EventLog
 from wfsim.model.log_lines import FORMAT
 from wfsim.model.log_lines import read as read_records
@@ -94,7 +94,7 @@ def read_history(
     path = Path(source)
     chosen = format or _format(path, columns)
     if chosen not in FORMATS:
-        raise UsageError(f"format: unknown {chosen!r}; {hint(str(chosen), FORMATS)}")
+        raise UsageError(f"format: unknown {chosen!r}{suggest(str(chosen), FORMATS)}")
     how = {
         "columns": columns, "statuses": statuses, "flows": flows, "delimiter": delimiter,
         "decimal": decimal, "date_format": date_format, "unit": unit,

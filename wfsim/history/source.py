@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from wfsim.errors import DefinitionError
-from wfsim.report.wording import count
+from wfsim.report.text import count
 
 MAX_BYTES = 1 << 30
 """The most bytes that a file may have, once unpacked."""

@@ -26,7 +26,7 @@ from decimal import Decimal
 from typing import Any
 
 from wfsim.errors import UsageError
-from wfsim.model.document import hint
+from wfsim.text import suggest
 
 SECOND = 1_000_000_000
 UNITS = {
@@ -75,7 +75,7 @@ class TimeFormat:
         decimal: str | None = None,
     ) -> None:
         if unit is not None and unit not in UNITS:
-            raise UsageError(f"unit: unknown {unit!r}; {hint(str(unit), UNITS)}")
+            raise UsageError(f"unit: unknown {unit!r}{suggest(str(unit), UNITS)}")
         if decimal not in (None, ".", ","):
             raise UsageError(f"decimal is {decimal!r}; give '.' or ','")
         if date_format is not None and "%" not in date_format:

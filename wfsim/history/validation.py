@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wfsim.errors import UsageError
 from wfsim.history.fits import Observed
 from wfsim.model.distributions import stats
-from wfsim.model.document import hint
+from wfsim.text import suggest
 from wfsim.model.duration import Duration
-from wfsim.report.wording import count
+from wfsim.report.text import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +109,7 @@ class Validation:
         trials = [item for item in self.trials if step in (None, item.step, item[:2])]
         if step is not None and not trials:
             names = {item.step for item in self.trials}
-            raise UsageError(f"no step {step!r}; {hint(str(step), names)}")
+            raise UsageError(f"no step {step!r}{suggest(str(step), names)}")
         rows = [(*item[:2], *ends) for item in trials for ends in _transforms(item)]
         frame = pd.DataFrame(rows, columns=["flow", "step", "low", "high"])
         return frame.astype({"low": "float64", "high": "float64"})

@@ -24,7 +24,7 @@ from wfsim.history.attempts import (
 from wfsim.history.csv import TRANSITIONS, event_of, execution_of, known_statuses
 from wfsim.history.source import MOST_EVENTS, Problems, opened
 from wfsim.history.times import TimeFormat
-from wfsim.model.document import hint
+from wfsim.text import suggest
 
 MAX_DEPTH = 50
 MAX_TEXT = 1000
@@ -66,7 +66,7 @@ def read_xes(
     keys = {**COLUMNS, "end": "", "waited": ""}
     for key in columns or ():
         if key not in keys:
-            raise UsageError(f"columns: unknown {key!r}; {hint(str(key), keys)}")
+            raise UsageError(f"columns: unknown {key!r}{suggest(str(key), keys)}")
     known, times = {**COLUMNS, **(columns or {})}, times or TimeFormat()
     past = _read(Path(path), known, known_statuses(statuses), times)
     if times.learned:

@@ -1,30 +1,44 @@
-"""The application: paths, their parameters, and what each answers."""
+"""The application: paths, their parameters, and what each answers.
+
+The page that shows what may be asked needs this server and nothing else: FastAPI's own
+page takes Swagger UI from a server far away, which a control plane cannot reach;
+`fastapi_offline` brings the files along.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+import fastapi_offline
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, Response
 from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from wfsim.engine.service import MAX_PAGE_SIZE, PAGE_SIZE, TENANT
-from wfsim.engine.service_errors import (
+from wfsim.engine.flow_status import (
     CANCEL_FAILED,
     CREATE_FAILED,
     DETAIL_FAILED,
+    FORBIDDEN,
     MARSHAL_ERROR,
     PARAMETER_INVALID,
     QUERY_FAILED,
+    SERVER_CALL_FAILED,
     START_FAILED,
     STOP_FAILED,
+    UNRECOGNIZED,
     ServiceError,
 )
+from wfsim.engine.service import MAX_PAGE_SIZE, PAGE_SIZE, TENANT
 from wfsim.errors import StoreError, UsageError
 from wfsim.http.guard import Guard
+from wfsim.http.live import FlowCounts, LiveService, ServiceClosed
 from wfsim.http.messages import (
     LONGEST,
     BeginRequest,
@@ -33,23 +47,24 @@ from wfsim.http.messages import (
     CreateRequest,
     Detail,
     Envelope,
-    FlowRequest,
+    FlowReference,
     Flows,
-    Nothing,
+    NoContent,
     Paged,
     Paging,
     Refusal,
     refusal,
 )
-from wfsim.http.page import add_page
+from wfsim.http.metrics import CONTENT_TYPE, CountedAnswers, RequestMetrics
 from wfsim.sim.database import Lost
-from wfsim.sim.live import Gone, LiveService
 
 if TYPE_CHECKING:
     from fastapi.responses import JSONResponse
 
 BASE = "/api/v1"
-NO_ANSWER, UNRECOGNIZED, FORBIDDEN = 9999, 10000, 70650
+METRICS = "/metrics"
+DOCS_FILES = FilePath(fastapi_offline.__file__).parent / "static"
+_DOCS_FILES_AT = "/docs-files"
 PATIENCE = 30.0
 """Real seconds that an answer may take, as in the reference's calls of its service."""
 
@@ -61,10 +76,10 @@ FlowId: TypeAlias = Annotated[str, Path(alias="workFlowId", max_length=LONGEST)]
 Tenant: TypeAlias = Annotated[
     str, Header(alias="Em-X-Tenant-Id", pattern=r"^[A-Za-z0-9._-]{1,64}$")
 ]
-Told: TypeAlias = Annotated[str, Header(max_length=LONGEST, pattern=r"^[ -~]*$")]
-User: TypeAlias = Annotated[Told, Header(alias="Em-X-User-Id")]
-Trace: TypeAlias = Annotated[Told, Header(alias="Em-X-Trace-Id")]
-Done: TypeAlias = Envelope[Nothing]
+Printable: TypeAlias = Annotated[str, Header(max_length=LONGEST, pattern=r"^[ -~]*$")]
+User: TypeAlias = Annotated[Printable, Header(alias="Em-X-User-Id")]
+Trace: TypeAlias = Annotated[Printable, Header(alias="Em-X-Trace-Id")]
+Done: TypeAlias = Envelope[NoContent]
 
 _REFUSALS = {
     400: "10001: invalid. 10004: query or body cannot be read. 9993: busy with another.",
@@ -81,19 +96,21 @@ _LINKS: dict[str, Any] = {
     },
 }
 _UNAUTHORIZED = {401: "70600: no token, or not the one."}
+_FOREIGN_HOST = {403: "70650: Host is no name of this machine, or not for this tenant."}
+_ONLY_GET = ("get",)
 # What cannot be read at all, in the words of pydantic; all else is read, but refused.
 _UNREADABLE = ("json_invalid", "_type", "_parsing", "_parsing_size", "_unicode")
 
 
-class Asker:
-    """Asks the service for a request, in the request's tenant."""
+class ServiceClient:
+    """The service as a request's tenant sees it."""
 
     def __init__(self, request: Request, tenant: Tenant = TENANT) -> None:
         self._service: LiveService = request.app.state.service
         self._tenant = tenant
 
     async def ask(self, failed: int, operation: str, *args: Any, **keywords: Any) -> Any:
-        """Return what the service answers in the request's tenant.
+        """Return the service's answer, of the request's tenant alone.
 
         *failed* is the code if its store fails.
         """
@@ -106,19 +123,24 @@ class Asker:
             raise ServiceError(FORBIDDEN, text)
         return await self._ask(CREATE_FAILED, "begin", flow_name, biz_id)
 
+    async def count(self) -> FlowCounts:
+        """Return how many flows and nodes there are, of all tenants."""
+        counts: FlowCounts = await self._ask(QUERY_FAILED, "count")
+        return counts
+
     async def _ask(self, failed: int, operation: str, *args: Any, **keywords: Any) -> Any:
         try:
             answer = self._service.ask(operation, *args, **keywords)
             return await asyncio.wait_for(asyncio.wrap_future(answer), PATIENCE)
         except StoreError:
             raise ServiceError(failed, "the store did not take it") from None
-        except (Gone, Lost) as error:
-            raise ServiceError(NO_ANSWER, "the service has stopped") from error
+        except (ServiceClosed, Lost) as error:
+            raise ServiceError(SERVER_CALL_FAILED, "the service has stopped") from error
         except UsageError as error:
             raise ServiceError(PARAMETER_INVALID, str(error)) from error
         except TimeoutError:
             text = f"no answer within {PATIENCE:g} s; it may have been done"
-            raise ServiceError(NO_ANSWER, text) from None
+            raise ServiceError(SERVER_CALL_FAILED, text) from None
         except ServiceError:
             raise
         except Exception as error:
@@ -126,13 +148,13 @@ class Asker:
             raise ServiceError(UNRECOGNIZED, type(error).__name__) from error
 
 
-Asking: TypeAlias = Annotated[Asker, Depends()]
+Client: TypeAlias = Annotated[ServiceClient, Depends()]
 router = APIRouter(prefix="/workflow", tags=["workflow"])
 
 
 @router.get("/", response_model=Paged, summary="List flows")
 async def list_flows(
-    service: Asking,
+    service: Client,
     status: Name = "",
     flow_name: Annotated[Name, Query(alias="flowName")] = "",
     biz_id: Annotated[Name, Query(alias="bizId")] = "",
@@ -146,16 +168,16 @@ async def list_flows(
     whole; what is empty fits all. Pages count from 1.
     """
     wanted = (biz_id, biz_type, flow_name, status, page, page_size)
-    found = await service.ask(QUERY_FAILED, "list", *wanted)
-    paging = Paging(page=found.page, pageSize=found.page_size, total=found.total)
-    return Paged(data=Flows.of(found), page=paging)
+    answer = await service.ask(QUERY_FAILED, "list", *wanted)
+    paging = Paging(page=answer.page, pageSize=answer.page_size, total=answer.total)
+    return Paged(data=Flows.of(answer), page=paging)
 
 
 @router.get("/{workFlowId}", response_model=Envelope[Detail], summary="Show a flow")
-async def detail(service: Asking, flow_id: FlowId) -> Envelope[Detail]:
+async def detail(service: Client, flow_id: FlowId) -> Envelope[Detail]:
     """Return the flow, every node that was begun, and the names on its main path."""
-    found = await service.ask(DETAIL_FAILED, "detail", flow_id)
-    return Envelope(data=Detail.of(found))
+    answer = await service.ask(DETAIL_FAILED, "detail", flow_id)
+    return Envelope(data=Detail.of(answer))
 
 
 @router.post(
@@ -165,19 +187,17 @@ async def detail(service: Asking, flow_id: FlowId) -> Envelope[Detail]:
     responses={200: {"links": _LINKS}},
 )
 async def create(
-    service: Asking, wanted: CreateRequest, user: User = "", trace: Trace = ""
+    service: Client, body: CreateRequest, user: User = "", trace: Trace = ""
 ) -> Envelope[Created]:
     """Create a flow, which is Initializing until it is started; it is kept by then.
 
-    `context` is all that its nodes are told: those that miss something in it fail. To
-    have it filled in by the flow's caller, `begin` the flow instead.
+    `context` is all that its nodes get: those that miss something in it fail. To have it
+    filled in by the flow's caller, `begin` the flow instead.
     """
-    asked = (wanted.bizId, wanted.bizType, wanted.flowName)
-    who = {"user": user, "trace": trace}
-    made = await service.ask(
-        CREATE_FAILED, "create", *asked, context=wanted.context, **who
-    )
-    return Envelope(data=Created(workFlowId=made))
+    about = (body.bizId, body.bizType, body.flowName)
+    more = {"context": body.context, "user": user, "trace": trace}
+    flow_id = await service.ask(CREATE_FAILED, "create", *about, **more)
+    return Envelope(data=Created(workFlowId=flow_id))
 
 
 @router.post(
@@ -190,35 +210,35 @@ async def create(
         409: {"model": Refusal, "description": "20114: somebody else has the lock."},
     },
 )
-async def begin(service: Asking, wanted: BeginRequest) -> Envelope[Created]:
+async def begin(service: Client, body: BeginRequest) -> Envelope[Created]:
     """Take the lock, enter what is new in the books, create the flow and start it.
 
-    That is what the business endpoints of the reference do; of a scenario without
-    callers it is to create and start.
+    The business endpoints of the reference do that; without callers in the scenario the
+    flow is created and started.
     """
-    made = await service.begin(wanted.flowName, wanted.bizId)
-    return Envelope(data=Created(workFlowId=made))
+    flow_id = await service.begin(body.flowName, body.bizId)
+    return Envelope(data=Created(workFlowId=flow_id))
 
 
 @router.post("/start", response_model=Done, summary="Start a flow")
-async def start(service: Asking, flow: FlowRequest) -> Done:
-    """Let the flow go on from where it is, from the next tick on."""
+async def start(service: Client, flow: FlowReference) -> Done:
+    """Continue the flow from where it is, from the next tick on."""
     await service.ask(START_FAILED, "start", flow.workFlowId)
-    return Done(data=Nothing())
+    return Done(data=NoContent())
 
 
 @router.post("/stop", response_model=Done, summary="Stop a flow")
-async def stop(service: Asking, flow: FlowRequest) -> Done:
-    """Let the flow begin no more nodes, until it is started again."""
+async def stop(service: Client, flow: FlowReference) -> Done:
+    """Stop the flow after the node under way, until it is started again."""
     await service.ask(STOP_FAILED, "stop", flow.workFlowId)
-    return Done(data=Nothing())
+    return Done(data=NoContent())
 
 
 @router.post("/cancel", response_model=Done, summary="Cancel a flow")
-async def cancel(service: Asking, flow: CancelRequest) -> Done:
+async def cancel(service: Client, flow: CancelRequest) -> Done:
     """End the flow at the next tick; the reason is kept."""
     await service.ask(CANCEL_FAILED, "cancel", flow.workFlowId, flow.reason)
-    return Done(data=Nothing())
+    return Done(data=NoContent())
 
 
 class Application(FastAPI):
@@ -236,9 +256,14 @@ class Application(FastAPI):
         return super().openapi()
 
 
-def application(service: LiveService, *, token: str = "", title: str = "") -> FastAPI:
-    """Return the application that passes requests on to *service*."""
-    refusals = _REFUSALS | (_UNAUTHORIZED if token else {})
+def application(
+    service: LiveService, *, token: str = "", title: str = "", host: str = ""
+) -> FastAPI:
+    """Return the application that passes requests on to *service*.
+
+    *token* and *host* are what the `Guard` asks for.
+    """
+    refusals = _REFUSALS | (_UNAUTHORIZED if token else _FOREIGN_HOST)
     app = Application(
         title=title or "Workflow service",
         generate_unique_id_function=lambda route: route.name,
@@ -247,8 +272,9 @@ def application(service: LiveService, *, token: str = "", title: str = "") -> Fa
         docs_url=None,
         redoc_url=None,
     )
-    add_page(app)
     app.state.service = service
+    _add_docs(app)
+    metrics = _add_metrics(app)
     app.include_router(
         router,
         prefix=BASE,
@@ -259,11 +285,41 @@ def application(service: LiveService, *, token: str = "", title: str = "") -> Fa
             for status, text in refusals.items()
         },
     )
-    app.add_middleware(Guard, token=token, inside=BASE)
+    app.add_middleware(Guard, token=token, protected=(BASE, METRICS), host=host)
+    app.add_middleware(CountedAnswers, metrics=metrics)
     app.add_exception_handler(ServiceError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _impossible)
     return app
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Show the OpenAPI description of *app* at ``/docs``, and at ``/`` too."""
+    app.mount(_DOCS_FILES_AT, StaticFiles(directory=DOCS_FILES))
+
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=str(app.openapi_url),
+            title=app.title,
+            swagger_js_url=f"{_DOCS_FILES_AT}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_DOCS_FILES_AT}/swagger-ui.css",
+            swagger_favicon_url=f"{_DOCS_FILES_AT}/favicon.png",
+        )
+
+    for path in ("/", "/docs"):
+        app.add_api_route(path, docs, include_in_schema=False, response_model=None)
+
+
+def _add_metrics(app: FastAPI) -> RequestMetrics:
+    """Show metrics in the format of Prometheus at ``/metrics``; return the counter."""
+    metrics = RequestMetrics()
+
+    async def show(service: Client) -> Response:
+        text = metrics.text(await service.count())
+        return Response(text, media_type=CONTENT_TYPE)
+
+    app.add_api_route(METRICS, show, include_in_schema=False, response_model=None)
+    return metrics
 
 
 async def _refused(_: Request, error: Any) -> JSONResponse:
@@ -276,15 +332,15 @@ async def _invalid(request: Request, error: Any) -> JSONResponse:
     unreadable = first["type"].endswith(_UNREADABLE)
     where = ".".join(str(part) for part in first["loc"])
     text = f"{where}: {first['msg']}"[: 2 * LONGEST]
-    told = request.headers.get("Content-Type", "")
-    if where == "body" and unreadable and "json" not in told.lower():
+    content_type = request.headers.get("Content-Type", "")
+    if where == "body" and unreadable and "json" not in content_type.lower():
         text = "body: it is not said to be JSON; add 'Content-Type: application/json'"
     code = MARSHAL_ERROR if unreadable else PARAMETER_INVALID
     return refusal(ServiceError(code, text), 400)
 
 
 async def _impossible(request: Request, error: Any) -> JSONResponse:
-    """Tell of a path or method that there is not, or of a body that is no JSON."""
+    """Refuse a path or a method that does not exist, or a body that is no JSON."""
     code = MARSHAL_ERROR if error.status_code == 400 else PARAMETER_INVALID
     path = request.url.path
     text = f"{request.method} {path}: {error.detail}"[: 2 * LONGEST]
@@ -292,6 +348,8 @@ async def _impossible(request: Request, error: Any) -> JSONResponse:
     if error.status_code == 405:
         # FastAPI names the methods of one of the routes of that path only.
         paths = request.app.openapi()["paths"]
-        methods = paths.get(path) or paths[f"{BASE}/workflow/{{workFlowId}}"]
+        methods = paths.get(path, _ONLY_GET)
+        if path.startswith(f"{BASE}/workflow/"):
+            methods = paths.get(path) or paths[f"{BASE}/workflow/{{workFlowId}}"]
         headers["Allow"] = ", ".join(sorted(map(str.upper, methods)))
     return refusal(ServiceError(code, text), error.status_code, headers)

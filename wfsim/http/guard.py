@@ -1,63 +1,131 @@
-"""The guard at the door: nobody comes in without the token, or with too large a body."""
+"""The guard at the door: who may ask, under what name, and with how large a body."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from hmac import compare_digest
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 
-from wfsim.engine.service_errors import PARAMETER_INVALID, ServiceError
-from wfsim.http.messages import refusal
+from wfsim.engine.flow_status import (
+    FORBIDDEN,
+    PARAMETER_INVALID,
+    UNAUTHORIZED,
+    ServiceError,
+)
+from wfsim.http.messages import LONGEST, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastapi.responses import JSONResponse
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-UNAUTHORIZED = 70600
 LARGEST = 64 * 1024
 """How many bytes a body may have."""
+BODY_SECONDS = 10.0
+"""Real seconds that a client has to send its body."""
 
 
 class Guard:
-    """Lets a request through to *app* if it has the *token* and a body within bounds.
+    """Lets a request through to *app* if its sender, its host and its body are allowed.
 
-    Without a token everybody may ask.  What is outside *inside* needs none.
+    With a *token* the paths that begin with one of *protected* need it as a bearer.
+    Without one only the names of this machine are allowed as ``Host``: else a page in a
+    browser could ask through a name of its own that leads here (DNS rebinding).  *host*
+    is the name at which the server listens.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, inside: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, token: str, protected: Iterable[str], host: str = ""
+    ) -> None:
         self._app = app
         self._token = token.encode()
-        self._inside = inside
+        self._protected = tuple(protected)
+        self._names = {"localhost", host.lower(), socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer for the application, or let it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._token and scope["path"].startswith(self._inside):
-            given = _header(scope, b"authorization")
-            scheme, _, token = given.partition(b" ")
-            # All of it is compared, so that the time it takes tells nothing.
-            if not compare_digest(token, self._token) or scheme.lower() != b"bearer":
-                error = ServiceError(UNAUTHORIZED, "give the token as a bearer")
-                answer = refusal(error, headers={"WWW-Authenticate": "Bearer"})
-                await answer(scope, receive, send)
+        answer = self._refusal(scope)
+        if answer is None:
+            try:
+                body = await asyncio.wait_for(_body(scope, receive), BODY_SECONDS)
+            except ClientDisconnect:
+                # Half a request is none, even if it looks like a whole one.
                 return
+            except TimeoutError:
+                text = f"the body has not come within {BODY_SECONDS:g} s"
+                answer = refusal(ServiceError(PARAMETER_INVALID, text), 408, _CLOSE)
+            else:
+                if body is not None:
+                    await self._answer(scope, _BufferedBody(body, receive), send)
+                    return
+                text = f"the body has more than {LARGEST} bytes"
+                answer = refusal(ServiceError(PARAMETER_INVALID, text), 413)
+        await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # HEAD is GET without the body, which the server leaves out: it has its own scope.
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        inner = {**scope, "method": method}
         try:
-            body = await _body(scope, receive)
-        except ClientDisconnect:
-            # Half a request is none, even if it looks like a whole one.
-            return
-        if body is None:
-            text = f"the body has more than {LARGEST} bytes"
-            answer = refusal(ServiceError(PARAMETER_INVALID, text), 413)
-            await answer(scope, receive, send)
-            return
-        await self._app(scope, _Again(body, receive), send)
+            await self._app(inner, receive, send)
+        finally:
+            # Who looks from outside wants to know the route.
+            scope.update({key: inner[key] for key in _ROUTE if key in inner})
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        if not self._token:
+            host = _header(scope, b"host").decode(errors="replace")
+            if self._is_own(host, scope):
+                return None
+            text = (
+                f"{host[:LONGEST]!r} is no name of this machine; use localhost, or begin "
+                "the server with a token"
+            )
+            return refusal(ServiceError(FORBIDDEN, text))
+        if not scope["path"].startswith(self._protected):
+            return None
+        scheme, _, token = _header(scope, b"authorization").partition(b" ")
+        # All of it is compared, so that the time it takes tells nothing.
+        if compare_digest(token, self._token) and scheme.lower() == b"bearer":
+            return None
+        error = ServiceError(UNAUTHORIZED, "give the token as a bearer")
+        return refusal(error, headers={"WWW-Authenticate": "Bearer"})
+
+    def _is_own(self, host: str, scope: Scope) -> bool:
+        """Whether *host*, with or without a port, is a name of this machine."""
+        name = _without_port(host).lower().removesuffix(".")
+        if not name or name in self._names:
+            return bool(name)
+        # Where the connection came in: an address of this machine.
+        server = scope.get("server")
+        if server is not None and name == server[0].partition("%")[0]:
+            return True
+        try:
+            return ip_address(name).is_loopback
+        except ValueError:
+            return False
 
 
-class _Again:
-    """Gives a body that was read already, then what comes after it."""
+_CLOSE = {"Connection": "close"}
+_ROUTE = ("route", "path_params")
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+class _BufferedBody:
+    """Receives a body that was read already, then what comes after it."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body
@@ -72,8 +140,8 @@ class _Again:
 
 async def _body(scope: Scope, receive: Receive) -> bytes | None:
     """Return the whole body, None if it is too large; no more than that is kept."""
-    told = _header(scope, b"content-length")
-    if told.isdigit() and int(told[:20]) > LARGEST:
+    length = _header(scope, b"content-length")
+    if length.isdigit() and int(length[:20]) > LARGEST:
         return None
     body = b""
     while True:

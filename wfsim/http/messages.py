@@ -1,4 +1,4 @@
-"""What goes over the wire: the requests and answers of TiUniManager's workflow API.
+"""The messages on the wire: requests and answers of TiUniManager's workflow API.
 
 Sources: ``micro-api/route/router.go:223-232``, ``flowtask_api.go``; fields, envelope and
 times are the reference's.  Creating and cancelling are reached there through business
@@ -13,10 +13,10 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from wfsim.engine.flow_status import ANSWERS, ServiceError
 from wfsim.engine.service import FlowDetail, FlowInfo, NodeInfo, Page
-from wfsim.engine.service_errors import ANSWERS, ServiceError
 from wfsim.model.frozen import is_json
-from wfsim.model.memento_parts import EPOCH
+from wfsim.model.memento_json import EPOCH
 
 NULL_TIME = "0001-01-01T00:00:00Z"
 LONGEST = 256
@@ -39,47 +39,47 @@ def moment(seconds: float | None) -> str:
     return f"{second}.{nanos:09}".rstrip("0").rstrip(".") + "Z"
 
 
-def _kept(context: dict[str, Any]) -> dict[str, Any]:
+def _checked(context: dict[str, Any]) -> dict[str, Any]:
     if not is_json(context):
         raise ValueError("it holds what JSON cannot, or is nested more than 40 deep")
     return context
 
 
-class _Request(BaseModel):
+class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class FlowRequest(_Request):
-    """Which flow."""
+class FlowReference(_Body):
+    """The flow that is meant."""
 
     workFlowId: str = Field(max_length=LONGEST, examples=["1-RestartCluster"])  # noqa: N815
 
 
-class CancelRequest(FlowRequest):
-    """Which flow, and why."""
+class CancelRequest(FlowReference):
+    """The flow that is meant, and why it is to end."""
 
     reason: str = Field("", max_length=4 * LONGEST)
 
 
-class CreateRequest(_Request):
+class CreateRequest(_Body):
     """A flow about a business object; *context* is what its nodes are given."""
 
     bizId: str = Field(max_length=LONGEST, examples=["cluster-1"])  # noqa: N815
     bizType: str = Field(max_length=LONGEST, examples=["cluster"])  # noqa: N815
     flowName: str = Field(max_length=LONGEST, examples=["RestartCluster"])  # noqa: N815
-    context: Annotated[dict[str, Any], AfterValidator(_kept)] = Field(
+    context: Annotated[dict[str, Any], AfterValidator(_checked)] = Field(
         default={}, examples=[{"ClusterMeta": {"id": "cluster-1"}}]
     )
 
 
-class BeginRequest(_Request):
+class BeginRequest(_Body):
     """A flow, and what it is about: None is something that the scenario has."""
 
     flowName: str = Field(max_length=LONGEST, examples=["RestartCluster"])  # noqa: N815
     bizId: str | None = Field(None, max_length=LONGEST, examples=["cluster-1"])  # noqa: N815
 
 
-class Nothing(BaseModel):
+class NoContent(BaseModel):
     """No data."""
 
     model_config = ConfigDict(extra="forbid")
@@ -113,7 +113,7 @@ class FlowMessage(BaseModel):
 
     @classmethod
     def of(cls, info: FlowInfo) -> FlowMessage:
-        """Return what is told of a flow; none is ever deleted."""
+        """Return the message about a flow; none is ever deleted."""
         return cls(
             id=info.id,
             name=info.name,
@@ -139,7 +139,7 @@ class NodeMessage(BaseModel):
 
     @classmethod
     def of(cls, node: NodeInfo) -> NodeMessage:
-        """Return what is told of a node."""
+        """Return the message about a node."""
         return cls(
             id=node.id,
             name=node.name,
@@ -158,7 +158,7 @@ class Flows(BaseModel):
 
     @classmethod
     def of(cls, page: Page) -> Flows:
-        """Return what is told of a page."""
+        """Return the message about a page."""
         return cls(workFlows=[FlowMessage.of(info) for info in page.flows])
 
 
@@ -172,7 +172,7 @@ class Detail(BaseModel):
 
     @classmethod
     def of(cls, detail: FlowDetail) -> Detail:
-        """Return what is told of a flow when one asks for it alone."""
+        """Return the message about a flow and its nodes."""
         return cls(
             info=FlowMessage.of(detail.info),
             nodes=[NodeMessage.of(node) for node in detail.nodes],
@@ -182,7 +182,7 @@ class Detail(BaseModel):
 
 
 class Envelope(BaseModel, Generic[T]):
-    """What every answer comes in: code 0 if all went well."""
+    """The envelope of every answer: code 0 if all went well."""
 
     code: int = 0
     message: str = "OK"
@@ -195,7 +195,7 @@ class Paged(Envelope[Flows]):
     page: Paging
 
 
-class Refusal(Envelope[Nothing]):
+class Refusal(Envelope[NoContent]):
     """The envelope of everything that went wrong; *code* says what."""
 
     code: int = Field(json_schema_extra={"enum": [*sorted(ANSWERS)]})

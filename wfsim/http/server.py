@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 
 GRACE = 5
 """Real seconds that requests under way are given when the server stops."""
+BACKLOG = 100
+"""How many connections may wait to be accepted; they are accepted all at once."""
 
 
 class Server:
     """The service of *scenario* at `url`, from now until it is closed.
 
     One second of virtual time takes *factor* real seconds.  With *db*, the name of an
-    SQLite file, whatever was answered outlives the process.  With a *token*, only those
-    who show it are let in.  *port* 0 is any that is free.  A context manager::
+    SQLite file, whatever was answered outlives the process; a file that another server
+    has is refused, or taken from it with *take_over*.  With a *token*, only requests
+    that carry it are let in; without, only those under a name of this machine.  *port*
+    0 is any that is free.  It listens once the file has been read.  A context manager::
 
         with wfsim.Server(scenario) as server:
             urllib.request.urlopen(f"{server.url}/api/v1/workflow/")
 
-    Raises `UsageError` if it cannot listen there, for a scenario without a service, and
-    if FastAPI or uvicorn is not installed; `DefinitionError` for a bad file.
+    Raises `UsageError` if it cannot listen there, for a scenario without a service, for
+    a file that is served, and if FastAPI or uvicorn is not installed; `DefinitionError`
+    for a bad file.
     """
 
     def __init__(
@@ -43,32 +48,46 @@ class Server:
         token: str = "",
         factor: float = 1.0,
         seed: int = 0,
+        take_over: bool = False,
     ) -> None:
         try:
             import uvicorn
 
             from wfsim.http.app import application
+            from wfsim.http.connection import Connection
         except ImportError as error:
             raise UsageError(
                 f"serving over HTTP needs {error.name}: pip install 'wfsim-lab[http]'"
             ) from None
-        from wfsim.sim.live import LiveService
+        from wfsim.http.live import LiveService
 
-        self._socket = _listening(host, port)
+        self._socket = _bound(host, port)
         try:
             self._service = LiveService(
-                scenario, factor=factor, seed=seed, db=db, on_end=self._stop
+                scenario,
+                factor=factor,
+                seed=seed,
+                db=db,
+                take_over=take_over,
+                on_end=self._stop,
             )
+            try:
+                _listen(self._socket, host, port)
+            except BaseException:
+                self._service.close()
+                raise
         except BaseException:
             self._socket.close()
             raise
         config = uvicorn.Config(
-            application(self._service, token=token, title=scenario.title),
+            application(self._service, token=token, title=scenario.title, host=host),
+            http=Connection,
             lifespan="off",
             ws="none",
             log_config=None,
             log_level="error",
             access_log=False,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE,
         )
         self._server = uvicorn.Server(config)
@@ -133,21 +152,29 @@ class Server:
         self._stop()
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that has begun to listen: nobody who comes from now on is lost."""
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket that has its address, but does not listen yet."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named, since asyncio sends small answers at once for what it knows to be TCP only.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(128)
     except OSError as error:
         listener.close()
-        raise UsageError(
-            f"{host}, port {port}: {error.strerror or error}; give another one"
-        ) from None
+        raise _cannot_listen(host, port, error) from None
     return listener
+
+
+def _listen(listener: socket.socket, host: str, port: int) -> None:
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from None
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> UsageError:
+    return UsageError(f"{host}, port {port}: {error.strerror or error}; give another one")
 
 
 def _netloc(listener: socket.socket) -> str:

@@ -18,7 +18,7 @@ from wfsim.model import json_text
 from wfsim.model.frozen import EMPTY, freeze
 from wfsim.model.memento import OURS as OUR_STATUSES
 from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
-from wfsim.model.memento_parts import (
+from wfsim.model.memento_json import (
     EPOCH,
     count,
     date,

@@ -33,7 +33,7 @@ from wfsim.sim.pool import Pool
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.service import SimulatedService
 from wfsim.sim.storage import Storage, immediately
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.world import World
 from wfsim.text import suggest
 

@@ -18,7 +18,7 @@ from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.stores import InMemoryResources, InMemoryRuns
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 ATTEMPTS = 100
 """How often a completed step is tried while its effects are applied again."""

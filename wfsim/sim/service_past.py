@@ -8,11 +8,11 @@ from typing import Any
 
 from wfsim.engine.attempt import OPERATION
 from wfsim.engine.children import MONTH, PARENT
+from wfsim.engine.flow_status import ENDED, FlowStatus, status_of
 from wfsim.engine.ports import Effect
 from wfsim.engine.service import BIZ_ID, BIZ_TYPE, KIND, context_of
 from wfsim.engine.steps import StepContext
 from wfsim.engine.storable import storable
-from wfsim.engine.transitions import ENDED, FlowStatus, status_of
 from wfsim.errors import UsageError
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY

@@ -10,9 +10,9 @@ import pytest
 
 import wfsim
 from wfsim import Flow, ServiceError, Step, UsageError
+from wfsim.http.live import LiveService
 from wfsim.sim.clock import WallClock
 from wfsim.sim.database import Database
-from wfsim.sim.live import LiveService
 
 SLOW, FAST = 3600.0, 1e-4
 CHECK = Flow("Check", (Step("First"), Step("Last")))
@@ -170,7 +170,7 @@ def test_it_goes_on_beyond_the_horizon_of_its_scenario(live):
 
 
 def test_what_nobody_reads_is_not_kept_for_ever(live, monkeypatch):
-    monkeypatch.setattr("wfsim.sim.live.RECORDS", 20)
+    monkeypatch.setattr("wfsim.http.live.RECORDS", 20)
     service = live(factor=1e-6)
     for _ in range(10):
         asked(service, "start", asked(service, "create", "c1", "", "Check"))
@@ -184,7 +184,7 @@ def test_what_was_answered_is_in_the_file_and_goes_on_with_the_next_one(live, tm
     first = live(factor=SLOW, db=db)
     flow = asked(first, "create", "c1", "", "Check")
     asked(first, "start", flow)
-    second = live(factor=FAST, db=db)
+    second = live(factor=FAST, db=db, take_over=True)
     while asked(second, "detail", flow).status != "Finished":
         pass
     assert [node.name for node in asked(second, "detail", flow).nodes] == [
