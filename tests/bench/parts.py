@@ -17,8 +17,8 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento
 from wfsim.model.resource import Key
 from wfsim.sim.clock import VirtualClock
-from wfsim.sim.stores import InMemoryMementos
 from wfsim.sim.draws import KeyedDraws
+from wfsim.sim.stores import InMemoryMementos
 
 
 def by_parts(instances, seed, servers=None):

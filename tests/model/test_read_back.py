@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wfsim.model.read_back import reads_back
 
 import wfsim
 from wfsim.engine.storable import storable
 from wfsim.model.frozen import EMPTY, Frozen, freeze
 from wfsim.model.memento import Memento, StepMemento
-from wfsim.model.read_back import reads_back
 
 unhurried = settings(deadline=None, derandomize=True, max_examples=200)
 MPD = wfsim.Key("mpd", "default", "mpd-0")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from wfsim.model.told import WHOLE
 
 import wfsim
 from wfsim.model.log import EventLog
-from wfsim.model.told import WHOLE
 
 CAPACITY = Path(__file__).parents[2] / "flows/scenarios/backup_capacity.yaml"
 STEPS = tuple(f"S{number}" for number in range(2 * WHOLE + 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from wfsim.sim.recording import Recorder
 
 from wfsim.model.flow import Flow, Step
 from wfsim.model.log import EventLog
@@ -10,7 +11,6 @@ from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock
-from wfsim.sim.recording import Recorder
 from wfsim.sim.stores import InMemoryMementos, InMemoryResources
 
 FLOW = Flow("Backup", (Step("Snapshot"), Step("Copy")))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import assert_never
 
 from wfsim.cli.target import Target, TargetKind, find_target, kind_of
-from wfsim.errors import DefinitionError
-from wfsim.model.flow import Flow
+from wfsim.errors import DefinitionError, Problem
 from wfsim.files.flow_loader import (
     GROUP_ENDING,
     folders_of_files,
     load_flow,
     load_flows,
 )
+from wfsim.model.flow import Flow
 from wfsim.sim.faults import load_plan
 
 
@@ -25,7 +24,7 @@ def checked(targets: Iterable[str]) -> list[str]:
     Raises `DefinitionError` with what is wrong in any of them.
     """
     lines: list[str] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for text in targets:
         try:
             lines += _described(find_target(text))

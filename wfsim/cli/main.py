@@ -33,7 +33,6 @@ from wfsim.cli.resume import resume
 from wfsim.cli.sweep import sweep
 from wfsim.cli.target import Options, existing, find_target
 from wfsim.errors import DefinitionError, WfsimError
-from wfsim.text import suggest
 from wfsim.sim.faults import CancelAt, CrashAt, FailStep, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation

@@ -22,9 +22,8 @@ from wfsim.cli.outcome import (
 )
 from wfsim.cli.target import existing, find_target
 from wfsim.errors import UsageError
-from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.memento import Memento, Quarantined, RunStatus, StepStatus
 from wfsim.model.record import Kind
-from wfsim.model.memento import RunStatus, StepStatus
 from wfsim.sim.simulation import Simulation
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, NoReturn
 from wfsim.errors import DefinitionError, WfsimError
 from wfsim.files.document import read_document
 from wfsim.model.duration import Duration
-from wfsim.text import suggest
 from wfsim.model.policy import Policy
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.scenario_loader import installed, is_scenario
+from wfsim.text import suggest
 
 PACKAGE = Path(__file__).parents[1]
 

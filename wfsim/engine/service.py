@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.children import PARENT, ChildFlows
-from wfsim.engine.ports import Clock, Effect, ResourceStore, RunStore
 from wfsim.engine.flow_status import (
     DEFINE_NOT_FOUND,
     FLOW_NOT_FOUND,
@@ -23,7 +22,7 @@ from wfsim.engine.flow_status import (
     ServiceError,
     after,
 )
-from wfsim.engine.ports import Clock, Effect, MementoStore, ResourceStore
+from wfsim.engine.ports import Clock, Effect, ResourceStore, RunStore
 from wfsim.engine.steps import StepContext, rewrite
 from wfsim.engine.storable import storable
 from wfsim.errors import AlreadyExists, NotFound

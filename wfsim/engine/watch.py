@@ -13,6 +13,7 @@ from typing import Any
 
 from wfsim.engine.controller import Controller, next_tick
 from wfsim.engine.fit import Migration, migrated
+from wfsim.engine.flow_status import WATCHED, FlowStatus, status_of
 from wfsim.engine.ports import Effect
 from wfsim.engine.reconciler import Result, Work
 from wfsim.engine.runner import FlowRunner, Progress, Stop, to_run_again

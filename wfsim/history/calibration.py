@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import yaml
 
 from wfsim.errors import DefinitionError, UsageError
+from wfsim.files.document import read_document
 from wfsim.history.attempts import PastRuns
 from wfsim.history.fits import (
     CANDIDATES,
@@ -25,14 +26,13 @@ from wfsim.history.fits import (
 )
 from wfsim.history.read import read_history
 from wfsim.model.distributions import stats
-from wfsim.files.document import read_document
-from wfsim.text import suggest
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow
 from wfsim.report.text import write
-from wfsim.sim.scenario import Scenario
 from wfsim.sim.draws import KeyedDraws
+from wfsim.sim.scenario import Scenario
 from wfsim.study.interval import check_confidence
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd

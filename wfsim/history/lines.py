@@ -27,8 +27,8 @@ from wfsim.history.attempts import (
 from wfsim.history.source import MOST_EVENTS, Problems, opened
 from wfsim.history.times import stamp
 from wfsim.model import json_text
-from wfsim.text import suggest
 from wfsim.model.memento import CANCELLED, DEADLINE, MANY_RETRY
+from wfsim.text import suggest
 
 MAX_LINE = 1 << 20
 
@@ -171,7 +171,9 @@ def _event(row: Any) -> Event | None:
         raise ValueError("it is not an object")
     kind = _KINDS.get(_text(row, "type"))
     if kind is None:
-        raise ValueError(f"unknown type {row['type']!r:.60}{suggest(row['type'], _KINDS)}")
+        raise ValueError(
+            f"unknown type {row['type']!r:.60}{suggest(row['type'], _KINDS)}"
+        )
     if not kind:
         # A false one is left behind by failures; a genuine one says nothing of steps.
         return None

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.errors import UsageError
 from wfsim.model.distributions import stats
-from wfsim.text import suggest
 from wfsim.report.text import count
 from wfsim.sim.demand import Times
 from wfsim.sim.rates import Rate
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wfsim.errors import UsageError
 from wfsim.history.fits import Observed
 from wfsim.model.distributions import stats
-from wfsim.text import suggest
 from wfsim.model.duration import Duration
 from wfsim.report.text import count
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,20 +18,14 @@ from wfsim.model import json_text
 from wfsim.model.frozen import EMPTY, freeze
 from wfsim.model.memento import OURS as OUR_STATUSES
 from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
-from wfsim.model.memento_json import (
-    EPOCH,
-    count,
-    date,
-    index_of,
-    is_int,
-    less,
-    listed,
-    shown,
-    status_of,
-    time,
-    typed,
-)
 from wfsim.model.resource import Key
+
+EPOCH = datetime(2026, 1, 1)
+"""What virtual second 0 is called in a memento's text."""
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{3})?", re.ASCII)
+_LARGEST = 2**63 - 1
+_OURS = (*OUR_STATUSES, StepStatus.CANCELLED)
 
 OURS = "wfsim"
 VERSION = 1
@@ -157,8 +151,8 @@ def _more(index: int, step: StepMemento) -> dict[str, Any]:
         "error": step.error,
         "status": step.status.value if cancelled else "",
     }
-    told = {name: part for name, part in parts.items() if part}
-    return {"of": index, **told} if told else told
+    given = {name: part for name, part in parts.items() if part}
+    return {"of": index, **given} if given else given
 
 
 def _read_back(document: Mapping[str, Any], run: Memento) -> Memento | None:
@@ -195,13 +189,13 @@ def decode(key: str, text: str, kind: str = "") -> Memento:
         raise MementoError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise MementoError(f"a memento is an object, not {type(document).__name__}")
-    ours = typed(document, OURS, dict, None)
+    ours = _typed(document, OURS, dict, None)
     run = _decode(key, document, kind)
     if ours is None:
         return run
     version = ours.get("version")
     if version != VERSION:
-        newer = "a newer wfsim" if is_int(version) and version > VERSION else "no wfsim"
+        newer = "a newer wfsim" if _is_int(version) and version > VERSION else "no wfsim"
         raise MementoError(
             f"written by {newer}: version {version!r}, this reads {VERSION}"
         )
@@ -209,30 +203,30 @@ def decode(key: str, text: str, kind: str = "") -> Memento:
 
 
 def _decode(key: str, document: Mapping[str, Any], kind: str) -> Memento:
-    name = typed(document, "flowName", str)
+    name = _typed(document, "flowName", str)
     found = _KEY.fullmatch(key)
     if found is None or found[2] != name:
         raise MementoError(f"the key {key!r} is not <number>-{name}")
-    context = typed(document, "initContext", dict, {})
-    items = typed(document, "runningSteps", list, [])
+    context = _typed(document, "initContext", dict, {})
+    items = _typed(document, "runningSteps", list, [])
     steps = tuple(map(_step_from_dict, items))
-    reason, error = _reason_and_error(typed(document, "errorMessage", str, ""))
+    reason, error = _reason_and_error(_typed(document, "errorMessage", str, ""))
     return Memento(
         key,
         Key(
             kind,
-            typed(context, "_resourceNameSpace", str, "default"),
-            typed(context, "_resourceName", str, ""),
+            _typed(context, "_resourceNameSpace", str, "default"),
+            _typed(context, "_resourceName", str, ""),
         ),
         name,
-        status_of(RunStatus, document, "flowStatus"),
+        _status_of(RunStatus, document, "flowStatus"),
         steps,
         freeze(context),
-        started=date(document, "startTime"),
-        finished=date(document, "completeTime"),
+        started=_date(document, "startTime"),
+        finished=_date(document, "completeTime"),
         reason=reason,
         error=error,
-        retries=count(document, "retryTimes"),
+        retries=_count(document, "retryTimes"),
         cursor=_cursor(steps),
         extra=freeze(_unknown(document, items)),
     )
@@ -251,22 +245,22 @@ def _unknown(document: Mapping[str, Any], items: list[Any]) -> dict[str, Any]:
 
 def _step_from_dict(document: Any) -> StepMemento:
     if not isinstance(document, dict):
-        raise MementoError(f"a running step is an object, not {shown(document)}")
-    status = status_of(StepStatus, document, "stepStatus")
-    started = date(document, "stepStartTime")
-    finished = date(document, "lastStepCompleteTime")
+        raise MementoError(f"a running step is an object, not {_shown(document)}")
+    status = _status_of(StepStatus, document, "stepStatus")
+    started = _date(document, "stepStartTime")
+    finished = _date(document, "lastStepCompleteTime")
     if status in (StepStatus.INITED, StepStatus.WAITING) and finished == started:
         finished = None
-    retries = count(document, "retryTimes")
+    retries = _count(document, "retryTimes")
     return StepMemento(
-        typed(document, "StepName", str),
+        _typed(document, "StepName", str),
         status,
         retries,
         0,
         0 if started is None else retries + 1,
         started,
         finished,
-        freeze(typed(document, "contextOutput", dict, {})),
+        freeze(_typed(document, "contextOutput", dict, {})),
     )
 
 
@@ -276,55 +270,55 @@ def _decode_ours(run: Memento, ours: Mapping[str, Any]) -> Memento:
         steps[index] = steps[index]._replace(
             attempts=attempts,
             restarts=restarts,
-            retries=less(steps[index].retries, restarts),
+            retries=_minus(steps[index].retries, restarts),
             started=started,
             finished=finished,
         )
-    for more in typed(ours, "more", list, []):
+    for more in _typed(ours, "more", list, []):
         if not isinstance(more, dict):
-            raise MementoError(f"{shown(more)} is not an object")
-        index = index_of(more.get("of"), len(steps))
-        steps[index] = _told(steps[index], more)
-    started, finished = map(time, listed(ours.get("times"), 2))
-    restarts = count(ours, "restarts")
-    status = typed(ours, "status", str, "")
+            raise MementoError(f"{_shown(more)} is not an object")
+        index = _index_of(more.get("of"), len(steps))
+        steps[index] = _with_more(steps[index], more)
+    started, finished = map(_time, _listed(ours.get("times"), 2))
+    restarts = _count(ours, "restarts")
+    status = _typed(ours, "status", str, "")
     return run._replace(
         status=RunStatus(status) if status in OUR_STATUSES else run.status,
         steps=tuple(steps),
         started=started,
         finished=finished,
-        reason=typed(ours, "reason", str, run.reason),
-        error=typed(ours, "error", str, run.error),
-        retries=less(run.retries, restarts),
+        reason=_typed(ours, "reason", str, run.reason),
+        error=_typed(ours, "error", str, run.error),
+        retries=_minus(run.retries, restarts),
         restarts=restarts,
-        cursor=index_of(ours.get("cursor", 0), max(len(steps), 1)),
-        wake=time(ours.get("wake")),
-        entered=count(ours, "entered", least=-1),
-        digest=typed(ours, "digest", str, ""),
-        owner=typed(ours, "owner", str, ""),
-        deadline=time(ours.get("deadline")),
+        cursor=_index_of(ours.get("cursor", 0), max(len(steps), 1)),
+        wake=_time(ours.get("wake")),
+        entered=_count(ours, "entered", least=-1),
+        digest=_typed(ours, "digest", str, ""),
+        owner=_typed(ours, "owner", str, ""),
+        deadline=_time(ours.get("deadline")),
     )
 
 
-def _told(step: StepMemento, more: Mapping[str, Any]) -> StepMemento:
+def _with_more(step: StepMemento, more: Mapping[str, Any]) -> StepMemento:
     cancelled = more.get("status") == StepStatus.CANCELLED
     return step._replace(
         status=StepStatus.CANCELLED if cancelled else step.status,
-        operation=typed(more, "operation", str, ""),
-        error=typed(more, "error", str, ""),
+        operation=_typed(more, "operation", str, ""),
+        error=_typed(more, "error", str, ""),
     )
 
 
 def _rows(ours: Mapping[str, Any], steps: int) -> Iterator[tuple[int, list[Any]]]:
-    indices = typed(ours, "of", list, [])
-    rows = typed(ours, "steps", list, [])
+    indices = _typed(ours, "of", list, [])
+    rows = _typed(ours, "steps", list, [])
     if len(indices) != len(rows):
         raise MementoError(f"{len(rows)} rows of steps for {len(indices)} indices")
     for at, row in zip(indices, rows, strict=True):
-        attempts, restarts, started, finished = listed(row, 4)
+        attempts, restarts, started, finished = _listed(row, 4)
         counts = {"attempts": attempts, "restarts": restarts}
-        numbers = [count(counts, name) for name in counts]
-        yield index_of(at, steps), [*numbers, time(started), time(finished)]
+        numbers = [_count(counts, name) for name in counts]
+        yield _index_of(at, steps), [*numbers, _time(started), _time(finished)]
 
 
 def _cursor(steps: tuple[StepMemento, ...]) -> int:
@@ -336,6 +330,105 @@ def _cursor(steps: tuple[StepMemento, ...]) -> int:
 def _reason_and_error(text: str) -> tuple[str, str]:
     found = _INTERRUPT.fullmatch(text)
     return (found[1], found[2]) if found else ("", text)
+
+
+# -- what the parts of a text may be; everything else raises `MementoError` --------------
+
+
+def _typed(document: Mapping[str, Any], key: str, kind: type, *default: Any) -> Any:
+    """Return the value of *key*, if it is of that *kind* or there is a *default*."""
+    value = document.get(key)
+    if value is None and default:
+        return default[0]
+    if not isinstance(value, kind):
+        raise MementoError(f"{key} is {_shown(value)}, not {_NAMES[kind]}")
+    return value
+
+
+def _status_of(kind: Any, document: Mapping[str, Any], key: str) -> Any:
+    """Return the status of that *kind* that *key* says."""
+    try:
+        status = kind(_typed(document, key, str))
+    except ValueError:
+        known = ", ".join(status for status in kind if status not in _OURS)
+        raise MementoError(
+            f"{key} is {_shown(document[key])}, not one of {known}"
+        ) from None
+    if status in _OURS:
+        raise MementoError(f"{key} is {status.value!r}, which no memento says there")
+    return status
+
+
+def _count(document: Mapping[str, Any], key: str, least: int = 0) -> int:
+    """Return the whole number at *key*, *least* if there is none."""
+    value = document.get(key)
+    if value is None:
+        return least
+    if not _is_int(value) or not least <= value <= _LARGEST:  # noqa: E501
+        raise MementoError(
+            f"{key} is {_shown(value)}, not a whole number from {least} on"
+        )
+    return int(value)
+
+
+def _index_of(value: Any, size: int) -> int:
+    """Return *value* if it is the index of one of *size* steps."""
+    if not _is_int(value) or not 0 <= value < size:
+        raise MementoError(f"{_shown(value)} is not one of {size} steps")
+    return int(value)
+
+
+def _listed(value: Any, size: int) -> list[Any]:
+    """Return *value* if it is a list of *size*."""
+    if not isinstance(value, list) or len(value) != size:
+        raise MementoError(f"{_shown(value)} is not a list of {size}")
+    return value
+
+
+def _minus(number: int, part: int) -> int:
+    """Return *number* without the *part* of it."""
+    if part > number:
+        raise MementoError(f"retryTimes is {number}, with {part} restarts in it")
+    return number - part
+
+
+def _time(value: Any) -> float | None:
+    """Return *value* if it is None or a time in seconds."""
+    if value is None or isinstance(value, float):
+        return value
+    if not _is_int(value) or abs(value) > _LARGEST:
+        raise MementoError(f"{_shown(value)} is not a time in seconds")
+    return int(value)
+
+
+def _date(document: Mapping[str, Any], key: str) -> float | None:
+    """Return the seconds that the date at *key* stands for."""
+    text = _typed(document, key, str, "")
+    if not text:
+        return None
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError(text)
+        return (datetime.fromisoformat(text) - EPOCH) / timedelta(seconds=1)
+    except ValueError:
+        raise MementoError(
+            f"{key} is {_shown(text)}, not a time such as 2026-01-01 00:00:00"
+        ) from None
+
+
+def _is_int(value: Any) -> bool:
+    """Whether *value* is a whole number."""
+    # To Python true is 1.
+    return type(value) is int
+
+
+def _shown(value: Any) -> str:
+    """Return *value* as JSON, cut short."""
+    text = json_text.dump(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_NAMES: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
 
 
 __all__ = ["EPOCH", "MAX_BYTES", "decode", "encode", "to_dict"]

@@ -16,9 +16,9 @@ from wfsim.model.journal import Journal
 from wfsim.model.memento import Memento, Quarantined, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.stores import InMemoryResources, InMemoryRuns
-from wfsim.sim.draws import KeyedDraws
 
 ATTEMPTS = 100
 """How often a completed step is tried while its effects are applied again."""
