@@ -1,9 +1,9 @@
 """The door as type checkers and editors see it; `tests/test_door.py` compares the two."""
 
+from wfsim.engine.context import StepContext as StepContext
 from wfsim.engine.flow_status import FlowStatus as FlowStatus
 from wfsim.engine.flow_status import ServiceError as ServiceError
-from wfsim.engine.hooks import Hooks as Hooks
-from wfsim.engine.steps import StepContext as StepContext
+from wfsim.engine.ports import Hooks as Hooks
 from wfsim.engine.steps import step as step
 from wfsim.errors import AlreadyExists as AlreadyExists
 from wfsim.errors import Cancelled as Cancelled

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from wfsim.model.read_back import reads_back
 
 import wfsim
-from wfsim.engine.storable import storable
-from wfsim.model.frozen import EMPTY, Frozen, freeze
+from wfsim.model.frozen import EMPTY, Frozen, freeze, storable
 from wfsim.model.memento import Memento, StepMemento
 
 unhurried = settings(deadline=None, derandomize=True, max_examples=200)

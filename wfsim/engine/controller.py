@@ -13,11 +13,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from wfsim.engine.attempt import describe
-from wfsim.engine.ports import Effect, Leases
+from wfsim.engine.context import Turn
+from wfsim.engine.ports import Effect, Leases, Ports
 from wfsim.engine.reconciler import Result
 from wfsim.engine.runner import Progress
-from wfsim.engine.turn import Ports, Turn
+from wfsim.engine.steps import describe
 from wfsim.errors import Cancelled, Fenced, Killed, StoreError, UsageError
 from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource

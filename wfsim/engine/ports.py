@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from wfsim.model.memento import Quarantined
+from wfsim.model.frozen import EMPTY
+from wfsim.model.memento import Memento, Quarantined, StepMemento
+from wfsim.model.policy import Policy
 from wfsim.model.record import Kind, PoolState
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Change, Run
@@ -205,3 +207,51 @@ class Draws(Protocol):
 
 StepFunction: TypeAlias = Callable[..., Effect[Any]]
 Steps: TypeAlias = Mapping[str, StepFunction]
+
+
+class Hooks:
+    """Base class of observers; override what is of interest.
+
+    Called after the write that they are about, as in the reference
+    (``OnWfInit``, ``OnStepInit``, ``OnStepWaiting``, ``OnStepCompleted``,
+    ``OnWfInterrupt``, ``OnWfCompleted``).  An exception in a hook becomes a record of
+    the log and nothing else.
+    """
+
+    def on_run_init(self, run: Memento) -> None:
+        """A run was created, or taken up again."""
+
+    def on_step_init(self, run: Memento, step: StepMemento) -> None:
+        """An attempt of *step* begins."""
+
+    def on_step_waiting(self, run: Memento, step: StepMemento) -> None:
+        """*step* began to wait."""
+
+    def on_step_completed(self, run: Memento, step: StepMemento | None) -> None:
+        """An attempt of *step* is over, well or badly: see its status."""
+
+    def on_run_interrupt(self, run: Memento) -> None:
+        """The run was interrupted: see its reason."""
+
+    def on_run_completed(self, run: Memento) -> None:
+        """The run is complete."""
+
+
+class Ports(NamedTuple):
+    """The ports and values that the engine works with.
+
+    *polls* are the looks at operations by the class that launches them; for one that is
+    not there the *world* is asked.  *flows* is the service as its own steps see it.
+    """
+
+    clock: Clock
+    resources: ResourceStore
+    runs: RunStore
+    steps: Steps
+    notes: Notes
+    draws: Draws
+    policy: Policy = Policy()
+    hooks: tuple[Hooks, ...] = ()
+    world: Any = None
+    polls: Steps = EMPTY
+    flows: Any = None

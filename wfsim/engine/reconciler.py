@@ -8,25 +8,22 @@ pass, or by the next one if the controller died in between.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from wfsim.engine.attempt import describe
-from wfsim.engine.fit import Migration, migrated
-from wfsim.engine.kept import GONE, Entries, KeptRuns, newest_number, only_run
-from wfsim.engine.ports import Effect
+from wfsim.engine.context import StepContext, Turn, rewrite
+from wfsim.engine.ports import Effect, Ports
 from wfsim.engine.runner import FlowRunner, Progress, Stop, to_run_again
-from wfsim.engine.steps import StepContext, as_effect, rewrite, storable
-from wfsim.engine.turn import Ports, Turn
+from wfsim.engine.steps import as_effect, describe, storable
 from wfsim.errors import NotFound
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY
 from wfsim.model.machine import StateMachine
-from wfsim.model.memento import RunStatus
+from wfsim.model.memento import Memento, Quarantined, RunStatus, number_of
 from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
-from wfsim.model.run import Adoption, Begin, Recover, Run, Supersede
+from wfsim.model.run import Adoption, Begin, Cause, Recover, Run, Supersede
 from wfsim.text import suggest
 
 
@@ -80,7 +77,7 @@ class FlowReconciler:
         self._flows = flows
         self._migrations = migrations
         self._runner = FlowRunner(ports)
-        self._kept = KeptRuns(ports, self._runner)
+        self._history = RunHistory(ports, self._runner)
         self._again = Result(ports.policy.redrive.delay)
         self._resting = {kind: at_rest(machine) for kind, machine in machines.items()}
 
@@ -107,7 +104,7 @@ class FlowReconciler:
         return Progress(self._runner, run, self._flows[run.flow], turn, adoption)
 
     def _choose(self, key: Key, turn: Turn) -> Effect[Result | Work]:
-        since = self._kept.since.get(key, "")
+        since = self._history.since.get(key, "")
         entries = yield from self._runs.entries(key, since)
         try:
             resource = yield from self._resources.cached(key)
@@ -121,7 +118,7 @@ class FlowReconciler:
             return _DONE
         runs = only_run(resource, entries)
         if runs is None:
-            runs = yield from self._kept.own(resource, entries, turn)
+            runs = yield from self._history.own(resource, entries, turn)
         newest = runs[-1] if runs else None
         if resource.deleted is not None:
             return (yield from self._finalize(resource, newest, turn))
@@ -200,7 +197,7 @@ class FlowReconciler:
         self, resource: Resource, run: Run, turn: Turn
     ) -> Effect[Result | Work]:
         """Return *run* taken up, if its flow is still what it began with."""
-        live = yield from self._kept.live(resource)
+        live = yield from self._history.live(resource)
         if live is None:
             return self._again
         if run.status is RunStatus.FAILED and run.wake is not None:
@@ -210,7 +207,7 @@ class FlowReconciler:
         adoption = Adoption.once_more(run, live.entered, live.uid)
         fit = migrated(run, self._flows, self._migrations)
         if isinstance(fit, Stop):
-            yield from self._kept.stop(run, turn, fit, adoption)
+            yield from self._history.stop(run, turn, fit, adoption)
             return (yield from self.finish(run, None, turn))
         if fit is not None:
             adoption = adoption._replace(digest=fit.digest, migrated=fit)
@@ -255,7 +252,7 @@ class FlowReconciler:
             text = f"state {resource.state!r} is not registered{near}"
             self._note(turn, Kind.PASS_FAILED, resource, text)
             return _DONE
-        live = yield from self._kept.live(resource)
+        live = yield from self._history.live(resource)
         if live is None:
             return self._again
         if ignored is not None:
@@ -299,7 +296,7 @@ class FlowReconciler:
         A finalizer that the machine does not know is somebody else's to drop.
         """
         if run is not None and not run.is_final:
-            yield from self._kept.stop(run, turn, GONE)
+            yield from self._history.stop(run, turn, GONE)
         ports = self._ports
         draws = ports.draws.within(*resource.key, "")
         live = yield from self._resources.get(resource.key)
@@ -330,7 +327,7 @@ class FlowReconciler:
             yield from self._resources.get(turn.key)
             return self._again
         except NotFound:
-            yield from self._kept.bury_all(turn.key, entries, turn)
+            yield from self._history.bury_all(turn.key, entries, turn)
             return _DONE
 
     def _deadline(self, flow: Flow | None) -> float | None:
@@ -366,3 +363,146 @@ def _may_recover(resource: Resource, run: Run | None) -> bool:
 def _due(run: Run, wake: float) -> float:
     """Return when to look at *run* again: at *wake*, but not after its deadline."""
     return wake if run.deadline is None else min(wake, run.deadline)
+
+
+Migration = Callable[[Memento, Flow], Memento]
+
+
+def migrated(
+    run: Run, flows: Mapping[str, Flow], migrations: Mapping[str, Migration] = EMPTY
+) -> Memento | Stop | None:
+    """Return *run* as it fits its flow now, None if it does, or why it cannot."""
+    flow = flows.get(run.flow)
+    if flow is None:
+        near = suggest(run.flow, flows)
+        text = f"no flow {run.flow!r}{near}"
+        return Stop(reasons.UNKNOWN_FLOW, text, Cause.DEFINITION)
+    names, digest = run.names, flow.digest
+    if names == flow.names and run.digest == digest:
+        return None
+    if names == flow.names and not run.digest:
+        return run.memento()._replace(digest=digest)
+    migrate = migrations.get(flow.name)
+    if migrate is None:
+        return _changed(
+            f"the run began with the steps {', '.join(names)}; the flow now has "
+            f"{', '.join(flow.names)} (digest {flow.digest}); give a migration"
+        )
+    try:
+        fit = migrate(run.memento(), flow)._replace(digest=flow.digest)
+    except Exception as error:
+        return _changed(f"the migration failed: {describe(error)}")
+    left = tuple(step.name for step in fit.steps)
+    if left != flow.names:
+        return _changed(f"the migration left the steps {', '.join(left)}")
+    return fit
+
+
+def _changed(text: str) -> Stop:
+    return Stop(reasons.DEFINITION_CHANGED, text, Cause.DEFINITION)
+
+
+Entry = Run | Quarantined
+Entries = list[Entry]
+
+GONE = Stop(reasons.CANCELLED, "the resource is gone", Cause.GONE)
+
+
+class RunHistory:
+    """Sorts out what is kept of each resource: its own runs, and what is in their way.
+
+    A run that has ended and was sorted out needs no second look, nor does any before it:
+    passes read from there on.  That may be forgotten at any time, as by a restart; all
+    are looked through again then.
+    """
+
+    def __init__(self, ports: Ports, runner: FlowRunner) -> None:
+        self._ports = ports
+        self._runs = ports.runs
+        self._runner = runner
+        self.since: dict[Key, str] = {}
+        """The run from which on a pass reads, by resource; from the first if none."""
+
+    def own(self, resource: Resource, entries: Entries, turn: Turn) -> Effect[list[Run]]:
+        """Return the readable runs of *resource*, oldest first, at most one unfinished.
+
+        A run that is unfinished though there is a newer one was passed over: its time
+        is gone.  Finished ones past the retention are forgotten, and those of a dead
+        resource of the same name.  Ended ones from long ago are left out.
+        """
+        key, owners = resource.key, ("", resource.uid)
+        mementos = [entry for entry in entries if isinstance(entry, Run)]
+        if key in self.since and mementos and mementos[0].owner not in owners:
+            # A namesake has died since; what is before its last run is its own, too.
+            entries = yield from self._all(key, entries)
+            mementos = [entry for entry in entries if isinstance(entry, Run)]
+        runs = [run for run in mementos if run.owner in owners]
+        dead = [run for run in mementos if run.owner not in owners]
+        if dead and (yield from self.live(resource)):
+            yield from self.bury(dead, turn)
+            dead = []
+        for run in runs[:-1]:
+            if not run.is_final:
+                passed_over = Supersede()
+                yield from self._runner.commit(run, turn, passed_over)
+        keep = self._ports.policy.retention
+        if keep is None:
+            ended = [run for run in runs[-2:] if run.is_final]
+            if ended and not dead:
+                self.since[key] = ended[-1].key
+            return runs
+        finished = len(runs) if runs and runs[-1].is_final else len(runs) - 1
+        spare = max(finished - keep, 0)
+        for run in runs[:spare]:
+            yield from self._forget(run, turn)
+        return runs[spare:]
+
+    def live(self, resource: Resource) -> Effect[Resource | None]:
+        """Return *resource* as it is now, None if what the cache said no longer holds."""
+        try:
+            live = yield from self._ports.resources.get(resource.key)
+        except NotFound:
+            return None
+        return live if live.entered == resource.entered else None
+
+    def bury_all(self, key: Key, entries: Entries, turn: Turn) -> Effect[None]:
+        """Close what is unfinished of a resource that is gone, and forget all."""
+        yield from self.bury((yield from self._all(key, entries)), turn)
+
+    def bury(self, entries: Sequence[Entry], turn: Turn) -> Effect[None]:
+        """Close what is unfinished of *entries*, and forget them."""
+        for entry in entries:
+            if isinstance(entry, Run) and not entry.is_final:
+                yield from self.stop(entry, turn, GONE)
+            yield from self._forget(entry, turn)
+
+    def stop(
+        self, run: Run, turn: Turn, stop: Stop, adoption: Adoption | None = None
+    ) -> Effect[None]:
+        """Interrupt *run* where it stands."""
+        index = run.first_open()
+        yield from self._runner.interrupt(run, index, turn, stop, adoption)
+
+    def _all(self, key: Key, entries: Entries) -> Effect[Entries]:
+        """Return all that is kept of the resource, of which *entries* may be the end."""
+        if self.since.pop(key, None) is None:
+            return entries
+        return (yield from self._runs.entries(key))
+
+    def _forget(self, entry: Entry, turn: Turn) -> Effect[None]:
+        yield from self._runs.remove(entry.resource, entry.key, turn.token)
+
+
+def only_run(resource: Resource, entries: Entries) -> list[Run] | None:
+    """Return the runs of *resource* if there is nothing to sort out, as nearly always."""
+    runs = [run for run in entries if isinstance(run, Run)]
+    own = len(entries) < 2 and (not runs or runs[0].owner in ("", resource.uid))
+    return runs if own else None
+
+
+def newest_number(entries: Entries) -> int:
+    """Return the highest number in the keys of *entries*, of which there is one or more.
+
+    It is 0 if none has a number.  Such a key stands before all that have one.
+    """
+    return number_of(entries[-1].key)

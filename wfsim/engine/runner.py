@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from wfsim.engine.attempt import (
+from wfsim.engine.context import StepContext, Turn
+from wfsim.engine.ports import Effect, Nothing, Ports, StepFunction
+from wfsim.engine.steps import (
     OPERATION,
     body_of,
     checked_output,
@@ -21,9 +23,6 @@ from wfsim.engine.attempt import (
     unknown_class,
     watch,
 )
-from wfsim.engine.ports import Effect, Nothing, StepFunction
-from wfsim.engine.steps import StepContext
-from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import (
     Cancelled,
     Conflict,

@@ -7,31 +7,33 @@ A body is a function of one `StepContext`, or a class with ``init``, ``do_step``
 from __future__ import annotations
 
 import inspect
-import types
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
-from wfsim.engine.ports import Draws, Effect, ResourceStore, StepFunction
-from wfsim.engine.storable import storable
+from wfsim.engine.context import StepContext, Turn, rewrite
+from wfsim.engine.flow_status import POLLING_TIME_OUT, ServiceError
+from wfsim.engine.ports import (
+    Clock,
+    Effect,
+    Ports,
+    StepFunction,
+    Steps,
+)
 from wfsim.errors import (
-    Conflict,
     DefinitionError,
-    Fenced,
-    NotFound,
+    PollError,
     StepFailed,
-    UsageError,
+    StepSignal,
+    TimedOut,
+    Waiting,
 )
 from wfsim.model.duration import Duration
-from wfsim.model.flow import Step
-from wfsim.model.frozen import EMPTY
-from wfsim.model.record import Kind
-from wfsim.model.resource import Resource
+from wfsim.model.flow import Polling, Step
+from wfsim.model.frozen import EMPTY, Frozen, storable
 from wfsim.text import suggest
-
-if TYPE_CHECKING:
-    from wfsim.engine.children import ChildFlows
-    from wfsim.engine.turn import Ports
 
 T = TypeVar("T")
 B = TypeVar("B", bound=Callable[..., Any])
@@ -41,180 +43,8 @@ DEFAULT_DURATION = Duration("constant", (1.0,))
 
 NO_TIME = Duration("constant", (0.0,))
 
-CONFLICTS = 100
-"""How often a change is tried on a resource that others change at the same time."""
-
 _NAME = "__wfsim_step__"
 _POLL = "__wfsim_poll__"
-
-
-class StepContext:
-    """What one attempt of a step is told.
-
-    ``clock``, ``world`` (the fake resources), ``resource`` (a snapshot taken when the
-    attempt began), ``inputs`` (initial context and outputs of all earlier steps,
-    immutable), ``attempt`` (from 1), ``run`` (key of the memento), ``flow``, ``step``,
-    ``is_open`` (the attempt is still under way and may write), ``operation`` (what a
-    polling step has launched, while it is looked at).  *draws* are those of the run.
-    """
-
-    __slots__ = (
-        "_draws",
-        "_ports",
-        "_token",
-        "attempt",
-        "clock",
-        "flow",
-        "inputs",
-        "is_open",
-        "operation",
-        "resource",
-        "run",
-        "spec",
-        "world",
-    )
-
-    def __init__(
-        self,
-        ports: Ports,
-        resource: Resource,
-        inputs: Mapping[str, Any],
-        attempt: int,
-        run: str,
-        flow: str,
-        spec: Step,
-        draws: Draws,
-        token: int,
-        operation: str = "",
-    ) -> None:
-        self._ports = ports
-        self.clock = ports.clock
-        self.world = ports.world
-        self.resource = resource
-        self.inputs = inputs
-        self.attempt = attempt
-        self.run = run
-        self.flow = flow
-        self.spec = spec
-        self._draws = draws
-        self._token = token
-        self.operation = operation
-        self.is_open = True
-
-    def __repr__(self) -> str:
-        return f"<StepContext {self.resource.key} {self.run} {self.step} {self.attempt}>"
-
-    @property
-    def step(self) -> str:
-        """The name of the step."""
-        return self.spec.name
-
-    @property
-    def flows(self) -> ChildFlows:
-        """The service that runs this flow, to start others from here and wait for them.
-
-        Raises `UsageError` in a flow that no service runs.
-        """
-        service = self._ports.flows
-        if service is None:
-            raise UsageError(f"flow {self.flow!r} is not run by a service")
-        children: ChildFlows = service.of(self)
-        return children
-
-    @types.coroutine
-    def sleep(self, seconds: float) -> Effect[None]:
-        """Let *seconds* of virtual time pass (``yield from`` or ``await`` it)."""
-        yield self.clock.timeout(seconds)
-
-    @types.coroutine
-    def wait(self, event: Any) -> Effect[Any]:
-        """Wait for an event of the clock and return its value (or ``await`` it)."""
-        return (yield event)
-
-    @types.coroutine
-    def fetch(self) -> Effect[Resource]:
-        """Return the resource as it is now (``yield from`` or ``await`` it)."""
-        self.resource = yield from self._ports.resources.get(self.resource.key)
-        return self.resource
-
-    @types.coroutine
-    def update(
-        self,
-        *,
-        spec: Mapping[str, Any] = EMPTY,
-        status: Mapping[str, Any] = EMPTY,
-        annotations: Mapping[str, str | None] = EMPTY,
-        finalizers: Iterable[str] | None = None,
-    ) -> Effect[Resource]:
-        """Set keys of the resource as it is now (None removes one) and return it.
-
-        Raises `Fenced` once the attempt is over or the lease has passed on, `NotFound`
-        if the resource is gone.
-        """
-        key = self.resource.key
-
-        def change(resource: Resource) -> Resource:
-            if not self.is_open:
-                raise Fenced(f"{self.step}: this attempt is over; it may not write")
-            if resource.uid != self.resource.uid:
-                raise NotFound(f"{key} is gone; what is there now only has its name")
-            edited = resource.edit(spec=spec, status=status, annotations=annotations)
-            if finalizers is None:
-                return edited
-            return edited._replace(finalizers=tuple(sorted(finalizers)))
-
-        resources, token = self._ports.resources, self._token
-        self.resource = yield from rewrite(resources, key, change, token)
-        return self.resource
-
-    def log(self, text: str) -> None:
-        """Write a line into the log of the run."""
-        self._ports.notes.note(
-            Kind.STEP_LOG,
-            resource=self.resource.key,
-            run=self.run,
-            flow=self.flow,
-            step=self.step,
-            attempt=self.attempt,
-            text=str(text),
-            token=self._token,
-        )
-
-    def draw(self, purpose: str = "") -> float:
-        """Return a number in [0, 1) that is this attempt's own for *purpose*.
-
-        It depends on seed, resource, run, step, attempt and purpose, and on nothing
-        that happened before: changing one policy leaves every other draw as it was.
-        """
-        return self._draws.uniform(self.spec.name, self.attempt, purpose)
-
-    def close(self) -> None:
-        """Refuse whatever the attempt still tries to write."""
-        self.is_open = False
-
-
-def rewrite(
-    resources: ResourceStore,
-    key: Any,
-    change: Callable[[Resource], Resource],
-    token: int | None,
-) -> Effect[Resource]:
-    """Apply *change* to the resource as it is now, again after each conflict.
-
-    Raises `Conflict` if somebody else was faster `CONFLICTS` times in a row.
-    """
-    conflicts = 0
-    while True:
-        resource = yield from resources.get(key)
-        changed = change(resource)
-        if changed == resource:
-            return resource
-        try:
-            return (yield from resources.update(changed, token))
-        except Conflict:
-            conflicts += 1
-            if conflicts == CONFLICTS:
-                raise
 
 
 @overload
@@ -366,6 +196,169 @@ def _called(context: StepContext, flow: str) -> Effect[Mapping[str, Any]]:
     if context.spec.waits:
         yield from context.flows.wait(flow_id)
     return {"flow": flow_id}
+
+
+OPERATION = "operation"
+"""The key in the output of a polling step under which it names what it launched."""
+
+
+def unknown_class(spec: Step, steps: Steps) -> str | None:
+    """Return the first class of *spec* that *steps* has no body for."""
+    return next((name for name in spec.all_classes if name not in steps), None)
+
+
+def body_of(ports: Ports, attempt: StepContext, first: float, turn: Turn) -> StepFunction:
+    """Return what *attempt* is to do: all its classes, or polls from *first* on."""
+    work: StepFunction = partial(_in_order, ports.steps)
+    if attempt.operation:
+        work = partial(_poll, ports, first, turn)
+    return partial(_undoing, ports.steps, work)
+
+
+def watch(
+    clock: Clock,
+    attempt: StepContext,
+    limit: float | None,
+    deadline: float | None,
+    turn: Turn,
+) -> Callable[[], None]:
+    """Throw `TimedOut` into the attempt when its time is up; return how not to."""
+    left = math.inf if deadline is None else deadline - clock.now
+    limit = math.inf if limit is None else limit
+    signal = TimedOut(min(left, limit), left <= limit)
+
+    def bite() -> None:
+        if turn.attempt is attempt:
+            clock.throw(turn.process, signal)
+
+    # A slow store may have begun the attempt after its deadline.
+    return clock.call(max(signal.limit, 0.0), bite)
+
+
+def _in_order(steps: Steps, attempt: StepContext) -> Effect[Mapping[str, Any]]:
+    """Run the classes of the step; duration and failure of a file are the whole's."""
+    spec, output = attempt.spec, EMPTY
+    part = spec
+    for name in spec.class_names:
+        attempt.spec = replace(part, class_name=name)
+        returned = yield from steps[name](attempt)
+        if returned is not None:
+            output = Frozen({**output, **checked_output(spec, returned)})
+        part = replace(spec, duration=NO_TIME, failure=None)
+    attempt.spec = spec
+    return output
+
+
+def _undoing(steps: Steps, work: StepFunction, attempt: StepContext) -> Effect[Any]:
+    """Do *work*, and take back what it has done if it fails; signals are no failure."""
+    spec = attempt.spec
+    try:
+        return (yield from work(attempt))
+    except (Exception, TimedOut) as error:
+        if spec.undo is None or isinstance(signal_of(error), StepSignal):
+            raise
+        attempt.spec = replace(
+            spec, class_name=spec.undo, duration=NO_TIME, failure=None, child=None
+        )
+        try:
+            yield from steps[spec.undo](attempt)
+        except Exception as second:
+            text = f"{describe(error)}; its undo {spec.undo}: {describe(second)}"
+            raise StepFailed(text) from second
+        raise
+
+
+def _poll(
+    ports: Ports, first: float, turn: Turn, attempt: StepContext
+) -> Effect[Mapping[str, Any]]:
+    """Look at the operation until it is over, fails, or has been looked at too often.
+
+    Raises `Waiting` once the turn may do no more, and the error of a look.
+    """
+    spec = attempt.spec
+    polling = spec.polling or Polling()
+    clock, look = ports.clock, _look_of(ports, spec)
+    number = _looks_by(clock, first, polling.interval)
+    errors = 0
+    while True:
+        pause = first + number * polling.interval - clock.now
+        if pause > 0.0:
+            yield clock.timeout(pause)
+        if turn.left <= 0:
+            raise Waiting
+        if number >= polling.limit:
+            text = f"{attempt.operation} is under way after {polling.limit} polls"
+            raise ServiceError(POLLING_TIME_OUT, text)
+        try:
+            seen = yield from look(attempt)
+            errors = 0
+        except PollError:
+            errors += 1
+            if errors > polling.tolerated_errors:
+                raise
+            seen = None
+        if seen is not None and seen is not False:
+            return EMPTY if seen is True else checked_output(spec, seen)
+        number += 1
+
+
+def _looks_by(clock: Clock, first: float, interval: float) -> int:
+    """Return how many looks are past, those that a restart has missed included."""
+    number = max(int((clock.now - first) / interval), 0)
+    while first + number * interval < clock.now:
+        number += 1
+    return number
+
+
+def _look_of(ports: Ports, spec: Step) -> StepFunction:
+    for name in spec.class_names:
+        if name in ports.polls:
+            return ports.polls[name]
+
+    def ask(attempt: StepContext) -> Effect[Any]:
+        return (yield from driven(ports.world.poll(attempt.operation)))
+
+    return ask
+
+
+def signal_of(error: BaseException) -> BaseException:
+    """Return the signal that *error* was raised from, or *error* itself.
+
+    As in the reference, a step may wrap a signal into an error of its own.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, StepSignal):
+        cause = cause.__cause__
+    return cause or error
+
+
+def describe(error: BaseException) -> str:
+    """Return *error* in one line, its class included unless it says nothing more."""
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return text if name == "StepFailed" and text else f"{name}: {text}" if text else name
+
+
+def checked_output(spec: Step, output: Any) -> Mapping[str, Any]:
+    """Return *output* frozen, or raise `TypeError` if it could not be stored."""
+    if type(output) is not dict and not isinstance(output, Mapping):
+        raise TypeError(
+            f"step {spec.name!r} returned {output!r}; a step returns a mapping with "
+            "string keys, or None"
+        )
+    if spec.polling is not None and OPERATION in output:
+        operation = output[OPERATION]
+        if not isinstance(operation, str) or not operation:
+            raise TypeError(
+                f"step {spec.name!r} launched {operation!r}; an operation's id is a "
+                "text that is not empty"
+            )
+    try:
+        return storable(output)  # type: ignore[no-any-return]
+    except (TypeError, UnicodeEncodeError) as error:
+        raise TypeError(
+            f"step {spec.name!r} returned what JSON cannot hold: {error}"
+        ) from None
 
 
 __all__ = [

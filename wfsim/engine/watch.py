@@ -11,15 +11,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from wfsim.engine.context import Turn, rewrite
 from wfsim.engine.controller import Controller, next_tick
-from wfsim.engine.fit import Migration, migrated
 from wfsim.engine.flow_status import WATCHED, FlowStatus, status_of
-from wfsim.engine.ports import Effect
-from wfsim.engine.reconciler import Result, Work
+from wfsim.engine.ports import Effect, Ports
+from wfsim.engine.reconciler import Migration, Result, Work, migrated
 from wfsim.engine.runner import FlowRunner, Progress, Stop, to_run_again
 from wfsim.engine.service import context_of, number_of
-from wfsim.engine.steps import rewrite
-from wfsim.engine.turn import Ports, Turn
 from wfsim.errors import NotFound
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, Frozen

@@ -17,11 +17,11 @@ from typing import (
     cast,
 )
 
+from wfsim.engine.context import rewrite
 from wfsim.engine.controller import Controller
+from wfsim.engine.ports import Ports
 from wfsim.engine.reconciler import FlowReconciler
 from wfsim.engine.service import WorkflowService, key_of
-from wfsim.engine.steps import rewrite
-from wfsim.engine.turn import Ports
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, NotFound, StoreError, UsageError
 from wfsim.model.frozen import EMPTY, is_json

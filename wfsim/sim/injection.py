@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wfsim import errors
+from wfsim.engine.context import StepContext
 from wfsim.engine.ports import (
     Clock,
     Effect,
@@ -21,7 +22,6 @@ from wfsim.engine.ports import (
     StepFunction,
     Steps,
 )
-from wfsim.engine.steps import StepContext
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Change, Run
 from wfsim.sim.faults import (

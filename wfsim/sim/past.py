@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from wfsim.engine.attempt import OPERATION, body_of, describe
-from wfsim.engine.ports import Effect
-from wfsim.engine.steps import StepContext
-from wfsim.engine.turn import Ports, Turn
+from wfsim.engine.context import StepContext, Turn
+from wfsim.engine.ports import Effect, Ports
+from wfsim.engine.steps import OPERATION, body_of, describe
 from wfsim.errors import UsageError, Waiting
 from wfsim.model.flow import Step
 from wfsim.model.frozen import EMPTY

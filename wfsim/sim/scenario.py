@@ -8,9 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from wfsim.engine.fit import Migration
-from wfsim.engine.hooks import Hooks
-from wfsim.engine.ports import Draws, StepFunction, Steps
+from wfsim.engine.ports import Draws, Hooks, StepFunction, Steps
+from wfsim.engine.reconciler import Migration
 from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
 from wfsim.errors import DefinitionError, Problem

@@ -6,16 +6,14 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wfsim.engine.attempt import OPERATION
-from wfsim.engine.children import MONTH, PARENT
+from wfsim.engine.context import StepContext
 from wfsim.engine.flow_status import ENDED, FlowStatus, status_of
 from wfsim.engine.ports import Effect
-from wfsim.engine.service import BIZ_ID, BIZ_TYPE, KIND, context_of
-from wfsim.engine.steps import StepContext
-from wfsim.engine.storable import storable
+from wfsim.engine.service import BIZ_ID, BIZ_TYPE, KIND, MONTH, PARENT, context_of
+from wfsim.engine.steps import OPERATION
 from wfsim.errors import UsageError
 from wfsim.model.flow import Flow
-from wfsim.model.frozen import EMPTY
+from wfsim.model.frozen import EMPTY, storable
 from wfsim.model.memento import Memento, Quarantined, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.past import CURE, Entry, Found, Past

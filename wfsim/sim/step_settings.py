@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, TypeAlias
 
+from wfsim.engine.context import StepContext
 from wfsim.engine.ports import Effect, StepFunction, Steps
-from wfsim.engine.steps import StepContext
 from wfsim.errors import DefinitionError, Problem, StepFailed
 from wfsim.model.bounds import Doc, Places, Priority, Share, check
 from wfsim.model.duration import PARSED

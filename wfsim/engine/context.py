@@ -1,0 +1,236 @@
+"""What an attempt of a step is told, and the turn of a worker in which it runs."""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from wfsim.engine.ports import Draws, Effect, Ports, ResourceStore
+from wfsim.errors import Conflict, Fenced, NotFound, UsageError
+from wfsim.model.flow import Step
+from wfsim.model.frozen import EMPTY
+from wfsim.model.record import Kind
+from wfsim.model.resource import Key, Resource
+
+if TYPE_CHECKING:
+    from wfsim.engine.service import ChildFlows
+
+CONFLICTS = 100
+"""How often a change is tried on a resource that others change at the same time."""
+
+
+class StepContext:
+    """What one attempt of a step is told.
+
+    ``clock``, ``world`` (the fake resources), ``resource`` (a snapshot taken when the
+    attempt began), ``inputs`` (initial context and outputs of all earlier steps,
+    immutable), ``attempt`` (from 1), ``run`` (key of the memento), ``flow``, ``step``,
+    ``is_open`` (the attempt is still under way and may write), ``operation`` (what a
+    polling step has launched, while it is looked at).  *draws* are those of the run.
+    """
+
+    __slots__ = (
+        "_draws",
+        "_ports",
+        "_token",
+        "attempt",
+        "clock",
+        "flow",
+        "inputs",
+        "is_open",
+        "operation",
+        "resource",
+        "run",
+        "spec",
+        "world",
+    )
+
+    def __init__(
+        self,
+        ports: Ports,
+        resource: Resource,
+        inputs: Mapping[str, Any],
+        attempt: int,
+        run: str,
+        flow: str,
+        spec: Step,
+        draws: Draws,
+        token: int,
+        operation: str = "",
+    ) -> None:
+        self._ports = ports
+        self.clock = ports.clock
+        self.world = ports.world
+        self.resource = resource
+        self.inputs = inputs
+        self.attempt = attempt
+        self.run = run
+        self.flow = flow
+        self.spec = spec
+        self._draws = draws
+        self._token = token
+        self.operation = operation
+        self.is_open = True
+
+    def __repr__(self) -> str:
+        return f"<StepContext {self.resource.key} {self.run} {self.step} {self.attempt}>"
+
+    @property
+    def step(self) -> str:
+        """The name of the step."""
+        return self.spec.name
+
+    @property
+    def flows(self) -> ChildFlows:
+        """The service that runs this flow, to start others from here and wait for them.
+
+        Raises `UsageError` in a flow that no service runs.
+        """
+        service = self._ports.flows
+        if service is None:
+            raise UsageError(f"flow {self.flow!r} is not run by a service")
+        children: ChildFlows = service.of(self)
+        return children
+
+    @types.coroutine
+    def sleep(self, seconds: float) -> Effect[None]:
+        """Let *seconds* of virtual time pass (``yield from`` or ``await`` it)."""
+        yield self.clock.timeout(seconds)
+
+    @types.coroutine
+    def wait(self, event: Any) -> Effect[Any]:
+        """Wait for an event of the clock and return its value (or ``await`` it)."""
+        return (yield event)
+
+    @types.coroutine
+    def fetch(self) -> Effect[Resource]:
+        """Return the resource as it is now (``yield from`` or ``await`` it)."""
+        self.resource = yield from self._ports.resources.get(self.resource.key)
+        return self.resource
+
+    @types.coroutine
+    def update(
+        self,
+        *,
+        spec: Mapping[str, Any] = EMPTY,
+        status: Mapping[str, Any] = EMPTY,
+        annotations: Mapping[str, str | None] = EMPTY,
+        finalizers: Iterable[str] | None = None,
+    ) -> Effect[Resource]:
+        """Set keys of the resource as it is now (None removes one) and return it.
+
+        Raises `Fenced` once the attempt is over or the lease has passed on, `NotFound`
+        if the resource is gone.
+        """
+        key = self.resource.key
+
+        def change(resource: Resource) -> Resource:
+            if not self.is_open:
+                raise Fenced(f"{self.step}: this attempt is over; it may not write")
+            if resource.uid != self.resource.uid:
+                raise NotFound(f"{key} is gone; what is there now only has its name")
+            edited = resource.edit(spec=spec, status=status, annotations=annotations)
+            if finalizers is None:
+                return edited
+            return edited._replace(finalizers=tuple(sorted(finalizers)))
+
+        resources, token = self._ports.resources, self._token
+        self.resource = yield from rewrite(resources, key, change, token)
+        return self.resource
+
+    def log(self, text: str) -> None:
+        """Write a line into the log of the run."""
+        self._ports.notes.note(
+            Kind.STEP_LOG,
+            resource=self.resource.key,
+            run=self.run,
+            flow=self.flow,
+            step=self.step,
+            attempt=self.attempt,
+            text=str(text),
+            token=self._token,
+        )
+
+    def draw(self, purpose: str = "") -> float:
+        """Return a number in [0, 1) that is this attempt's own for *purpose*.
+
+        It depends on seed, resource, run, step, attempt and purpose, and on nothing
+        that happened before: changing one policy leaves every other draw as it was.
+        """
+        return self._draws.uniform(self.spec.name, self.attempt, purpose)
+
+    def close(self) -> None:
+        """Refuse whatever the attempt still tries to write."""
+        self.is_open = False
+
+
+def rewrite(
+    resources: ResourceStore,
+    key: Any,
+    change: Callable[[Resource], Resource],
+    token: int | None,
+) -> Effect[Resource]:
+    """Apply *change* to the resource as it is now, again after each conflict.
+
+    Raises `Conflict` if somebody else was faster `CONFLICTS` times in a row.
+    """
+    conflicts = 0
+    while True:
+        resource = yield from resources.get(key)
+        changed = change(resource)
+        if changed == resource:
+            return resource
+        try:
+            return (yield from resources.update(changed, token))
+        except Conflict:
+            conflicts += 1
+            if conflicts == CONFLICTS:
+                raise
+
+
+_NO_LEASE = -1
+
+
+class Turn:
+    """One worker's go at one resource: the lease it holds and the process it runs in.
+
+    *attempt* is set while the process is inside the body of a step, the only place
+    where an exception may be thrown at it; *look_again* is set when somebody would
+    have cancelled one there, had it begun already.  *left* is how many more steps it
+    may begin: none, once somebody has stopped it.  *sheltered* says that what it does
+    cleans up after something, so that a cancel is not to reach it.
+    """
+
+    __slots__ = (
+        "attempt",
+        "began",
+        "key",
+        "left",
+        "look_again",
+        "process",
+        "sheltered",
+        "token",
+    )
+
+    def __init__(self, key: Key, began: float) -> None:
+        self.key = key
+        self.began = began
+        self.token = 0
+        self.process: Any = None
+        self.attempt: StepContext | None = None
+        self.look_again = False
+        self.left = math.inf
+        self.sheltered = False
+
+    @property
+    def stepping(self) -> bool:
+        """Whether the process is inside the body of a step."""
+        return self.attempt is not None
+
+    def fence(self) -> None:
+        """Refuse what the process may still write, in a ``finally``: it is dead."""
+        self.token = _NO_LEASE
+        if self.attempt is not None:
+            self.attempt.close()
