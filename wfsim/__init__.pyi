@@ -57,16 +57,13 @@ from wfsim.report import charts as charts
 from wfsim.report import export as export
 from wfsim.report import replay as replay
 from wfsim.report import tables as tables
-from wfsim.sim.api import ApiRate as ApiRate
 from wfsim.sim.clock import VirtualClock as VirtualClock
 from wfsim.sim.clock import WallClock as WallClock
-from wfsim.sim.conditions import state_entered as state_entered
-from wfsim.sim.conditions import step_completed as step_completed
-from wfsim.sim.conditions import step_started as step_started
 from wfsim.sim.demand import Arrivals as Arrivals
 from wfsim.sim.demand import FlowRequest as FlowRequest
 from wfsim.sim.demand import Times as Times
 from wfsim.sim.demand import Trigger as Trigger
+from wfsim.sim.fault_wrappers import ApiRate as ApiRate
 from wfsim.sim.faults import ApiDown as ApiDown
 from wfsim.sim.faults import BreakOne as BreakOne
 from wfsim.sim.faults import CancelAt as CancelAt
@@ -89,6 +86,9 @@ from wfsim.sim.rates import Rate as Rate
 from wfsim.sim.scenario import Scenario as Scenario
 from wfsim.sim.simulation import Simulation as Simulation
 from wfsim.sim.simulation import simulate as simulate
+from wfsim.sim.simulation import state_entered as state_entered
+from wfsim.sim.simulation import step_completed as step_completed
+from wfsim.sim.simulation import step_started as step_started
 from wfsim.sim.step_settings import StepSettings as StepSettings
 from wfsim.sim.world import World as World
 from wfsim.study import design as design

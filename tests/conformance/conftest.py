@@ -13,11 +13,18 @@ from typing import Any
 import pytest
 
 from wfsim.engine.ports import Clock, Leases, MementoStore, ResourceStore
-from wfsim.sim.api import Api, ApiRate, LimitedMementos, LimitedResources
 from wfsim.sim.clock import VirtualClock, WallClock
-from wfsim.sim.database import Database
-from wfsim.sim.injection import FaultyMementos, FaultyResources, View, Writes
-from wfsim.sim.sqlite import SqliteLeases, SqliteMementos, SqliteResources
+from wfsim.sim.fault_wrappers import (
+    Api,
+    ApiRate,
+    FaultyMementos,
+    FaultyResources,
+    LimitedMementos,
+    LimitedResources,
+    View,
+    Writes,
+)
+from wfsim.sim.sqlite import Database, SqliteLeases, SqliteMementos, SqliteResources
 from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources, Tokens
 
 

@@ -12,7 +12,7 @@ import wfsim
 from wfsim import Flow, ServiceError, Step, UsageError
 from wfsim.http.live import LiveService
 from wfsim.sim.clock import WallClock
-from wfsim.sim.database import Database
+from wfsim.sim.sqlite import Database
 
 SLOW, FAST = 3600.0, 1e-4
 CHECK = Flow("Check", (Step("First"), Step("Last")))

@@ -10,8 +10,8 @@ import tqdm.auto
 
 import wfsim
 from fake_resources import polardb
-from wfsim.sim import progress
-from wfsim.sim.progress import Progress
+from wfsim.sim import simulation as progress
+from wfsim.sim.simulation import Progress
 
 
 class Bar:

@@ -29,9 +29,8 @@ from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock, WallClock
-from wfsim.sim.database import Database, Lost
 from wfsim.sim.draws import KeyedDraws
-from wfsim.sim.sqlite import SqliteLeases, SqliteMementos, SqliteResources
+from wfsim.sim.sqlite import Database, Lost, SqliteLeases, SqliteMementos, SqliteResources
 from wfsim.sim.storage import immediately as now
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,8 @@ from wfsim.history.attempts import COLUMNS, SEEN, PastRuns, attempt_frame
 from wfsim.history.lines import ended_by
 from wfsim.history.source import opened
 from wfsim.history.times import TimeFormat
-from wfsim.model.log import EventLog
-from wfsim.model.log_lines import FORMAT
-from wfsim.model.log_lines import read as read_records
+from wfsim.model.log import FORMAT, EventLog
+from wfsim.model.log import read as read_records
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind
 from wfsim.report.history_file import time_limit

@@ -56,7 +56,7 @@ from wfsim.http.messages import (
     refusal,
 )
 from wfsim.http.metrics import CONTENT_TYPE, CountedAnswers, RequestMetrics
-from wfsim.sim.database import Lost
+from wfsim.sim.sqlite import Lost
 
 if TYPE_CHECKING:
     from fastapi.responses import JSONResponse

@@ -21,9 +21,9 @@ from weakref import finalize
 from wfsim.engine.service import KIND
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.sim.clock import WallClock
-from wfsim.sim.database import Lost
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.sim.sqlite import Lost
 
 LONGEST_SLEEP = 3600.0
 """The longest single sleep, in real seconds: some platforms allow no more."""

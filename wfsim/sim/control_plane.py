@@ -26,9 +26,9 @@ from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, NotFound, StoreError, UsageError
 from wfsim.model.frozen import EMPTY, is_json
 from wfsim.model.resource import CANCEL, RECOVER, Key, Resource
-from wfsim.sim.arming import Plan
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.draws import KeyedDraws
+from wfsim.sim.fault_plan import Plan
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.scenario import Scenario

@@ -12,10 +12,10 @@ from typing import Any
 from wfsim.engine.ports import Effect
 from wfsim.errors import UsageError
 from wfsim.model.record import Record
-from wfsim.sim.arming import Plan
 from wfsim.sim.control_plane import Call
+from wfsim.sim.fault_plan import Plan
+from wfsim.sim.fault_wrappers import Writes
 from wfsim.sim.faults import CrashAt, Fault
-from wfsim.sim.injection import Writes
 from wfsim.sim.simulation import Simulation
 
 MOMENT = 0.001

@@ -20,8 +20,8 @@ from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.machine import StateMachine
 from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
-from wfsim.sim.api import ApiRate
 from wfsim.sim.demand import Arrivals, Trigger, there_already, wrong_demand
+from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.rates import Rate, expanded, wrong_rates

@@ -27,7 +27,6 @@ from wfsim.model.bounds import MAX_SECONDS
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY
 from wfsim.model.resource import Key, Resource
-from wfsim.sim.api import ApiRate
 from wfsim.sim.demand import (
     ANY,
     EACH,
@@ -39,6 +38,7 @@ from wfsim.sim.demand import (
     there_already,
     wrong_demand,
 )
+from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.rates import RATES, Rate, wrong_rates
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.scenario_schema import (

@@ -20,8 +20,8 @@ from wfsim.files.validation import Item, Omissible, model_of, validated
 from wfsim.model.bounds import PositiveCount, PositiveSeconds, Seconds, Share
 from wfsim.model.duration import Length
 from wfsim.model.policy import Policy
-from wfsim.sim.api import ApiRate
 from wfsim.sim.demand import FlowRequest, Times, Trigger
+from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.faults import FAULTS, MAX_FAULTS, RENAMED, Fault
 from wfsim.sim.rates import Rate
 from wfsim.sim.step_settings import StepSettings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,20 +14,92 @@ from typing import Any, TypeAlias
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
-from wfsim.model.record import Record
+from wfsim.model.record import Kind, Record
 from wfsim.model.resource import Resource
-from wfsim.sim.asking import Asking
 from wfsim.sim.clock import VirtualClock, WallClock
-from wfsim.sim.conditions import Condition
 from wfsim.sim.control_plane import ControlPlane, from_outside
 from wfsim.sim.faults import Fault
-from wfsim.sim.past import Found
-from wfsim.sim.progress import EVENTS, Progress
-from wfsim.sim.resumption import detached, found
+from wfsim.sim.redo import Found
+from wfsim.sim.resume import detached, found
 from wfsim.sim.scenario import Scenario
+from wfsim.sim.schedule import Asking
 from wfsim.sim.world import World
 
+Condition: TypeAlias = Callable[[Record], bool]
 Until: TypeAlias = float | Condition | None
+
+
+EVENTS = 1 << 14
+"""After so many events of the clock, a quarter of a second or so, the bar is told."""
+
+
+def in_sight(progress: bool | None) -> bool:
+    """Return whether a bar is to be shown: *progress* or, for None, if in a terminal.
+
+    In a notebook, a file or a pipe a bar would be kept among the outputs, and whether it
+    is there would depend on the speed of the machine.
+    """
+    if progress is None:
+        return sys.stderr is not None and sys.stderr.isatty()
+    return progress
+
+
+class Progress:
+    """A bar of records and virtual time; a short run never gets to make one."""
+
+    def __init__(self, progress: bool | None = None) -> None:
+        self._in_sight = in_sight(progress)
+        self._bar: Any = None
+
+    def show(self, records: int, now: float) -> None:
+        """Say that there are so many *records* and that it is *now* seconds."""
+        if not self._in_sight:
+            return
+        if self._bar is None:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(unit=" records", delay=2.0, leave=False)
+        self._bar.set_postfix_str(f"{now:,.0f} s of virtual time", refresh=False)
+        self._bar.update(records - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def step_started(step: str, *, resource: str | None = None) -> Condition:
+    """Return a condition for `Simulation.run`: an attempt of *step* has begun."""
+    return _step(Kind.STEP_STARTED, step, resource)
+
+
+def step_completed(step: str, *, resource: str | None = None) -> Condition:
+    """Return a condition for `Simulation.run`: *step* is complete."""
+    return _step(Kind.STEP_COMPLETED, step, resource)
+
+
+def state_entered(state: str, *, resource: str | None = None) -> Condition:
+    """Return a condition for `Simulation.run`: a resource has entered *state*."""
+
+    def reached(record: Record) -> bool:
+        return (
+            record.kind in (Kind.RESOURCE_STATE, Kind.RESOURCE_CREATED)
+            and record.value.state == state
+            and resource in (None, record.resource)
+        )
+
+    return reached
+
+
+def _step(kind: Kind, step: str, resource: str | None) -> Condition:
+    def reached(record: Record) -> bool:
+        return (
+            record.kind is kind
+            and record.step == step
+            and resource in (None, record.resource)
+        )
+
+    return reached
 
 
 class Simulation(ControlPlane):

@@ -6,12 +6,22 @@ whatever is read comes from memory.  So the file is never behind what anybody kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, Literal
+from weakref import finalize
 
 from wfsim.engine.ports import Clock, Effect, Grant, Nothing
-from wfsim.errors import AlreadyExists, StoreError, Unavailable
+from wfsim.errors import (
+    AlreadyExists,
+    DefinitionError,
+    StoreError,
+    Unavailable,
+    UsageError,
+)
 from wfsim.model import json_text
 from wfsim.model.frozen import MAX_DEPTH, freeze, is_json
 from wfsim.model.journal import Journal, refuse_old
@@ -19,13 +29,265 @@ from wfsim.model.memento import Memento, Quarantined, number_of
 from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Change, Run
-from wfsim.sim.database import Database, text
 from wfsim.sim.stores import (
     InMemoryLeases,
     InMemoryResources,
     InMemoryRuns,
     read_entry,
 )
+
+VERSION = 1
+
+_KEY = "kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS wfsim (version INTEGER NOT NULL, generation INTEGER NOT "
+    "NULL, begun INTEGER NOT NULL, time REAL NOT NULL, revision INTEGER NOT NULL, uids "
+    "INTEGER NOT NULL)",
+    "INSERT INTO wfsim SELECT 1, 0, 0, 0.0, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM wfsim)",
+    f"CREATE TABLE IF NOT EXISTS resources ({_KEY}, text TEXT NOT NULL, "
+    "PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID",
+    f"CREATE TABLE IF NOT EXISTS mementos ({_KEY}, run TEXT NOT NULL, "
+    "text TEXT NOT NULL, PRIMARY KEY (kind, namespace, name, run)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS world (one INTEGER PRIMARY KEY, text TEXT NOT NULL)",
+    f"CREATE TABLE IF NOT EXISTS tokens ({_KEY}, token INTEGER NOT NULL, "
+    "PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID",
+)
+_HEAD = "SELECT version, generation, begun, time, revision, uids FROM wfsim"
+# The compare-and-set of every write: nothing is kept of a process that was replaced.
+_MINE = (
+    "UPDATE wfsim SET time = max(time, ?), revision = max(revision, ?), "
+    "uids = max(uids, ?) WHERE generation = ?"
+)
+_BEGUN = "UPDATE wfsim SET begun = 1"
+_WORLD = "SELECT text FROM world"
+_PUT_WORLD = "INSERT OR REPLACE INTO world VALUES (1, ?)"
+
+_CURES = {
+    sqlite3.SQLITE_BUSY: "stop the process that writes to it, or give another file",
+    sqlite3.SQLITE_CANTOPEN: "give a file that may be read and written",
+    sqlite3.SQLITE_CORRUPT: "restore it, or run sqlite3 with .recover on a copy of it",
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_NOTADB: "give a file that wfsim has written, or a new one",
+    sqlite3.SQLITE_READONLY: "give a file that may be read and written",
+}
+
+
+class Lost(UsageError):
+    """Nothing can be kept from here any more; nobody is to try again."""
+
+
+class Database:
+    """A file that holds resources, mementos, the world and the newest tokens of leases.
+
+    Opening it takes it over: it gets a new generation, and whoever had it open before
+    can write no more.  Leases live in the process, so its generation is the token that
+    every write is checked against, in the same transaction.  A commit is on the disk
+    when it returns; with *synchronous* NORMAL a power cut, but no crash, may undo the
+    last ones.  *patience* is how long in real seconds to wait for another writer.
+
+    ``begun`` says whether the first resources have all been created, ``time`` when the
+    last write was made, in seconds of virtual time, and ``unreadable`` has the resources
+    whose rows cannot be read: they and their runs are let alone.  ``world`` returns the
+    text of the world, which is kept with every write: so a file is never of two moments.
+
+    Raises `DefinitionError` naming the file and what to do about it.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        patience: float = 5.0,
+    ) -> None:
+        self.path = Path(path).absolute()
+        self.unreadable: dict[Key, Quarantined] = {}
+        self.world: Callable[[], str] | None = None
+        self._kept_world = ""
+        self._is_together = False
+        if not self.path.parent.is_dir():
+            raise DefinitionError(
+                f"{self.path}: there is no folder {self.path.parent}; make it, or give "
+                "another file"
+            )
+        try:
+            self._connection = _connect(self.path, patience)
+            self._closing = finalize(self, self._connection.close)
+            self._take_over(synchronous)
+        except sqlite3.Error as error:
+            raise DefinitionError(f"{self.path}: {error}; {_cure(error)}") from error
+
+    def __repr__(self) -> str:
+        return f"<Database {self.path.name}, generation {self._generation}>"
+
+    def close(self) -> None:
+        """Let go of the file; nothing can be written any more."""
+        self._closing()
+
+    def _take_over(self, synchronous: str) -> None:
+        """Refuse what is not ours before anything in it is changed; then make it ours."""
+        execute = self._connection.execute
+        tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
+        if b"wfsim" in tables:
+            version = execute("SELECT max(version) FROM wfsim").fetchone()[0]
+            if version != VERSION:
+                raise self._refused(
+                    f"its schema has version {version!r}, and this wfsim reads "
+                    f"{VERSION}; open it with a newer wfsim, or give another file"
+                )
+        elif tables:
+            raise self._refused(
+                "a database of something else than wfsim; give another file"
+            )
+        (mode,) = execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != b"wal":
+            raise self._refused("it cannot have a log of its own; give a local file")
+        execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'FULL' else 'NORMAL'}")
+        with self._connection:
+            execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                execute(statement)
+            execute("UPDATE wfsim SET generation = generation + 1")
+            row = execute(_HEAD).fetchone()
+        self._generation = row[1]
+        self.begun = bool(row[2])
+        self.time = float(row[3])
+
+    def _refused(self, why: str) -> DefinitionError:
+        self.close()
+        return DefinitionError(f"{self.path}: {why}")
+
+    def write(
+        self,
+        now: float,
+        sql: str,
+        values: tuple[str | int, ...] = (),
+        *,
+        revision: int = 0,
+        uids: int = 0,
+    ) -> None:
+        """Commit one change, with the time, the counters and the world as of then.
+
+        Raises `Unavailable` if the file did not take it, and `Lost` if it is no longer
+        ours.
+        """
+        mine = (now, revision, uids, self._generation)
+        try:
+            with nullcontext() if self._is_together else self._transaction():
+                if not self._connection.execute(_MINE, mine).rowcount:
+                    raise self._lost()
+                self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self.path}: {error}") from error
+
+    def check(self) -> None:
+        """Raise `Lost` if it is no longer ours: what is in memory may be of the past.
+
+        Raises `Unavailable` if it cannot be read.
+        """
+        try:
+            (row,) = self._connection.execute(_HEAD).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self.path}: {error}") from error
+        if row[1] != self._generation:
+            raise self._lost()
+
+    def _lost(self) -> Lost:
+        return Lost(
+            f"{self.path} has been opened by somebody else since; nothing can be written "
+            "from here any more"
+        )
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit all that is written meanwhile at once: a crash leaves all or nothing.
+
+        Raises `Unavailable` if the file takes nothing now, and `Lost` if it does not in
+        the end, since by then it has been told of.
+        """
+        try:
+            with self._transaction():
+                self._is_together = True
+                try:
+                    yield
+                except Exception as error:
+                    # What was written before counts, whatever came of the rest.
+                    failed: Exception | None = error
+                else:
+                    failed = None
+        except sqlite3.Error as error:
+            if not self._is_together:
+                raise Unavailable(f"{self.path}: {error}") from error
+            raise Lost(f"{self.path}: {error}; it has less than was told") from error
+        finally:
+            self._is_together = False
+        if failed is not None:
+            raise failed
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit what is written meanwhile, with the world as of then, or nothing."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            if not self._connection.in_transaction:
+                # SQLite has taken it back by itself; a commit would pass without a word.
+                raise sqlite3.OperationalError("what was written has been rolled back")
+            world = self._kept_world if self.world is None else self.world()
+            if world != self._kept_world:
+                self._connection.execute(_PUT_WORLD, (world,))
+        self._kept_world = world
+
+    def world_as_left(self) -> str:
+        """Return the text of the world at the last write, "" if there was none."""
+        return "".join(text(raw) for (raw,) in self._rows(_WORLD))
+
+    def begin(self, now: float) -> None:
+        """Remember that the first resources have all been created."""
+        self.write(now, _BEGUN)
+        self.begun = True
+
+    def counters(self) -> tuple[int, int]:
+        """Return the newest revision, and how many uids have been given."""
+        (row,) = self._rows(_HEAD)
+        return row[4], row[5]
+
+    def read(self, sql: str, *values: int) -> Iterator[tuple[Key, Any, Any]]:
+        """Yield of each row its key and the two columns after it, texts as bytes."""
+        for kind, namespace, name, *rest in self._rows(sql, *values):
+            yield Key(text(kind), text(namespace), text(name)), *rest
+
+    def _rows(self, sql: str, *values: int) -> Iterator[Any]:
+        try:
+            yield from self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise DefinitionError(f"{self.path}: {error}; {_cure(error)}") from error
+
+
+def text(raw: bytes) -> str:
+    """Return *raw* as text, whatever has become of it."""
+    return raw.decode(errors="replace")
+
+
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rwc",
+        uri=True,
+        timeout=patience,
+        isolation_level=None,
+        # It serialises its calls; whichever thread runs the clock may make them.
+        check_same_thread=False,
+    )
+    # A row that is damaged must not be an error of all the others.
+    connection.text_factory = bytes
+    return connection
+
+
+def _cure(error: sqlite3.Error) -> str:
+    # What is above eight bits says more of the same kind of error.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return _CURES.get(code, "give another file")
+
 
 # What is longer than its limit is read no further.
 _RESOURCES = "SELECT kind, namespace, name, substr(text, 1, ?), NULL FROM resources"

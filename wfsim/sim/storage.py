@@ -12,13 +12,13 @@ from wfsim.model.frozen import Frozen
 from wfsim.model.journal import Create, Journal, Quarantine
 from wfsim.model.log import EventLog
 from wfsim.sim.clock import VirtualClock, WallClock
-from wfsim.sim.past import Found
+from wfsim.sim.redo import Found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.stores import InMemoryLeases, InMemoryResources, InMemoryRuns
 from wfsim.sim.world import World
 
 if TYPE_CHECKING:
-    from wfsim.sim.database import Database
+    from wfsim.sim.sqlite import Database
 
 Stores: TypeAlias = tuple[InMemoryLeases, InMemoryResources, InMemoryRuns]
 
@@ -56,9 +56,9 @@ class Storage:
             journal = self.journal = Journal(clock, leases.tokens, leases.holder)
             resources = InMemoryResources(clock, journal, lag=scenario.lag)
             return leases, resources, InMemoryRuns(journal)
-        from wfsim.sim import database, sqlite
+        from wfsim.sim import sqlite
 
-        file = self.database = database.Database(db)
+        file = self.database = sqlite.Database(db)
         clock.go_on_from(file.time)
         durable = sqlite.SqliteLeases(file, clock, **terms)
         journal = self.journal = Journal(clock, durable.tokens, durable.holder)

@@ -10,7 +10,7 @@ from typing import Any
 
 from wfsim.errors import UsageError
 from wfsim.sim.faults import Fault
-from wfsim.sim.progress import in_sight
+from wfsim.sim.simulation import in_sight
 from wfsim.study.cache import Cache, missing
 from wfsim.study.design import Design
 from wfsim.study.execution import Span, in_parallel, serially, tasks

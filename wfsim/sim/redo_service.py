@@ -16,7 +16,7 @@ from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
 from wfsim.model.memento import Memento, Quarantined, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
-from wfsim.sim.past import CURE, Entry, Found, Past
+from wfsim.sim.redo import CURE, Entry, Found, Past
 from wfsim.sim.scenario import Scenario
 
 

@@ -8,9 +8,9 @@ from wfsim.engine.service import KIND
 from wfsim.errors import UsageError
 from wfsim.model.memento import Memento, Quarantined, RunStatus, StepMemento
 from wfsim.model.resource import Key, Resource
-from wfsim.sim.past import Entry, Found, Past
+from wfsim.sim.redo import Entry, Found, Past
+from wfsim.sim.redo_service import ServicePast, flow_of
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.service_past import ServicePast, flow_of
 from wfsim.sim.world import World
 
 

@@ -9,7 +9,16 @@ from wfsim.engine.controller import Controller
 from wfsim.engine.ports import ResourceStore, RunStore, Steps
 from wfsim.errors import Killed, NotFound, UsageError
 from wfsim.model.record import Kind
-from wfsim.sim.api import Api, LimitedResources, LimitedRuns
+from wfsim.sim.fault_wrappers import (
+    Api,
+    FaultyResources,
+    FaultyRuns,
+    FaultySteps,
+    LimitedResources,
+    LimitedRuns,
+    View,
+    Writes,
+)
 from wfsim.sim.faults import (
     ApiDown,
     BreakOne,
@@ -21,13 +30,6 @@ from wfsim.sim.faults import (
     PauseController,
     StaleRead,
     StepFault,
-)
-from wfsim.sim.injection import (
-    FaultyResources,
-    FaultyRuns,
-    FaultySteps,
-    View,
-    Writes,
 )
 
 if TYPE_CHECKING:
