@@ -214,7 +214,6 @@ class Progress:
     ) -> None:
         self.runner = runner
         self.ports = runner.ports
-        self._append = runner.ports.runs.append
         self.stored = self.run = run
         self.flow = flow
         self.turn = turn
@@ -241,54 +240,33 @@ class Progress:
         return adoption
 
     def carry_on(self) -> Effect[float | None]:
-        """Do step after step, until the run ends, waits, fails or may begin no more.
-
-        Returns when to look at it again, None for when something changes.
-        """
-        ports, turn, steps = self.ports, self.turn, self.steps
-        hooks, following = ports.hooks, self.flow.following
-        key, peek, is_local = turn.key, ports.resources.peek, ports.resources.is_local
-        run, append = self.run, self._append
-        draws = ports.draws.within(*run.resource, run.key)
-        seen, is_plain = None, run.deadline is None
+        """Do step after step; return when to look again, None for when it changes."""
+        ports, turn = self.ports, self.turn
+        peek, is_local = ports.resources.peek, ports.resources.is_local
+        append, insist = ports.runs.append, self.runner.insist
+        seen, draws = None, ports.draws.within(*turn.key, self.run.key)
+        is_plain = is_local and not ports.hooks and self.run.deadline is None
         while turn.left > 0:
-            index = self.index
+            run, index = self.run, self.index
             if index is not None and run.steps[index].status is not _PREPARED:
                 index = self.advance(index)
             if index is None:
-                yield from self.finish()
-                return None
-            compiled, step, stop = steps[index], run.steps[index], None
-            spec, _, limit, body, _, _ = compiled
-            resource = peek(key) if is_local else (yield from self.look())
-            if resource is None:
-                yield from self.interrupt(index, _GONE)
-                return None
+                return (yield from self.finish())
+            compiled, step = self.steps[index], run.steps[index]
+            spec, _, limit, body, start, complete = compiled
+            resource = peek(turn.key) if is_local else (yield from self.look())
             if turn.left <= 0:
-                return run.wake  # it was stopped while a slow store answered
-            status = step.status
+                break  # it was stopped while a slow store answered
             # A snapshot that has been looked at is as fine for the next step.
-            usual = resource is seen and status is _PREPARED
-            if not usual or body is None or not is_plain:
-                stop = self.reason_to_stop(step, compiled, resource)
-            seen = resource
-            if stop is None and status is not _WAITING:
-                # Written out, as below: a twentieth of the work of a step.
-                if self.adoption is None:
-                    written = append(run, compiled.start, turn.token)
-                    if written:
-                        start = compiled.start
-                        yield from self.runner.insist(written, run, turn, start)
-                else:
-                    yield from self.commit(compiled.start)
-                    run = self.run
-                if hooks:
-                    self.runner.tell_step(self.turn, "on_step_init", run, index)
-                if turn.look_again:
-                    stop = yield from self.look_again()
-            if stop is not None:
-                yield from self.end(index, stop)
-                run, seen = self.run, None
+            usual = resource is seen and step.status is _PREPARED
+            if usual and is_plain and body is not None:
+                written = append(run, start, turn.token)
+                if written:
+                    yield from insist(written, run, turn, start)
+            else:
+                seen = resource = yield from self.enter(index, compiled, resource)
+                run = self.run
+            if resource is None:
                 continue
             step = run.steps[index]
             attempt = turn.attempt = StepContext(
@@ -296,7 +274,7 @@ class Progress:
                 draws, turn.token, step.operation,
             )  # fmt: skip
             call_off = None
-            if body is None or limit is not None or not is_plain or step.operation:
+            if not is_plain or body is None or limit is not None or step.operation:
                 body, call_off = self.open(attempt, limit, body)
             try:
                 end: Any = yield from body(attempt)
@@ -309,24 +287,42 @@ class Progress:
                     call_off()
             if type(end) is not Frozen or spec.polling is not None:
                 end = yield from self.judge(index, compiled, attempt, end)
-                run = self.run
                 if end is None:
                     continue
-            if self.adoption is None:
-                complete = Complete(index, end) if end else compiled.complete
-                written = append(run, complete, turn.token)
+            change = Complete(index, end) if end else complete
+            if self.adoption is None and is_plain:
+                written = append(run, change, turn.token)
                 if written:
-                    yield from self.runner.insist(written, run, turn, complete)
+                    yield from insist(written, run, turn, change)
             else:
-                yield from self.commit(Complete(index, end))
-                run = self.run
-            if hooks:
-                self.runner.tell_step(self.turn, "on_step_completed", run, index)
-            if end:
-                self.inputs = Frozen({**self.inputs, **end})
-            self.index = following[index].success
-            turn.left -= 1
-        return run.wake if self.wake is None else self.wake
+                yield from self.commit(change)
+                self.runner.tell_step(turn, "on_step_completed", self.run, index)
+            self.move_on(index, end)
+        return self.run.wake if self.wake is None else self.wake
+
+    def move_on(self, index: int, output: Mapping[str, Any]) -> None:
+        """Go to what follows on step *index*, which has ended well."""
+        if output:
+            self.inputs = Frozen({**self.inputs, **output})
+        self.index = self.flow.following[index].success
+        self.turn.left -= 1
+
+    def enter(
+        self, index: int, compiled: CompiledStep, resource: Resource | None
+    ) -> Effect[Resource | None]:
+        """Begin the step and return its *resource*; end it, None, if it may not go on."""
+        run, turn = self.run, self.turn
+        step = run.steps[index]
+        stop = self.reason_to_stop(step, compiled, resource) if resource else _GONE
+        if stop is None and step.status is not _WAITING:
+            yield from self.commit(compiled.start)
+            self.runner.tell_step(turn, "on_step_init", self.run, index)
+            if turn.look_again:
+                stop = yield from self.look_again()
+        if stop is None:
+            return resource
+        yield from self.end(index, stop)
+        return None
 
     def advance(self, index: int | None) -> int | None:
         """Go from step *index* along the edges to the first one that is not over."""
@@ -364,7 +360,7 @@ class Progress:
             return None
         return end  # type: ignore[no-any-return]
 
-    def finish(self) -> Effect[None]:
+    def finish(self) -> Effect[float | None]:
         """End the run, all of whose steps are over."""
         astray = self.astray
         change: Change
@@ -377,6 +373,7 @@ class Progress:
         yield from self.commit(change)
         hook = "on_run_interrupt" if astray else "on_run_completed"
         self.runner.tell_run(self.turn, hook, self.run)
+        return self.run.wake
 
     def launch(
         self, index: int, polling: Polling, output: Mapping[str, Any]
