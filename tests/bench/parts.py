@@ -6,7 +6,6 @@ import math
 from collections import deque
 
 import pandas as pd
-from wfsim.sim.recording import Recorder
 
 import wfsim
 from tests.bench import workload

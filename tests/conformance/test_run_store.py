@@ -22,8 +22,7 @@ from wfsim.model.run import (
     Run,
     Start,
 )
-from wfsim.sim.database import Database
-from wfsim.sim.sqlite import SqliteRuns
+from wfsim.sim.sqlite import Database, SqliteRuns
 
 ORDERS = Key("db", "default", "orders")
 NAMESAKE = Key("db", "test", "orders")

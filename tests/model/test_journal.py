@@ -150,9 +150,7 @@ def test_who_has_an_old_token_changes_nothing(journal, change):
     other = Run("2-Backup", ORDERS)
     doing = {
         "append": lambda: journal.append(run, Start(0), 2),
-        "begin": lambda: journal.append(
-            other, Begin.of(FLOW, "2-Backup", ORDERS), 2
-        ),
+        "begin": lambda: journal.append(other, Begin.of(FLOW, "2-Backup", ORDERS), 2),
         "remove": lambda: journal.remove(run, 2),
     }[change]
     with pytest.raises(Fenced, match="prod/orders: token 2 is older than the lease, 3"):

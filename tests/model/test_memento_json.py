@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 import wfsim
 from tests.changes import after, new
-from wfsim.engine.storable import storable
-from wfsim.model.frozen import EMPTY, freeze
+from wfsim.model.frozen import EMPTY, freeze, storable
 from wfsim.model.json_text import MAX_DEPTH
 from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.run import (
