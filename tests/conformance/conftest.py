@@ -1,6 +1,6 @@
 """Every implementation of every port; a new one adds itself to its list.
 
-A store is made from a clock, the tokens of the leases and a database, if it needs one.
+A store is made from a clock, the journal that it writes and a database, if it needs one.
 The wrappers that faults use are in the lists too: without a fault they must behave as
 what they wrap.
 """
@@ -12,20 +12,21 @@ from typing import Any
 
 import pytest
 
-from wfsim.engine.ports import Clock, Leases, MementoStore, ResourceStore
+from wfsim.engine.ports import Clock, Leases, ResourceStore, RunStore
+from wfsim.model.journal import Journal
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.fault_wrappers import (
     Api,
     ApiRate,
-    FaultyMementos,
     FaultyResources,
-    LimitedMementos,
+    FaultyRuns,
     LimitedResources,
+    LimitedRuns,
     View,
     Writes,
 )
-from wfsim.sim.sqlite import Database, SqliteLeases, SqliteMementos, SqliteResources
-from wfsim.sim.stores import InMemoryLeases, InMemoryMementos, InMemoryResources, Tokens
+from wfsim.sim.sqlite import Database, SqliteLeases, SqliteResources, SqliteRuns
+from wfsim.sim.stores import InMemoryLeases, InMemoryResources, InMemoryRuns
 
 
 def faultless():
@@ -55,25 +56,29 @@ CLOCKS: Mapping[str, Callable[[], Clock]] = {
     "virtual": VirtualClock,
     "wall": lambda: WallClock(factor=0.0),
 }
-RESOURCES: Mapping[str, Callable[[Clock, Tokens, Database], ResourceStore]] = {
-    "memory": lambda clock, tokens, _: InMemoryResources(clock, tokens),
-    "wrapped": lambda clock, tokens, _: wrapped(InMemoryResources(clock, tokens), clock),
-    "limited": lambda clock, tokens, _: LimitedResources(
-        InMemoryResources(clock, tokens), Api(clock, ApiRate(1e6))
+RESOURCES: Mapping[str, Callable[[Clock, Journal, Database], ResourceStore]] = {
+    "memory": lambda clock, journal, _: InMemoryResources(clock, journal),
+    "wrapped": lambda clock, journal, _: wrapped(
+        InMemoryResources(clock, journal), clock
     ),
-    "sqlite": lambda clock, tokens, file: SqliteResources(file, clock, tokens),
-    "reread": lambda clock, tokens, file: Reread(SqliteResources(file, clock, tokens)),
+    "limited": lambda clock, journal, _: LimitedResources(
+        InMemoryResources(clock, journal), Api(clock, ApiRate(1e6))
+    ),
+    "sqlite": lambda clock, journal, file: SqliteResources(file, clock, journal),
+    "reread": lambda clock, journal, file: Reread(SqliteResources(file, clock, journal)),
 }
-MEMENTOS: Mapping[str, Callable[[Clock, Tokens, Database], MementoStore]] = {
-    "memory": lambda clock, tokens, _: InMemoryMementos(tokens),
-    "wrapped": lambda clock, tokens, _: FaultyMementos(
-        InMemoryMementos(tokens), faultless(), "controller-0"
+RUNS: Mapping[str, Callable[[Clock, Journal, Database], RunStore]] = {
+    "memory": lambda clock, journal, _: InMemoryRuns(journal),
+    "wrapped": lambda clock, journal, _: FaultyRuns(
+        InMemoryRuns(journal), faultless(), "controller-0"
     ),
-    "limited": lambda clock, tokens, _: LimitedMementos(
-        InMemoryMementos(tokens), Api(clock, ApiRate(1e6))
+    "limited": lambda clock, journal, _: LimitedRuns(
+        InMemoryRuns(journal), Api(clock, ApiRate(1e6))
     ),
-    "sqlite": lambda clock, tokens, file: SqliteMementos(file, clock, tokens),
-    "reread": lambda clock, tokens, file: Reread(SqliteMementos(file, clock, tokens)),
+    "sqlite": lambda clock, journal, file: SqliteRuns(file, clock, journal),
+    "wrapped sqlite": lambda clock, journal, file: FaultyRuns(
+        SqliteRuns(file, clock, journal), faultless(), "controller-0"
+    ),
 }
 TERMS: Mapping[str, Any] = {"length": 15.0, "renew": 10.0}
 LEASES: Mapping[str, Callable[[Clock, Database], Leases]] = {
@@ -101,6 +106,11 @@ def tokens():
 
 
 @pytest.fixture
+def journal(clock, tokens):
+    return Journal(clock, tokens)
+
+
+@pytest.fixture
 def do(clock):
     """Run an effect in a process of its own and return its result."""
 
@@ -114,13 +124,13 @@ def do(clock):
 
 
 @pytest.fixture(params=RESOURCES.values(), ids=RESOURCES)
-def resources(request, clock, tokens, database):
-    return request.param(clock, tokens, database)
+def resources(request, clock, journal, database):
+    return request.param(clock, journal, database)
 
 
-@pytest.fixture(params=MEMENTOS.values(), ids=MEMENTOS)
-def mementos(request, clock, tokens, database):
-    return request.param(clock, tokens, database)
+@pytest.fixture(params=RUNS.values(), ids=RUNS)
+def runs(request, clock, journal, database):
+    return request.param(clock, journal, database)
 
 
 @pytest.fixture(params=LEASES.values(), ids=LEASES)

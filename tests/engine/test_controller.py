@@ -292,17 +292,16 @@ def test_a_crash_loses_everything_but_the_stores_and_a_restart_builds_from_them(
     assert before.steps[0] == simulation.mementos()[-1].steps[0]
 
 
-def test_a_restart_reads_the_mementos_back_from_their_text():
+def test_a_restart_takes_a_run_up_with_all_that_was_kept_of_it():
     simulation = Simulation(scenario(take(10)))
     simulation.run(5)
     simulation.crash()
     memento = simulation.mementos()[-1]
     simulation.restart()
     simulation.run(6)
-    (kept,) = simulation.stored._entries[memento.resource].values()
+    kept = simulation.mementos()[-1]
     assert kept.steps[0].restarts == 1
-    assert kept.context == memento.context
-    assert kept.context is not memento.context
+    assert (kept.context, kept.started) == (memento.context, memento.started)
 
 
 def test_a_key_that_was_queued_when_the_controller_died_is_worked_on_after_the_restart():

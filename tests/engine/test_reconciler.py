@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 import wfsim
+from tests.changes import after, new
 from wfsim import (
     EditAt,
     Event,
     Flow,
     Key,
     Kind,
-    Memento,
     Policy,
     Resource,
     Retry,
@@ -22,6 +22,7 @@ from wfsim import (
     Step,
     Waiting,
 )
+from wfsim.model.run import Complete, CompleteRun, Start, Supersede, Wait
 
 ORDERS = Key("db", "default", "orders")
 
@@ -70,8 +71,8 @@ def asking(state="Running", **spec):
 
 
 def begun(number, flow, *, waiting=False):
-    run = Memento.new(number, flow, ORDERS, now=0.0).start_step(0, 0.0)
-    return run.wait_step(0, None) if waiting else run
+    run = after(new(flow, ORDERS, number), (0.0, Start(0)))
+    return after(run, Wait(0, None)) if waiting else run
 
 
 # Stable states.
@@ -318,7 +319,7 @@ def test_of_several_unfinished_runs_the_newest_goes_on_the_others_are_superseded
 ):
     newest = begun(12, FLOWS[0])
     if newest_is_done:
-        newest = newest.complete_step(0, 1.0, {}).complete(1.0)
+        newest = after(newest, (1.0, Complete(0)), (1.0, CompleteRun()))
     simulation = resumed(begun(2, FLOWS[0]), begun(3, FLOWS[1], waiting=True), newest)
     log = simulation.run()
     assert rows(log, "run.superseded") == [
@@ -336,7 +337,7 @@ def test_of_several_unfinished_runs_the_newest_goes_on_the_others_are_superseded
 
 
 def test_a_superseded_run_never_comes_back(rows):
-    run = begun(1, FLOWS[0]).supersede(1.0)
+    run = after(begun(1, FLOWS[0]), (1.0, Supersede()))
     simulation = resumed(run)
     simulation.run()
     simulation.edit(status={"x": 1})
@@ -345,7 +346,7 @@ def test_a_superseded_run_never_comes_back(rows):
 
 def test_a_run_counts_up_from_the_highest_number_there_is_even_an_unreadable_one(rows):
     simulation = Simulation(scenario_of(asking(size=3)))
-    simulation.stored.put(begun(3, FLOWS[0]).supersede(0.0))
+    simulation.stored.put(after(begun(3, FLOWS[0]), (0.0, Supersede())))
     simulation.stored.load(ORDERS, "7-Resize", "{truncated")
     simulation.stored.load(ORDERS, "nonsense", "{}")
     assert rows(simulation.run(), "run.quarantined", "run.c")[-2:] == [
@@ -491,9 +492,8 @@ def _entries(simulation):
         yield stop.value
 
 
-def test_passes_read_no_further_back_than_the_newest_run_that_has_ended(monkeypatch):
+def test_passes_read_no_further_back_than_the_newest_run_that_has_ended():
     simulation = Simulation(scenario_of())
-    simulation.step()
     read, entries = [], simulation.stored.entries
 
     def counted(key, since=""):
@@ -501,7 +501,7 @@ def test_passes_read_no_further_back_than_the_newest_run_that_has_ended(monkeypa
         read.append([entry.number for entry in found])
         return found
 
-    monkeypatch.setattr(simulation.controller()._reconciler._mementos, "entries", counted)
+    simulation.stored.entries = counted
     for _ in range(4):
         simulation.edit(spec={"size": 3})
         simulation.run()
@@ -547,7 +547,7 @@ def test_all_runs_of_a_resource_that_is_gone_are_forgotten(rows):
 
 def test_an_unfinished_run_is_not_pruned_and_does_not_count():
     ended = [
-        begun(number, FLOWS[0]).complete_step(0, 1.0, {}).complete(1.0)
+        after(begun(number, FLOWS[0]), (1.0, Complete(0)), (1.0, CompleteRun()))
         for number in (1, 2, 3)
     ]
 

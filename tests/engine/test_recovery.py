@@ -8,6 +8,7 @@ import json
 import pytest
 
 import wfsim
+from tests.changes import after, new
 from wfsim import (
     CrashAt,
     Flow,
@@ -22,6 +23,15 @@ from wfsim import (
     Step,
     Waiting,
 )
+from wfsim.model.run import (
+    Cause,
+    Complete,
+    CompleteRun,
+    Fail,
+    Interrupt,
+    Recover,
+    Start,
+)
 
 ORDERS = Key("db", "default", "orders")
 AB = Flow("Build", (Step("A"), Step("B")))
@@ -33,8 +43,12 @@ NOTES = {
 }
 
 
-def first_run(flow=AB):
-    return Memento.new(1, flow, ORDERS, now=0.0)
+def first_run(*changes, flow=AB):
+    return after(new(flow, ORDERS), *changes)
+
+
+DONE = (1.0, Complete(0)), (2.0, Complete(1)), (2.0, CompleteRun())
+LOST = (1.0, Interrupt(0, "LOST", "pod is lost", Cause.STEP))
 
 
 def as_the_reference_wrote_it(run):
@@ -241,7 +255,7 @@ def test_recovery_of_a_resource_without_a_run_goes_to_running(bodies, rows, prev
 
 
 def test_recovery_leaves_a_completed_run_alone(bodies, rows):
-    done = first_run().complete_step(0, 1.0, {}).complete_step(1, 2.0, {}).complete(2.0)
+    done = first_run(*DONE)
     simulation = found(
         bodies,
         done,
@@ -259,8 +273,8 @@ def test_recovery_leaves_a_completed_run_alone(bodies, rows):
 
 
 def test_recovery_of_a_flow_that_is_no_more_interrupts_again(bodies, rows):
-    gone = first_run(Flow("Bild", AB.steps)).start_step(0, 0.0)
-    gone = as_the_reference_wrote_it(gone.interrupt(0, 1.0, "LOST", "pod is lost"))
+    gone = first_run((0.0, Start(0)), LOST, flow=Flow("Bild", AB.steps))
+    gone = as_the_reference_wrote_it(gone)
     asked = {**NOTES, "interrupt.recover": "T"}
     simulation = found(bodies, gone, state="Interrupt", annotations=asked)
     assert rows(simulation.run(), "run.i", "resource.state") == [
@@ -481,7 +495,7 @@ def test_a_first_memento_without_keys_of_its_own_is_carried_on(bodies, rows):
 def test_W6a_to_W6b_stale_notes_on_a_resource_that_is_not_interrupted_do_no_harm(
     bodies, rows
 ):
-    torn = as_the_reference_wrote_it(first_run().start_step(0, 0.0))
+    torn = as_the_reference_wrote_it(first_run((0.0, Start(0))))
     simulation = found(bodies, torn, state="Creating", annotations=NOTES)
     assert rows(simulation.run(), "step.started", "resource.state") == [
         (0.0, "step.started", "A #2"),
@@ -493,7 +507,7 @@ def test_W6a_to_W6b_stale_notes_on_a_resource_that_is_not_interrupted_do_no_harm
 @pytest.fixture
 def half_interrupted(bodies):
     """W6b..W6c: the resource is interrupted, its run does not know yet."""
-    torn = first_run().start_step(0, 0.0).complete_step(0, 1.0, {}).start_step(1, 1.0)
+    torn = first_run((0.0, Start(0)), (1.0, Complete(0)), (1.0, Start(1)))
     torn = as_the_reference_wrote_it(torn)
     simulation = found(bodies, torn, state="Interrupt", annotations=NOTES)
     simulation.run()
@@ -537,9 +551,7 @@ def test_W6b_to_W6c_followed_by_another_flow_is_superseded_and_never_comes_back(
 
 
 def recovered(run):
-    return as_the_reference_wrote_it(
-        run.start_step(0, 0.0).interrupt(0, 1.0, "LOST", "pod is lost").recover(False)
-    )
+    return as_the_reference_wrote_it(after(run, (0.0, Start(0)), LOST, Recover(False)))
 
 
 def test_R1_to_R2_recovery_is_repeated(bodies, rows):
@@ -576,11 +588,11 @@ def test_a_dormant_run_is_finished_in_the_stable_state_before_anything_else(
     body, rows, status
 ):
     """The last step of the reference sets Running itself, before its memento says so."""
-    run = first_run().start_step(0, 0.0).complete_step(0, 1.0, {}).start_step(1, 1.0)
+    run = first_run((0.0, Start(0)), (1.0, Complete(0)), (1.0, Start(1)))
     if status == "failed":
-        run = run.fail_step(1, 2.0, "save failed", 2.0)
+        run = after(run, (2.0, Fail(1, "save failed", 2.0)))
     if status == "completed":
-        run = run.complete_step(1, 2.0, {})
+        run = after(run, (2.0, Complete(1)))
     calm = as_the_reference_wrote_it(run)
 
     def wants(resource):
@@ -620,7 +632,7 @@ def test_a_dormant_run_is_finished_in_the_stable_state_before_anything_else(
 
 
 def test_a_dormant_run_that_fails_for_good_interrupts_the_stable_state(body, rows):
-    run = as_the_reference_wrote_it(first_run().start_step(0, 0.0))
+    run = as_the_reference_wrote_it(first_run((0.0, Start(0))))
     raises = body("A", Interrupted("LOST"), None)
     simulation = found([raises, body("B"), body("R")], run, state="Running")
     simulation.run()
@@ -634,7 +646,7 @@ def test_a_dormant_run_that_fails_for_good_interrupts_the_stable_state(body, row
 
 def test_after_W4_an_unstable_resource_whose_run_is_complete_asks_its_check(bodies, rows):
     """The reference knows no state to go to; with a check, its answer decides."""
-    done = first_run().complete_step(0, 1.0, {}).complete_step(1, 2.0, {}).complete(2.0)
+    done = first_run(*DONE)
     done = as_the_reference_wrote_it(done)
 
     def never(resource):

@@ -8,8 +8,8 @@ import pytest
 
 import wfsim
 from wfsim import Flow, Kind, Resource, Simulation, Step
-from wfsim.engine.context import rewrite
-from wfsim.engine.steps import CONFLICTS, StepRegistry, name_of
+from wfsim.engine.context import CONFLICTS, rewrite
+from wfsim.engine.steps import StepRegistry, name_of
 
 
 def plain(ctx):

@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wfsim
+from tests.changes import after, new
 from wfsim import Kind, Record
+from wfsim.model.frozen import Frozen
+from wfsim.model.run import Complete, Start
 
 unhurried = settings(deadline=None, derandomize=True)
 MPD = wfsim.Key("mpd", "default", "mpd-0")
@@ -20,9 +23,9 @@ META = {"title": "a log", "seed": 1}
 def a_log():
     born = wfsim.Resource("mpd", "mpd-0", spec={"size": 1}, revision=1, entered=1)
     edited = born.edit(spec={"size": 1.0}, annotations={"a": "b"})._replace(revision=2)
-    one = wfsim.Memento.new(1, FLOW, MPD, now=0.0, params={"n": (1, None, {"x": True})})
-    two = one.start_step(0, 0.0)
-    three = two.complete_step(0, 2.5, {"id": 7})
+    one = new(FLOW, MPD, params={"n": (1, None, {"x": True})})
+    two = after(one, (0.0, Start(0)))
+    three = after(two, (2.5, Complete(0, Frozen(id=7))))
     rows = [
         (0.0, Kind.RESOURCE_CREATED, "", "", "-> Creating", born),
         (0.0, Kind.CONTROLLER_STARTED, "", "", "controller-0", None),

@@ -1,8 +1,7 @@
-"""Mementos as values: what each transition makes of one, and what a simulation keeps."""
+"""Mementos as values: whatever a simulation keeps reads back from its text."""
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,137 +9,7 @@ import wfsim
 from wfsim import RunStatus, StepStatus
 
 unhurried = settings(deadline=None, derandomize=True, max_examples=60)
-MPD = wfsim.Key("mpd", "default", "mpd-0")
 FLOW = wfsim.Flow("Create", tuple(map(wfsim.Step, "ABC")))
-
-
-def new():
-    return wfsim.Memento.new(4, FLOW, MPD, now=2.0, params={"size": [1, 2]})
-
-
-def statuses(run):
-    return [run.status.value, *(step.status.value for step in run.steps)]
-
-
-def test_a_new_run_has_all_that_is_needed_to_take_it_up():
-    run = new()
-    assert (run.key, run.number, run.started, run.digest) == (
-        "4-Create",
-        4,
-        2.0,
-        FLOW.digest,
-    )
-    assert run.context == {
-        "_flowSaveNumberKey": "4-Create",
-        "_flowSaveResourceNameKey": "mpd-0-workflow",
-        "_flowSaveResourceNameSpaceKey": "default",
-        "_resourceName": "mpd-0",
-        "_resourceNameSpace": "default",
-        "size": (1, 2),
-    }
-    assert statuses(run) == ["prepared"] * 4
-    assert not run.is_final
-
-
-def test_a_transition_leaves_the_run_as_it_was():
-    run = new()
-    before = tuple(run)
-    run.start_step(0, 1.0).complete_step(0, 2.0, {"a": 1}).complete(3.0)
-    assert tuple(run) == before
-
-
-def test_a_step_begins_and_completes():
-    run = new().start_step(0, 3.0)
-    assert statuses(run) == ["running", "inited", "prepared", "prepared"]
-    assert (run.step.name, run.step.attempts, run.step.started) == ("A", 1, 3.0)
-    run = run.complete_step(0, 5.0, {"id": 7})
-    assert statuses(run) == ["running", "completed", "prepared", "prepared"]
-    assert (run.step.finished, run.step.output, run.first_open()) == (5.0, {"id": 7}, 1)
-
-
-def test_failures_and_crashes_are_counted_apart():
-    run = new().start_step(0, 0.0).fail_step(0, 1.0, "no", 2.0).start_step(0, 2.0)
-    assert (run.steps[0].retries, run.steps[0].restarts, run.steps[0].attempts) == (
-        1,
-        0,
-        2,
-    )
-    run = run.start_step(0, 9.0)
-    assert (run.steps[0].retries, run.steps[0].restarts, run.steps[0].attempts) == (
-        1,
-        1,
-        3,
-    )
-    assert (run.error, run.wake) == ("", None)
-
-
-@pytest.mark.parametrize(
-    ("run", "retries", "restarts"),
-    [
-        (new(), 0, 0),
-        (new().start_step(0, 0.0), 0, 1),
-        (new().start_step(0, 0.0).fail_step(0, 1.0, "no", 2.0), 1, 0),
-        (new().start_step(0, 0.0).wait_step(0, None), 0, 0),
-    ],
-)
-def test_taking_a_run_up_costs_a_retry_or_a_restart_as_in_the_reference(
-    run, retries, restarts
-):
-    resumed = run.resume(9, "digest", "uid-2")
-    assert (resumed.retries, resumed.restarts) == (retries, restarts)
-    assert (resumed.entered, resumed.digest, resumed.owner) == (9, "digest", "uid-2")
-
-
-def test_a_step_waits_and_fails_until_it_is_time():
-    waiting = new().start_step(1, 0.0).wait_step(1, 7.0)
-    assert (waiting.wake, statuses(waiting)[0], statuses(waiting)[2]) == (
-        7.0, "waiting", "waiting",
-    )  # fmt: skip
-    failed = new().start_step(1, 0.0).fail_step(1, 1.0, "no", 2.0)
-    assert (failed.wake, failed.error, statuses(failed)[0]) == (2.0, "no", "failed")
-
-
-@pytest.mark.parametrize("begin", [False, True])
-def test_an_interrupted_run_says_why_and_ends_the_step_that_was_under_way(begin):
-    run = new().start_step(0, 0.0) if begin else new()
-    run = run.interrupt(0, 4.0, "LOST", "by all")
-    step = run.steps[0]
-    assert run.is_final
-    assert (run.reason, run.error, run.wake) == ("LOST", "by all", None)
-    assert (step.status.value, step.finished) == (
-        ("failed", 4.0) if begin else ("prepared", None)
-    )
-
-
-def test_a_run_may_be_interrupted_after_its_last_step():
-    run = new().interrupt(3, 4.0, "LOST", "")
-    assert (run.status, run.step) == (RunStatus.INTERRUPTED, None)
-
-
-def test_recovery_goes_on_with_budgets_anew_from_the_failed_or_the_first_step():
-    run = new().start_step(0, 0.0).complete_step(0, 1.0, {"a": 1}).start_step(1, 1.0)
-    run = run.fail_step(1, 2.0, "no", 3.0).start_step(1, 3.0).interrupt(1, 4.0, "X", "y")
-    on = run.recover(from_first_step=False, deadline=50.0)
-    assert statuses(on) == ["failed", "completed", "failed", "prepared"]
-    assert (on.cursor, on.steps[1].retries, on.steps[1].attempts) == (1, 0, 2)
-    assert on.deadline == 50.0
-    over = run.recover(from_first_step=True)
-    assert statuses(over) == ["failed", "prepared", "prepared", "prepared"]
-    assert (over.cursor, over.steps[0].output) == (0, {"a": 1})
-
-
-@pytest.mark.parametrize(
-    ("run", "final"),
-    [
-        (new().complete(3.0), True),
-        (new().supersede(3.0), True),
-        (new().interrupt(0, 3.0, "X", ""), True),
-        (new().start_step(0, 1.0), False),
-    ],
-)
-def test_a_run_that_is_over_is_final(run, final):
-    assert run.is_final is final
-
 
 JSON = st.recursive(
     st.none()

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wfsim
-from wfsim import EventLog, Kind, Memento, Player, Record, Resource
+from tests.changes import after, new
+from wfsim import EventLog, Kind, Player, Record, Resource
 from wfsim.model.flow import Flow, Step
 from wfsim.model.resource import Key
+from wfsim.model.run import Start
 from wfsim.notebook.player import Change
 
 FLOW = Flow("Create", (Step("Prepare"), Step("Attach")))
@@ -38,8 +40,8 @@ def logs(draw) -> EventLog:
             case 3:
                 records.append(Record(seq, time, Kind.CONTROLLER_CRASHED))
             case _:
-                memento = Memento.new(number, FLOW, Key("db", "default", name), now=time)
-                memento = memento.start_step(draw(st.integers(0, 1)), now=time)
+                memento = new(FLOW, Key("db", "default", name), number, time)
+                memento = after(memento, (time, Start(draw(st.integers(0, 1)))))
                 kind = Kind.STEP_STARTED
                 records.append(Record(seq, time, kind, name, run, value=memento))
     return EventLog(records)

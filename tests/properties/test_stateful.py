@@ -202,9 +202,9 @@ class Chaos(RuleBasedStateMachine):
         """Every memento in the store, by resource and run."""
         keys = self.sim.stored.keys()
         return {
-            (str(key), entry.key): entry
+            (str(key), run.key): run.memento()
             for key in keys
-            for entry in now(self.sim.stored.entries(key))
+            for run in now(self.sim.stored.entries(key))
         }
 
     @invariant()

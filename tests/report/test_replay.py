@@ -52,7 +52,7 @@ def test_logs_part_where_the_fault_struck(scenario, plain):
     shifted = [record._replace(seq=record.seq - 1) for record in list(late)[1:]]
     assert repr(replay.diff(plain, wfsim.EventLog(shifted))) == (
         "the logs part at record 7, in time, kind, resource, run, flow, step, attempt, "
-        "text, value:\n"
+        "text, value, controller, token:\n"
         "  a  #7 50.000 s step.completed orders 1-NightlyBackup CopyAway\n"
         "  b  #7 30.000 s fault.fired: DelayStep(step='CopyAway', by=7)"
     )

@@ -10,6 +10,7 @@ import pytest
 
 import wfsim
 from fake_resources import polardb
+from tests.changes import new
 from wfsim import Kind, Record, tables
 from wfsim.report import frames
 from wfsim.report.history import History
@@ -31,11 +32,12 @@ def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
 
 
 def log(*records: tuple[object, ...]) -> wfsim.EventLog:
-    """A log of (time, kind, resource, run, step, attempt, text), cut short at will."""
-    full = [record + ("", "", "", 0, "")[len(record) - 2 :] for record in records]
+    """A log of (time, kind, resource, run, step, attempt, text, value, cause) or less."""
+    rest = ("", "", "", 0, "", None, "")
+    full = [record + rest[len(record) - 2 :] for record in records]
     return wfsim.EventLog(
-        Record(seq, time, kind, resource, run, "F" if run else "", step, attempt, text)
-        for seq, (time, kind, resource, run, step, attempt, text) in enumerate(full)
+        Record(seq, time, kind, resource, run, "F" if run else "", step, *more)
+        for seq, (time, kind, resource, run, step, *more) in enumerate(full)
     )
 
 
@@ -45,6 +47,9 @@ def started(time: float, step: str = "A", attempt: int = 1, run: str = "1-F"):
 
 UP = (0.0, Kind.CONTROLLER_STARTED, "", "", "", 0, "c-0")
 DOWN = (5.0, Kind.CONTROLLER_CRASHED, "", "", "", 0, "c-0")
+INTERRUPTED = Kind.RUN_INTERRUPTED
+CUT_SHORT = new(wfsim.Flow("F", (wfsim.Step("A"),)), wfsim.Key("db", "default", "db"))
+CUT_SHORT = CUT_SHORT._replace(reason="MANY_RESTARTS", status=wfsim.RunStatus.INTERRUPTED)
 ATTEMPT = ("step", "attempt", "status", "start", "end")
 
 
@@ -170,8 +175,22 @@ def test_an_attempt_that_waited_is_one_row():
         (
             [
                 started(1.0),
-                (2.0, Kind.RUN_INTERRUPTED, "db", "1-F", "A", 1, "MANY_RESTARTS: A"),
+                (2.0, INTERRUPTED, "db", "1-F", "A", 1, "R: A", None, "restarts"),
             ],
+            ("crashed", 2.0),
+            "interrupted",
+        ),
+        (
+            [
+                started(1.0),
+                (2.0, INTERRUPTED, "db", "1-F", "A", 1, "MANY_RESTARTS: A", None, "step"),
+            ],
+            ("interrupted", 2.0),
+            "interrupted",
+        ),
+        # The version before wrote no cause.
+        (
+            [started(1.0), (2.0, INTERRUPTED, "db", "1-F", "A", 1, "", CUT_SHORT)],
             ("crashed", 2.0),
             "interrupted",
         ),

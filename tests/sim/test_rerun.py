@@ -164,7 +164,7 @@ def test_the_very_crash_that_comes_anyway_is_refused():
 def test_a_record_that_does_not_come_again_is_refused():
     simulation = wfsim.Simulation(scenario())
     simulation.run(until=1.0)
-    simulation.recorder.note(Kind.STEP_LOG, text="from nowhere")
+    simulation.journal.note(Kind.STEP_LOG, text="from nowhere")
     log = simulation.run()
     with pytest.raises(wfsim.UsageError, match="does not come to this record"):
         crash_after(simulation, len(log) - 1)

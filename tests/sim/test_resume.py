@@ -9,7 +9,10 @@ import pytest
 
 import wfsim
 from fake_resources import polardb
+from tests.changes import after, new
 from wfsim import Kind
+from wfsim.model.frozen import Frozen
+from wfsim.model.run import Complete, Recover, Start, Supersede
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DUMP = GOLDEN / "configmap-mpd-0-workflow.yaml"
@@ -304,8 +307,7 @@ def small(body, **given):
 def after_first(it):
     flow = it.flows["Create"]
     key = wfsim.Key("db", "default", "orders")
-    run = wfsim.Memento.new(1, flow, key, now=0.0).start_step(0, 0.0)
-    return run.complete_step(0, 5.0, {"id": 7})
+    return after(new(flow, key), (0.0, Start(0)), (5.0, Complete(0, Frozen(id=7))))
 
 
 def test_a_step_sees_the_resource_as_it_saw_it_then():
@@ -379,7 +381,7 @@ def test_with_a_world_no_completed_step_is_applied_again():
 
 def test_a_superseded_run_means_the_state_that_superseded_it():
     it = small(always_failing)
-    run = after_first(it).recover(from_first_step=True).supersede(6.0)
+    run = after(after_first(it), Recover(from_first_step=True), (6.0, Supersede()))
     sim = wfsim.Simulation.resume(it, [run])
     sim.run()
     assert sim.mementos()[-1].key == "2-Rebuild"

@@ -13,6 +13,7 @@ import pytest
 
 import wfsim
 from fake_resources import polardb, tiem
+from tests.changes import after, new
 from tests.sim import flows_to_kill
 from wfsim.errors import (
     AlreadyExists,
@@ -25,19 +26,21 @@ from wfsim.errors import (
 )
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import freeze
+from wfsim.model.journal import Journal
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Begin, Run, Start
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.draws import KeyedDraws
-from wfsim.sim.sqlite import Database, Lost, SqliteLeases, SqliteMementos, SqliteResources
+from wfsim.sim.sqlite import Database, Lost, SqliteLeases, SqliteResources, SqliteRuns
 from wfsim.sim.storage import immediately as now
 
 ROOT = Path(__file__).parents[2]
 ORDERS = Key("db", "default", "orders")
 USERS = Key("db", "default", "users")
 FLOW = Flow("Build", (Step("Allot"), Step("Copy"), Step("Open")))
-RUN = Memento.new(1, FLOW, ORDERS, now=0.0)
+RUN = new(FLOW, ORDERS)
 
 
 class Stores:
@@ -47,16 +50,31 @@ class Stores:
         self.file = Database(path, **keywords)
         self.clock = VirtualClock()
         self.leases = SqliteLeases(self.file, self.clock, length=15.0, renew=10.0)
-        tokens = self.leases.tokens
-        self.resources = SqliteResources(self.file, self.clock, tokens)
-        self.mementos = SqliteMementos(self.file, self.clock, tokens)
+        self.journal = Journal(self.clock, self.leases.tokens)
+        self.resources = SqliteResources(self.file, self.clock, self.journal)
+        self.runs = SqliteRuns(self.file, self.clock, self.journal)
+        for entries in self.runs.loaded().values():
+            for entry in entries:
+                self.runs.recall(entry)
+
+    def begin(self, memento, token=1):
+        """Keep a run that stands as *memento* says."""
+        self.runs.append(Run(memento.key, memento.resource), Begin(memento), token)
 
     def content(self):
-        keys = {*self.resources.keys(), *self.mementos.keys()}
-        return {
-            key: (self.resources.peek(key), now(self.mementos.entries(key)))
-            for key in sorted(keys)
-        }
+        return content(self.resources, self.runs)
+
+
+def content(resources, runs):
+    """All that two stores hold, as values: of each key the resource and its runs."""
+    return {
+        key: (resources.peek(key), list(map(value, now(runs.entries(key)))))
+        for key in sorted({*resources.keys(), *runs.keys()})
+    }
+
+
+def value(entry):
+    return entry.memento() if isinstance(entry, Run) else entry
 
 
 @pytest.fixture
@@ -117,8 +135,8 @@ def test_the_next_process_finds_all_that_was_written(db, stores):
     orders = now(stores.resources.create(born))
     orders = now(stores.resources.update(orders.annotate(zone="z1").move("Run", "made")))
     now(stores.resources.delete(ORDERS))
-    stores.mementos.save(RUN.start_step(0, 1.5), 1)
-    stores.mementos.save(Memento.new(2, FLOW, USERS, now=0.25), 1)
+    stores.begin(after(RUN, (1.5, Start(0))))
+    stores.begin(new(FLOW, USERS, 2, 0.25))
     found = Stores(db).content()
     assert found == stores.content()
     assert repr(found[ORDERS]) == repr(stores.content()[ORDERS])
@@ -134,7 +152,7 @@ def test_a_revision_a_uid_and_a_token_are_never_given_twice(db, stores):
     assert second.revision > first.revision + 1
     assert now(later.leases.acquire(ORDERS, "one", lambda: None)).token > token
     with pytest.raises(Fenced):
-        later.mementos.save(RUN, token)
+        later.begin(RUN, token)
 
 
 def test_a_simulation_over_a_new_file_has_the_same_log_as_one_without(db):
@@ -356,10 +374,10 @@ def test_a_scenario_that_does_not_know_what_is_in_the_file_is_refused(db):
 
 
 def test_an_entry_that_was_found_elsewhere_is_kept_as_it_is(db, stores):
-    stores.mementos.put(RUN)
-    stores.mementos.load(ORDERS, "2-Build", "{")
-    entries = now(Stores(db).mementos.entries(ORDERS))
-    assert entries == now(stores.mementos.entries(ORDERS))
+    stores.runs.put(RUN)
+    stores.runs.load(ORDERS, "2-Build", "{")
+    _, entries = Stores(db).content()[ORDERS]
+    assert entries == stores.content()[ORDERS][1]
     assert [type(entry) for entry in entries] == [Memento, Quarantined]
 
 
@@ -373,7 +391,7 @@ def test_who_has_lost_the_file_to_another_can_write_nothing(db, stores):
     for write in (
         lambda: now(stores.resources.update(orders.move("Running"))),
         lambda: now(stores.resources.delete(ORDERS)),
-        lambda: stores.mementos.save(RUN, 1),
+        lambda: stores.begin(RUN),
         lambda: now(stores.leases.acquire(ORDERS, "one", lambda: None)),
     ):
         with pytest.raises(UsageError, match="opened by somebody else"):
@@ -429,17 +447,13 @@ def dropping(monkeypatch):
 
 
 def acknowledged(simulation):
-    keys = {*simulation.resources.keys(), *simulation.stored.keys()}
-    return {
-        key: (simulation.resources.peek(key), now(simulation.stored.entries(key)))
-        for key in sorted(keys)
-    }
+    return content(simulation.resources, simulation.stored)
 
 
-def completed(content):
+def completed(found):
     return {
         (str(key), step.name)
-        for key, (_, runs) in content.items()
+        for key, (_, runs) in found.items()
         for run in runs
         for step in run.steps
         if step.status is wfsim.StepStatus.COMPLETED
@@ -478,10 +492,10 @@ def test_after_a_crash_at_any_write_every_flow_ends_and_no_completed_step_runs_a
             (row.resource, row.step) for row in log if row.kind is wfsim.Kind.STEP_STARTED
         }
         assert not started & done
-        content = Stores(db).content()
-        assert [live.state for live, _ in content.values()] == ["Running", "Running"]
-        assert {len(runs) for _, runs in content.values()} == {1}
-        assert len(completed(content)) == 6
+        found = Stores(db).content()
+        assert [live.state for live, _ in found.values()] == ["Running", "Running"]
+        assert {len(runs) for _, runs in found.values()} == {1}
+        assert len(completed(found)) == 6
         if not crashed:
             break
     assert number > 30
@@ -530,10 +544,10 @@ def test_flows_whose_process_is_killed_again_and_again_end_with_no_step_skipped(
     last = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=20)
     assert last.returncode == 0
     assert not set(steps_of(ledger)[begun:]) & done
-    content = Stores(db).content()
-    assert [str(key) for key in content] == sorted(flows_to_kill.NAMES)
-    assert {live.state for live, _ in content.values()} == {"Running"}
-    assert {len(runs) for _, runs in content.values()} == {1}
+    found = Stores(db).content()
+    assert [str(key) for key in found] == sorted(flows_to_kill.NAMES)
+    assert {live.state for live, _ in found.values()} == {"Running"}
+    assert {len(runs) for _, runs in found.values()} == {1}
     for name in flows_to_kill.NAMES:
         steps = [step for of, step in steps_of(ledger) if of == name]
         assert tuple(dict.fromkeys(steps)) == flows_to_kill.STEPS
@@ -621,18 +635,18 @@ def test_a_write_that_fails_has_changed_nothing_and_is_told_to_nobody(db):
     stores, told = Stores(db, patience=0.0), []
     orders = now(stores.resources.create(Resource("db", "orders")))
     stores.resources.subscribe(lambda *pair: told.append(pair))
-    stores.mementos.on_save += (lambda *pair: told.append(pair),)
-    before = stores.content()
+    before, entries = stores.content(), len(stores.journal)
     other = sqlite3.connect(db, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Unavailable, match="database is locked"):
         now(stores.resources.update(orders.move("Running")))
     with pytest.raises(Unavailable):
-        stores.mementos.save(RUN, 1)
+        stores.begin(RUN)
     with pytest.raises(Unavailable):
         now(stores.resources.delete(ORDERS))
     other.close()
     assert (stores.content(), told) == (before, [])
+    assert len(stores.journal) == entries
     now(stores.resources.update(orders.move("Running")))
     assert Stores(db).content() == stores.content() != before
 
@@ -641,13 +655,13 @@ def test_a_closed_file_takes_no_more(stores):
     stores.file.close()
     stores.file.close()
     with pytest.raises(Unavailable, match="closed"):
-        stores.mementos.save(RUN, 1)
+        stores.begin(RUN)
 
 
 def test_what_is_too_large_to_be_read_again_is_not_written(db, stores):
     large = {"text": "x" * MAX_BYTES}
     with pytest.raises(StoreError, match=r"1-Build has .* characters; 1048576 are kept"):
-        stores.mementos.save(RUN._replace(context=large), 1)
+        stores.begin(RUN._replace(context=large))
     with pytest.raises(StoreError, match=r"orders has .* characters"):
         now(stores.resources.create(Resource("db", "orders", spec=large)))
     assert stores.content() == Stores(db).content() == {}
@@ -672,7 +686,7 @@ def test_what_could_not_be_read_again_is_not_written(db, stores, odd):
 def test_whatever_is_written_is_read_again_as_it_is(db, stores, odd):
     spec = {"a": odd}
     now(stores.resources.create(Resource("db", "orders", spec=spec)))
-    stores.mementos.save(RUN._replace(context=spec), 1)
+    stores.begin(RUN._replace(context=spec))
     found, kept = Stores(db).content()[ORDERS], stores.content()[ORDERS]
     assert repr(found[0]) == repr(kept[0])
     assert repr(dict(found[1][0].context)) == repr(freeze(spec))
@@ -682,8 +696,8 @@ def test_whatever_is_written_is_read_again_as_it_is(db, stores, odd):
 def test_a_name_is_never_read_as_sql(db, stores, name):
     key = Key(name, name, name)
     made = now(stores.resources.create(Resource(name, name, name)))
-    run = Memento.new(1, Flow(name or "x", FLOW.steps), key, now=0.0)
-    stores.mementos.save(run, 1)
+    run = new(Flow(name or "x", FLOW.steps), key)
+    stores.begin(run)
     assert Stores(db).content() == {key: (made, [run])}
 
 
@@ -711,16 +725,16 @@ def test_a_memento_that_cannot_be_read_is_quarantined_and_the_others_go_on(db, t
     assert simulation.resource("users").state == "Running"
 
 
-def test_a_controller_that_restarts_reads_the_file_and_reports_once(db):
+def test_a_controller_that_restarts_goes_on_from_what_its_process_has_kept(db):
     simulation = wfsim.Simulation(scenario(), db=db)
     simulation.run(until=1.5)
     for _ in range(2):
         simulation.crash()
         run_sql(db, "UPDATE mementos SET text = '{' WHERE name = 'orders'")
         simulation.restart()
-    log = simulation.run()
-    noted = [row for row in log if row.kind is wfsim.Kind.RUN_QUARANTINED]
-    assert [(row.resource, row.run) for row in noted] == [("orders", "1-Build")]
+    simulation.run()
+    assert simulation.resource("orders").state == "Running"
+    assert Stores(db).content() == acknowledged(simulation)
 
 
 RESOURCE = (
@@ -769,7 +783,7 @@ def test_a_resource_that_cannot_be_read_is_let_alone_with_all_its_runs(db, text,
 def test_what_is_written_together_is_there_at_once_or_not_at_all(db, stores):
     with stores.file.together():
         now(stores.resources.create(Resource("db", "orders")))
-        stores.mementos.save(RUN, 1)
+        stores.begin(RUN)
         assert stores.content() != {}
         # Whoever starts now finds what a crash would leave.
         assert run_sql(db, "SELECT * FROM resources") == []

@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.changes import TIMES, Hand, after, begin, following, new
 from wfsim.errors import NotFound
 from wfsim.model.flow import Flow, Step
-from wfsim.model.frozen import freeze
-from wfsim.model.memento import Memento, Quarantined, RunStatus
+from wfsim.model.journal import Journal
+from wfsim.model.memento import Quarantined
+from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Complete, Run, Start
 from wfsim.sim.clock import VirtualClock
-from wfsim.sim.stores import InMemoryMementos, InMemoryResources
+from wfsim.sim.stores import InMemoryResources, InMemoryRuns
 
 ORDERS = Key("db", "default", "orders")
 FLOW = Flow("Backup", (Step("Snapshot"), Step("Copy"), Step("Verify")))
@@ -31,7 +34,7 @@ class Lagging:
 
     def __init__(self, lag):
         self.clock = VirtualClock()
-        self.store = InMemoryResources(self.clock, {}, lag=lag)
+        self.store = InMemoryResources(self.clock, Journal(self.clock), lag=lag)
         self.seen = []
         self.store.watch(lambda before, after: self.seen.append(self.shown()))
 
@@ -97,85 +100,20 @@ def test_a_namesake_shows_in_the_cache_when_its_creation_has_arrived_at_the_late
     assert scene.seen[-1] == (7, "new")
 
 
-# Mementos, and their text.
-
-OUTPUT = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-OUTPUTS = st.dictionaries(st.text(), OUTPUT, max_size=3)
-TIMES = st.floats(0, 1e7, allow_nan=False).filter(lambda time: time == 0 or time > 1e-6)
+# Runs, and their text.
 
 
 @st.composite
 def runs(draw):
-    """A memento that the engine can have written: transitions in any legal order."""
-    run = Memento.new(
-        draw(st.integers(1, 10**6)),
-        FLOW,
-        ORDERS,
-        now=draw(TIMES),
-        params=draw(OUTPUTS),
-        entered=draw(st.integers(-1, 10**6)),
-        owner=draw(st.sampled_from(["", "uid-1"])),
-        deadline=draw(st.none() | TIMES),
-    )
+    """A run that an engine can have written: changes in any order that it can make."""
+    number = draw(st.integers(1, 10**6))
+    run = Run(f"{number}-Backup", ORDERS)
+    begin(draw, FLOW, ORDERS, number).apply(run, draw(TIMES))
     for _ in range(draw(st.integers(0, 8))):
-        run = draw(st.sampled_from(MOVES))(draw, run)
-    return run
-
-
-def start(draw, run):
-    index = run.first_open()
-    if run.is_final or index == len(run.steps):
-        return run
-    return run.start_step(index, draw(TIMES))
-
-
-def resume(draw, run):
-    return run if run.is_final else run.resume(draw(st.integers(0, 99)), run.digest)
-
-
-def end(draw, run):
-    begun = run.step is not None and run.step.status.value in ("inited", "waiting")
-    if not begun or run.is_final:
-        return run
-    index, now = run.cursor, draw(TIMES)
-    return draw(
-        st.sampled_from(
-            [
-                lambda: run.complete_step(index, now, freeze(draw(OUTPUTS))),
-                lambda: run.wait_step(index, draw(st.none() | TIMES)),
-                lambda: run.fail_step(index, now, draw(st.text()), draw(TIMES)),
-            ]
-        )
-    )()
-
-
-def close(draw, run):
-    if run.is_final:
-        again = draw(st.none() | TIMES)
-        return run.recover(draw(st.booleans()), again) if interrupted(run) else run
-    if run.first_open() == len(run.steps):
-        return run.complete(draw(TIMES))
-    if draw(st.booleans()):
-        return run.supersede(draw(TIMES))
-    reason = draw(st.sampled_from(["CANCELLED", "POD_LOST"]))
-    return run.interrupt(run.first_open(), draw(TIMES), reason, draw(st.text()))
-
-
-def interrupted(run):
-    return run.status is RunStatus.INTERRUPTED
-
-
-MOVES = [start, start, end, end, resume, close]
+        if (change := following(draw, run)) is None:
+            break
+        change.apply(run, draw(TIMES))
+    return run.memento()
 
 
 def exact(value):
@@ -189,29 +127,32 @@ def exact(value):
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(runs())
-def test_a_memento_read_back_from_its_text_is_the_same_in_value_and_type(run):
-    store = InMemoryMementos({})
-    store.save(run, 1)
-    store.reload()
-    (again,) = now(store.entries(ORDERS))
+def test_a_run_loaded_from_its_text_is_the_same_in_value_and_type(run):
+    store = InMemoryRuns(Journal(Hand()))
+    store.load(ORDERS, run.key, run.to_json())
+    (entry,) = now(store.entries(ORDERS))
+    again = entry.memento()
     assert again == run
     assert exact(again) == exact(run)
     assert again.to_json() == run.to_json()
 
 
 @pytest.fixture
-def store():
-    """A store that writes down what it tells its listeners."""
-    store = InMemoryMementos({})
-    store.told = []
-    store.on_save += (lambda before, after: store.told.append(("saved", after.key)),)
-    store.on_remove += (lambda entry: store.told.append(("removed", entry.key)),)
-    store.on_quarantine += (lambda entry: store.told.append(("odd", entry.key)),)
-    return store
+def journal():
+    return Journal(Hand())
+
+
+@pytest.fixture
+def store(journal):
+    return InMemoryRuns(journal)
+
+
+def told(journal):
+    return [(record.kind.value, record.run) for record in journal]
 
 
 def text_of(number):
-    return Memento.new(number, FLOW, ORDERS, now=0.0).start_step(0, 1.0).to_json()
+    return after(new(FLOW, ORDERS, number), (1.0, Start(0))).to_json()
 
 
 UNREADABLE = {
@@ -225,26 +166,20 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
-def test_a_text_that_cannot_be_read_is_quarantined_and_the_others_are_not(store, text):
+def test_a_text_that_cannot_be_read_is_quarantined_and_the_others_are_not(
+    store, journal, text
+):
     for number, content in enumerate([text_of(1), text, text_of(3)], start=1):
         store.load(ORDERS, f"{number}-Backup", content)
     entries = now(store.entries(ORDERS))
-    assert [type(entry) for entry in entries] == [Memento, Quarantined, Memento]
+    assert [type(entry) for entry in entries] == [Run, Quarantined, Run]
     assert (entries[1].key, entries[1].text) == ("2-Backup", text)
     assert entries[1].reason
-    assert store.told == [
-        ("saved", "1-Backup"),
-        ("odd", "2-Backup"),
-        ("saved", "3-Backup"),
+    assert told(journal) == [
+        ("run.created", "1-Backup"),
+        ("run.quarantined", "2-Backup"),
+        ("run.created", "3-Backup"),
     ]
-
-
-def test_a_quarantined_text_is_reported_once_and_kept_as_it_is(store):
-    store.load(ORDERS, "2-Backup", "{")
-    for _ in range(3):
-        store.reload()
-    assert store.told == [("odd", "2-Backup")]
-    assert now(store.entries(ORDERS))[0].text == "{"
 
 
 def test_an_entry_whose_key_is_no_run_is_quarantined_and_listed_first(store):
@@ -256,26 +191,21 @@ def test_an_entry_whose_key_is_no_run_is_quarantined_and_listed_first(store):
     ]
 
 
-def test_a_quarantined_entry_can_be_removed(store):
+def test_a_quarantined_entry_can_be_removed_and_that_is_said_once(store, journal):
     store.load(ORDERS, "2-Backup", "{")
     store.remove(ORDERS, "2-Backup", 1)
     store.remove(ORDERS, "2-Backup", 1)
     assert now(store.entries(ORDERS)) == []
-    assert store.told == [("odd", "2-Backup"), ("removed", "2-Backup")]
+    assert told(journal) == [("run.quarantined", "2-Backup"), ("run.pruned", "2-Backup")]
 
 
-def test_saving_what_is_there_already_is_no_write(store):
-    run = Memento.new(1, FLOW, ORDERS, now=0.0)
-    store.save(run, 1)
-    store.save(run._replace(), 1)
-    assert store.told == [("saved", "1-Backup")]
+def test_what_was_there_before_anything_ran_is_nothing_in_memory(store):
+    assert store.loaded() == {}
 
 
-def test_mementos_are_kept_by_reference_until_somebody_restarts(store):
-    run = Memento.new(1, FLOW, ORDERS, now=0.0)
-    store.save(run, 1)
-    assert now(store.entries(ORDERS))[0] is run
-    store.reload()
-    again = now(store.entries(ORDERS))[0]
-    assert again == run
-    assert again is not run
+def test_a_run_that_was_found_elsewhere_stands_as_it_was_found(store, journal):
+    found = after(new(FLOW, ORDERS, 3), (1.0, Start(0)), (2.0, Complete(0)))
+    store.put(found)
+    (run,) = now(store.entries(ORDERS))
+    assert run.memento() == journal[0].value == found
+    assert journal[0].kind is Kind.RUN_CREATED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import wfsim
+from tests.changes import new
 
 CALLS = [
     ("on_run_init", ()),
@@ -21,6 +22,6 @@ CALLS = [
 def test_each_hook_of_the_base_class_takes_what_there_is_and_returns_nothing(
     flows, name, args
 ):
-    run = wfsim.Memento.new(1, flows["WF1"], wfsim.Key("db", "default", "x"), now=0.0)
+    run = new(flows["WF1"], wfsim.Key("db", "default", "x"))
     steps = [run.steps[0] if arg == "step" else arg for arg in args]
     assert getattr(wfsim.Hooks(), name)(run, *steps) is None

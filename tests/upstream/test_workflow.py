@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 import wfsim
-from wfsim import Event, Interrupted, Key, Memento, StateMachine
+from tests.changes import after, new
+from wfsim import Event, Interrupted, Key, StateMachine
 from wfsim.errors import DefinitionError, Unavailable
+from wfsim.model.run import Complete, CompleteRun, Start
 
 ORDERS = Key("db", "default", "orders")
 
@@ -34,7 +36,7 @@ def test_a_move_back_to_running_that_is_not_taken_is_made_again(simulation, rows
 def test_a_run_of_another_flow_that_is_interrupted_keeps_the_new_one_from_beginning(
     simulation, flows, rows
 ):
-    old = Memento.new(1, flows["WF2"], ORDERS, now=0.0).start_step(0, 0.0)
+    old = after(new(flows["WF2"], ORDERS), (0.0, Start(0)))
     sim = simulation(old, Step1=[Interrupted("LOST", "pod is lost")])
     assert rows(sim.run(), "run", "resource.state")[1:] == [
         (1.0, "run.interrupted", "LOST: pod is lost"),
@@ -45,7 +47,7 @@ def test_a_run_of_another_flow_that_is_interrupted_keeps_the_new_one_from_beginn
 def test_a_run_of_another_flow_that_fails_keeps_the_new_one_from_beginning(
     simulation, flows, rows
 ):
-    old = Memento.new(1, flows["WF2"], ORDERS, now=0.0).start_step(0, 0.0)
+    old = after(new(flows["WF2"], ORDERS), (0.0, Start(0)))
     sim = simulation(old, Step1=[ValueError("x"), None])
     assert rows(sim.run(), "run", "step.failed")[1:] == [
         (1.0, "step.failed", "step Step1 fail: ValueError: x"),
@@ -62,7 +64,7 @@ def test_a_check_is_not_asked_while_an_old_run_waits(simulation, flows):
         asked.append(resource.revision)
         return Event("go")
 
-    old = Memento.new(1, flows["WF2"], ORDERS, now=0.0).start_step(0, 0.0)
+    old = after(new(flows["WF2"], ORDERS), (0.0, Start(0)))
     sim = simulation(old, machine=moving(check), Step1=[wfsim.Waiting()])
     sim.run()
     assert sim.mementos()[-1].status == "waiting"
@@ -142,10 +144,10 @@ def test_an_unreadable_memento_does_not_keep_a_resource_from_recovery(
 
 @pytest.fixture
 def done(flows):
-    run = Memento.new(1, flows["WF1"], ORDERS, now=0.0)
+    run = new(flows["WF1"], ORDERS)
     for index in range(2):
-        run = run.start_step(index, 0.0).complete_step(index, 0.0, {})
-    return run.complete(0.0)
+        run = after(run, (0.0, Start(index)), (0.0, Complete(index)))
+    return after(run, (0.0, CompleteRun()))
 
 
 @pytest.mark.parametrize(("flow", "end"), [("WF1", 2.0), ("WF2", 3.0)])
