@@ -11,7 +11,7 @@ import wfsim
 from tests.bench import workload
 from tests.bench.calls import STEPS, calls
 
-BUDGET = 58
+BUDGET = 46
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -438,3 +438,22 @@ def test_who_waits_for_a_process_that_fails_may_take_it(clock):
     clock.process(wait())
     let_happen(clock)
     assert seen == ["no good"]
+
+
+def test_a_timer_thrown_out_of_and_waited_for_by_another_happens_once():
+    clock, log = VirtualClock(), []
+    timer = clock.timeout(5.0)
+
+    def wait(name):
+        try:
+            yield timer
+            log.append((name, clock.now))
+        except RuntimeError:
+            log.append((name, "thrown"))
+
+    first = clock.process(wait("first"))
+    clock.process(wait("second"))
+    clock.advance_many(1.0, 10)
+    clock.throw(first, RuntimeError())
+    assert clock.advance_many(100.0, 10) < 10
+    assert log == [("first", "thrown"), ("second", 5.0)]
