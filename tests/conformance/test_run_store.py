@@ -30,12 +30,17 @@ FLOW = Flow("Backup", (Step("Snapshot"), Step("Copy")))
 
 
 @pytest.fixture
-def append(runs, do):
+def append(runs, do, clock):
+    """Append a change, and return when that was asked for."""
+
     def appended(run, change, token=1):
+        at = float(clock.now)
+
         def effect():
             yield from runs.append(run, change, token)
 
         do(effect())
+        return at
 
     return appended
 
@@ -78,10 +83,11 @@ def kinds(journal):
 def test_what_was_appended_is_there_with_the_types_it_had(append, begin, kept):
     output = freeze({"done": True, "of": ("a", None), "ratio": 3.0, "size": 3})
     run = begin(1)
-    append(run, Start(0))
-    append(run, Complete(0, output))
+    started = append(run, Start(0))
+    completed = append(run, Complete(0, output))
     (entry,) = kept()
-    assert entry == after(new(FLOW, ORDERS), Start(0), Complete(0, output))
+    changes = (started, Start(0)), (completed, Complete(0, output))
+    assert entry == after(new(FLOW, ORDERS), *changes)
     assert repr(entry.steps[0].output) == repr(output)
 
 
@@ -227,8 +233,8 @@ def test_a_writer_whose_lease_passed_on_is_refused_and_nothing_has_changed(
         remove("1-Backup", token=1)
     assert kept() == [before] == [run.memento()]
     assert kinds(journal) == ["run.created"]
-    append(run, Start(0), token=2)
-    assert kept() == [after(before, Start(0))]
+    at = append(run, Start(0), token=2)
+    assert kept() == [after(before, (at, Start(0)))]
 
 
 def test_a_change_that_was_refused_may_be_appended_by_who_has_the_lease(
@@ -239,8 +245,8 @@ def test_a_change_that_was_refused_may_be_appended_by_who_has_the_lease(
     start = Start(0)
     with pytest.raises(Fenced):
         append(run, start, token=1)
-    append(run, start, token=2)
-    assert kept() == [after(new(FLOW, ORDERS), start)]
+    at = append(run, start, token=2)
+    assert kept() == [after(new(FLOW, ORDERS), (at, start))]
 
 
 def test_a_lease_of_one_resource_says_nothing_about_another(begin, kept, tokens):

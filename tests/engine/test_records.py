@@ -126,7 +126,7 @@ def test_a_step_off_whose_main_path_a_run_goes_on_says_why_it_is_over(scenario, 
     log = wfsim.simulate(scenario(*bodies, flow=GRAPH))
     assert whys(log) == [
         ("step.failed", "A", "retries", 7.0),
-        ("run.failed", "C", "error", None),
+        ("run.failed", "C", "retries", 7.0),
     ]
     log = wfsim.simulate(scenario(*bodies, flow=GRAPH), faults=[CancelAt(1.0)])
     assert whys(log) == [
@@ -200,10 +200,12 @@ def test_a_step_that_writes_its_resource_does_so_under_the_lease_of_its_pass(sce
     def A(context):
         yield from context.sleep(1.0)
         yield from context.update(status={"ready": True})
+        context.log("hello")
 
     log = wfsim.simulate(scenario(A))
-    assert writers(log, "resource.edited") == [
-        (1.0, "resource.edited", "controller-0", 1)
+    assert writers(log, "resource.edited", "step.log") == [
+        (1.0, "resource.edited", "controller-0", 1),
+        (1.0, "step.log", "controller-0", 1),
     ]
 
 

@@ -77,6 +77,8 @@ class Deaf:
     def __init__(self, sim: wfsim.Simulation, n: int) -> None:
         self.reads = 0
         self.n = n
+        # A local store would be looked into instead of asked.
+        sim.resources.is_local = False
         for store, name in (
             (sim.resources, "cached"),
             (sim.resources, "get"),
