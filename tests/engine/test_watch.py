@@ -345,9 +345,9 @@ def test_a_stop_that_comes_while_a_slow_store_answers_begins_no_node():
         yield sim.clock.timeout(0.5)
         return (yield from get(key))
 
-    sim.resources.get = slow
+    sim.resources.get, sim.resources.is_local = slow, False
     sim.run(until=5.7)
-    sim.resources.get = get
+    sim.resources.get, sim.resources.is_local = get, True
     sim.service.stop(flow)
     assert not list(sim.run().filter(Kind.STEP_STARTED))
     assert sim.service.detail(flow).status == "Stopped"

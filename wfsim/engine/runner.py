@@ -335,6 +335,7 @@ class Progress:
                 index = following[index].success
             elif self.graph and is_over(run, index):
                 self.astray = self.astray or step
+                self.turn.sheltered = True
                 targets = following[index]
                 cancelled = step.status is _CANCELLED
                 index = targets.cancel if cancelled else targets.failure
@@ -459,7 +460,6 @@ class Progress:
     ) -> tuple[StepFunction, Callable[[], None] | None]:
         """Return what the attempt is to do, and how to call off its time-out."""
         ports, run, turn, call_off = self.ports, self.run, self.turn, None
-        turn.sheltered = self.astray is not None
         deadline = None if turn.sheltered else run.deadline
         if limit is not None or deadline is not None:
             call_off = watch(ports.clock, attempt, limit, deadline, turn)

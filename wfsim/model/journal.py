@@ -157,8 +157,11 @@ class Journal(Sequence[Record]):
             if len(run.history) > 3 * change.entries:
                 return True
             change = change.change
+        if type(change) is not Recover:
+            return False
         # To recover what was recovered just so is nothing new.
-        return type(change) is Recover and change == run.history[-2]
+        last = run.history[-2]
+        return change == (last.change if type(last) is Late else last)
 
     def write(self, change: Any, token: int = 0) -> None:
         """Keep a change that is not of a run."""

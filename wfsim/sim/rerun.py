@@ -86,7 +86,7 @@ class _Numbered(Writes):
     def add(self, faults: Sequence[Fault]) -> None:
         """Count for *faults* too; every write is to go `through`."""
         super().add(faults)
-        self.first = 0
+        self.calm = self._calm_once = 0
 
     def through(self, write: Callable[[], Any], writer: str = "") -> Any:
         """Make *write* as before, and number the records that it makes."""
