@@ -12,7 +12,7 @@ from weakref import finalize
 import wfsim
 from fake_resources import polardb, tiem
 from fake_resources.polardb import hazards
-from tests.golden.mishaps import FAULTS, middle
+from tests.golden.mishaps import FAULTS, REFUSE_WRITE, middle
 from tests.golden.racks import Nosy, busy, racks
 from tests.golden.subjects import (
     ASKED,
@@ -360,7 +360,7 @@ MISHAPS: Mapping[str, tuple[wfsim.Fault, ...]] = {
     ),
     "broken stores": (
         wfsim.FailSave(write=7, applied=True, times=2),
-        wfsim.Conflict(write=12),
+        REFUSE_WRITE(write=12),
         wfsim.StaleRead(t=3, for_=9),
         wfsim.DropWatch(t=8, for_=6),
     ),

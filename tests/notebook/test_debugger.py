@@ -354,7 +354,7 @@ def test_a_simulation_that_cannot_be_run_again_is_said_to_be_so(scenario):
     simulation = wfsim.Simulation(scenario("orders"))
     # Past the methods of the simulation, so a second run does not know of it.
     simulation.run(until=1.0)
-    simulation.recorder.note(Kind.STEP_LOG, text="from nowhere")
+    simulation.journal.note(Kind.STEP_LOG, text="from nowhere")
     simulation.run()
     debugger = Debugger(simulation.log, at=-1)
     debugger.controls.crash_button.click()

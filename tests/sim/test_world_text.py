@@ -74,7 +74,9 @@ def test_a_field_that_is_not_given_to_make_a_thing_is_kept_too():
 
 
 @pytest.mark.parametrize(
-    "odd", [object(), len, b"x", "\ud800", {"a": [object()]}], ids=repr
+    "odd",
+    [object(), len, b"x", "\ud800", {"a": [object()]}],
+    ids=["object", "function", "bytes", "half a character", "object in a list"],
 )
 def test_what_is_no_plain_value_begins_anew(odd):
     assert not hasattr(load(dump(Depot(odd=odd, kept=1)), Depot()), "odd")
