@@ -35,13 +35,13 @@ def fired(sim: wfsim.Simulation) -> bool:
 
 
 def stored(sim: wfsim.Simulation) -> dict[tuple[str, str], wfsim.Memento]:
-    """What the memento store itself holds."""
+    """What the store of runs itself holds."""
     key = sim.resource().key
     effect = sim.stored.entries(key)
     try:
         next(effect)
     except StopIteration as stop:
-        return {(str(key), memento.key): memento for memento in stop.value}
+        return {(str(key), run.key): run.memento() for run in stop.value}
     raise AssertionError("an in-memory store takes no time")
 
 
