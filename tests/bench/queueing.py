@@ -30,9 +30,9 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento
 from wfsim.model.resource import Key
 from wfsim.sim.clock import VirtualClock
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.recording import Recorder
 from wfsim.sim.stores import InMemoryMementos
-from wfsim.sim.streams import KeyedDraws
 
 SERVERS = 50
 FAULTS = (wfsim.FailSave(write=10**9), wfsim.FailStep("S3", resource="nobody"))

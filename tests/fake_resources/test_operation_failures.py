@@ -10,7 +10,7 @@ import wfsim
 from fake_resources import polardb
 from fake_resources.polardb.cluster import PolarWorld
 from tests.fake_resources.operations import FLOWS, OPERATIONS, completed, going_on
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.world_text import dump, load
 
 FAILED = wfsim.Kind.STEP_FAILED

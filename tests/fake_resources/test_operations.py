@@ -10,7 +10,7 @@ from fake_resources.operations import (
     OperationStatus,
     OperationWorld,
 )
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 TAKES = {"Deploy": wfsim.Duration.parse(100), "Push": wfsim.Duration.parse(0)}
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from wfsim import load_flows
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ROOT / "flows/tiem/cluster"

@@ -12,7 +12,7 @@ from scipy import integrate, stats
 
 from wfsim.errors import UsageError
 from wfsim.model.duration import NAMES, Duration
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 # The first gamma loads scipy, and a mixture is drawn from by bisection.
 slow = settings(deadline=None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import wfsim
 from wfsim import Arrivals, DefinitionError, FlowRequest, Kind, Resource, Times, Trigger
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 
 def times(seed=1, purpose="p", **given):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import wfsim
 from wfsim import Kind, Pool, UsageError
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 
 class Site(wfsim.World):

@@ -11,8 +11,8 @@ import wfsim
 from fake_resources import polardb
 from fake_resources.operations import OperationWorld
 from wfsim import ApiDown, ApiRate, BreakOne, CrashAt, DefinitionError, Kind, Rate
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.rates import expanded
-from wfsim.sim.streams import KeyedDraws
 
 
 def scenario(count=1, **given):

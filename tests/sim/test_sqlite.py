@@ -30,9 +30,9 @@ from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.database import Database, Lost
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.sqlite import SqliteLeases, SqliteMementos, SqliteResources
 from wfsim.sim.storage import immediately as now
-from wfsim.sim.streams import KeyedDraws
 
 ROOT = Path(__file__).parents[2]
 ORDERS = Key("db", "default", "orders")

@@ -6,7 +6,7 @@ import pytest
 
 from wfsim.errors import Killed, UsageError
 from wfsim.sim.clock import VirtualClock
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.world import World
 
 

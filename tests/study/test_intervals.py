@@ -14,12 +14,10 @@ import wfsim
 from wfsim.errors import UsageError
 from wfsim.report.load import average
 from wfsim.study.comparison import difference, holm, p_value
-from wfsim.study.gate import Gate
-from wfsim.study.interval import interval, of_mean, of_success
-from wfsim.study.numbered import Numbered
+from wfsim.study.estimates import Sample, interval, of_mean, of_success, share_of
+from wfsim.study.objective import Objective
 from wfsim.study.replication import Rows
-from wfsim.study.sample import Sample, share_of
-from wfsim.study.study import Study
+from wfsim.study.study import FrameByPoint, Study
 
 CONFIDENCE = 0.9
 STUDIES = 200
@@ -158,7 +156,7 @@ def part(study, first, count):
     for name in ("runs", "replications", "steps", "loads"):
         frame = getattr(study, name)
         frame = frame[frame["replication"].between(first, first + count - 1)]
-        inside[name] = Numbered(frame, [0] * len(frame))
+        inside[name] = FrameByPoint(frame, [0] * len(frame))
     return Study((), study.points, inside)
 
 
@@ -326,7 +324,7 @@ def test_the_wait_for_a_worker_is_in_total_and_in_its_quantiles(queue):
     assert row["p95"] == pytest.approx(done["duration"].quantile(0.95))
     assert row["total_low"] < row["total"] < row["total_high"]
     assert row["total"] > 2 * row["mean"]
-    (said,) = Gate.parse("total_p95 > 1").violations(queue)
+    (said,) = Objective.parse("total_p95 > 1").violations(queue)
     assert said.startswith("pace 10: total_p95 is ")
     enough = wfsim.sweep(
         partial(scenario, flows=12, workers=3), precision="total_p95 within 20 %"

@@ -234,14 +234,10 @@ def test_a_sweep_that_nobody_draws_loads_no_library_of_pictures():
     assert told.stdout.splitlines() == ["8", "[]"]
 
 
-def test_a_backend_that_keeps_what_is_done_is_refused_before_anything_runs():
-    ran = []
-    with (
-        joblib.parallel_config(backend="multiprocessing"),
-        pytest.raises(UsageError, match="take the backend 'loky', 'dask' or 'ray'"),
-    ):
-        wfsim.sweep(scenario, measure={"n": ran.append}, jobs=2)
-    assert ran == []
+def test_a_backend_that_hands_over_nothing_before_the_end_gives_the_same_study():
+    with joblib.parallel_config(backend="multiprocessing"):
+        parallel = wfsim.sweep(polardb.scenario, replications=20, jobs=2)
+    assert parallel.digest == wfsim.sweep(polardb.scenario, replications=20).digest
 
 
 def test_what_a_worker_that_dies_was_about_is_done_again(tmp_path):

@@ -10,7 +10,7 @@ import wfsim
 from fake_resources import tiem
 from fake_resources.operations import OperationStatus
 from tests.tiem.begun import Begun, asked_for, simulation
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 FAILED = wfsim.Kind.STEP_FAILED
 BADLY = "ServiceError: [9995]task failed exit status 1"

@@ -20,7 +20,7 @@ from wfsim.sim.scenario_loading import installed
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wfsim.study.gate import Gate
+    from wfsim.study.objective import Objective
     from wfsim.study.study import Study
 
 
@@ -78,18 +78,18 @@ def sweep(
         raise typer.Exit(1)
 
 
-def _checked(fail_if: Sequence[str], out: Path) -> list[Gate]:
+def _checked(fail_if: Sequence[str], out: Path) -> list[Objective]:
     """Return the gates, after a look at what is needed only when all has run."""
     from wfsim.model.distributions import stats
     from wfsim.report.files import check_folder
     from wfsim.study.cache import arrow
-    from wfsim.study.gate import Gate
+    from wfsim.study.objective import Objective
     from wfsim.study.replication import TALLY_DTYPES
 
     for needed in (arrow, stats):
         needed()
     check_folder(out, "--out")
-    gates = [Gate.parse(text) for text in fail_if]
+    gates = [Objective.parse(text) for text in fail_if]
     for gate in gates:
         gate.check(list(TALLY_DTYPES))
     return gates
@@ -170,8 +170,8 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
     from rich import box
     from rich.table import Table
 
-    from wfsim.report.groups import label
-    from wfsim.study.summary import COUNTS
+    from wfsim.report.grouping import label
+    from wfsim.study.study import COUNTS
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
     if summary["total"].equals(summary["mean"]):  # nobody waited for a worker

@@ -32,9 +32,8 @@ from wfsim.report.palette import (
     state_styles,
     status_style,
 )
-from wfsim.report.share_charts import breakdown, outcomes
 from wfsim.report.state_graph import state_graph
-from wfsim.report.study_charts import convergence, ecdf, latencies
+from wfsim.report.study_charts import breakdown, convergence, ecdf, latencies, outcomes
 from wfsim.report.wording import count, plain, seconds
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogFormatter
 
 from wfsim.errors import UsageError
 from wfsim.report.chart import Chart, canvas, legend, row_axis, say_nothing, swatch
-from wfsim.report.groups import (
+from wfsim.report.grouping import (
     FEW,
     SHARES,
     Study,

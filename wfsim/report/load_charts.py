@@ -10,7 +10,7 @@ from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.report import tables
 from wfsim.report.chart import Chart, canvas, legend, say_nothing
-from wfsim.report.groups import MOST
+from wfsim.report.grouping import MOST
 from wfsim.report.load import WORKERS, average
 from wfsim.report.palette import INK, SHADE, series
 from wfsim.report.wording import plain, seconds

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wfsim.model.log import EventLog
 from wfsim.report import charts, tables
 from wfsim.report.files import cells, shown
-from wfsim.report.groups import Study
+from wfsim.report.grouping import Study
 from wfsim.report.outcome import outcome
 from wfsim.report.palette import STATUS_COLOURS, status_style
 from wfsim.report.wording import frame_digest

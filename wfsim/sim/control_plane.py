@@ -29,12 +29,12 @@ from wfsim.model.machine import did_you_mean
 from wfsim.model.resource import CANCEL, RECOVER, Key, Resource
 from wfsim.sim.arming import Plan
 from wfsim.sim.clock import VirtualClock, WallClock
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.service import SimulatedService
 from wfsim.sim.storage import Storage, immediately
-from wfsim.sim.streams import KeyedDraws
 from wfsim.sim.world import World
 
 P = ParamSpec("P")

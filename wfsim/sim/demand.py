@@ -1,6 +1,6 @@
 """What is asked of a system as time goes by: what arrives, and what is changed.
 
->>> from wfsim.sim.streams import KeyedDraws
+>>> from wfsim.sim.draws import KeyedDraws
 >>> list(Times(every=60, start=30, count=3).each(KeyedDraws(1)))
 [30.0, 90.0, 150.0]
 >>> [round(t) for t in Times(mean=60, count=3).each(KeyedDraws(1), "backups")]

@@ -17,10 +17,10 @@ from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.recording import Recorder
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.stores import InMemoryMementos, InMemoryResources
-from wfsim.sim.streams import KeyedDraws
 
 ATTEMPTS = 100
 """How often a completed step is tried while its effects are applied again."""

@@ -1,6 +1,6 @@
 """Faults at rates: what fails now and then, and is mended after a while.
 
->>> from wfsim.sim.streams import KeyedDraws
+>>> from wfsim.sim.draws import KeyedDraws
 >>> rates = {"api": Rate(mtbf=3600, mttr=60, count=1)}
 >>> expanded(rates, KeyedDraws(1), ["controller-0"], horizon=86400.0)
 [ApiDown(t=1464.14, for_=62.214)]

@@ -20,7 +20,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from wfsim.report.files import check_folder
-from wfsim.study.library import library
+from wfsim.study.execution import library
 from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, Rows
 
 FORMAT = 2

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.document import hint
 from wfsim.study.calibration import Calibration, Estimate
+from wfsim.study.estimates import check_confidence
 from wfsim.study.fits import CANDIDATES, Observed, fitted, would_complete
 from wfsim.study.histories import read_history
-from wfsim.study.interval import check_confidence
 from wfsim.study.past_runs import PastRuns
 
 if TYPE_CHECKING:

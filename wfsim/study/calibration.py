@@ -15,8 +15,8 @@ from wfsim.model.distributions import stats
 from wfsim.model.document import hint
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Flow
+from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.streams import KeyedDraws
 from wfsim.study.fits import Fit, Observed, empirical, given
 
 if TYPE_CHECKING:

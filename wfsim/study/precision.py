@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from wfsim.errors import UsageError
-from wfsim.report.groups import share_of
-from wfsim.study.interval import Interval, check_confidence, interval, of_mean
-from wfsim.study.sample import Sample
+from wfsim.report.grouping import share_of
+from wfsim.study.estimates import Interval, Sample, check_confidence, interval, of_mean
 
 START = 3
 """With fewer replications there is no interval worth the name."""

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import UsageError
 from wfsim.model.document import hint
 from wfsim.model.machine import did_you_mean
 from wfsim.report.frames import frame
-from wfsim.report.groups import label
+from wfsim.report.grouping import column, label
 from wfsim.report.wording import count, frame_digest
+from wfsim.study.estimates import Interval, Samples, check_confidence, interval
 from wfsim.study.grid import Grid
-from wfsim.study.numbered import Numbered, numbered, tallied
 from wfsim.study.replication import (
     LOAD_COLUMNS,
     LOAD_DTYPES,
+    PART_COLUMNS,
     RUN_COLUMNS,
     RUN_DTYPES,
     STEP_COLUMNS,
     STEP_DTYPES,
+    TALLY_DTYPES,
     Rows,
 )
 
@@ -79,7 +81,7 @@ class Study:
         self,
         over: Sequence[str],
         points: pd.DataFrame,
-        frames: Mapping[str, Numbered],
+        frames: Mapping[str, FrameByPoint],
         *,
         design: Design | None = None,
         seed: int = 0,
@@ -117,10 +119,10 @@ class Study:
         # A frame without columns has no rows but by its index.
         points = frame(grid.columns(every), grid.dtypes).reindex(every)
         frames = {
-            "runs": numbered(grid, ordered, "runs", RUN_COLUMNS, RUN_DTYPES),
-            "steps": numbered(grid, ordered, "steps", STEP_COLUMNS, STEP_DTYPES),
-            "loads": numbered(grid, ordered, "loads", LOAD_COLUMNS, LOAD_DTYPES),
-            "replications": tallied(grid, ordered),
+            "runs": frame_by_point(grid, ordered, "runs", RUN_COLUMNS, RUN_DTYPES),
+            "steps": frame_by_point(grid, ordered, "steps", STEP_COLUMNS, STEP_DTYPES),
+            "loads": frame_by_point(grid, ordered, "loads", LOAD_COLUMNS, LOAD_DTYPES),
+            "replications": replications_by_point(grid, ordered),
         }
         return cls(grid.names, points, frames, **more)
 
@@ -129,7 +131,7 @@ class Study:
         """Eight hex digits that a change of any number in ``replications`` changes."""
         return frame_digest(self.replications)
 
-    def numbered(self, name: str) -> pd.DataFrame:
+    def by_point(self, name: str) -> pd.DataFrame:
         """Return the frame of that *name*, such as ``runs``, with a column ``point``.
 
         It holds the number of the point's row in ``points``, int64.
@@ -157,7 +159,7 @@ class Study:
         for name, of in self._of.items():
             inside = [number in place for number in of]
             whole: pd.DataFrame = getattr(self, name)
-            frames[name] = Numbered(
+            frames[name] = FrameByPoint(
                 whole[inside].reset_index(drop=True),
                 [place[each] for each in of if each in place],
             )
@@ -182,12 +184,29 @@ class Study:
         (float64), each followed by the ends of its interval of that *confidence*, as in
         ``mean_low`` and ``mean_high``.  ``mean`` and ``total`` are those of the means of
         replications; quantiles are those of all completed runs.
-        `wfsim.study.interval` says how intervals are made.  Raises `UsageError` if scipy
+        `wfsim.study.estimates` says how intervals are made.  Raises `UsageError` if scipy
         (the extra ``study``) is not installed.
         """
-        from wfsim.study.summary import summary
-
-        return summary(self, confidence)
+        check_confidence(confidence)
+        own = own_measures(self)
+        points = range(len(self.points))
+        measures = ("mean", "p50", "p95", "total", "total_p95", "success", *own)
+        intervals = {name: intervals_of(self, name, confidence) for name in measures}
+        tallies = self.by_point("replications").groupby("point")
+        columns: dict[str, Any] = {
+            name: self.points[name].tolist() for name in self.points.columns
+        }
+        columns["replications"] = tallies.size().reindex(points, fill_value=0).tolist()
+        for name in COUNTS:
+            columns[name] = tallies[name].sum().reindex(points, fill_value=0).tolist()
+        for name, found in intervals.items():
+            columns[name] = [each.estimate for each in found]
+            columns[f"{name}_low"] = [each.low for each in found]
+            columns[f"{name}_high"] = [each.high for each in found]
+        dtypes = {name: self.points[name].dtype for name in self.points.columns}
+        numbers = dict.fromkeys(columns, "float64")
+        counts = dict.fromkeys(("replications", *COUNTS), "int64")
+        return frame(columns, {**numbers, **counts, **dtypes})
 
     def compare(
         self,
@@ -237,7 +256,7 @@ class Study:
         for all points, in which it is; points that are equally good share it.  Less is
         better but for ``success``; *largest* says otherwise.  Raises `UsageError`.
         """
-        from wfsim.study.ranking import rank
+        from wfsim.study.comparison import rank
 
         return rank(self, measure, largest, confidence)
 
@@ -252,7 +271,7 @@ class Study:
         Sobol (2001), Saltelli et al. (2010).  Where points are replicated a few times
         only, chance counts as well.  Raises `UsageError` for another design.
         """
-        from wfsim.study.sensitivity import sensitivity
+        from wfsim.study.comparison import sensitivity
 
         return sensitivity(self, measure, confidence)
 
@@ -265,7 +284,7 @@ class Study:
         ``base`` is its average.  Raises `UsageError`, also where there is nothing to
         average, as in a Latin hypercube.
         """
-        from wfsim.study.sensitivity import tornado
+        from wfsim.study.comparison import tornado
 
         return tornado(self, measure)
 
@@ -276,9 +295,16 @@ class Study:
         ``queued``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``, ``other``
         and ``total``, the sum of these.  Raises `UsageError` for an unknown column.
         """
-        from wfsim.study.summary import breakdown
-
-        return breakdown(self, self.over if by is None else by)
+        names = self._columns(by)
+        runs = self.runs
+        if not names:
+            means = runs[list(PART_COLUMNS)].mean().to_frame().T
+            means.insert(0, "runs", len(runs))
+            return means
+        groups = runs.groupby(names, sort=False)
+        means = groups[list(PART_COLUMNS)].mean()
+        means.insert(0, "runs", groups.size())
+        return means.reset_index()
 
     def critical(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return which steps the time goes to, one row per group, flow and step.
@@ -289,9 +315,21 @@ class Study:
         it is the flow's ``bottleneck``, with the largest share (bool); as
         `tables.critical` has it.  Raises `UsageError` for an unknown column.
         """
-        from wfsim.study.summary import critical
-
-        return critical(self, self.over if by is None else by)
+        names = [*self._columns(by, "flow", "step"), "flow"]
+        of_flows = self.runs.groupby(names, sort=False)["total"].agg(["size", "sum"])
+        steps = self.steps.groupby([*names, "step"], sort=False)[
+            ["runs", "seconds"]
+        ].sum()
+        steps = steps.reset_index().join(of_flows, on=names)
+        seconds, whole = steps.pop("seconds"), steps.pop("sum")
+        steps["mean"] = seconds / steps.pop("size")
+        steps["share"] = (seconds / whole).where(whole > 0, 0.0)
+        most = seconds.groupby([steps[name] for name in names], sort=False).transform(
+            "max"
+        )
+        worst = (seconds == most) & (most > 0)
+        again = steps.assign(worst=worst)[[*names, "worst"]].duplicated()
+        return steps.assign(bottleneck=worst & ~again)
 
     def utilisation(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return how busy workers and pools are, one row per group and ``server``.
@@ -301,9 +339,17 @@ class Study:
         busy (NaN without a bound); all are means over replications (float64).  Raises
         `UsageError` for an unknown column.
         """
-        from wfsim.study.summary import utilisation
+        names = [*self._columns(by, "server"), "server"]
+        found = self.loads.assign(share=self.loads["busy"] / self.loads["places"])
+        means = found.groupby(names, sort=False)[[*LOAD_DTYPES, "share"]].mean()
+        return means.reset_index()
 
-        return utilisation(self, self.over if by is None else by)
+    def _columns(self, by: str | Sequence[str] | None, *apart: str) -> list[str]:
+        """Return the columns *by* of runs, or the parameters, that are not *apart*."""
+        names = [by] if isinstance(by, str) else list(self.over if by is None else by)
+        for name in names:
+            column(self.runs, name)
+        return [name for name in names if name not in apart]
 
     def _there(self, labels: Mapping[str, Any]) -> str:
         """Return what points have instead of those of *labels* that none has."""
@@ -368,3 +414,59 @@ class Study:
 def _is(label: Any, wanted: Any) -> bool:
     """Whether *label* of a point is *wanted*, or is what a column of text made of it."""
     return bool(label == wanted) or (isinstance(label, str) and label == str(wanted))
+
+
+class FrameByPoint(NamedTuple):
+    """A frame, and for each of its rows the number of the point that it is *of*."""
+
+    frame: pd.DataFrame
+    of: Sequence[int]
+
+
+def frame_by_point(
+    grid: Grid,
+    ordered: Sequence[Rows],
+    part: str,
+    names: Sequence[str],
+    dtypes: Mapping[str, str],
+) -> FrameByPoint:
+    """Return the *part* of all rows that is called so as a frame."""
+    parts = [(rows.point, getattr(rows, part)) for rows in ordered]
+    of = [point for point, columns in parts for _ in columns["replication"]]
+    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
+    for name in ("replication", *names):
+        columns[name] = [value for _, each in parts for value in each[name]]
+    return FrameByPoint(
+        frame(columns, {**grid.dtypes, **dtypes, "replication": "int64"}), of
+    )
+
+
+def replications_by_point(grid: Grid, ordered: Sequence[Rows]) -> FrameByPoint:
+    """Return the tallies of all rows as a frame, a row per replication."""
+    of = [rows.point for rows in ordered for _ in range(rows.size)]
+    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
+    columns["replication"] = [
+        number for rows in ordered for number in range(rows.first, rows.stop)
+    ]
+    names = ordered[0].tallies if ordered else TALLY_DTYPES
+    for name in names:
+        columns[name] = [value for rows in ordered for value in rows.tallies[name]]
+    dtypes = {**dict.fromkeys(names, "float64"), **TALLY_DTYPES, "replication": "int64"}
+    return FrameByPoint(frame(columns, {**dtypes, **grid.dtypes}), of)
+
+
+COUNTS = ("runs", "unfinished")
+"""Of what a summary tells how many there were."""
+
+
+def own_measures(study: Study) -> list[str]:
+    """Return the names of the columns that ``measure=`` has added."""
+    usual = {*study.over, *TALLY_DTYPES, "replication"}
+    return [str(name) for name in study.replications.columns if name not in usual]
+
+
+def intervals_of(study: Study, measure: str, confidence: float) -> list[Interval]:
+    """Return the interval of *measure* at each point of *study*, in their order."""
+    samples = Samples(study, measure)
+    points = range(len(study.points))
+    return [interval(samples.at(point), confidence) for point in points]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import wfsim
-from wfsim.sim.streams import KeyedDraws
+from wfsim.sim.draws import KeyedDraws
 
 # Pinned: a release that changes one of these changes every result anybody has kept.
 GOLDEN = {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wfsim.errors import DefinitionError
 from wfsim.model.machine import did_you_mean
-from wfsim.report.groups import label, share_of
-from wfsim.study.sample import Samples
+from wfsim.report.grouping import label, share_of
+from wfsim.study.estimates import Samples
 
 if TYPE_CHECKING:
     from wfsim.study.study import Study
@@ -25,11 +25,11 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 _SENTENCE = re.compile(r"\s*([A-Za-z]\w*(?:\.\d+)?)\s*(>=|<=|>|<)\s*(\S+)\s*")
 
 
-class Gate(NamedTuple):
+class Objective(NamedTuple):
     """*measure* may not be *sign* *limit* at any point.
 
-    >>> Gate.parse("p95 > 300")
-    Gate(measure='p95', sign='>', limit=300.0)
+    >>> Objective.parse("p95 > 300")
+    Objective(measure='p95', sign='>', limit=300.0)
     """
 
     measure: str
@@ -37,7 +37,7 @@ class Gate(NamedTuple):
     limit: float
 
     @classmethod
-    def parse(cls, text: str) -> Gate:
+    def parse(cls, text: str) -> Objective:
         """Read a measure, one of > >= < <=, and a number.  Raises `DefinitionError`."""
         found = _SENTENCE.fullmatch(text)
         try:
