@@ -171,7 +171,7 @@ def test_the_frames_have_the_columns_and_dtypes_that_are_written_down():
     dtypes = dict(zip(study.runs.columns, map(str, study.runs.dtypes), strict=True))
     assert dtypes == {
         "pace": "float64", "retry": "str", "replication": "int64", "resource": "str",
-        "run": "str", "flow": "str", "status": "str", "start": "float64",
+        "run": "str", "flow": "str", "status": "str", "error": "str", "start": "float64",
         "end": "float64", "duration": "float64", "retries": "int64",
         "restarts": "int64", "queued": "float64", "steps": "float64",
         "retries_seconds": "float64", "recovery": "float64", "waiting": "float64",
@@ -453,18 +453,19 @@ def test_common_draws_need_fifty_times_fewer_replications_to_compare_policies(me
     assert ratio >= 50
 
 
-def test_a_run_that_began_in_the_warm_up_does_not_count():
+def test_a_run_that_was_called_for_in_the_warm_up_does_not_count():
     def make(warm_up):
-        made = scenario(failure=0.0, flows=30, workers=4)
-        made.warm_up = warm_up
-        return made
+        made = scenario(failure=0.0, workers=4)
+        times = wfsim.Times(every=10, count=20)
+        job = wfsim.Resource("w", "job-{n}")
+        return made.but(
+            resources=(), arrivals=[wfsim.Arrivals(job, times)], warm_up=warm_up
+        )
 
     study = wfsim.sweep(make, {"warm_up": [0.0, 100.0]}, replications=1)
-    counts = study.replications.set_index("warm_up")["runs"]
-    assert counts[0.0] == 30
-    assert 0 < counts[100.0] < 30
+    assert study.replications["runs"].tolist() == [20, 10]
     late = study.runs[study.runs["warm_up"] == 100.0]
-    assert (late["start"] >= 100.0).all()
+    assert late["resource"].iloc[0] == "default/job-10"
 
 
 def test_some_points_of_a_study_are_a_study():

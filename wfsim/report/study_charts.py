@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
@@ -36,6 +37,7 @@ from wfsim.report.grouping import (
     grouped,
     keys,
     on_axis,
+    quantile,
     replications_of,
     runs_of,
     runs_said,
@@ -59,9 +61,11 @@ def ecdf(
     confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Chart:
-    """Draw which share of completed runs took at most so long, with a confidence band.
+    """Draw which share of all runs was done within so long, with a confidence band.
 
-    *value* is the column of what they took, in seconds of virtual time.
+    *value* is the column of what they took, in seconds of virtual time.  Of ``duration``
+    and ``total`` runs that were not completed are right-censored: the curve ends below
+    100 % if there are any.  Of parts of these times it is that of completed runs.
     With probability *confidence* the band holds the whole true curve (Dvoretzky, Kiefer,
     Wolfowitz, with the constant of Massart, Ann. Probab. 18, 1990): it is the curve
     +- sqrt(ln(2 / (1 - confidence)) / (2 n)), if the n runs are independent.
@@ -72,7 +76,8 @@ def ecdf(
         raise UsageError(
             f"confidence is {confidence!r}; give a number between 0 and 1, such as 0.95"
         )
-    groups = _completed(source, by, value)
+    to_the_end = value in ("duration", "total")
+    groups = (_all if to_the_end else _completed)(source, by, value)
     axes = canvas(ax, 9.0, 4.6)
     rows = [
         (name, *step)
@@ -88,15 +93,18 @@ def ecdf(
         return _nothing(axes, frame, "ECDF")
     is_log = spans_decades(frame["seconds"])
     _curves(axes, frame, groups, "seconds", "share", rising=True)
-    _measured(axes, is_log, f"{plain(value)} of completed runs [virtual s]")
+    _measured(axes, is_log, f"{plain(value)} of runs [virtual s]")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of runs")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     number = sum(map(len, groups.of.values()))
+    undone = sum(int(np.isinf(each[value]).sum()) for each in groups.of.values())
+    which = runs_said(number) if not undone else count(number, "run")
+    but = f", {undone:,} of them not done" if undone else ""
     return Chart(
         axes,
         frame,
-        f"ECDF of {_named(value)} of {runs_said(number)}{groups.said}, with a "
+        f"ECDF of {_named(value)} of {which}{groups.said}{but}, with a "
         f"{confidence:.0%} band{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
@@ -202,6 +210,14 @@ def _completed(source: Source, by: str | Iterable[str] | None, value: str) -> Gr
     return grouped(done[column(done, value).notna()], keys(source, by))
 
 
+def _all(source: Source, by: str | Iterable[str] | None, value: str) -> Groups:
+    """Return the runs of *source* by group, *value* infinite where they are not done."""
+    runs = runs_of(source)
+    done = column(runs, "status") == "completed"
+    times = column(runs, value).where(done, math.inf)
+    return grouped(runs.assign(**{value: times})[times.notna()], keys(source, by))
+
+
 def _named(value: str) -> str:
     """Return the column *value* as a sentence calls it."""
     return "the duration" if value == "duration" else f"the seconds {plain(value)!r}"
@@ -223,6 +239,7 @@ def _steps(
     return [
         (float(value), share, max(share - half, 0.0), min(share + half, 1.0))
         for value, share in zip(shares.index, shares.tolist(), strict=True)
+        if math.isfinite(value)
     ]
 
 
@@ -230,8 +247,10 @@ def _quantiles(groups: Groups, value: str) -> str:
     """Say how long the runs of each group took, or of the quickest and the slowest."""
     said = {}
     for name, group in groups.of.items():
-        p50, p95 = group[value].quantile([0.5, 0.95])
-        said[groups.title(name)] = (float(p95), f"p50 {seconds(p50)}, p95 {seconds(p95)}")
+        ordered = sorted(group[value].tolist())
+        p50, p95 = (quantile(ordered, share) for share in (0.5, 0.95))
+        text = f"p50 {amount(value, p50)}, p95 {amount(value, p95)}"
+        said[groups.title(name)] = (p95, text)
     if not groups.by:
         return next(text for _, text in said.values())
     if len(said) <= FEW:

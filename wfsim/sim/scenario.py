@@ -54,8 +54,10 @@ class Scenario:
     the *pools* (name: places) they hold.  *api_rate* bounds the requests of the
     controllers (an `ApiRate`, or so many a second).  *faults* happen besides those given
     to a simulation, and *rates* come to some more for each seed: of ``controller``,
-    ``api`` and ``pods``.  What begins before *warm_up* (seconds) does not count in a
-    study.  *seed* is that of a simulation that is given none.
+    ``api`` and ``pods``.  Runs that were called for before *warm_up* (seconds) do not
+    count in a study.  After the second *drain* nothing arrives and nothing is changed any
+    more; what is under way goes on until it is done, or until the horizon.  *seed* is
+    that of a simulation that is given none.
     Raises `DefinitionError` naming every problem.
     """
 
@@ -83,6 +85,7 @@ class Scenario:
         faults: Iterable[Fault] = (),
         rates: Mapping[str, Rate] = EMPTY,
         warm_up: float = 0.0,
+        drain: float | None = None,
         seed: int = 0,
     ) -> None:
         self.resources = tuple(map(_frozen, resources))
@@ -91,7 +94,7 @@ class Scenario:
         self.settings = settings_by_name(settings)
         self.pools = dict(pools)
         self.api_rate = _api_rate(api_rate)
-        self.seed, self.warm_up = seed, warm_up
+        self.seed, self.warm_up, self.drain = seed, warm_up, drain
         machines = [machine] if isinstance(machine, StateMachine) else list(machine)
         self.machines = {item.kind: item for item in machines}
         self._code = tuple(steps)
@@ -138,6 +141,7 @@ class Scenario:
         for name, seconds in (("lag", self.lag), ("warm_up", self.warm_up)):
             if not 0.0 <= seconds < float("inf"):
                 problems.append(f"{name} is {seconds!r}; give seconds from 0 on")
+        problems += self._bad_window()
         if wrong := self._wrong_demands():
             return problems + wrong
         problems += self._bad_resources(self._arriving())
@@ -265,6 +269,35 @@ class Scenario:
         """The kinds of resources that there may be."""
         return (KIND,) if self.is_service else tuple(self.machines)
 
+    @property
+    def window(self) -> float | None:
+        """The second until which shares of time count; None for when all is done.
+
+        It is that after which nothing arrives, or the horizon where demand never ends.
+        """
+        if self.drain is not None:
+            return self.drain
+        demands: list[Arrivals | Trigger] = [*self.arrivals, *self.triggers]
+        endless = any(each.times.is_endless(self.horizon) for each in demands)
+        return self.horizon if endless else None
+
+    def _bad_window(self) -> list[str]:
+        problems = []
+        end, name = self.horizon, "the horizon"
+        if self.drain is not None:
+            if not 0.0 < self.drain < self.horizon:
+                problems.append(
+                    f"drain is {self.drain!r}; give seconds above 0 and before the "
+                    f"horizon, {self.horizon:g} s"
+                )
+            end, name = self.drain, "drain"
+        if self.warm_up >= end > 0.0:
+            problems.append(
+                f"warm_up is {self.warm_up:g} s, and {name} {end:g} s: nothing would "
+                "count; give a shorter warm_up"
+            )
+        return problems
+
     def check(self, resources: Iterable[Resource]) -> None:
         """Raise `DefinitionError` if *resources* could not live in this scenario."""
         problems = self._bad_resources(tuple(resources))
@@ -356,7 +389,7 @@ class Scenario:
 _SAME = (
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
-    *("warm_up", "seed", "begin", "recall"),
+    *("warm_up", "drain", "seed", "begin", "recall"),
 )
 """The keywords of a scenario that are kept under their own names."""
 

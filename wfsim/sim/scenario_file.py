@@ -368,7 +368,10 @@ class ScenarioFile(_Item):
         None, description="How old, in seconds, what controllers read from a cache is."
     )
     warm_up: Omissible[Wait] = Field(
-        None, description="What begins before this second does not count in a study."
+        None, description="What is called for before it does not count in a study."
+    )
+    drain: Omissible[Limit] = Field(
+        None, description="The second after which nothing arrives any more."
     )
     seed: Omissible[Annotated[int, Field(ge=-(2**63), lt=2**63)]] = Field(
         None, description="That of a run that is given none."

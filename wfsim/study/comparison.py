@@ -20,6 +20,7 @@ import numpy as np
 from wfsim.errors import UsageError
 from wfsim.model.distributions import stats
 from wfsim.report.frames import TEXT, frame
+from wfsim.report.grouping import in_seconds, quantile
 from wfsim.study.design import Design, problem
 from wfsim.study.estimates import Interval, Sample, Samples, check_confidence
 from wfsim.study.execution import library
@@ -93,12 +94,12 @@ def difference(a: Sample, b: Sample, confidence: float = 0.95) -> Interval:
     """Return the measure of *b* less that of *a*, both of the same replications."""
     size = len(a)
     estimate = b.estimate - a.estimate
-    if size < 2 or math.isnan(estimate):
+    if size < 2 or not math.isfinite(estimate):
         return Interval(estimate, math.nan, math.nan)
 
     def statistic(places: NDArray[Any], axis: int = -1) -> NDArray[Any]:
         drawn = np.moveaxis(places, axis, -1).astype(np.intp)
-        return np.asarray(b.of(drawn) - a.of(drawn))
+        return _less(b.of(drawn), a.of(drawn))
 
     with warnings.catch_warnings():
         # Of replications that all say the same: what is done then is below.
@@ -116,15 +117,15 @@ def difference(a: Sample, b: Sample, confidence: float = 0.95) -> Interval:
     low, high = map(float, found.confidence_interval)
     if math.isnan(low) or math.isnan(high):
         tail = (1.0 - confidence) / 2.0
-        spread = found.bootstrap_distribution
-        low, high = (float(np.quantile(spread, q)) for q in (tail, 1.0 - tail))
+        spread = np.sort(found.bootstrap_distribution).tolist()
+        low, high = (quantile(spread, q) for q in (tail, 1.0 - tail))
     return Interval(estimate, low, high)
 
 
 def p_value(a: Sample, b: Sample) -> float:
     """Return how likely so large a difference is if it makes none which is which."""
     size = len(a)
-    if size < 2 or math.isnan(b.estimate - a.estimate):
+    if size < 2 or not math.isfinite(b.estimate - a.estimate):
         return math.nan
     both = _joined(a, b)
 
@@ -133,7 +134,7 @@ def p_value(a: Sample, b: Sample) -> float:
             both.of(np.moveaxis(each, axis, -1).astype(np.intp)) for each in (x, y)
         )
         # Without rounding, sums of the same numbers in another order would differ.
-        return np.asarray(np.round(theirs - ours, 9))
+        return np.asarray(np.round(_less(theirs, ours), 9))
 
     found = stats().permutation_test(
         (np.arange(size), np.arange(size) + size),
@@ -145,6 +146,12 @@ def p_value(a: Sample, b: Sample) -> float:
         random_state=np.random.default_rng(size),
     )
     return float(found.pvalue)
+
+
+def _less(b: NDArray[Any], a: NDArray[Any]) -> NDArray[Any]:
+    """Return *b* less *a*, nothing where both are infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(a) & np.isinf(b), 0.0, b - a)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -229,8 +236,14 @@ def rank(
     check_confidence(confidence)
     samples = Samples(study, measure)
     every = [samples.at(point) for point in range(len(study.points))]
+    success = intervals_of(study, "success", confidence)
+    is_eligible = _as_reliable(success, measure)
     # A point that never has the measure is not the best, and no reason to say nothing.
-    able = [at for at, each in enumerate(every) if not math.isnan(each.estimate)]
+    able = [
+        at
+        for at, each in enumerate(every)
+        if not math.isnan(each.estimate) and is_eligible[at]
+    ]
     if not able:
         raise UsageError(
             f"no point has a {measure!r}, as where no run completes; give runs more "
@@ -256,7 +269,8 @@ def rank(
         best[able] += (first / first.sum(axis=0)).sum(axis=1)
     found = intervals_of(study, measure, confidence)
     estimates = sign * np.array([each.estimate for each in found])
-    order = np.argsort(estimates, kind="stable")  # NaN comes last
+    # NaN comes last, and whatever fails more often after all that does not.
+    order = np.lexsort((estimates, ~np.array(is_eligible)))
     columns: dict[str, Any] = {
         name: [study.points[name].tolist()[at] for at in order] for name in study.over
     }
@@ -267,9 +281,28 @@ def rank(
         "high": [found[at].high for at in order],
         "best": [float(best[at]) / RANKINGS for at in order],
     }
+    if measure != "success":
+        columns["success"] = [success[at].estimate for at in order]
     dtypes = {name: study.points[name].dtype for name in study.over}
-    numbers_of = dict.fromkeys((measure, "low", "high", "best"), "float64")
+    numbers_of = dict.fromkeys((measure, "low", "high", "best", "success"), "float64")
     return frame(columns, {**numbers_of, "rank": "int64", **dtypes})
+
+
+def _as_reliable(success: Sequence[Interval], measure: str) -> list[bool]:
+    """Return whether each point may do as many of its runs as any other does.
+
+    Times of runs say little where others are not done at all: which of two points is
+    quicker is asked only if neither is known to do a smaller share of its runs.
+    """
+    if not in_seconds(measure):
+        return [True] * len(success)
+    most = max((each.low for each in success if not math.isnan(each.low)), default=0.0)
+    some = any(each.estimate > 0.0 for each in success)
+    return [
+        math.isnan(each.estimate)
+        or (each.high >= most and (each.estimate > 0.0 or not some))
+        for each in success
+    ]
 
 
 def sensitivity(study: Study, measure: str, confidence: float) -> pd.DataFrame:
@@ -324,7 +357,9 @@ def tornado(study: Study, measure: str) -> pd.DataFrame:
         numbers |= dict.fromkeys(("low", "high"), "float64")
     else:
         columns |= {name: tuple(map(str, columns[name])) for name in ("low", "high")}
-    return frame(columns, numbers)
+    drawn = frame(columns, numbers)
+    drawn.attrs["measure"] = measure  # what a chart of it is in
+    return drawn
 
 
 def _one_at_a_time(

@@ -1,19 +1,24 @@
 """Estimates of what a study has measured at one point, and their confidence intervals.
 
 A measure is the mean over replications of a column of ``replications``; the quantiles
-``p50``, ``p95`` and so on are those of all completed runs together, since a replication
-may consist of a single run; ``total_p95`` is that of the times from when they were called
-for.  Resampling is over replications, since the runs of one depend on each other (a
-cluster bootstrap: Davison and Hinkley 1997, 3.8).
+``p50``, ``p95`` and so on are those of all runs together, since a replication may consist
+of a single run; ``total_p95`` is that of the times from when they were called for.  A run
+that was not done is right-censored: it takes longer than all that were, so a quantile
+that lies among such runs is infinite.  ``completed_p95`` and ``completed_total_p95`` are
+those of the runs that were done, and of no others.  Resampling is over replications,
+since the runs of one depend on each other (a cluster bootstrap: Davison and Hinkley 1997,
+3.8).
 
 =========== =======================================================================
 a mean      Student's t on the means of replications (Law 2015, 4.5)
 a quantile  order statistics, which assume no distribution, where each replication has
             one run (David and Nagaraja 2003, 7.1); else Woodruff's interval: that of
             the share of runs below, by replications, turned back into durations
-            (Woodruff 1952; Francisco and Fuller 1991)
-a share     Wilson's score interval (Wilson 1927) where each replication has one run;
-            else Student's t on the shares of replications
+            (Woodruff 1952; Francisco and Fuller 1991), on the scale of logits, where
+            it does not end beyond 0 or 1 (as `svyquantile` has it: Lumley 2010, 2.4)
+a share     Wilson's score interval (Wilson 1927), of runs where each replication has
+            one, else of as many independent runs as would vary as replications do,
+            with Student's t (Korn and Graubard 1998; Dean and Pagano 2015)
 =========== =======================================================================
 
 An end beyond what the data can tell is infinite: of 50 runs none bounds the p95.
@@ -30,7 +35,7 @@ import numpy as np
 from wfsim.errors import UsageError
 from wfsim.model.distributions import stats
 from wfsim.model.machine import did_you_mean
-from wfsim.report.grouping import share_of, times_of
+from wfsim.report.grouping import is_of_completed, quantile, share_of, times_of
 from wfsim.study.replication import RESERVED, Rows
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
     from wfsim.study.study import Study
 
+_TIME = "time that counts"
 _CELLS = 4_000_000
 """So many weights are kept at a time while quantiles of resamples are taken."""
 
@@ -91,11 +97,11 @@ class Sample:
     @property
     def estimate(self) -> float:
         """The measure, NaN where nothing has it."""
+        if not len(self.values):
+            return math.nan
         if self.share is None:
-            return float(np.mean(self.values)) if len(self.values) else math.nan
-        return (
-            float(np.quantile(self.values, self.share)) if len(self.values) else math.nan
-        )
+            return float(np.mean(self.values))
+        return quantile(self.values.tolist(), self.share)
 
     def only(self, numbers: NDArray[Any]) -> Sample:
         """Return what was seen in the replications *numbers*, in their order."""
@@ -136,7 +142,11 @@ class Sample:
         above = np.minimum(below + 1, total - 1)
         low = self.values[(upto > below[:, None]).argmax(axis=1)]
         high = self.values[(upto > above[:, None]).argmax(axis=1)]
-        return np.where(total > 0, low + (high - low) * (rank - below), math.nan)
+        part = rank - below
+        with np.errstate(invalid="ignore"):  # of what is infinite: see the next line
+            between = low + (high - low) * part
+        between = np.where((part == 0.0) | np.isinf(low), low, between)
+        return np.where(total > 0, between, math.nan)
 
 
 class Samples:
@@ -159,8 +169,11 @@ class Samples:
         self._runs: dict[Any, pd.DataFrame] = {}
         if self.share is not None:
             runs = study.by_point("runs")
-            done = runs[runs["status"] == "completed"]
-            self._runs = dict(list(done.groupby("point", sort=False)))
+            times = censored(runs[times_of(measure)], runs["status"])
+            counted = runs.assign(**{_TIME: times})
+            if is_of_completed(measure):
+                counted = counted[counted["status"] == "completed"]
+            self._runs = dict(list(counted.groupby("point", sort=False)))
 
     def at(self, point: int) -> Sample:
         """Return the sample of the point numbered *point*."""
@@ -177,7 +190,7 @@ class Samples:
             empty = np.array([], dtype=np.intp)
             return Sample(numbers, np.array([]), empty, self.share)
         owners = np.searchsorted(numbers, runs["replication"].to_numpy())
-        values = runs[times_of(self.measure)].to_numpy()
+        values = runs[_TIME].to_numpy()
         return Sample(numbers, values, owners, self.share)
 
 
@@ -196,18 +209,24 @@ def sampled(rows: Sequence[Rows], measure: str) -> Sample:
         values = np.concatenate([each.tallies[measure] for each in ordered]).astype(float)
         counts = np.concatenate([each.tallies["runs"] for each in ordered])
         return _known(numbers, values, counts if measure == "success" else None)
-    completed = [
-        (number, duration)
+    only_completed = is_of_completed(measure)
+    names = ("replication", "status", times_of(measure))
+    counted = [
+        (number, seconds if status == "completed" else math.inf)
         for each in ordered
-        for number, status, duration in zip(
-            *(each.runs[name] for name in ("replication", "status", times_of(measure))),
-            strict=True,
+        for number, status, seconds in zip(
+            *(each.runs[name] for name in names), strict=True
         )
-        if status == "completed"
+        if status == "completed" or not only_completed
     ]
-    owners = np.searchsorted(numbers, [number for number, _ in completed])
-    durations = np.array([duration for _, duration in completed], dtype=float)
-    return Sample(numbers, durations, owners, share)
+    owners = np.searchsorted(numbers, [number for number, _ in counted])
+    times = np.array([seconds for _, seconds in counted], dtype=float)
+    return Sample(numbers, times, owners, share)
+
+
+def censored(times: pd.Series[float], status: pd.Series[str]) -> pd.Series[float]:
+    """Return *times* of runs, infinite for those whose *status* is not completed."""
+    return times.where(status == "completed", math.inf)
 
 
 def _known(
@@ -260,21 +279,24 @@ def of_success(
 ) -> Interval:
     """Return the interval of a success rate: *shares* of so many *runs* each.
 
-    Where all shares are equal their spread says nothing, and each replication counts
-    as one run.
+    Where all runs succeed, or none does, nothing says that those of one replication have
+    anything to do with each other, and each counts as one.
     """
     shares, runs = shares[runs > 0], runs[runs > 0]
     if not len(shares):
         return Interval(math.nan, math.nan, math.nan)
-    mean = float(np.mean(shares))
-    if (runs == 1).all() or (shares == shares[0]).all():
-        return Interval(mean, *_wilson(mean, len(shares), confidence))
-    _, low, high = of_mean(shares, confidence)
-    return Interval(mean, max(low, 0.0), min(high, 1.0))
+    mean, size, total = float(np.mean(shares)), len(shares), float(np.sum(runs))
+    tail = (1.0 + confidence) / 2.0
+    if size == total:
+        return Interval(mean, *_wilson(mean, total, float(stats().norm.ppf(tail))))
+    if size < 2:
+        return Interval(mean, 0.0, 1.0)
+    variance = float(np.var(shares, ddof=1)) / size
+    alone = mean * (1.0 - mean) / variance if variance > 0.0 else total
+    return Interval(mean, *_wilson(mean, min(alone, total), _t(size - 1, confidence)))
 
 
-def _wilson(share: float, size: int, confidence: float) -> tuple[float, float]:
-    z = float(stats().norm.ppf((1.0 + confidence) / 2.0))
+def _wilson(share: float, size: float, z: float) -> tuple[float, float]:
     scale = 1.0 + z * z / size
     centre = (share + z * z / (2 * size)) / scale
     spread = share * (1.0 - share) / size + z * z / (4 * size * size)
@@ -292,7 +314,7 @@ def _order_statistics(values: NDArray[Any], share: float, confidence: float) -> 
     binomial = stats().binom(size, share)
     below, above = int(binomial.ppf(tail)), int(binomial.ppf(1.0 - tail)) + 1
     return Interval(
-        float(np.quantile(values, share)),
+        quantile(values.tolist(), share),
         float(values[below - 1]) if below >= 1 else 0.0,
         float(values[above - 1]) if above <= size else math.inf,
     )
@@ -303,20 +325,31 @@ def _woodruff(sample: Sample, confidence: float) -> Interval:
     if not len(values) or owners is None or share is None:
         return Interval(math.nan, math.nan, math.nan)
     size = len(sample)
-    estimate = float(np.quantile(values, share))
+    ordered = values.tolist()
+    estimate = quantile(ordered, share)
     if size < 2:
         return Interval(estimate, 0.0, math.inf)
     runs = np.bincount(owners, minlength=size)
-    below = np.bincount(owners, weights=values <= estimate, minlength=size)
+    # Nothing lies above what is infinite: there the runs that were done are looked at.
+    is_below = values <= estimate if math.isfinite(estimate) else np.isfinite(values)
+    below = np.bincount(owners, weights=is_below, minlength=size)
     # The share of runs below is a ratio of two means over replications.
     rest = (below - below.sum() / runs.sum() * runs) / runs.mean()
-    reach = _t(size - 1, confidence) * float(np.sqrt((rest**2).sum() / (size - 1) / size))
-    low, high = share - reach, share + reach
+    error = float(np.sqrt((rest**2).sum() / (size - 1) / size))
+    reach = _t(size - 1, confidence) * error / (share * (1.0 - share))
+    odds = math.log(share / (1.0 - share))
+    low, high = (_logistic(odds + each) for each in (-reach, reach))
+    # Even if all runs were independent, so few may all lie below.
+    is_bounded = share ** len(values) < (1.0 - confidence) / 2.0
     return Interval(
         estimate,
-        float(np.quantile(values, low)) if low > 0.0 else 0.0,
-        float(np.quantile(values, high)) if high < 1.0 else math.inf,
+        quantile(ordered, low),
+        quantile(ordered, high) if is_bounded else math.inf,
     )
+
+
+def _logistic(odds: float) -> float:
+    return 0.5 + 0.5 * math.tanh(odds / 2.0)
 
 
 def _t(freedom: int, confidence: float) -> float:

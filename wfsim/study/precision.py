@@ -47,7 +47,7 @@ class Precision:
     ('hasty', 'patient')
     """
 
-    measure: str = "mean"
+    measure: str = "total"
     relative: float | None = None
     absolute: float | None = None
     between: tuple[Any, Any] | None = None
@@ -102,7 +102,7 @@ class Precision:
             return cls(measure, absolute=value)
         if found := _BETTER.fullmatch(text.strip()):
             better, than, measure = found.groups()
-            return cls(measure or "mean", between=(better, than))
+            return cls(measure or "total", between=(better, than))
         raise UsageError(
             f"precision: {text!r}; write 'p95 within 5 %', 'mean within 2 s' or "
             "'is B better than A'"

@@ -38,25 +38,28 @@ class Study:
     ``over`` are the names of the parameters that were varied; they are the first columns
     of each frame.  ``points`` has a row for each point.
 
-    ``runs`` has a row per run: ``replication`` (int64), ``resource``, ``run``, ``flow``,
-    ``status``, ``start``, ``end``, ``duration``, ``retries`` and ``restarts`` as in
-    `tables.runs`; ``queued``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``,
-    ``other`` and ``total``, their sum, as in `tables.breakdown`.  Runs that began during
-    the scenario's warm-up are left out.
+    ``runs`` has a row per run that was called for, whether a worker has begun it or not:
+    ``replication`` (int64), ``resource``, ``run``, ``flow``, ``status``, ``error``,
+    ``start``, ``end``, ``duration``, ``retries`` and ``restarts`` as in `tables.runs`;
+    ``queued``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``, ``other`` and
+    ``total``, their sum, as in `tables.breakdown`.  Runs that were called for during the
+    scenario's warm-up are left out.
 
     ``replications`` has a row per point and replication:
 
     =============== ======= ======================================================
     ``replication`` int64   from 0
     ``seed``        int64   `simulate` with it does the same again
-    ``runs``        int64
-    ``unfinished``  int64   of them, under way when the log ended
+    ``runs``        int64   that were called for
+    ``unfinished``  int64   of them, not begun or under way when the log ended
     ``success``     float64 share of all of them that completed, NaN without any
-    ``mean``        float64 duration of completed runs, NaN without any
-    ``p50``         float64 their median
-    ``p95``         float64 what 95 % of them do not exceed
-    ``total``       float64 their mean from when they were called for, which a worker
-                            that is long in coming makes longer, unlike ``mean``
+    ``mean``        float64 duration of completed runs from when a worker took them up,
+                            NaN without any
+    ``p50``         float64 the duration that half of all runs do not exceed: infinite
+                            where more than that were not done
+    ``p95``         float64 the same of 95 %
+    ``total``       float64 time in system (sojourn): the mean over all of them from
+                            when they were called for until they ended, or the log
     ``makespan``    float64 when the last run had ended, or the log
     ``retries``     int64   of all runs together
     ``restarts``    int64   of all runs together
@@ -183,7 +186,8 @@ class Study:
         ``p50``, ``p95``, ``total``, ``total_p95``, ``success`` and measures of one's own
         (float64), each followed by the ends of its interval of that *confidence*, as in
         ``mean_low`` and ``mean_high``.  ``mean`` and ``total`` are those of the means of
-        replications; quantiles are those of all completed runs.
+        replications; quantiles are those of all runs, and infinite where they lie among
+        those that were not done.
         `wfsim.study.estimates` says how intervals are made.  Raises `UsageError` if scipy
         (the extra ``study``) is not installed.
         """
@@ -210,7 +214,7 @@ class Study:
 
     def compare(
         self,
-        measure: str = "mean",
+        measure: str = "total",
         *,
         baseline: Any = None,
         by: str | None = None,
@@ -233,8 +237,9 @@ class Study:
         ``replications`` int64   that both have
         ================ ======= =====================================================
 
-        *measure* is a column of ``replications``, or a quantile of all completed runs: of
-        their durations such as ``p99``, of ``total`` such as ``total_p99``.
+        *measure* is a column of ``replications``, or a quantile of all runs: of their
+        durations such as ``p99``, of ``total`` such as ``total_p99``; of the completed
+        ones alone, ``completed_p99`` and ``completed_total_p99``.
         Raises `UsageError`.
         """
         from wfsim.study.comparison import compare
@@ -243,7 +248,7 @@ class Study:
 
     def rank(
         self,
-        measure: str = "mean",
+        measure: str = "total",
         *,
         largest: bool | None = None,
         confidence: float = 0.95,
@@ -251,17 +256,20 @@ class Study:
         """Return one row per point, the best first.
 
         After the parameters come ``rank`` (int64), *measure*, the ends ``low`` and
-        ``high`` of its interval, and ``best``, the probability that it is the best of all
-        (float64).  That is the share of 4,999 bootstrap samples of replications, the same
-        for all points, in which it is; points that are equally good share it.  Less is
-        better but for ``success``; *largest* says otherwise.  Raises `UsageError`.
+        ``high`` of its interval, ``best``, the probability that it is the best of all,
+        and ``success``, the share of its runs that were done (float64).  *best* is the
+        share of 4,999 bootstrap samples of replications, the same for all points, in
+        which it is; points that are equally good share it.  Less is better but for
+        ``success``; *largest* says otherwise.  If *measure* is a time, a point whose
+        share of done runs is known to be smaller than another's comes after all others,
+        and is never the best.  Raises `UsageError`.
         """
         from wfsim.study.comparison import rank
 
         return rank(self, measure, largest, confidence)
 
     def sensitivity(
-        self, measure: str = "mean", *, confidence: float = 0.95
+        self, measure: str = "total", *, confidence: float = 0.95
     ) -> pd.DataFrame:
         """Return one row per parameter of a `design.saltelli`: its Sobol indices.
 
@@ -275,7 +283,7 @@ class Study:
 
         return sensitivity(self, measure, confidence)
 
-    def tornado(self, measure: str = "mean") -> pd.DataFrame:
+    def tornado(self, measure: str = "total") -> pd.DataFrame:
         """Return one row per parameter, for `charts.tornado`.
 
         ``parameter``, its values ``low`` and ``high``, what *measure* is there,
