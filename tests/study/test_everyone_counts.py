@@ -9,6 +9,7 @@ import pytest
 
 import wfsim
 from wfsim.errors import DefinitionError
+from wfsim.study.objective import Objective
 
 
 def queue(load=0.5, horizon=4000.0, workers=2, **more):
@@ -53,7 +54,7 @@ def test_who_goes_before_a_worker_comes_has_cancelled():
     sim = wfsim.Simulation(queue(8.0, workers=1), seed=1)
     sim.run(until=60.0)
     last = wfsim.tables.runs(sim.log)["resource"].iloc[-1]
-    sim.delete(last.partition("/")[2])
+    sim.delete(last)
     sim.run(until=61.0)
     row = wfsim.tables.runs(sim.log).set_index("resource").loc[last]
     assert (row["status"], row["run"], row["end"]) == ("cancelled", "", 60.0)
@@ -154,3 +155,110 @@ def test_the_time_in_system_of_a_busy_queue_lies_in_its_interval_as_often_as_it_
     print(f"{hits / studies:.1%} of {studies} studies have {truth:.1f} s inside")
     # Binomial: 100 studies at 95 % give 89 or more in 99 of 100 cases, 8 give 6.
     assert hits >= (89 if studies == 100 else 6)
+
+
+def pooled(places=1, jobs=5):
+    """So many jobs of 10 s at once, each of which holds a place of a pool."""
+    machine = wfsim.StateMachine("job").stable("Running", "Interrupt")
+    machine.unstable("Creating", run="F")
+    serve = wfsim.Step("Serve", "Serve", duration=wfsim.Duration.parse(10))
+    return wfsim.Scenario(
+        [wfsim.Resource("job", f"j{number}") for number in range(jobs)],
+        machine,
+        [wfsim.Flow("F", (serve,))],
+        settings={"Serve": wfsim.StepSettings(uses={"srv": 1})},
+        pools={"srv": places},
+        policy=wfsim.Policy(workers=100),
+    )
+
+
+def test_time_in_the_queue_of_a_pool_is_a_part_of_its_own():
+    log = wfsim.simulate(pooled(), seed=1)
+    parts = wfsim.tables.breakdown(log)
+    assert parts["steps"].round(3).tolist() == [10.0] * 5
+    assert sorted(parts["pool_queue"].round(3)) == [0.0, 10.0, 20.0, 30.0, 40.0]
+    study = wfsim.sweep(pooled, {"places": [1, 5]}, replications=1)
+    assert study.breakdown()["pool_queue"].tolist() == [20.0, 0.0]
+
+
+def test_who_holds_a_pool_by_its_context_has_waited_for_it_too():
+    class Wired(wfsim.World):
+        def __init__(self):
+            super().__init__()
+            self.uplink = wfsim.Pool(1)
+
+    @wfsim.step
+    def Copy(context):
+        yield from context.world.uplink.hold(context, 10.0)
+
+    machine = wfsim.StateMachine("job").stable("Running", "Interrupt")
+    machine.unstable("Creating", run="F")
+    made = wfsim.Scenario(
+        [wfsim.Resource("job", "a"), wfsim.Resource("job", "b")],
+        machine, [wfsim.Flow("F", (wfsim.Step("Copy"),))], [Copy], world=Wired,
+    )  # fmt: skip
+    log = wfsim.simulate(made, seed=1)
+    assert wfsim.tables.breakdown(log)["pool_queue"].tolist() == [0.0, 10.0]
+    again = wfsim.EventLog.from_jsonl(log.to_jsonl())
+    assert wfsim.tables.breakdown(again)["pool_queue"].tolist() == [0.0, 10.0]
+
+
+def test_versions_of_a_flow_with_one_key_of_draws_differ_by_their_steps_alone():
+    def make(name, draws, inserted=()):
+        step = wfsim.Step(
+            "Serve", "Serve", duration=wfsim.Duration.parse({"exponential": 10})
+        )
+        flow = wfsim.Flow(name, (*inserted, step), draws=draws)
+        return wfsim.Scenario.of_flow(flow)
+
+    first = wfsim.sweep(lambda: make("One", None), replications=5)
+    second = wfsim.sweep(lambda: make("Two", "One"), replications=5)
+    other = wfsim.sweep(lambda: make("Two", None), replications=5)
+    assert first.runs["total"].tolist() == second.runs["total"].tolist()
+    assert first.runs["total"].tolist() != other.runs["total"].tolist()
+    more = wfsim.Step("Check", "Check", duration=wfsim.Duration.parse(2))
+    longer = wfsim.sweep(lambda: make("Two", "One", (more,)), replications=5)
+    assert (longer.runs["total"] - first.runs["total"]).tolist() == pytest.approx([2] * 5)
+
+
+def test_arrivals_are_drawn_by_what_arrives_and_not_by_their_place_in_a_list():
+    def job(name):
+        times = wfsim.Times(mean=60, count=5)
+        return wfsim.Arrivals(wfsim.Resource("job", name), times)
+
+    def days(made):
+        log = wfsim.simulate(made, seed=3)
+        created = log.filter(wfsim.Kind.RESOURCE_CREATED)
+        return [each.time for each in created if each.resource.startswith("day")]
+
+    both = queue(0.5).but(arrivals=[job("night-{n}"), job("day-{n}")])
+    assert days(both) == days(both.but(arrivals=[job("day-{n}")]))
+    assert days(both) == days(both.but(arrivals=[job("day-{n}"), job("night-{n}")]))
+
+
+def test_what_no_step_reads_and_what_never_succeeds_is_told():
+    step = wfsim.Step("Copy", "Copy", duration=wfsim.Duration.parse(1), failure=1.0)
+    flow = wfsim.Flow("Nightly", (step,), retry=wfsim.Retry(limit=0))
+
+    def make(limit):
+        made = wfsim.Scenario.of_flow(flow)
+        return made.but(policy=wfsim.Policy(retry=wfsim.Retry(limit=limit)))
+
+    notices = wfsim.sweep(make, {"limit": [0, 10]}, replications=10).notices
+    assert notices[0] == (
+        "policy.retry is read by no step: each of Nightly has its own retry"
+    )
+    assert notices[1].startswith("limit makes no difference: points that differ in it")
+    assert notices[2].startswith("0: no run is done, each ends with: ")
+    assert len(notices) == 4
+
+
+def test_a_gate_on_the_end_of_an_interval_is_about_what_may_be_so():
+    study = wfsim.sweep(lambda: queue(0.9, horizon=2000.0), replications=5)
+    row = study.summary().iloc[0]
+    limit = (row["total"] + row["total_high"]) / 2
+    assert not Objective.parse(f"total > {limit}").violations(study)
+    (sentence,) = Objective.parse(f"total_high > {limit}").violations(study)
+    assert sentence.startswith("the only point: total_high is ")
+    (never,) = Objective.parse("p99.9 > 1e9").violations(study)
+    assert "p99.9 is infinite, since too few runs were done to say" in never

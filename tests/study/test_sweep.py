@@ -173,7 +173,7 @@ def test_the_frames_have_the_columns_and_dtypes_that_are_written_down():
         "pace": "float64", "retry": "str", "replication": "int64", "resource": "str",
         "run": "str", "flow": "str", "status": "str", "error": "str", "start": "float64",
         "end": "float64", "duration": "float64", "retries": "int64",
-        "restarts": "int64", "queued": "float64", "steps": "float64",
+        "restarts": "int64", "queued": "float64", "pool_queue": "float64", "steps": "float64",
         "retries_seconds": "float64", "recovery": "float64", "waiting": "float64",
         "other": "float64", "total": "float64",
     }  # fmt: skip
@@ -465,7 +465,7 @@ def test_a_run_that_was_called_for_in_the_warm_up_does_not_count():
     study = wfsim.sweep(make, {"warm_up": [0.0, 100.0]}, replications=1)
     assert study.replications["runs"].tolist() == [20, 10]
     late = study.runs[study.runs["warm_up"] == 100.0]
-    assert late["resource"].iloc[0] == "default/job-10"
+    assert late["resource"].iloc[0] == "job-10"
 
 
 def test_some_points_of_a_study_are_a_study():

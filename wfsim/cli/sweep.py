@@ -136,6 +136,8 @@ def _tell(study: Study, out: Path) -> None:
     wide = Console(width=10_000).measure(table).maximum
     console = Console(width=max(Console().width, wide), highlight=False)
     console.print(table, markup=False)
+    for notice in study.notices:
+        typer.echo(f"Note: {notice}")
     if study.settled is not None and not all(study.settled):
         typer.echo(
             f"Not known so well yet at {study.settled.count(False)} of "

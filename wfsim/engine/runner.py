@@ -66,7 +66,7 @@ class FlowRunner:
     def run(self, run: Memento, flow: Flow, turn: Turn) -> Effect[Memento]:
         """Carry *run* on until it ends, waits, fails, or the turn may begin no more."""
         clock, ways = self._clock, self._ways.through(flow)
-        draws = self._ports.draws.within(*run.resource, run.key)
+        draws = self._ports.draws.within(*run.resource, flow.draws_of(run.key))
         graph = not (self._interrupts and flow.is_linear)
         index: int | None = 0 if flow.steps else None
         inputs, astray, seen = run.context, None, None

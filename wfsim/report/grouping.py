@@ -183,7 +183,7 @@ SHARES = frozenset({"success", "share"})
 SECONDS = frozenset(
     {
         *("mean", "p50", "p95", "p99", "max", "makespan", "duration", "total"),
-        *("queued", "steps", "recovery", "waiting", "other"),
+        *("queued", "pool_queue", "steps", "recovery", "waiting", "other"),
     }
 )
 

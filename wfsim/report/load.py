@@ -13,6 +13,7 @@ from wfsim.report.frames import table
 from wfsim.report.stretches import (
     CRASHED,
     OTHER,
+    POOL,
     QUEUED,
     RESTART,
     RETRY,
@@ -29,7 +30,7 @@ WORKERS = "workers"
 _POOL = re.compile(
     r"(?P<name>.+) (?P<held>\d+)/(?P<capacity>\d+), queue (?P<queue>\d+)\Z"
 )
-_AT_WORK = {STEP, RETRY, CRASHED, OTHER}
+_AT_WORK = {STEP, POOL, RETRY, CRASHED, OTHER}
 _IN_QUEUE = {QUEUED, RESTART}
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from wfsim.model.log import EventLog
-from wfsim.model.record import OF_RESOURCES, Kind
+from wfsim.model.record import OF_RESOURCES, Kind, Record
 from wfsim.model.resource import CREATING
 from wfsim.model.resource import INTERRUPT as INTERRUPT_STATE
 from wfsim.report.history import Attempt, History, Outage, Run, outages
@@ -21,6 +21,7 @@ from wfsim.report.history import Attempt, History, Outage, Run, outages
 QUEUED = "queued"
 PAUSE = "pause"
 STEP = "step"
+POOL = "pool"
 RETRY = "retry"
 WAITING = "waiting"
 CRASHED = "crashed"
@@ -56,6 +57,7 @@ class Stretch(NamedTuple):
     step        in an attempt that completed, or is under way at the end
     retry       in an attempt that failed
     pause       the policy's pause after a failure
+    pool        in an attempt that stands in the queue of a pool
     waiting     in a step that waits for something outside, or is polled
     crashed     in an attempt whose controller died
     down        no controller was up
@@ -103,6 +105,9 @@ def courses(log: EventLog) -> list[Course]:
     refusals: dict[str, list[float]] = {}
     for record in log.filter(Kind.PASS_FAILED):
         refusals.setdefault(record.resource, []).append(record.time)
+    pools: dict[tuple[str, str], list[Record]] = {}
+    for record in log.filter(Kind.POOL_QUEUED, Kind.POOL_GRANTED):
+        pools.setdefault((record.resource, record.run), []).append(record)
     found = []
     for run in [*history.runs, *_unserved(log, history.runs, calls)]:
         called = calls.get((run.resource, run.entered), run.start)
@@ -111,7 +116,9 @@ def courses(log: EventLog) -> list[Course]:
         own = attempts.get(id(run), [])
         steps = tuple(dict.fromkeys(attempt.step for attempt in own))
         hurdles = _Hurdles(down, refusals.get(run.resource, []))
-        stretches = list(_stretches(_moments(run, own, begin), end, hurdles))
+        queues = pools.get((run.resource, run.run), [])
+        moments = _moments(run, own, begin, queues)
+        stretches = list(_stretches(moments, end, hurdles))
         found.append(Course(run, begin, end, steps, stretches))
     return found
 
@@ -205,12 +212,19 @@ def _given_up(run: Run, status: str, time: float) -> Run:
     return run
 
 
-def _moments(run: Run, attempts: Iterable[Attempt], begin: float) -> Iterator[_Moment]:
+def _moments(
+    run: Run, attempts: Iterable[Attempt], begin: float, queues: Sequence[Record]
+) -> Iterator[_Moment]:
     yield _Moment(begin, QUEUED, "")
     yield from _between(run, 0, "")
     for place, attempt in enumerate(attempts, start=1):
         step, status = attempt.step, attempt.status
-        yield _Moment(attempt.start, _DURING.get(status, OTHER), step)
+        during = _DURING.get(status, OTHER)
+        yield _Moment(attempt.start, during, step)
+        for record in queues:
+            if (record.step, record.attempt) == (step, attempt.attempt):
+                what = POOL if record.kind is Kind.POOL_QUEUED else during
+                yield _Moment(record.time, what, step)
         turns = [turn for turn in run.turns if turn.after == place]
         for turn in turns:
             if turn.kind is Kind.STEP_WAITING:

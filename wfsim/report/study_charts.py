@@ -395,6 +395,7 @@ def _measured(axes: Axes, is_log: bool, under: str) -> None:
 
 PART_STYLES = {
     "queued": status_style("prepared"),
+    "pool_queue": status_style("quarantined"),
     "steps": status_style("completed"),
     "retries": status_style("failed"),
     "recovery": status_style("crashed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -161,17 +162,20 @@ class Scenario:
         failure: float = 0.0,
         resource: str = "resource-0",
         policy: Policy | None = None,
+        draws: str | None = None,
     ) -> Scenario:
         """Return a scenario that runs the flow of *file*, or a flow, on one resource.
 
         A step without code takes the duration and failure probability of its file, or
         *duration* (seconds, or what `Duration.parse` reads) and *failure*; those of
-        which no file says how long they take are in ``assumed``.  Raises
-        `DefinitionError`.
+        which no file says how long they take are in ``assumed``.  *draws* is the key of
+        the flow's draws, in place of its own.  Raises `DefinitionError`.
         """
         from wfsim.model.loading import load_flow
 
         flow = file if isinstance(file, Flow) else load_flow(file)
+        if draws is not None:
+            flow = replace(flow, draws=draws)
         flows, assumed = timed_flows([flow], StepRegistry(steps), duration, failure)
         machine = (
             StateMachine("resource")

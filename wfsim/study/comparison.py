@@ -22,10 +22,15 @@ from wfsim.model.distributions import stats
 from wfsim.report.frames import TEXT, frame
 from wfsim.report.grouping import in_seconds, quantile
 from wfsim.study.design import Design, problem
-from wfsim.study.estimates import Interval, Sample, Samples, check_confidence
+from wfsim.study.estimates import (
+    Interval,
+    Sample,
+    Samples,
+    check_confidence,
+    intervals_of,
+)
 from wfsim.study.execution import library
 from wfsim.study.grid import label_of
-from wfsim.study.study import intervals_of
 
 if TYPE_CHECKING:
     import pandas as pd

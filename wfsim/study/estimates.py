@@ -356,6 +356,13 @@ def _t(freedom: int, confidence: float) -> float:
     return float(stats().t.ppf((1.0 + confidence) / 2.0, freedom))
 
 
+def intervals_of(study: Study, measure: str, confidence: float) -> list[Interval]:
+    """Return the interval of *measure* at each point of *study*, in their order."""
+    samples = Samples(study, measure)
+    points = range(len(study.points))
+    return [interval(samples.at(point), confidence) for point in points]
+
+
 def check_confidence(confidence: Any) -> None:
     """Raise `UsageError` for what is not between 0 and 1."""
     if not (isinstance(confidence, float) and 0.0 < confidence < 1.0):

@@ -1,4 +1,8 @@
-"""A gate: a sentence such as ``p95 > 300`` that no point of a study may fulfil."""
+"""An objective: a sentence about a measure, such as ``total_p95 <= 7200``.
+
+As a gate it says what no point of a study may fulfil.  It may be about an end of the
+measure's interval, ``total_p95_high``, which is what a decision should rest on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wfsim.errors import DefinitionError
 from wfsim.model.machine import did_you_mean
 from wfsim.report.grouping import label, share_of
-from wfsim.study.estimates import Samples
+from wfsim.study.estimates import Samples, intervals_of
 
 if TYPE_CHECKING:
     from wfsim.study.study import Study
@@ -26,7 +30,7 @@ _SENTENCE = re.compile(r"\s*([A-Za-z]\w*(?:\.\d+)?)\s*(>=|<=|>|<)\s*(\S+)\s*")
 
 
 class Objective(NamedTuple):
-    """*measure* may not be *sign* *limit* at any point.
+    """That *measure*, or an end of its interval, is *sign* *limit*.
 
     >>> Objective.parse("p95 > 300")
     Objective(measure='p95', sign='>', limit=300.0)
@@ -51,9 +55,31 @@ class Objective(NamedTuple):
             )
         return cls(found[1], found[2], limit)
 
+    @property
+    def end(self) -> tuple[str, str]:
+        """The measure itself, and which end of its interval is meant, if any."""
+        for end in ("low", "high"):
+            if self.measure.endswith(f"_{end}"):
+                return self.measure.removesuffix(f"_{end}"), end
+        return self.measure, ""
+
+    def values(self, study: Study, confidence: float = 0.95) -> list[float]:
+        """Return what it is about at each point of *study*, NaN where unknown."""
+        measure, end = self.end
+        if not end:
+            samples = Samples(study, measure)
+            return [samples.at(point).estimate for point in range(len(study.points))]
+        found = intervals_of(study, measure, confidence)
+        return [float(getattr(each, end)) for each in found]
+
+    def holds(self, value: float) -> bool:
+        """Whether it is true of *value*; of NaN it is not."""
+        return _SIGNS[self.sign](value, self.limit)
+
     def check(self, known: list[str]) -> None:
         """Raise `DefinitionError` if it is about none of the measures *known*."""
-        if share_of(self.measure) is None and self.measure not in known:
+        measure, _ = self.end
+        if share_of(measure) is None and measure not in known:
             near = did_you_mean(self.measure, known)
             raise DefinitionError(f"--fail-if: no measure {self.measure!r}{near}")
 
@@ -62,19 +88,22 @@ class Objective(NamedTuple):
 
         A measure that is unknown, as where no run completed, does too.
         """
-        samples = Samples(study, self.measure)
-        said = []
-        for number in range(len(study.points)):
-            value = samples.at(number).estimate
-            unknown = math.isnan(value)
-            if unknown or _SIGNS[self.sign](value, self.limit):
-                found = (
-                    "unknown, since no run completed"
-                    if unknown
-                    else f"{label(round(value, 3))}, which is {self.sign} {self.limit:g}"
-                )
-                said.append(f"{_where(study, number)}: {self.measure} is {found}")
-        return said
+        sentences = []
+        for number, value in enumerate(self.values(study)):
+            if math.isnan(value):
+                text = "unknown, since no run completed"
+            elif not self.holds(value):
+                continue
+            elif math.isinf(value):
+                text = f"infinite, since too few runs were done to say, {self._against}"
+            else:
+                text = f"{label(round(value, 3))}, {self._against}"
+            sentences.append(f"{_where(study, number)}: {self.measure} is {text}")
+        return sentences
+
+    @property
+    def _against(self) -> str:
+        return f"which is {self.sign} {self.limit:g}"
 
 
 def _where(study: Study, number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import UsageError
@@ -12,7 +12,10 @@ from wfsim.model.machine import did_you_mean
 from wfsim.report.frames import frame
 from wfsim.report.grouping import column, label
 from wfsim.report.wording import count, frame_digest
-from wfsim.study.estimates import Interval, Samples, check_confidence, interval
+from wfsim.study.estimates import (
+    check_confidence,
+    intervals_of,
+)
 from wfsim.study.grid import Grid
 from wfsim.study.replication import (
     LOAD_COLUMNS,
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
     from wfsim.study.design import Design
 
 
+FEW_REPLICATIONS = 10
+"""With fewer of them, one of two equal points is called the best far too often."""
+
+
 class Study:
     """What came of many replications at some points; made by `sweep`.
 
@@ -41,9 +48,9 @@ class Study:
     ``runs`` has a row per run that was called for, whether a worker has begun it or not:
     ``replication`` (int64), ``resource``, ``run``, ``flow``, ``status``, ``error``,
     ``start``, ``end``, ``duration``, ``retries`` and ``restarts`` as in `tables.runs`;
-    ``queued``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``, ``other`` and
-    ``total``, their sum, as in `tables.breakdown`.  Runs that were called for during the
-    scenario's warm-up are left out.
+    ``queued``, ``pool_queue``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``,
+    ``other`` and ``total``, their sum, as in `tables.breakdown`.  Runs that were called
+    for during the scenario's warm-up are left out.
 
     ``replications`` has a row per point and replication:
 
@@ -77,7 +84,8 @@ class Study:
 
     Times are seconds of virtual time.  ``interrupted`` tells of a study that Ctrl-C has
     cut short, and ``settled`` (a bool for each row of ``points``, None without a
-    precision) where it was reached.
+    precision) where it was reached.  `notices` are sentences about what may be other than
+    it was meant.
     """
 
     def __init__(
@@ -90,6 +98,7 @@ class Study:
         seed: int = 0,
         interrupted: bool = False,
         settled: Mapping[int, bool] | None = None,
+        notices: Sequence[str] = (),
     ) -> None:
         self.over = tuple(over)
         self.points = points
@@ -101,6 +110,7 @@ class Study:
         self.design = design
         self.seed = seed
         self.interrupted = interrupted
+        self._notices = tuple(notices)
         self.settled: tuple[bool, ...] | None = None
         if settled is not None:
             self.settled = tuple(settled.get(row, False) for row in range(len(points)))
@@ -133,6 +143,47 @@ class Study:
     def digest(self) -> str:
         """Eight hex digits that a change of any number in ``replications`` changes."""
         return frame_digest(self.replications)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences about what has no effect, never succeeds, or is known too badly."""
+        counts = self.by_point("replications").groupby("point").size()
+        few = int(counts.min()) if len(counts) > 1 else FEW_REPLICATIONS
+        hasty = (
+            f"{count(few, 'replication')} of a point are few to compare points by: give "
+            f"{FEW_REPLICATIONS} or more",
+        ) * (few < FEW_REPLICATIONS)
+        return (*self._notices, *self._inert(), *self._hopeless(), *hasty)
+
+    def _inert(self) -> Iterator[str]:
+        """Yield a sentence for each parameter that nothing hangs on."""
+        tallies = self.by_point("replications").drop(columns=list(self.over))
+        seen = {
+            point: rows.drop(columns="point").to_csv(index=False)
+            for point, rows in tallies.groupby("point")
+        }
+        for name in self.over:
+            others = [each for each in self.over if each != name]
+            alike: dict[tuple[Any, ...], list[int]] = {}
+            for point, row in enumerate(self.points[others].to_dict("records")):
+                alike.setdefault(tuple(row.values()), []).append(point)
+            groups = [each for each in alike.values() if len(each) > 1]
+            if groups and all(
+                len({seen.get(point) for point in group}) == 1 for group in groups
+            ):
+                yield (
+                    f"{name} makes no difference: points that differ in it alone have "
+                    "the same replications; perhaps nothing in the scenario reads it"
+                )
+
+    def _hopeless(self) -> Iterator[str]:
+        """Yield a sentence for each point at which all runs end with one error."""
+        for point in range(len(self.points)):
+            runs = self.runs[[each == point for each in self._of["runs"]]]
+            errors = runs["error"].unique()
+            if len(errors) == 1 and errors[0]:
+                where = self.label(point, self.over) if self.over else "every run"
+                yield f"{where}: no run is done, each ends with: {errors[0]}"
 
     def by_point(self, name: str) -> pd.DataFrame:
         """Return the frame of that *name*, such as ``runs``, with a column ``point``.
@@ -300,8 +351,9 @@ class Study:
         """Return where the time goes: seconds of a run on average, by the columns *by*.
 
         *by* are the parameters if not given.  ``runs`` (int64), then the float64 columns
-        ``queued``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``, ``other``
-        and ``total``, the sum of these.  Raises `UsageError` for an unknown column.
+        ``queued``, ``pool_queue``, ``steps``, ``retries_seconds``, ``recovery``,
+        ``waiting``, ``other`` and ``total``, the sum of these.  Raises `UsageError` for
+        an unknown column.
         """
         names = self._columns(by)
         runs = self.runs
@@ -471,10 +523,3 @@ def own_measures(study: Study) -> list[str]:
     """Return the names of the columns that ``measure=`` has added."""
     usual = {*study.over, *TALLY_DTYPES, "replication"}
     return [str(name) for name in study.replications.columns if name not in usual]
-
-
-def intervals_of(study: Study, measure: str, confidence: float) -> list[Interval]:
-    """Return the interval of *measure* at each point of *study*, in their order."""
-    samples = Samples(study, measure)
-    points = range(len(study.points))
-    return [interval(samples.at(point), confidence) for point in points]

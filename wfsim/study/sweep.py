@@ -146,6 +146,7 @@ class _Work:
             design=design,
             seed=self.plan.seed,
             interrupted=self.interrupted,
+            notices=self.plan.notices,
             settled=self.settled if self.plan.precision else None,
         )
 
@@ -250,6 +251,23 @@ class SweepPlan(NamedTuple):
     independent: bool
     precision: Precision | None
     between: tuple[int, int] | None
+
+    @property
+    def notices(self) -> list[str]:
+        """Sentences about what is varied and read by no step."""
+        scenarios = self.scenarios.values()
+        retries = {scenario.policy.retry for scenario in scenarios}
+        flows = {flow.name: flow for each in scenarios for flow in each.flows.values()}
+        is_read = any(
+            flow.retry is None and any(step.retry is None for step in flow.steps)
+            for flow in flows.values()
+        )
+        if len(retries) < 2 or is_read:
+            return []
+        return [
+            "policy.retry is read by no step: each of "
+            f"{', '.join(sorted(flows))} has its own retry"
+        ]
 
     @property
     def numbers(self) -> range:
