@@ -157,7 +157,7 @@ def test_the_time_in_system_of_a_busy_queue_lies_in_its_interval_as_often_as_it_
     assert hits >= (89 if studies == 100 else 6)
 
 
-def pooled(places=1, jobs=5):
+def pooled(width=1, jobs=5):
     """So many jobs of 10 s at once, each of which holds a place of a pool."""
     machine = wfsim.StateMachine("job").stable("Running", "Interrupt")
     machine.unstable("Creating", run="F")
@@ -167,7 +167,7 @@ def pooled(places=1, jobs=5):
         machine,
         [wfsim.Flow("F", (serve,))],
         settings={"Serve": wfsim.StepSettings(uses={"srv": 1})},
-        pools={"srv": places},
+        pools={"srv": width},
         policy=wfsim.Policy(workers=100),
     )
 
@@ -177,11 +177,11 @@ def test_time_in_the_queue_of_a_pool_is_a_part_of_its_own():
     parts = wfsim.tables.breakdown(log)
     assert parts["steps"].round(3).tolist() == [10.0] * 5
     assert sorted(parts["pool_queue"].round(3)) == [0.0, 10.0, 20.0, 30.0, 40.0]
-    study = wfsim.sweep(pooled, {"places": [1, 5]}, replications=1)
+    study = wfsim.sweep(pooled, {"width": [1, 5]}, replications=1)
     assert study.breakdown()["pool_queue"].tolist() == [20.0, 0.0]
 
 
-def test_who_holds_a_pool_by_its_context_has_waited_for_it_too():
+def test_who_holds_a_pool_by_its_context_has_waited_for_it_too(tmp_path):
     class Wired(wfsim.World):
         def __init__(self):
             super().__init__()
@@ -199,7 +199,7 @@ def test_who_holds_a_pool_by_its_context_has_waited_for_it_too():
     )  # fmt: skip
     log = wfsim.simulate(made, seed=1)
     assert wfsim.tables.breakdown(log)["pool_queue"].tolist() == [0.0, 10.0]
-    again = wfsim.EventLog.from_jsonl(log.to_jsonl())
+    again = wfsim.EventLog.from_jsonl(log.to_jsonl(tmp_path / "log.jsonl"))
     assert wfsim.tables.breakdown(again)["pool_queue"].tolist() == [0.0, 10.0]
 
 
