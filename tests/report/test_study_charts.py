@@ -29,7 +29,8 @@ def study(workers: tuple[object, ...] = (1, 2), replications: int = 3) -> Simple
         for number, status in enumerate(("completed", "completed", "interrupted")):
             parts = {
                 "queued": base / 2, "pool_queue": 0.0, "steps": base / 4,
-                "retries_seconds": base / 4, "recovery": 0.0, "waiting": 0.0, "other": 0.0, "total": base,
+                "retries_seconds": base / 4, "recovery": 0.0, "waiting": 0.0,
+                "other": 0.0, "total": base,
             }  # fmt: skip
             row = {
                 "workers": workers[place], "replication": replication,
