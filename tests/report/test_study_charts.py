@@ -213,8 +213,9 @@ def test_outcomes_of_a_study_are_by_what_it_was_varied_over():
 
 def test_a_breakdown_says_where_the_time_goes():
     chart = charts.breakdown(study())
-    assert rows(chart.frame)[:4] == [
+    assert rows(chart.frame)[:5] == [
         ("1", "queued", 55.0, 0.5),
+        ("1", "pool_queue", 0.0, 0.0),
         ("1", "steps", 27.5, 0.25),
         ("1", "retries", 27.5, 0.25),
         ("1", "recovery", 0.0, 0.0),

@@ -231,7 +231,7 @@ def test_a_sweep_that_nobody_draws_loads_no_library_of_pictures():
     )
     command = [sys.executable, "-c", probe]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert told.stdout.splitlines() == ["8", "[]"]
+    assert told.stdout.splitlines() == ["9", "[]"]
 
 
 def test_a_backend_that_hands_over_nothing_before_the_end_gives_the_same_study():
