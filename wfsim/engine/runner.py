@@ -250,7 +250,7 @@ class Progress:
         hooks, following = ports.hooks, self.flow.following
         key, peek, is_local = turn.key, ports.resources.peek, ports.resources.is_local
         run, append = self.run, self._append
-        draws = ports.draws.within(*run.resource, run.key)
+        draws = ports.draws.within(*run.resource, self.flow.draws_of(run.key))
         seen, is_plain = None, run.deadline is None
         while turn.left > 0:
             index = self.index

@@ -364,7 +364,7 @@ def _count(document: Mapping[str, Any], key: str, least: int = 0) -> int:
     value = document.get(key)
     if value is None:
         return least
-    if not _is_int(value) or not least <= value <= _LARGEST:  # noqa: E501
+    if not _is_int(value) or not least <= value <= _LARGEST:
         raise MementoError(
             f"{key} is {_shown(value)}, not a whole number from {least} on"
         )

@@ -197,8 +197,7 @@ class VirtualClock(_More):
         while queue and self.events < last and not self.halted:
             if void and queue[0][3] in void:
                 self.peek()
-                continue
-            if queue[0][0] > limit:
+            if not queue or queue[0][0] > limit:
                 break
             self._now, _, _, event = heappop(queue)
             callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
