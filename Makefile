@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV   := .venv
 PEERS  := .venv-bench
-RAY    := .venv-ray
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip install -qq --disable-pip-version-check
@@ -15,7 +14,7 @@ NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://mat
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint types unit notebooks-test smoke notebooks format bench bench-peers ray-test sweep clean
+.PHONY: help run test lint types unit notebooks-test smoke notebooks format bench bench-peers sweep clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
@@ -58,14 +57,11 @@ bench-peers: $(PEERS)/.bench  ## ratios to other simulators and workflow engines
 	$(PEERS)/bin/python -m tests.bench.peers.queueing
 	$(PEERS)/bin/python -m tests.bench.peers.waiting
 
-ray-test: $(RAY)/.ray  ## sweeps on a local Ray, in an environment of their own
-	$(RAY)/bin/python -m pytest --quiet tests/study/test_ray.py
-
 sweep: $(VENV)/.test  ## the tests in full size: WFSIM_FULL=1 means every crash point, every fault, many seeds
 	WFSIM_FULL=1 $(PY) -m pytest --quiet
 
 clean:  ## all that was made
-	rm -rf $(VENV) $(PEERS) $(RAY) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -77,11 +73,6 @@ $(PY):
 $(PEERS)/.bench: pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[bench]'
-	@touch $@
-
-$(RAY)/.ray: pyproject.toml
-	$(PYTHON) -m venv $(RAY)
-	$(RAY)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[ray]' pytest
 	@touch $@
 
 $(VENV)/.run: pyproject.toml | $(PY)

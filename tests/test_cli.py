@@ -205,7 +205,10 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
             ["run", NIGHTLY, "--faults", "none.yaml"],
             "wfsim: none.yaml: there is no such file",
         ),
-        (["check", "nowhere"], "wfsim: no scenario 'nowhere'; known: polardb, tiem ("),
+        (
+            ["check", "nowhere"],
+            "wfsim: no scenario 'nowhere'; known: 'polardb', 'tiem' (",
+        ),
         (["check", "no/where"], "wfsim: no/where: there is no such file or folder\n"),
         (["run", CAPACITY, "--replicas", "3"], "wfsim: --replicas: write it into"),
         (["run", CAPACITY, "--failure", "1"], "wfsim: --failure: write it into"),

@@ -246,7 +246,7 @@ def test_the_delimiter_is_that_with_which_the_head_has_the_columns(tmp_path, mar
     wrong = {**ROWS, "case": "order"}
     with pytest.raises(wfsim.DefinitionError) as error:
         read(tmp_path, text, wrong)
-    assert error.value.problems[0].partition(": ")[2] == (
+    assert str(error.value.problems[0]).partition(": ")[2] == (
         f"no column 'order'; known: {text.splitlines()[0]!r}; with delimiter={mark!r} "
         "they are ['c', 'a', 's', 'e']"
     )

@@ -121,7 +121,7 @@ def test_the_parts_of_a_flow_of_a_service_sum_up_whatever_is_asked_of_it(
 
 def test_a_crash_is_recovery_and_a_pause_belongs_to_the_retry(crashed):
     assert rows(tables.breakdown(crashed), "run", *PARTS, "duration") == [
-        ("1-NightlyBackup", 0.0, 55.0, 2.0, 20.0, 0.0, 0.0, 77.0)
+        ("1-NightlyBackup", 0.0, 0.0, 55.0, 2.0, 20.0, 0.0, 0.0, 77.0)
     ]
 
 
@@ -158,7 +158,7 @@ def test_a_run_is_recovering_from_its_interruption_until_an_operator_says_go_on(
     ]  # fmt: skip
     log = wfsim.simulate(scenario(), faults=faults)
     assert rows(tables.breakdown(log), *PARTS, "duration") == [
-        (0.0, 55.0, 0.0, 30.0, 0.0, 0.0, 85.0)
+        (0.0, 0.0, 55.0, 0.0, 30.0, 0.0, 0.0, 85.0)
     ]
 
 
@@ -193,7 +193,7 @@ def test_a_step_that_is_polled_waits_and_a_service_is_queued_until_its_tick():
     run = asked_for(simulation(), "StopCluster").ended()
     table = tables.breakdown(run.sim.log)
     assert rows(table, "run", *PARTS, "duration") == [
-        ("1-StopCluster", 16.182083, 0.817917, 0.0, 0.0, 18.0, 0.0, 35.0)
+        ("1-StopCluster", 16.182083, 0.0, 0.817917, 0.0, 0.0, 18.0, 0.0, 35.0)
     ]
 
 

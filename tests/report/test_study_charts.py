@@ -28,8 +28,9 @@ def study(workers: tuple[object, ...] = (1, 2), replications: int = 3) -> Simple
         base = 100.0 / (place + 1) + 10.0 * replication
         for number, status in enumerate(("completed", "completed", "interrupted")):
             parts = {
-                "queued": base / 2, "steps": base / 4, "retries_seconds": base / 4,
-                "recovery": 0.0, "waiting": 0.0, "other": 0.0, "total": base,
+                "queued": base / 2, "pool_queue": 0.0, "steps": base / 4,
+                "retries_seconds": base / 4, "recovery": 0.0, "waiting": 0.0,
+                "other": 0.0, "total": base,
             }  # fmt: skip
             row = {
                 "workers": workers[place], "replication": replication,
@@ -117,21 +118,21 @@ def flaws(chart: Chart) -> list[str]:
 
 
 def test_an_ecdf_has_a_step_per_duration_and_its_band():
-    """Half of the band: sqrt(ln(2 / 0.05) / (2 * 6)) = 0.554443."""
+    """Half of the band: sqrt(ln(2 / 0.05) / (2 * 9)) = 0.452701; 3 of 9 never end."""
     chart = charts.ecdf(study())
     assert rows(chart.frame)[:7] == [
-        ("1", 100.0, 0.166667, 0.0, 0.721109),
-        ("1", 101.0, 0.333333, 0.0, 0.887776),
-        ("1", 110.0, 0.5, 0.0, 1.0),
-        ("1", 111.0, 0.666667, 0.112224, 1.0),
-        ("1", 120.0, 0.833333, 0.278891, 1.0),
-        ("1", 121.0, 1.0, 0.445557, 1.0),
-        ("2", 50.0, 0.166667, 0.0, 0.721109),
+        ("1", 100.0, 0.111111, 0.0, 0.563812),
+        ("1", 101.0, 0.222222, 0.0, 0.674923),
+        ("1", 110.0, 0.333333, 0.0, 0.786034),
+        ("1", 111.0, 0.444444, 0.0, 0.897145),
+        ("1", 120.0, 0.555556, 0.102855, 1.0),
+        ("1", 121.0, 0.666667, 0.213966, 1.0),
+        ("2", 50.0, 0.111111, 0.0, 0.563812),
     ]
     assert list(chart.frame.columns) == ["workers", "seconds", "share", "low", "high"]
     assert chart.sentence == (
-        "ECDF of the duration of 12 completed runs by workers, with a 95% band: "
-        "workers 1: p50 110.5 s, p95 120.8 s; workers 2: p50 60.5 s, p95 70.8 s."
+        "ECDF of the duration of 18 runs by workers, 6 of them not done, with a 95% "
+        "band: workers 1: p50 120.0 s, p95 infinite; workers 2: p50 70.0 s, p95 infinite."
     )
     legend = chart.axes.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["1", "2"]
@@ -212,8 +213,9 @@ def test_outcomes_of_a_study_are_by_what_it_was_varied_over():
 
 def test_a_breakdown_says_where_the_time_goes():
     chart = charts.breakdown(study())
-    assert rows(chart.frame)[:4] == [
+    assert rows(chart.frame)[:5] == [
         ("1", "queued", 55.0, 0.5),
+        ("1", "pool_queue", 0.0, 0.0),
         ("1", "steps", 27.5, 0.25),
         ("1", "retries", 27.5, 0.25),
         ("1", "recovery", 0.0, 0.0),
@@ -248,7 +250,7 @@ def test_a_mean_converges_within_the_interval_of_student():
 def test_a_heat_map_writes_its_values_into_its_cells():
     points = study().replications
     of = pd.concat([points.assign(load=1), points.assign(load=2, p95=points["p95"] * 4)])
-    chart = charts.heatmap(of, "workers", "load")
+    chart = charts.heatmap(of, "workers", "load", "p95")
     assert rows(chart.frame) == [
         (1, 1, 110.95, 3),
         (2, 1, 60.95, 3),
@@ -281,7 +283,7 @@ def test_a_heat_map_of_a_study_has_the_quantiles_of_its_summary():
 
 def test_a_heat_map_shows_the_first_values_only_and_says_so():
     of = study(tuple(range(25)), 1).replications.assign(load=1)
-    chart = charts.heatmap(of, "workers", "load")
+    chart = charts.heatmap(of, "workers", "load", "p95")
     assert len(chart.frame) == 20
     assert chart.sentence.startswith(
         "Heat map of p95 over workers and load, the first 20 of 25 values of workers, "
@@ -290,7 +292,7 @@ def test_a_heat_map_shows_the_first_values_only_and_says_so():
 
 
 def test_a_tornado_has_the_strongest_parameter_at_the_top():
-    chart = charts.tornado(TORNADO)
+    chart = charts.tornado(TORNADO, "p95")
     assert list(chart.frame["parameter"]) == ["workers", "pod_failure"]
     assert chart.sentence == (
         "Tornado chart of p95 around 120.0 s, 2 parameters: workers from 2 to 8: "
@@ -299,7 +301,9 @@ def test_a_tornado_has_the_strongest_parameter_at_the_top():
 
 
 def test_bars_of_a_tornado_on_one_side_do_not_hide_each_other():
-    chart = charts.tornado(TORNADO.assign(at_low=[130.0, 300.0], at_high=[130.0, 150.0]))
+    chart = charts.tornado(
+        TORNADO.assign(at_low=[130.0, 300.0], at_high=[130.0, 150.0]), "p95"
+    )
     bars = [(bar.get_y(), bar.get_height()) for bar in chart.axes.patches]
     (low, height), (high, _) = bars[:2]
     assert low + height < high
@@ -386,9 +390,9 @@ def test_no_label_of_parameters_is_cut_off(number):
         [study(tuple(range(number))).replications.assign(load=n) for n in range(number)]
     )
     for chart in (
-        charts.tornado(copies.assign(parameter=[f"p{n}" for n in range(number)])),
+        charts.tornado(copies.assign(parameter=[f"p{n}" for n in range(number)]), "p95"),
         charts.comparison(pairs),
-        charts.heatmap(cells, "workers", "load"),
+        charts.heatmap(cells, "workers", "load", "p95"),
     ):
         assert flaws(chart) == []
 
@@ -414,11 +418,11 @@ def test_a_study_without_runs_gives_a_chart_that_says_so(name):
 
 def test_frames_without_rows_give_charts_that_say_so():
     empty = study().replications.head(0).assign(load=1)
-    assert charts.tornado(TORNADO.head(0)).sentence == (
+    assert charts.tornado(TORNADO.head(0), "p95").sentence == (
         "Tornado chart of p95 without a parameter."
     )
     assert charts.comparison(PAIRS.head(0)).sentence == "Comparison of nothing."
-    assert charts.heatmap(empty, "workers", "load").sentence == (
+    assert charts.heatmap(empty, "workers", "load", "p95").sentence == (
         "Heat map of p95 without a value."
     )
 

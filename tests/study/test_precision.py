@@ -10,7 +10,7 @@ import wfsim
 from fake_resources import polardb
 from wfsim import Precision
 from wfsim.errors import UsageError
-from wfsim.study.interval import Interval
+from wfsim.study.estimates import Interval
 
 
 def widths(*halves):

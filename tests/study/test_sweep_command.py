@@ -13,7 +13,7 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from wfsim.cli import main as cli
-from wfsim.study.gate import Gate
+from wfsim.study.objective import Objective
 
 ROOT = Path(__file__).parents[2]
 CAPACITY = str(ROOT / "flows/scenarios/backup_capacity.yaml")
@@ -184,13 +184,13 @@ def test_a_gate_may_be_about_any_quantile_and_what_is_unknown_does_not_pass():
     study = wfsim.sweep(
         wfsim.Scenario.of_flow, [{"file": NIGHTLY, "failure": 1.0}], replications=2
     )
-    assert Gate.parse("p99.9>=1e3") == Gate("p99.9", ">=", 1000.0)
+    assert Objective.parse("p99.9>=1e3") == Objective("p99.9", ">=", 1000.0)
     study.replications["success"] = 1.0
-    assert Gate.parse("success <= 1").violations(study) != []
+    assert Objective.parse("success <= 1").violations(study) != []
     never = wfsim.sweep(
         polardb.scenario, {"pod_failure": [1.0]}, replications=1,
         faults=[wfsim.FailStep("InitMeta", times=100)],
     )  # fmt: skip
-    assert Gate.parse("p95 > 1e9").violations(never) == [
-        "pod_failure 1: p95 is unknown, since no run completed"
+    assert Objective.parse("mean > 1e9").violations(never) == [
+        "pod_failure 1: mean is unknown, since no run completed"
     ]

@@ -20,7 +20,7 @@ from wfsim.files.document import parse_document
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wfsim.study.gate import Gate
+    from wfsim.study.objective import Objective
     from wfsim.study.study import Study
 
 
@@ -86,16 +86,16 @@ def sweep(
         raise typer.Exit(1)
 
 
-def _checked(fail_if: Sequence[str]) -> list[Gate]:
+def _checked(fail_if: Sequence[str]) -> list[Objective]:
     """Return the gates, after a look at what is needed only when all has run."""
     from wfsim.model.distributions import stats
     from wfsim.study.cache import arrow
-    from wfsim.study.gate import Gate
+    from wfsim.study.objective import Objective
     from wfsim.study.replication import TALLY_DTYPES
 
     for needed in (arrow, stats):
         needed()
-    gates = [Gate.parse(text) for text in fail_if]
+    gates = [Objective.parse(text) for text in fail_if]
     for gate in gates:
         gate.check(list(TALLY_DTYPES))
     return gates
@@ -127,6 +127,8 @@ def _tell(study: Study, out: Path) -> None:
     wide = Console(width=10_000).measure(table).maximum
     console = Console(width=max(Console().width, wide), highlight=False)
     console.print(table, markup=False)
+    for notice in study.notices:
+        typer.echo(f"Note: {notice}")
     if study.settled is not None and not all(study.settled):
         typer.echo(
             f"Not known so well yet at {study.settled.count(False)} of "
@@ -161,8 +163,8 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
     from rich import box
     from rich.table import Table
 
-    from wfsim.report.groups import label
-    from wfsim.study.summary import COUNTS
+    from wfsim.report.grouping import label
+    from wfsim.study.study import COUNTS
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
     if summary["total"].equals(summary["mean"]):  # nobody waited for a worker

@@ -244,7 +244,8 @@ class Progress:
         ports, turn = self.ports, self.turn
         peek, is_local = ports.resources.peek, ports.resources.is_local
         append, insist = ports.runs.append, self.runner.insist
-        seen, draws = None, ports.draws.within(*turn.key, self.run.key)
+        seen, key = None, self.flow.draws_of(self.run.key)
+        draws = ports.draws.within(*turn.key, key)
         is_plain = is_local and not ports.hooks and self.run.deadline is None
         while turn.left > 0:
             run, index = self.run, self.index

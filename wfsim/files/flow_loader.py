@@ -156,6 +156,7 @@ class _File:
             self.content.deadline,
             self.content.biz_type,
             Source(self.path, self.line),
+            draws=self.content.draws,
         )
 
 

@@ -299,6 +299,11 @@ class FlowFile(Strict):
     biz_type: Omissible[Literal["cluster", "host", "platform"]] = Field(
         None, description="The kind of business object that it is about."
     )
+    draws: Omissible[Name] = Field(
+        None,
+        description="What its random draws are keyed by; its name by default. Versions "
+        "of a flow that have one key are compared in pairs.",
+    )
     steps: list[StepItem] = Field(
         description="The steps; [] completes at once. A run begins with the first and "
         "goes on in order. If any step has an edge (onSuccess, onFailure, onCancel), "

@@ -31,7 +31,7 @@ from wfsim.model.flow import Flow
 from wfsim.report.text import write
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.scenario import Scenario
-from wfsim.study.interval import check_confidence
+from wfsim.study.estimates import check_confidence
 from wfsim.text import suggest
 
 if TYPE_CHECKING:

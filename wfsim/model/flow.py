@@ -271,6 +271,8 @@ class Flow:
 
     The first step is the start.  The main path is what a run without a failure takes;
     a run that ends on it has gone well, one that ends in a handler has not.
+    Random draws are keyed by *draws*, its name if that is None: two versions of a flow
+    with one key are compared in pairs, whatever they are called.
     Raises `DefinitionError` for values that make no sense, and for edges that lead
     nowhere, in a circle or past a step.
     """
@@ -283,6 +285,7 @@ class Flow:
     deadline: PositiveSeconds | None = None
     biz_type: str | None = None
     source: Source = field(default=Source(), compare=False)
+    draws: Word | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -306,6 +309,10 @@ class Flow:
         """
         shape = [self.name, [step.shape() for step in self.steps]]
         return hashlib.blake2b(json.dumps(shape).encode(), digest_size=6).hexdigest()
+
+    def draws_of(self, run: str) -> str:
+        """Return what the draws of *run*, a memento's key such as 1-Create, go by."""
+        return run if self.draws is None else f"{run.partition('-')[0]}-{self.draws}"
 
     @cached_property
     def names(self) -> tuple[str, ...]:

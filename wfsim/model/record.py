@@ -38,6 +38,8 @@ class Kind(StrEnum):
     FAULT_ARMED = "fault.armed"
     FAULT_FIRED = "fault.fired"
     POOL_CHANGED = "pool.changed"
+    POOL_QUEUED = "pool.queued"
+    POOL_GRANTED = "pool.granted"
 
 
 OF_RESOURCES = frozenset(

@@ -15,6 +15,7 @@ from wfsim.report.stretches import (
     INTERRUPTED,
     OTHER,
     PAUSE,
+    POOL,
     QUEUED,
     REFUSED,
     RESTART,
@@ -25,11 +26,12 @@ from wfsim.report.stretches import (
     courses,
 )
 
-PARTS = ("queued", "steps", "retries", "recovery", "waiting", "other")
+PARTS = ("queued", "pool_queue", "steps", "retries", "recovery", "waiting", "other")
 """What the time of a run is split into, in this order."""
 
 _PART = {
     QUEUED: "queued",
+    POOL: "pool_queue",
     STEP: "steps",
     RETRY: "retries",
     PAUSE: "retries",
@@ -46,20 +48,21 @@ _PART = {
 def breakdown(log: EventLog) -> pd.DataFrame:
     """Return where the time of each run went, one row per run, as in `tables.runs`.
 
-    ============ ======= =========================================================
-    ``run``      text    key of its memento, such as ``1-NightlyBackup``
-    ``flow``     text
-    ``resource`` text
-    ``queued``   float64 nothing was in its way but that no worker had taken it up
-    ``steps``    float64 in attempts that completed, or are under way at the end
-    ``retries``  float64 in attempts that failed, and in the pauses after them
-    ``recovery`` float64 in attempts whose controller died, until they began again;
-                         without any controller; interrupted, until recovered;
-                         after a store failed, until the next step began
-    ``waiting``  float64 in steps that waited for something outside, or were polled
-    ``other``    float64 in attempts cut short on purpose
-    ``duration`` float64 the sum of these
-    ============ ======= =========================================================
+    ============== ======= =======================================================
+    ``run``        text       key of its memento, such as ``1-NightlyBackup``
+    ``flow``       text
+    ``resource``   text
+    ``queued``     float64 nothing was in its way but that no worker had taken it up
+    ``pool_queue`` float64 in attempts that stood in the queue of a pool
+    ``steps``      float64 in attempts that completed, or are under way at the end
+    ``retries``    float64 in attempts that failed, and in the pauses after them
+    ``recovery``   float64 in attempts whose controller died, until they began again;
+                           without any controller; interrupted, until recovered;
+                           after a store failed, until the next step began
+    ``waiting``    float64 in steps that waited for something outside, or were polled
+    ``other``      float64 in attempts cut short on purpose
+    ``duration``   float64 the sum of these
+    ============== ======= =======================================================
 
     A run's time is counted from when it was called for, which may be before it was
     created: when its resource entered the state that it serves or, where a check led

@@ -36,11 +36,10 @@ from wfsim.report.chart import (
 from wfsim.report.fit_charts import pit, qq
 from wfsim.report.gantt import gantt
 from wfsim.report.grid_charts import comparison, heatmap, tornado
-from wfsim.report.groups import MOST, Study
+from wfsim.report.grouping import MOST, Study
 from wfsim.report.load import WORKERS, average
-from wfsim.report.share_charts import breakdown, outcomes
 from wfsim.report.state_graph import state_graph
-from wfsim.report.study_charts import convergence, ecdf, latencies
+from wfsim.report.study_charts import breakdown, convergence, ecdf, latencies, outcomes
 from wfsim.report.text import count, natural, percent, plain, seconds
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from wfsim.report.chart import (
     say_nothing,
     swatch,
 )
-from wfsim.report.groups import (
+from wfsim.report.grouping import (
     FEW,
     SHARES,
     Study,
@@ -49,13 +49,13 @@ def heatmap(
     study: Study | pd.DataFrame,
     x: str,
     y: str,
-    value: str = "p95",
+    value: str = "total_p95",
     ax: Axes | None = None,
 ) -> Chart:
     """Draw the mean of *value* over replications, by the parameters *x* and *y*.
 
     *value* is a column of the study's ``replications``, or a quantile such as ``p95`` or
-    ``total_p99`` of all its completed runs, as in its ``summary()``.  That may be given
+    ``total_p99`` of all its runs, as in its ``summary()``.  That may be given
     instead, or ``replications``, of whose quantiles means are drawn.  Other parameters
     are averaged over.  The frame has a row per cell: *x*, *y*, *value* and
     ``replications``.  Raises `UsageError` for an unknown column.
@@ -72,7 +72,8 @@ def heatmap(
     # Half of a map in one colour says nothing.
     order = known.sort_values(value, kind="stable")
     smallest, largest = order.iloc[0], order.iloc[-1]
-    in_logarithms = float(largest[value]) >= TENFOLD * float(smallest[value]) > 0.0
+    finite = [each for each in order[value].tolist() if math.isfinite(each)]
+    in_logarithms = bool(finite) and finite[-1] >= TENFOLD * finite[0] > 0.0
     _cells(axes, grid, value, in_logarithms)
     axes.set_xticks(range(len(xs)), [plain(label(each), 14) for each in xs], fontsize=8)
     axes.set_yticks(range(len(ys)), [plain(label(each), 24) for each in ys], fontsize=8)
@@ -90,16 +91,18 @@ def heatmap(
     return Chart(axes, frame, f"{', '.join(said)}: {extremes}.")
 
 
-def tornado(frame: pd.DataFrame, measure: str = "p95", ax: Axes | None = None) -> Chart:
+def tornado(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> Chart:
     """Draw what each parameter does to *measure* alone, the strongest at the top.
 
     *frame* has a row per parameter: ``parameter``, ``low`` and ``high``, its values, and
     ``at_low`` and ``at_high``, what *measure* then is, and ``base``, what it is where
-    nothing is changed.  The chart's frame is that, in the order drawn.  Raises
-    `UsageError` for a column that is missing.
+    nothing is changed.  What `Study.tornado` returns knows its *measure*; else they are
+    seconds.  The chart's frame is that, in the order drawn.  Raises `UsageError` for a
+    column that is missing.
     """
     for name in ("parameter", "low", "high", "at_low", "at_high", "base"):
         column(frame, name)
+    measure = measure or str(frame.attrs.get("measure", "total"))
     swing = (frame["at_high"] - frame["at_low"]).abs().reset_index(drop=True)
     order = swing.sort_values(ascending=False, kind="stable").index
     shown = frame.iloc[order[:MOST_VALUES]].reset_index(drop=True)
@@ -109,6 +112,13 @@ def tornado(frame: pd.DataFrame, measure: str = "p95", ax: Axes | None = None) -
         return Chart(axes, shown, f"Tornado chart of {measure} without a parameter.")
     rows: list[Any] = list(shown.itertuples(index=False))
     base = float(rows[0].base)
+    if math.isinf(base):
+        say_nothing(axes, f"The {measure} is infinite to begin with")
+        return Chart(axes, shown, f"Tornado chart of {measure} around infinity.")
+    ends = [each for row in rows for each in (row.at_low, row.at_high)]
+    # A bar that is infinite goes a little further than all others.
+    most = max([base, *filter(math.isfinite, ends)])
+    edge = most + 0.2 * (most - min([base, *ends]) or abs(most) or 1.0)
     for place, row in enumerate(rows):
         # Two bars on one side would hide each other.
         aside = (row.at_low - base) * (row.at_high - base) >= 0.0
@@ -117,8 +127,10 @@ def tornado(frame: pd.DataFrame, measure: str = "p95", ax: Axes | None = None) -
             (row.low, row.at_low, _LOW, place - shift),
             (row.high, row.at_high, _HIGH, place + shift),
         ):
-            axes.barh(where, at - base, left=base, height=height, color=style.colour)
-            _beside(axes, where, at, base, label(value))
+            end = edge if at == math.inf else at
+            text = label(value) + ": \N{INFINITY}" * (at == math.inf)
+            axes.barh(where, end - base, left=base, height=height, color=style.colour)
+            _beside(axes, where, end, base, text)
     axes.axvline(base, color=INK, lw=1)
     row_axis(axes, [str(row.parameter) for row in rows], unit(measure))
     axes.margins(x=0.14)
@@ -281,14 +293,23 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
     from matplotlib import colormaps
 
     scale = "log" if in_logarithms else "linear"
-    picture: Any = axes.imshow(grid, cmap=colormaps["cividis"], norm=scale, aspect="auto")
+    # What is infinite has no colour, but says so.
+    painted = [
+        [each if math.isfinite(each) else math.nan for each in row] for row in grid
+    ]
+    picture: Any = axes.imshow(
+        painted, cmap=colormaps["cividis"], norm=scale, aspect="auto"
+    )
     for down, row in enumerate(grid):
         for across, number in enumerate(row):
             if math.isnan(number):
                 continue
-            red, green, blue, _ = picture.to_rgba([number])[0]
-            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+            dark = False
+            if math.isfinite(number):
+                red, green, blue, _ = picture.to_rgba([number])[0]
+                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
             text = f"{number:.0%}" if value in SHARES else f"{number:,.4g}"
+            text = text if math.isfinite(number) else "\N{INFINITY}"
             axes.text(
                 across, down, text, ha="center", va="center",
                 fontsize=8 if len(row) <= 12 else 6,
@@ -298,7 +319,12 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
     axes.spines[:].set_visible(False)
     # A single value is no scale; axes that were given keep their size.
     low, high = picture.get_clim()
-    if low < high and isinstance(axes.figure, Figure) and len(axes.figure.axes) == 1:
+    if (
+        low is not None
+        and low < high
+        and isinstance(axes.figure, Figure)
+        and len(axes.figure.axes) == 1
+    ):
         bar = axes.figure.colorbar(
             picture, ax=axes, label=unit(value), pad=0.02,
             format="{x:.0%}" if value in SHARES else None,

@@ -12,6 +12,7 @@ from wfsim.report.frames import table
 from wfsim.report.stretches import (
     CRASHED,
     OTHER,
+    POOL,
     QUEUED,
     RESTART,
     RETRY,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 WORKERS = "workers"
 
-_AT_WORK = {STEP, RETRY, CRASHED, OTHER}
+_AT_WORK = {STEP, POOL, RETRY, CRASHED, OTHER}
 _IN_QUEUE = {QUEUED, RESTART}
 
 
@@ -56,19 +57,31 @@ class Load(NamedTuple):
     capacity: float
 
 
-def loads(log: EventLog, found: Iterable[Course], since: float = 0.0) -> list[Load]:
-    """Return the means over time of what `utilisation` tells, from *since* to the end.
+def loads(
+    log: EventLog,
+    found: Iterable[Course],
+    since: float = 0.0,
+    until: float | None = None,
+) -> list[Load]:
+    """Return the means over time of what `utilisation` tells, in a window of seconds.
 
-    *found* are the `courses` of *log*.  NaN if no time has passed.
+    *found* are the `courses` of *log*.  The window is from *since* until *until*, which
+    may lie beyond the last record, or to that if it is not given.  NaN if it is empty.
     """
-    sums: dict[str, tuple[float, float, float, float]] = {}
-    for name, start, end, _, busy, queue, capacity in _rows(log, found):
-        time, at_work, waiting, _ = sums.get(name, (0.0, 0.0, 0.0, 0.0))
-        more = max(end - max(start, since), 0.0)
-        sums[name] = time + more, at_work + busy * more, waiting + queue * more, capacity
+    if not log.records:
+        return []
+    end = log.records[-1].time if until is None else until
+    time = end - since
+    sums: dict[str, tuple[float, float, float]] = {}
+    for name, start, stop, _, busy, queue, capacity in _rows(log, found):
+        at_work, waiting, _ = sums.get(name, (0.0, 0.0, 0.0))
+        inside = max(min(stop, end) - max(start, since), 0.0)
+        sums[name] = at_work + busy * inside, waiting + queue * inside, capacity
     return [
-        Load(name, *((busy / time, queue / time) if time else (math.nan,) * 2), capacity)
-        for name, (time, busy, queue, capacity) in sums.items()
+        Load(name, busy / time, queue / time, capacity)
+        if time > 0.0
+        else Load(name, math.nan, math.nan, capacity)
+        for name, (busy, queue, capacity) in sums.items()
     ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wfsim.model.log import EventLog
 from wfsim.report import charts, tables
 from wfsim.report.chart import STATUS_COLOURS, status_style
-from wfsim.report.groups import Study
+from wfsim.report.grouping import Study
 from wfsim.report.text import cells, frame_digest, outcome, shown
 
 if TYPE_CHECKING:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from wfsim.model.log import EventLog
-from wfsim.model.record import OF_RESOURCES, Kind
+from wfsim.model.record import OF_RESOURCES, Kind, Record
+from wfsim.model.resource import CREATING
+from wfsim.model.resource import INTERRUPT as INTERRUPT_STATE
 from wfsim.report.history import Attempt, History, Outage, Run, outages
 
 QUEUED = "queued"
 PAUSE = "pause"
 STEP = "step"
+POOL = "pool"
 RETRY = "retry"
 WAITING = "waiting"
 CRASHED = "crashed"
@@ -54,6 +57,7 @@ class Stretch(NamedTuple):
     step        in an attempt that completed, or is under way at the end
     retry       in an attempt that failed
     pause       the policy's pause after a failure
+    pool        in an attempt that stands in the queue of a pool
     waiting     in a step that waits for something outside, or is polled
     crashed     in an attempt whose controller died
     down        no controller was up
@@ -85,7 +89,12 @@ class Course(NamedTuple):
 
 
 def courses(log: EventLog) -> list[Course]:
-    """Return the course of each run of *log*, in order of appearance."""
+    """Return the course of each run of *log*, in order of appearance.
+
+    A run is there from when it was called for: those that no worker has begun come last,
+    with an empty key, ``prepared``, or ``cancelled`` or ``superseded`` if their resource
+    was deleted or moved on meanwhile.
+    """
     if not log.records:
         return []
     history = History(log)
@@ -96,16 +105,28 @@ def courses(log: EventLog) -> list[Course]:
     refusals: dict[str, list[float]] = {}
     for record in log.filter(Kind.PASS_FAILED):
         refusals.setdefault(record.resource, []).append(record.time)
+    pools: dict[tuple[str, str], list[Record]] = {}
+    for record in log.filter(Kind.POOL_QUEUED, Kind.POOL_GRANTED):
+        pools.setdefault((record.resource, record.run), []).append(record)
     found = []
-    for run in history.runs:
-        begin = min(calls.get((run.resource, run.entered), run.start), run.start)
+    for run in [*history.runs, *_unserved(log, history.runs, calls)]:
+        called = calls.get((run.resource, run.entered), run.start)
+        begin = called if math.isnan(run.start) else min(called, run.start)
         end = max(last if math.isnan(run.end) else run.end, begin)
-        own = attempts[id(run)]
+        own = attempts.get(id(run), [])
         steps = tuple(dict.fromkeys(attempt.step for attempt in own))
         hurdles = _Hurdles(down, refusals.get(run.resource, []))
-        stretches = list(_stretches(_moments(run, own, begin), end, hurdles))
+        queues = pools.get((run.resource, run.run), [])
+        moments = _moments(run, own, begin, queues)
+        stretches = list(_stretches(moments, end, hurdles))
         found.append(Course(run, begin, end, steps, stretches))
     return found
+
+
+def called_for(log: EventLog) -> list[Run]:
+    """Return the runs of *log* in order of appearance, then those nobody has begun."""
+    runs = History(log).runs
+    return [*runs, *_unserved(log, runs, _calls(log))]
 
 
 class _Hurdles(NamedTuple):
@@ -144,12 +165,66 @@ def _calls(log: EventLog) -> dict[tuple[str, int], float]:
     return calls
 
 
-def _moments(run: Run, attempts: Iterable[Attempt], begin: float) -> Iterator[_Moment]:
+def _unserved(
+    log: EventLog, runs: Iterable[Run], calls: Mapping[tuple[str, int], float]
+) -> Iterator[Run]:
+    """Yield the runs that were called for and that no worker has begun.
+
+    A resource that comes back from an interruption calls for no other run than the one
+    that was interrupted; one that leaves for a stable state had nothing to do.
+    """
+    flows = {
+        (kind, edge[0]): edge[3]
+        for kind, edges in log.meta.get("edges", {}).items()
+        for edge in edges
+        if edge[2] == "done"
+    }
+    begun = {(run.resource, run.entered) for run in runs}
+    waiting: dict[str, Run] = {}
+    states: dict[str, str] = {}
+    for record in log.filter(*OF_RESOURCES, Kind.RESOURCE_DELETED):
+        name, live = record.resource, record.value
+        before = waiting.get(name)
+        if live is None:
+            states.pop(name, None)
+            if before is not None:
+                yield _given_up(waiting.pop(name), "cancelled", record.time)
+            continue
+        if before is not None and before.entered == live.entered:
+            continue
+        state, last = live.state or CREATING, states.get(name)
+        states[name] = state
+        flow = flows.get((live.kind, state))
+        if before is not None:
+            del waiting[name]
+            if flow is not None:
+                yield _given_up(before, "superseded", record.time)
+        entry = name, live.entered
+        if flow is not None and last != INTERRUPT_STATE and entry not in begun:
+            begun.add(entry)
+            waiting[name] = Run(name, "", flow, math.nan)
+            waiting[name].entered = live.entered
+    yield from sorted(waiting.values(), key=lambda run: calls[run.resource, run.entered])
+
+
+def _given_up(run: Run, status: str, time: float) -> Run:
+    run.status, run.end = status, time
+    return run
+
+
+def _moments(
+    run: Run, attempts: Iterable[Attempt], begin: float, queues: Sequence[Record]
+) -> Iterator[_Moment]:
     yield _Moment(begin, QUEUED, "")
     yield from _between(run, 0, "")
     for place, attempt in enumerate(attempts, start=1):
         step, status = attempt.step, attempt.status
-        yield _Moment(attempt.start, _DURING.get(status, OTHER), step)
+        during = _DURING.get(status, OTHER)
+        yield _Moment(attempt.start, during, step)
+        for record in queues:
+            if (record.step, record.attempt) == (step, attempt.attempt):
+                what = POOL if record.kind is Kind.POOL_QUEUED else during
+                yield _Moment(record.time, what, step)
         incidents = [each for each in run.incidents if each.after == place]
         for each in incidents:
             if each.kind is Kind.STEP_WAITING:

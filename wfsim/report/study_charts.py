@@ -7,24 +7,33 @@ name of a column, or several; by default what the study was varied over, or the 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from wfsim.errors import UsageError
-from wfsim.report import frames
+from wfsim.model.log import EventLog
+from wfsim.report import frames, tables
+from wfsim.report.breakdown import PARTS
 from wfsim.report.chart import (
     INK,
     SHADE,
+    STATUS_COLOURS,
     Chart,
+    Style,
     canvas,
+    inside,
     legend,
     row_axis,
     say_nothing,
     series,
+    status_style,
+    swatch,
 )
-from wfsim.report.groups import (
+from wfsim.report.grouping import (
     FEW,
     Groups,
     Source,
@@ -34,6 +43,7 @@ from wfsim.report.groups import (
     grouped,
     keys,
     on_axis,
+    quantile,
     replications_of,
     runs_of,
     runs_said,
@@ -43,7 +53,7 @@ from wfsim.report.groups import (
 from wfsim.report.text import count, distinct, plain, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
 
@@ -56,9 +66,11 @@ def ecdf(
     confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Chart:
-    """Draw which share of completed runs took at most so long, with a confidence band.
+    """Draw which share of all runs was done within so long, with a confidence band.
 
-    *value* is the column of what they took, in seconds of virtual time.
+    *value* is the column of what they took, in seconds of virtual time.  Of ``duration``
+    and ``total`` runs that were not completed are right-censored: the curve ends below
+    100 % if there are any.  Of parts of these times it is that of completed runs.
     With probability *confidence* the band holds the whole true curve (Dvoretzky, Kiefer,
     Wolfowitz, with the constant of Massart, Ann. Probab. 18, 1990): it is the curve
     +- sqrt(ln(2 / (1 - confidence)) / (2 n)), if the n runs are independent.
@@ -69,7 +81,8 @@ def ecdf(
         raise UsageError(
             f"confidence is {confidence!r}; give a number between 0 and 1, such as 0.95"
         )
-    groups = _completed(source, by, value)
+    to_the_end = value in ("duration", "total")
+    groups = (_all if to_the_end else _completed)(source, by, value)
     axes = canvas(ax, 9.0, 4.6)
     rows = [
         (name, *step)
@@ -85,15 +98,18 @@ def ecdf(
         return _nothing(axes, frame, "ECDF")
     is_log = spans_decades(frame["seconds"])
     _curves(axes, frame, groups, "seconds", "share", rising=True)
-    _measured(axes, is_log, f"{plain(value)} of completed runs [virtual s]")
+    _measured(axes, is_log, f"{plain(value)} of runs [virtual s]")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of runs")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     number = sum(map(len, groups.of.values()))
+    undone = sum(int(np.isinf(each[value]).sum()) for each in groups.of.values())
+    which = runs_said(number) if not undone else count(number, "run")
+    but = f", {undone:,} of them not done" if undone else ""
     return Chart(
         axes,
         frame,
-        f"ECDF of {_named(value)} of {runs_said(number)}{groups.said}, with a "
+        f"ECDF of {_named(value)} of {which}{groups.said}{but}, with a "
         f"{confidence:.0%} band{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
@@ -199,6 +215,14 @@ def _completed(source: Source, by: str | Iterable[str] | None, value: str) -> Gr
     return grouped(done[column(done, value).notna()], keys(source, by))
 
 
+def _all(source: Source, by: str | Iterable[str] | None, value: str) -> Groups:
+    """Return the runs of *source* by group, *value* infinite where they are not done."""
+    runs = runs_of(source)
+    done = column(runs, "status") == "completed"
+    times = column(runs, value).where(done, math.inf)
+    return grouped(runs.assign(**{value: times})[times.notna()], keys(source, by))
+
+
 def _named(value: str) -> str:
     """Return the column *value* as a sentence calls it."""
     return "the duration" if value == "duration" else f"the seconds {plain(value)!r}"
@@ -220,6 +244,7 @@ def _steps(
     return [
         (float(value), share, max(share - half, 0.0), min(share + half, 1.0))
         for value, share in zip(shares.index, shares.tolist(), strict=True)
+        if math.isfinite(value)
     ]
 
 
@@ -227,8 +252,10 @@ def _quantiles(groups: Groups, value: str) -> str:
     """Say how long the runs of each group took, or of the quickest and the slowest."""
     said = {}
     for name, group in groups.of.items():
-        p50, p95 = group[value].quantile([0.5, 0.95])
-        said[groups.title(name)] = (float(p95), f"p50 {seconds(p50)}, p95 {seconds(p95)}")
+        ordered = sorted(group[value].tolist())
+        p50, p95 = (quantile(ordered, share) for share in (0.5, 0.95))
+        text = f"p50 {amount(value, p50)}, p95 {amount(value, p95)}"
+        said[groups.title(name)] = (p95, text)
     if not groups.by:
         return next(text for _, text in said.values())
     if len(said) <= FEW:
@@ -369,3 +396,157 @@ def _measured(axes: Axes, is_log: bool, under: str) -> None:
     axes.set_axisbelow(True)
     if is_log:
         axes.set_xscale("log")
+
+
+PART_STYLES = {
+    "queued": status_style("prepared"),
+    "pool_queue": status_style("quarantined"),
+    "steps": status_style("completed"),
+    "retries": status_style("failed"),
+    "recovery": status_style("crashed"),
+    "waiting": status_style("waiting"),
+    "other": status_style("superseded"),
+}
+"""How each part of a run's time is drawn: as the status that it goes with."""
+
+
+def outcomes(
+    source: Source,
+    by: str | Iterable[str] | None = None,
+    ax: Axes | None = None,
+) -> Chart:
+    """Draw how the runs of each group ended, as shares stacked to one bar.
+
+    The frame has a row per group and status: the group, ``status``, ``runs``, ``share``
+    (of the runs of the group, from 0 to 1).
+    """
+    runs = runs_of(source)
+    groups = grouped(runs, keys(source, by))
+    rows: list[tuple[Any, ...]] = []
+    for name, group in groups.of.items():
+        times = Counter(group["status"].tolist())
+        rows += [
+            (name, status, times[status], times[status] / len(group))
+            for status in STATUS_COLOURS
+            if times[status]
+        ]
+    frame = frames.table((groups.name, "status", "runs", "share"), rows)
+    axes = canvas(ax, 10.0, 1.5 + 0.36 * max(len(groups.of), 1))
+    if frame.empty:
+        say_nothing(axes, "No flow has run")
+        return Chart(axes, frame, "Outcomes without a run.")
+    bars = [
+        (name, status_style(status), share, f"{times:,}")
+        for name, status, times, share in rows
+    ]
+    _stacked(axes, list(groups.of), bars, least=0.03)
+    row_axis(axes, list(groups.of), "share of runs")
+    axes.set_xlim(0.0, 1.0)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    present = [status for status in STATUS_COLOURS if status in set(frame["status"])]
+    legend(axes, [swatch(status, status_style(status)) for status in present])
+    totals = Counter(runs["status"].tolist())
+    shares = ", ".join(
+        f"{totals[status]:,} {status} ({totals[status] / len(runs):.1%})"
+        for status in STATUS_COLOURS
+        if totals[status]
+    )
+    if groups.by == ("flow",):
+        which = f"{count(len(runs), 'run')} of {count(groups.total, 'flow')}"
+        if len(groups.of) < groups.total:
+            which += f", the first {len(groups.of)} shown"
+    else:
+        which = f"{count(len(runs), 'run')}{groups.said}"
+    return Chart(axes, frame, f"Outcomes of {which}: {shares}.")
+
+
+def breakdown(
+    source: Source,
+    by: str | Iterable[str] | None = None,
+    ax: Axes | None = None,
+) -> Chart:
+    """Draw where the time of a run goes on average, one stacked bar per group.
+
+    The parts are those of `tables.breakdown`.  The frame has a row per group and part:
+    the group, ``part``, ``mean`` (seconds per run), ``share`` (of the time of the runs
+    of the group, from 0 to 1).
+    """
+    runs = tables.breakdown(source) if isinstance(source, EventLog) else runs_of(source)
+    groups = grouped(runs, keys(source, by))
+    rows: list[tuple[Any, ...]] = []
+    for name, group in groups.of.items():
+        spent = {part: float(_part(group, part).mean()) for part in PARTS}
+        whole = math.fsum(spent.values())
+        rows += [
+            (name, part, mean, mean / whole if whole else 0.0)
+            for part, mean in spent.items()
+        ]
+    frame = frames.table((groups.name, "part", "mean", "share"), rows)
+    axes = canvas(ax, 10.0, 1.5 + 0.36 * max(len(groups.of), 1))
+    if frame.empty:
+        say_nothing(axes, "No flow has run")
+        return Chart(axes, frame, "Where the time goes, without a run.")
+    longest = float(frame.groupby(groups.name)["mean"].sum().max())
+    bars = [
+        (name, PART_STYLES[part], mean, f"{mean:,.0f}") for name, part, mean, _ in rows
+    ]
+    _stacked(axes, list(groups.of), bars, least=0.035 * longest)
+    row_axis(axes, list(groups.of), "mean time of a run [virtual s]")
+    axes.set_xlim(0.0, longest * 1.02 or 1.0)
+    axes.set_ylabel(plain(groups.heading), fontsize=8)
+    total = frame.groupby("part", sort=False)["mean"].sum()
+    present = [part for part in PARTS if total[part] > 0.0]
+    legend(axes, [swatch(part, PART_STYLES[part]) for part in present])
+    number = sum(map(len, groups.of.values()))
+    return Chart(
+        axes,
+        frame,
+        f"Where the time of {count(number, 'run')} goes{groups.said}: "
+        f"{_largest(frame, groups)}.",
+    )
+
+
+def _part(runs: pd.DataFrame, part: str) -> pd.Series[Any]:
+    """Return the seconds of *part*; a study has a count of that name, too."""
+    apart = f"{part}_seconds"
+    return column(runs, apart if apart in runs.columns else part)
+
+
+def _stacked(
+    axes: Axes,
+    names: Sequence[str],
+    bars: Iterable[tuple[str, Style, float, str]],
+    least: float,
+) -> None:
+    """Draw *bars* (row, style, width, text) end to end; text where there is room."""
+    left = dict.fromkeys(names, 0.0)
+    for name, style, width, text in bars:
+        place = names.index(name)
+        axes.barh(
+            place, width, left=left[name], height=0.62, color=style.colour,
+            hatch=style.hatch, edgecolor="white", linewidth=0.6,
+        )  # fmt: skip
+        if width > least:
+            inside(axes, left[name] + width / 2, place, text, style)
+        left[name] += width
+
+
+def _largest(frame: pd.DataFrame, by: Groups) -> str:
+    """Say of each group, or of the quickest and the slowest, what its time goes to."""
+    groups = dict(list(frame.groupby(by.name, sort=False)))
+    whole = {name: float(group["mean"].sum()) for name, group in groups.items()}
+    names = list(groups)
+    if len(names) > FEW:
+        names = [min(names, key=whole.__getitem__), max(names, key=whole.__getitem__)]
+    said = []
+    for name in names:
+        parts = groups[name][groups[name]["mean"] > 0.0]
+        parts = parts.sort_values("mean", ascending=False, kind="stable")
+        shares = ", ".join(
+            f"{part} {share:.1%}"
+            for part, share in zip(parts["part"], parts["share"], strict=True)
+        )
+        said.append(
+            f"{by.title(name)} {seconds(whole[name])} ({shares or 'no time at all'})"
+        )
+    return "; ".join(said)

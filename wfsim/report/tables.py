@@ -24,13 +24,17 @@ from wfsim.report.breakdown import breakdown, critical
 from wfsim.report.frames import frame, table
 from wfsim.report.history import NAN, UNFINISHED, History
 from wfsim.report.load import utilisation
+from wfsim.report.stretches import called_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def runs(log: EventLog) -> pd.DataFrame:
-    """Return one row per run, in order of appearance.
+    """Return one row per run, in order of appearance; last those that none has begun.
+
+    A run is there from when it is called for: one that no worker has taken up has no
+    key, and is prepared (cancelled if its resource is gone meanwhile).
 
     ============ ======= =========================================================
     ``run``      text    key of its memento, such as ``1-NightlyBackup``
@@ -46,7 +50,7 @@ def runs(log: EventLog) -> pd.DataFrame:
     ``error``    text    what the run failed with, or why it was interrupted
     ============ ======= =========================================================
     """
-    found = History(log).runs
+    found = called_for(log)
     start, end = [r.start for r in found], [r.end for r in found]
     return frame(
         {

@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from typing import Annotated, Any, TypeAlias
@@ -91,6 +92,11 @@ class Times:
     def once(self) -> bool:
         """Whether it is one time at most."""
         return len(self.at) == 1 or self.count == 1
+
+    def is_endless(self, horizon: float) -> bool:
+        """Whether nothing ends it but the *horizon*."""
+        ends = self.at or self.count is not None
+        return not ends and (self.until is None or self.until >= horizon)
 
     def most(self, horizon: float) -> float:
         """Return how many there are until *horizon*, on average, if nothing ends it."""
@@ -180,6 +186,13 @@ class Arrivals:
             )
             raise DefinitionError(Problem(text, cure, subject="Arrivals"))
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What arrives: a kind of resource and its names, or a flow and its business."""
+        if isinstance(self.what, Resource):
+            return tuple(self.what.key)
+        return self.what.flow, self.what.biz_type, self.what.biz_id or ""
+
     def resource(self, number: int) -> Resource:
         """Return the resource of that *number*."""
         assert isinstance(self.what, Resource)
@@ -236,6 +249,12 @@ class Trigger:
             text = "give annotations, spec or status to set"
             raise DefinitionError(Problem(text, subject="Trigger"))
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Which resources it changes, and what of them."""
+        parts = (self.annotations, self.spec, self.status)
+        return self.resource or "", *(name for part in parts for name in sorted(part))
+
     def changes(self, number: int) -> dict[str, Mapping[str, Any]]:
         """Return what the change of that *number* sets."""
         parts = ("annotations", "spec", "status")
@@ -243,6 +262,20 @@ class Trigger:
 
 
 Demand: TypeAlias = Arrivals | Trigger
+
+
+def keyed(demands: Iterable[Demand]) -> Iterator[tuple[tuple[str | int, ...], Demand]]:
+    """Yield each of *demands* with what its draws are keyed by: what it is about.
+
+    Where it stands among the others makes no difference, but for those that are about
+    the same: they are counted.
+    """
+    known: Counter[tuple[str, ...]] = Counter()
+    for item in demands:
+        kind = "triggers" if isinstance(item, Trigger) else "arrivals"
+        key = (kind, *item.about)
+        yield (*key, known[key]), item
+        known[key] += 1
 
 
 def wrong_demand(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.ports import Clock, Effect, Notes
 from wfsim.errors import UsageError
-from wfsim.model.record import PoolState
+from wfsim.model.record import Kind, PoolState
 
 if TYPE_CHECKING:
     from wfsim.engine.steps import StepContext
@@ -69,14 +69,17 @@ class Pool:
             yield from ctx.sleep(30)
 
     ``held`` places are taken and ``queue`` attempts wait.  Each change of either is a
-    record ``pool.changed``.  A copy is empty: who holds or waits is not in the other
-    world.  Raises `UsageError` for a *capacity* that is no whole number from 1 on.
+    record ``pool.changed``; that an attempt whose *context* is known begins to wait and
+    has waited are ``pool.queued`` and ``pool.granted``.  A copy is empty:
+    who holds or waits is not in the other world.  Raises `UsageError` for a *capacity*
+    that is no whole number from 1 on.
     """
 
     __slots__ = (
         "_clock",
         "_line",
         "_note",
+        "_notes",
         "_number",
         "capacity",
         "held",
@@ -96,6 +99,7 @@ class Pool:
         self._line: list[tuple[float, int, _Ticket]] = []
         self._number = 0
         self._clock: Clock | None = None
+        self._notes: Notes | None = None
         self._note: Any = None
 
     def __repr__(self) -> str:
@@ -118,22 +122,26 @@ class Pool:
 
     def attach(self, clock: Clock, notes: Notes | None, name: str) -> None:
         """Live on *clock*, telling *notes* of each change; a world does this."""
-        self._clock = clock
+        self._clock, self._notes = clock, notes
         self._note = None if notes is None else notes.pool
         self.name = self.name or name
 
     @types.coroutine
-    def acquire(self, amount: int = 1, priority: float = 0) -> Effect[Claim]:
+    def acquire(
+        self, amount: int = 1, priority: float = 0, context: StepContext | None = None
+    ) -> Effect[Claim]:
         """Take *amount* places, once there are so many (``yield from`` or ``await`` it).
 
-        Raises `UsageError` for an amount that there will never be.
+        With the *context* of the attempt, what it waits counts as time in the queue of a
+        pool, and as time in its step otherwise.  Raises `UsageError` for an amount that
+        there will never be.
         """
         if not 0 < amount <= self.capacity:
             raise UsageError(
                 f"{amount!r} of {self.name!r}; it has {self.capacity} places"
             )
         if self.queue or self.held + amount > self.capacity:
-            yield from self._wait(amount, priority)
+            yield from self._wait(amount, priority, context)
         else:
             self.held += amount
             self._tell()
@@ -159,10 +167,12 @@ class Pool:
 
         Whatever ends the attempt of *context* meanwhile gives them back too.
         """
-        with (yield from self.acquire(amount, priority)):
+        with (yield from self.acquire(amount, priority, context)):
             yield context.clock.timeout(seconds)
 
-    def _wait(self, amount: int, priority: float) -> Effect[None]:
+    def _wait(
+        self, amount: int, priority: float, context: StepContext | None
+    ) -> Effect[None]:
         if self._clock is None:
             raise UsageError(
                 f"{self!r} is in no world that lives; make it an attribute of the World"
@@ -172,6 +182,7 @@ class Pool:
         heappush(self._line, (priority, self._number, ticket))
         self.queue += 1
         self._tell()
+        self._about(Kind.POOL_QUEUED, context)
         try:
             yield ticket.event
         except GeneratorExit:
@@ -179,6 +190,20 @@ class Pool:
         except BaseException:
             self._leave(ticket)
             raise
+        self._about(Kind.POOL_GRANTED, context)
+
+    def _about(self, kind: Kind, context: StepContext | None) -> None:
+        """Record what happens to the attempt of *context* in this pool."""
+        if context is not None and self._notes is not None:
+            self._notes.note(
+                kind,
+                resource=context.resource.key,
+                run=context.run,
+                flow=context.flow,
+                step=context.step,
+                attempt=context.attempt,
+                text=self.name,
+            )
 
     def _leave(self, ticket: _Ticket) -> None:
         if ticket.served:  # in the very instant in which its turn came

@@ -145,7 +145,8 @@ class Past:
         spec: Step,
     ) -> StepContext:
         """Return what an attempt is told here; its draws are those it had."""
-        draws = self.draws.within(*resource.key, run)
+        key = self.scenario.flows[flow].draws_of(run)
+        draws = self.draws.within(*resource.key, key)
         ports = self.ports
         return StepContext(ports, resource, inputs, attempt, run, flow, spec, draws, 0)
 

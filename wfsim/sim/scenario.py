@@ -54,8 +54,10 @@ class Scenario:
     the *pools* (name: places) they hold.  *api_rate* bounds the requests of the
     controllers (an `ApiRate`, or so many a second).  *faults* happen besides those given
     to a simulation, and *rates* come to some more for each seed: of ``controller``,
-    ``api`` and ``pods``.  What begins before *warm_up* (seconds) does not count in a
-    study.  *seed* is that of a simulation that is given none.
+    ``api`` and ``pods``.  Runs that were called for before *warm_up* (seconds) do not
+    count in a study.  After the second *drain* nothing arrives and nothing is changed any
+    more; what is under way goes on until it is done, or until the horizon.  *seed* is
+    that of a simulation that is given none.
     Raises `DefinitionError` naming every problem.
     """
 
@@ -83,6 +85,7 @@ class Scenario:
         faults: Iterable[Fault] = (),
         rates: Mapping[str, Rate] = EMPTY,
         warm_up: float = 0.0,
+        drain: float | None = None,
         seed: int = 0,
     ) -> None:
         self.resources = tuple(map(_frozen, resources))
@@ -91,7 +94,7 @@ class Scenario:
         self.settings = settings_by_name(settings)
         self.pools = dict(pools)
         self.api_rate = _api_rate(api_rate)
-        self.seed, self.warm_up = seed, warm_up
+        self.seed, self.warm_up, self.drain = seed, warm_up, drain
         machines = [machine] if isinstance(machine, StateMachine) else list(machine)
         self.machines = {item.kind: item for item in machines}
         self._code = tuple(steps)
@@ -134,8 +137,11 @@ class Scenario:
         if not (self.resources or self.is_service or self.arrivals):
             problems.append(Problem("a scenario needs at least one resource"))
         problems += problems_in(vars(self), _TYPES)
-        if any(each.path == ("horizon",) for each in problems):
+        wrong_numbers = {each.path for each in problems}
+        if ("horizon",) in wrong_numbers:
             return problems
+        if wrong_numbers.isdisjoint({("warm_up",), ("drain",)}):
+            problems += self._bad_window()
         if wrong := self._wrong_demands():
             return problems + wrong
         problems += self._bad_resources(self._arriving())
@@ -155,17 +161,20 @@ class Scenario:
         failure: float = 0.0,
         resource: str = "resource-0",
         policy: Policy | None = None,
+        draws: str | None = None,
     ) -> Scenario:
         """Return a scenario that runs the flow of *file*, or a flow, on one resource.
 
         A step without code takes the duration and failure probability of its file, or
         *duration* (seconds, or what `Duration.parse` reads) and *failure*; those of
-        which no file says how long they take are in ``assumed``.  Raises
-        `DefinitionError`.
+        which no file says how long they take are in ``assumed``.  *draws* is the key of
+        the flow's draws, in place of its own.  Raises `DefinitionError`.
         """
         from wfsim.files.flow_loader import load_flow
 
         flow = file if isinstance(file, Flow) else load_flow(file)
+        if draws is not None:
+            flow = replace(flow, draws=draws)
         flows, assumed = timed_flows([flow], StepRegistry(steps), duration, failure)
         machine = (
             StateMachine("resource")
@@ -263,6 +272,33 @@ class Scenario:
         """The kinds of resources that there may be."""
         return (KIND,) if self.is_service else tuple(self.machines)
 
+    @property
+    def window(self) -> float | None:
+        """The second until which shares of time count; None for when all is done.
+
+        It is that after which nothing arrives, or the horizon where demand never ends.
+        """
+        if self.drain is not None:
+            return self.drain
+        demands: list[Arrivals | Trigger] = [*self.arrivals, *self.triggers]
+        endless = any(each.times.is_endless(self.horizon) for each in demands)
+        return self.horizon if endless else None
+
+    def _bad_window(self) -> list[Problem]:
+        problems = []
+        end, name = self.horizon, "the horizon"
+        if self.drain is not None:
+            end, name = self.drain, "drain"
+            if end >= self.horizon:
+                text = f"drain is {end!r}"
+                cure = f"give seconds before the horizon, {self.horizon:g} s"
+                problems.append(Problem(text, cure, ("drain",)))
+        if self.warm_up >= end:
+            text = f"warm_up is {self.warm_up:g} s, and {name} {end:g} s"
+            cure = "nothing would count; give a shorter warm_up"
+            problems.append(Problem(text, cure, ("warm_up",)))
+        return problems
+
     def check(self, resources: Iterable[Resource]) -> None:
         """Raise `DefinitionError` if *resources* could not live in this scenario."""
         problems = self._bad_resources(tuple(resources))
@@ -354,13 +390,14 @@ _TYPES = {
     "horizon": PositiveSeconds,
     "lag": Seconds,
     "warm_up": Seconds,
+    "drain": PositiveSeconds | None,
     "policy": Policy,
 }
 """What `check` would demand of these keywords, were a scenario a dataclass."""
 _SAME = (
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
-    *("warm_up", "seed", "begin", "recall"),
+    *("warm_up", "drain", "seed", "begin", "recall"),
 )
 """The keywords of a scenario that are kept under their own names."""
 

@@ -201,7 +201,7 @@ class _Loading:
         said, given = self.said, self.said.capacities
         found: dict[str, Any] = {
             name: getattr(said, name)
-            for name in ("title", "horizon", "lag", "warm_up", "seed")
+            for name in ("title", "horizon", "lag", "warm_up", "drain", "seed")
             if getattr(said, name) is not None
         }
         if given.api_rate is not None:

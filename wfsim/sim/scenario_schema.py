@@ -312,7 +312,10 @@ class ScenarioFile(Item):
         None, description="How old, in seconds, what controllers read from a cache is."
     )
     warm_up: Omissible[Seconds] = Field(
-        None, description="What begins before this second does not count in a study."
+        None, description="What is called for before it does not count in a study."
+    )
+    drain: Omissible[PositiveSeconds] = Field(
+        None, description="The second after which nothing arrives any more."
     )
     seed: Omissible[Annotated[int, Field(ge=-(2**63), lt=2**63)]] = Field(
         None, description="That of a run that is given none."

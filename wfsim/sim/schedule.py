@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, TypeAlias
 
 from wfsim.engine.flow_status import ServiceError
 from wfsim.errors import NotFound, UsageError
 from wfsim.model.record import Kind
-from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger
+from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger, keyed
 from wfsim.sim.service import BIZ_TYPE
 from wfsim.sim.storage import immediately
 
 if TYPE_CHECKING:
     from wfsim.sim.control_plane import ControlPlane
+
+Purpose: TypeAlias = tuple[str | int, ...]
 
 
 class Asking:
@@ -28,15 +32,11 @@ class Asking:
     def start(self, over: float = -1.0) -> None:
         """Schedule the first of each; what was due up to the second *over* is past."""
         scenario, draws = self._plane.scenario, self._plane.draws
-        listed: tuple[tuple[str, tuple[Demand, ...]], ...] = (
-            ("arrivals", scenario.arrivals),
-            ("triggers", scenario.triggers),
-        )
-        for name, items in listed:
-            for index, item in enumerate(items):
-                times = enumerate(item.times.each(draws, name, index))
-                left = (row for row in times if row[1] > over)
-                self._go_on(left, self._action(item, index))
+        last = math.inf if scenario.drain is None else scenario.drain
+        for purpose, item in keyed((*scenario.arrivals, *scenario.triggers)):
+            times = takewhile(lambda time: time <= last, item.times.each(draws, *purpose))
+            left = (row for row in enumerate(times) if row[1] > over)
+            self._go_on(left, self._action(item, purpose))
 
     def _go_on(
         self, left: Iterator[tuple[int, float]], act: Callable[[int], None]
@@ -52,9 +52,9 @@ class Asking:
 
         plane.clock.call(max(time - plane.now, 0.0), happen)
 
-    def _action(self, item: Demand, index: int) -> Callable[[int], None]:
+    def _action(self, item: Demand, purpose: Purpose) -> Callable[[int], None]:
         if isinstance(item, Trigger):
-            return lambda number: self._change(item, index, number)
+            return lambda number: self._change(item, purpose, number)
         if isinstance(item.what, FlowRequest):
             request = item.what
             return lambda number: self._request(request.numbered(number))
@@ -83,19 +83,20 @@ class Asking:
                 Kind.PASS_FAILED, text=f"{asked.flow}{whose}: {error}"
             )
 
-    def _change(self, trigger: Trigger, index: int, number: int) -> None:
-        for name in self._names(trigger, index, number):
+    def _change(self, trigger: Trigger, purpose: Purpose, number: int) -> None:
+        for name in self._names(trigger, purpose, number):
             try:
                 self._plane.edit(name, **trigger.changes(number))
             except NotFound:
                 continue
 
-    def _names(self, trigger: Trigger, index: int, number: int) -> list[str | None]:
+    def _names(self, trigger: Trigger, purpose: Purpose, number: int) -> list[str | None]:
         wanted = trigger.resource
         if wanted not in (EACH, ANY):
             return [wanted]
         keys = self._plane.resources.keys()
         if wanted == ANY and keys:
-            drawn = self._plane.draws.uniform("triggers", index, "any", number)
-            keys = [keys[int(drawn * len(keys))]]
+            # Each has a draw of its own: another resource more changes none of them.
+            draws = self._plane.draws.within(*purpose, "any", number)
+            keys = [min(keys, key=lambda key: draws.uniform(*key))]
         return [str(key) for key in keys]

@@ -201,7 +201,7 @@ class SetSteps(Mapping[str, StepFunction]):
             # In one order, so that no two attempts wait for each other.
             for name in sorted(settings.uses):
                 amount, pool = settings.uses[name], self._pools[name]
-                claim = yield from pool.acquire(amount, settings.priority)
+                claim = yield from pool.acquire(amount, settings.priority, context)
                 held.enter_context(claim)
             if settings.duration is not None:
                 drawn = context.draw("set duration")

@@ -20,10 +20,10 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from wfsim.report.text import check_folder
-from wfsim.study.library import library
+from wfsim.study.execution import library
 from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, Rows
 
-FORMAT = 2
+FORMAT = 3
 """Goes into fingerprints: files of another format are other cells."""
 
 _NAME = re.compile(r"(\d+)-(\d+)\.([0-9a-f]{16})\.parquet")

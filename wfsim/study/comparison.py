@@ -1,4 +1,4 @@
-"""Points of a study against each other, replication by replication.
+"""Points of a study against each other: in pairs, in a ranking, parameter by parameter.
 
 Replication r had the same seed at both, so what is compared are pairs.  The interval of a
 difference is the bias-corrected and accelerated bootstrap over replications (Efron 1987),
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,17 @@ import numpy as np
 from wfsim.errors import UsageError
 from wfsim.model.distributions import stats
 from wfsim.report.frames import TEXT, frame
-from wfsim.study.interval import Interval, check_confidence
-from wfsim.study.sample import Sample, Samples
+from wfsim.report.grouping import in_seconds, quantile
+from wfsim.study.design import Design, problem
+from wfsim.study.estimates import (
+    Interval,
+    Sample,
+    Samples,
+    check_confidence,
+    intervals_of,
+)
+from wfsim.study.execution import library
+from wfsim.study.grid import label_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,12 +99,12 @@ def difference(a: Sample, b: Sample, confidence: float = 0.95) -> Interval:
     """Return the measure of *b* less that of *a*, both of the same replications."""
     size = len(a)
     estimate = b.estimate - a.estimate
-    if size < 2 or math.isnan(estimate):
+    if size < 2 or not math.isfinite(estimate):
         return Interval(estimate, math.nan, math.nan)
 
     def statistic(places: NDArray[Any], axis: int = -1) -> NDArray[Any]:
         drawn = np.moveaxis(places, axis, -1).astype(np.intp)
-        return np.asarray(b.of(drawn) - a.of(drawn))
+        return _less(b.of(drawn), a.of(drawn))
 
     with warnings.catch_warnings():
         # Of replications that all say the same: what is done then is below.
@@ -112,15 +122,15 @@ def difference(a: Sample, b: Sample, confidence: float = 0.95) -> Interval:
     low, high = map(float, found.confidence_interval)
     if math.isnan(low) or math.isnan(high):
         tail = (1.0 - confidence) / 2.0
-        spread = found.bootstrap_distribution
-        low, high = (float(np.quantile(spread, q)) for q in (tail, 1.0 - tail))
+        spread = np.sort(found.bootstrap_distribution).tolist()
+        low, high = (quantile(spread, q) for q in (tail, 1.0 - tail))
     return Interval(estimate, low, high)
 
 
 def p_value(a: Sample, b: Sample) -> float:
     """Return how likely so large a difference is if it makes none which is which."""
     size = len(a)
-    if size < 2 or math.isnan(b.estimate - a.estimate):
+    if size < 2 or not math.isfinite(b.estimate - a.estimate):
         return math.nan
     both = _joined(a, b)
 
@@ -129,7 +139,7 @@ def p_value(a: Sample, b: Sample) -> float:
             both.of(np.moveaxis(each, axis, -1).astype(np.intp)) for each in (x, y)
         )
         # Without rounding, sums of the same numbers in another order would differ.
-        return np.asarray(np.round(theirs - ours, 9))
+        return np.asarray(np.round(_less(theirs, ours), 9))
 
     found = stats().permutation_test(
         (np.arange(size), np.arange(size) + size),
@@ -141,6 +151,12 @@ def p_value(a: Sample, b: Sample) -> float:
         random_state=np.random.default_rng(size),
     )
     return float(found.pvalue)
+
+
+def _less(b: NDArray[Any], a: NDArray[Any]) -> NDArray[Any]:
+    """Return *b* less *a*, nothing where both are infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(a) & np.isinf(b), 0.0, b - a)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -208,3 +224,206 @@ def _why(study: Study, names: Sequence[str], baseline: Any) -> str:
     if baseline is not None:
         return f" with the baseline {baseline!r}; study.points has what points there are"
     return f": no two points differ in {names[0]} alone; sweep over two values of it"
+
+
+RANKINGS = 4_999
+"""So many bootstrap samples say how likely each point is the best."""
+
+_BLOCK = 200
+LARGEST = frozenset({"success"})
+"""Measures of which more is better; of all others less is."""
+
+
+def rank(
+    study: Study, measure: str, largest: bool | None, confidence: float
+) -> pd.DataFrame:
+    """Return what `Study.rank` does."""
+    check_confidence(confidence)
+    samples = Samples(study, measure)
+    every = [samples.at(point) for point in range(len(study.points))]
+    success = intervals_of(study, "success", confidence)
+    is_eligible = _as_reliable(success, measure)
+    # A point that never has the measure is not the best, and no reason to say nothing.
+    able = [
+        at
+        for at, each in enumerate(every)
+        if not math.isnan(each.estimate) and is_eligible[at]
+    ]
+    if not able:
+        raise UsageError(
+            f"no point has a {measure!r}, as where no run completes; give runs more "
+            "time, or take another measure such as 'success'"
+        )
+    numbers = reduce(np.intersect1d, [every[at].numbers for at in able])
+    if not len(numbers):
+        raise UsageError(
+            f"no replication has a {measure!r} at every point; replicate more often"
+        )
+    most = measure in LARGEST if largest is None else largest
+    sign = -1.0 if most else 1.0
+    common = [every[at].only(numbers) for at in able]
+    best = np.zeros(len(every))
+    draws = np.random.default_rng(len(numbers))
+    for begin in range(0, RANKINGS, _BLOCK):
+        rows = min(_BLOCK, RANKINGS - begin)
+        drawn = draws.integers(len(numbers), size=(rows, len(numbers)))
+        # The same replications of every point: they belong together.
+        values = sign * np.array([each.of(drawn) for each in common])
+        values = np.where(np.isnan(values), np.inf, values)
+        first = np.isclose(values, values.min(axis=0), rtol=1e-12, atol=0.0)
+        best[able] += (first / first.sum(axis=0)).sum(axis=1)
+    found = intervals_of(study, measure, confidence)
+    estimates = sign * np.array([each.estimate for each in found])
+    # NaN comes last, and whatever fails more often after all that does not.
+    order = np.lexsort((estimates, ~np.array(is_eligible)))
+    columns: dict[str, Any] = {
+        name: [study.points[name].tolist()[at] for at in order] for name in study.over
+    }
+    columns |= {
+        "rank": list(range(1, len(order) + 1)),
+        measure: [found[at].estimate for at in order],
+        "low": [found[at].low for at in order],
+        "high": [found[at].high for at in order],
+        "best": [float(best[at]) / RANKINGS for at in order],
+    }
+    if measure != "success":
+        columns["success"] = [success[at].estimate for at in order]
+    dtypes = {name: study.points[name].dtype for name in study.over}
+    numbers_of = dict.fromkeys((measure, "low", "high", "best", "success"), "float64")
+    return frame(columns, {**numbers_of, "rank": "int64", **dtypes})
+
+
+def _as_reliable(success: Sequence[Interval], measure: str) -> list[bool]:
+    """Return whether each point may do as many of its runs as any other does.
+
+    Times of runs say little where others are not done at all: which of two points is
+    quicker is asked only if neither is known to do a smaller share of its runs.
+    """
+    if not in_seconds(measure):
+        return [True] * len(success)
+    most = max((each.low for each in success if not math.isnan(each.low)), default=0.0)
+    some = any(each.estimate > 0.0 for each in success)
+    return [
+        math.isnan(each.estimate)
+        or (each.high >= most and (each.estimate > 0.0 or not some))
+        for each in success
+    ]
+
+
+def sensitivity(study: Study, measure: str, confidence: float) -> pd.DataFrame:
+    """Return what `Study.sensitivity` does."""
+    check_confidence(confidence)
+    design = study.design
+    if design is None or design.kind != "saltelli":
+        raise UsageError(
+            "Sobol indices need their own points; sweep over "
+            "wfsim.design.saltelli({'name': (low, high)}, 64)"
+        )
+    values = _values(study, design, measure)
+    names = [axis.name for axis in design.axes]
+    kinds = ("first", "total")
+    ends = [f"{kind}{end}" for kind in kinds for end in ("", "_low", "_high")]
+    dtypes = dict.fromkeys(ends, "float64")
+    if (values == values[0]).all():
+        columns: dict[str, Any] = {name: [0.0] * len(names) for name in ends}
+        return frame({"parameter": names, **columns}, dtypes)
+    found = library("SALib.analyze.sobol").analyze(
+        problem(design.axes),
+        values,
+        calc_second_order=False,
+        conf_level=confidence,
+        num_resamples=1000,
+        seed=len(values),
+    )
+    columns = {"parameter": names}
+    for kind, short in (("first", "S1"), ("total", "ST")):
+        index, reach = found[short], found[f"{short}_conf"]
+        columns[kind] = [float(each) for each in index]
+        columns[f"{kind}_low"] = [float(each) for each in index - reach]
+        columns[f"{kind}_high"] = [float(each) for each in index + reach]
+    return frame(columns, dtypes)
+
+
+def tornado(study: Study, measure: str) -> pd.DataFrame:
+    """Return what `Study.tornado` does."""
+    samples = Samples(study, measure)
+    values = [samples.at(point).estimate for point in range(len(study.points))]
+    if study.design is not None and study.design.kind == "one at a time":
+        rows = _one_at_a_time(study, study.design, values)
+    else:
+        rows = _averaged(study, np.array(values))
+    if not rows:
+        raise UsageError("no parameter has two values; sweep over two of one at least")
+    names = ("parameter", "low", "high", "at_low", "at_high", "base")
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    numbers = dict.fromkeys(("at_low", "at_high", "base"), "float64")
+    numeric = all(isinstance(row[at], (int, float)) for row in rows for at in (1, 2))
+    if numeric:
+        numbers |= dict.fromkeys(("low", "high"), "float64")
+    else:
+        columns |= {name: tuple(map(str, columns[name])) for name in ("low", "high")}
+    drawn = frame(columns, numbers)
+    drawn.attrs["measure"] = measure  # what a chart of it is in
+    return drawn
+
+
+def _one_at_a_time(
+    study: Study, design: Design, values: list[float]
+) -> list[tuple[Any, ...]]:
+    base, rows = values[0], []
+    for at, axis in enumerate(design.axes):
+        low, high = values[1 + 2 * at], values[2 + 2 * at]
+        labels = [label_of(axis.name, axis.levels[place]) for place in (0, 2)]
+        rows.append((axis.name, *labels, low, high, base))
+    return rows
+
+
+def _averaged(study: Study, values: NDArray[Any]) -> list[tuple[Any, ...]]:
+    """Compare the smallest and the largest value of each, averaged over the others."""
+    rows = []
+    base = _mean(values)
+    levels = {name: list(dict.fromkeys(study.points[name])) for name in study.over}
+    varied = {name: each for name, each in levels.items() if len(each) > 1}
+    for name, distinct in varied.items():
+        column = study.points[name]
+        low, high = distinct[0], distinct[-1]
+        if not isinstance(low, str):
+            low, high = min(distinct), max(distinct)
+        if len(varied) > 1 and min((column == low).sum(), (column == high).sum()) < 2:
+            raise UsageError(
+                f"{name} is at {low} or {high} at one point alone, where all else may be "
+                "anything; sweep over a grid or wfsim.design.one_at_a_time, or ask for "
+                "the sensitivity over wfsim.design.saltelli"
+            )
+        means = [_mean(values[(column == each).to_numpy()]) for each in (low, high)]
+        rows.append((name, low, high, *means, base))
+    return rows
+
+
+def _mean(values: NDArray[Any]) -> float:
+    """Return the mean of those *values* that are known, NaN if none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _values(study: Study, design: Design, measure: str) -> NDArray[Any]:
+    """Return the estimate of *measure* at each row of *design*, in its order."""
+    samples = Samples(study, measure)
+    estimates = [samples.at(point).estimate for point in range(len(study.points))]
+    points = study.points.itertuples(index=False, name=None)
+    known = dict(zip(points, estimates, strict=True))
+    values = []
+    for row in design.rows:
+        labels = (label_of(name, row[name]) for name in study.over)
+        key = tuple(
+            str(label) if isinstance(study.points[name].iloc[0], str) else label
+            for name, label in zip(study.over, labels, strict=True)
+        )
+        values.append(known[key])
+    found = np.array(values)
+    if np.isnan(found).any():
+        raise UsageError(
+            f"{int(np.isnan(found).sum())} of {len(found)} points have no {measure!r}; "
+            "replicate more often, or take another measure"
+        )
+    return found

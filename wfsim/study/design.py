@@ -17,7 +17,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import UsageError
-from wfsim.study.library import library
+from wfsim.study.execution import library
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

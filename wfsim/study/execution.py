@@ -1,21 +1,21 @@
 """Who carries replications out: this process, or as many as joblib has.
 
-joblib is the seam: processes of this machine by default (loky), Dask or Ray where
-``joblib.parallel_config(backend=...)`` says so.  What comes back is put into order by its
-reader, so it makes no difference who did what when.
+joblib is the seam: processes of this machine by default (loky), or whatever backend
+``joblib.parallel_config(backend=...)`` names, such as Dask or Ray.  What comes
+back is put into order by its reader, so it makes no difference who did what when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from wfsim.errors import UsageError, WfsimError
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
-from wfsim.study.cluster import check_backend, on_cluster
-from wfsim.study.library import library
 from wfsim.study.replication import Measure, Rows, replicate
 
 RECORDS = 6_000
@@ -25,7 +25,7 @@ Measured: at one replication a task a pool is slower than none.
 """
 
 ATTEMPTS = 3
-"""So often is begun anew what was under way when a worker process died."""
+"""How often a task is tried whose worker process died."""
 
 
 class Span(NamedTuple):
@@ -54,14 +54,14 @@ class Task(NamedTuple):
 
 
 def check_jobs(jobs: Any) -> None:
-    """Raise `UsageError` for *jobs* that are none, or that joblib cannot have done."""
+    """Raise `UsageError` for *jobs* that are none, or without a joblib."""
     if jobs is not None and (type(jobs) is not int or jobs == 0):
         raise UsageError(f"jobs is {jobs!r}; give 1 or more, -1 for all cores, or None")
     if jobs != 1:
-        check_backend(_joblib())
+        _joblib()
 
 
-def made(make: Any, values: Mapping[str, Any]) -> Scenario:
+def scenario_of(make: Any, values: Mapping[str, Any]) -> Scenario:
     """Return the scenario of the point of those *values*."""
     scenario = make(**values)
     if not isinstance(scenario, Scenario):
@@ -75,7 +75,7 @@ def carry_out(task: Task, scenarios: Mapping[int, Scenario] | None = None) -> li
     known = dict(scenarios or {})
     for span in task.spans:
         if span.point not in known:
-            known[span.point] = made(job.make, job.values[span.point])
+            known[span.point] = scenario_of(job.make, job.values[span.point])
         scenario = known[span.point]
         rows, _ = replicate(scenario, *span, job.faults, job.measures, job.flow)
         done.append(rows)
@@ -131,16 +131,20 @@ def in_parallel(todo: Iterable[Task], jobs: int | None) -> Iterator[Rows]:
     dying.
     """
     joblib = _joblib()
-    if (on_others := on_cluster(joblib, carry_out, todo, jobs)) is not None:
-        for done in on_others:
+    backend, is_dask = _cluster(joblib)
+    if is_dask:
+        for done in _on_dask(backend.client, todo):
             yield from done
         return
+    # Where a backend hands over nothing before the end, as Ray's, it is taken then.
+    return_as = "generator_unordered" if backend.supports_return_generator else "list"
     waiting = dict(enumerate(todo))
     for attempt in range(ATTEMPTS):
-        pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-        numbered = joblib.delayed(_numbered)
-        results = pool(numbered(number, task) for number, task in [*waiting.items()])
+        pool = joblib.Parallel(n_jobs=jobs, return_as=return_as, batch_size=1)
+        work = joblib.delayed(_carry_out_numbered)
+        results: Any = ()
         try:
+            results = pool(work(number, task) for number, task in [*waiting.items()])
             for number, done in results:
                 del waiting[number]
                 yield from done
@@ -155,10 +159,11 @@ def in_parallel(todo: Iterable[Task], jobs: int | None) -> Iterator[Rows]:
                     "memory, give fewer jobs, else try jobs=1"
                 ) from error
         finally:
-            results.close()
+            if isinstance(results, Generator):
+                results.close()
 
 
-def _numbered(number: int, task: Task) -> tuple[int, list[Rows]]:
+def _carry_out_numbered(number: int, task: Task) -> tuple[int, list[Rows]]:
     return number, carry_out(task)
 
 
@@ -169,3 +174,50 @@ def workers(jobs: int | None) -> int:
 
 def _joblib() -> Any:
     return library("joblib", "more than one job")
+
+
+def _cluster(joblib: Any) -> tuple[Any, bool]:
+    """Return the backend that joblib would use, and whether it is a Dask cluster's."""
+    backend, _ = joblib.parallel.get_active_backend()
+    return backend, type(backend).__name__ == "DaskDistributedBackend"
+
+
+def _on_dask(client: Any, tasks: Iterable[Task]) -> Iterator[list[Rows]]:
+    """Yield what comes of each of *tasks* as it comes, done by a Dask cluster.
+
+    They are given to the cluster itself: what joblib (1.6) gives Dask and Dask gives up,
+    since one worker after the other died of it, is never heard of again, and joblib waits
+    for ever.  Raises `WfsimError` where the cluster gives up (by default when four
+    workers died of the same task).
+    """
+    from distributed import KilledWorker, as_completed
+
+    futures = [client.submit(carry_out, task, pure=False) for task in tasks]
+    try:
+        for future in as_completed(futures):  # type: ignore[no-untyped-call]
+            yield future.result()
+            future.release()
+    except KilledWorker as error:
+        raise WfsimError(
+            f"workers of the cluster died one after the other: {error}; if it was for "
+            "want of memory, give workers more, else try jobs=1 without the cluster"
+        ) from error
+    except CancelledError as error:
+        raise WfsimError(f"the cluster has let go of its tasks: {error}") from error
+    finally:
+        client.cancel(futures)
+
+
+def library(name: str, what: str = "this") -> Any:
+    """Return the module *name*, which *what* needs.
+
+    Raises `UsageError` where it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        raise UsageError(
+            f"{what} needs {package}; install it with the extra: pip install "
+            f"'wfsim-lab[study]' ({error})"
+        ) from None

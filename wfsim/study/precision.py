@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from wfsim.errors import UsageError
-from wfsim.report.groups import share_of
-from wfsim.study.interval import Interval, check_confidence, interval, of_mean
-from wfsim.study.sample import Sample
+from wfsim.report.grouping import share_of
+from wfsim.study.estimates import Interval, Sample, check_confidence, interval, of_mean
 
 START = 3
 """With fewer replications there is no interval worth the name."""
@@ -48,7 +47,7 @@ class Precision:
     ('hasty', 'patient')
     """
 
-    measure: str = "mean"
+    measure: str = "total"
     relative: float | None = None
     absolute: float | None = None
     between: tuple[Any, Any] | None = None
@@ -103,7 +102,7 @@ class Precision:
             return cls(measure, absolute=value)
         if found := _BETTER.fullmatch(text.strip()):
             better, than, measure = found.groups()
-            return cls(measure or "mean", between=(better, than))
+            return cls(measure or "total", between=(better, than))
         raise UsageError(
             f"precision: {text!r}; write 'p95 within 5 %', 'mean within 2 s' or "
             "'is B better than A'"

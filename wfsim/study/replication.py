@@ -17,6 +17,7 @@ from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.model.policy import UNBOUNDED
 from wfsim.report.breakdown import PARTS, by_flow, in_steps, spent
+from wfsim.report.grouping import quantile
 from wfsim.report.history import UNFINISHED
 from wfsim.report.load import WORKERS, loads
 from wfsim.report.stretches import Course, courses
@@ -38,7 +39,7 @@ RUN_DTYPES: Mapping[str, str] = {
     **dict.fromkeys(("retries", "restarts"), "int64"),
     **dict.fromkeys(PART_COLUMNS, "float64"),
 }
-RUN_COLUMNS = ("resource", "run", "flow", "status", *RUN_DTYPES)
+RUN_COLUMNS = ("resource", "run", "flow", "status", "error", *RUN_DTYPES)
 """What is known of a run, as in `tables.runs` and `tables.breakdown`."""
 
 TALLY_DTYPES: Mapping[str, str] = {
@@ -162,7 +163,7 @@ def replicate(
             counted = [
                 course
                 for course in found
-                if course.run.start >= scenario.warm_up
+                if course.begin >= scenario.warm_up
                 and (flow is None or course.run.flow == flow)
             ]
             # One that has not ended lasts as long as the log does.
@@ -200,7 +201,7 @@ def _add_runs(
     rows: Rows, number: int, seed: int, counted: Sequence[Course], last: float
 ) -> None:
     completed: list[float] = []
-    totals: list[float] = []
+    totals = [course.end - course.begin for course in counted]
     unfinished = retries = restarts = 0
     for course in counted:
         run, parts = course.run, spent(course)
@@ -209,23 +210,39 @@ def _add_runs(
         retries, restarts = retries + run.retries, restarts + run.restarts
         if run.status == "completed":
             completed.append(duration)
-            totals.append(course.end - course.begin)
-        row = (
-            *(number, run.resource, run.run, run.flow, run.status, run.start, run.end),
-            *(duration, run.retries, run.restarts, *parts.values()),
-            course.end - course.begin,
-        )
-        _append(rows.runs, row)
+        row = {
+            "replication": number,
+            "resource": run.resource,
+            "run": run.run,
+            "flow": run.flow,
+            "status": run.status,
+            "error": run.error,
+            "start": run.start,
+            "end": run.end,
+            "duration": duration,
+            "retries": run.retries,
+            "restarts": run.restarts,
+            **dict(zip(PART_COLUMNS, parts.values(), strict=False)),
+            "total": course.end - course.begin,
+        }
+        _append(rows.runs, row.values())
     completed.sort()
-    tally = (
-        *(seed, len(counted), unfinished),
-        len(completed) / len(counted) if counted else math.nan,
-        fmean(completed) if completed else math.nan,
-        *(quantile(completed, 0.5), quantile(completed, 0.95)),
-        fmean(totals) if totals else math.nan,
-        *(last, retries, restarts),
-    )
-    for name, value in zip(TALLY_DTYPES, tally, strict=True):
+    undone = [math.inf] * (len(counted) - len(completed))
+    durations = [*completed, *undone]
+    tally = {
+        "seed": seed,
+        "runs": len(counted),
+        "unfinished": unfinished,
+        "success": len(completed) / len(counted) if counted else math.nan,
+        "mean": fmean(completed) if completed else math.nan,
+        "p50": quantile(durations, 0.5),
+        "p95": quantile(durations, 0.95),
+        "total": fmean(totals) if totals else math.nan,
+        "makespan": last,
+        "retries": retries,
+        "restarts": restarts,
+    }
+    for name, value in tally.items():
         rows.tallies[name].append(value)
 
 
@@ -239,26 +256,11 @@ def _add_loads(
     rows: Rows, number: int, log: EventLog, found: Sequence[Course], scenario: Scenario
 ) -> None:
     workers = scenario.policy.workers
-    for load in loads(log, found, scenario.warm_up):
+    for load in loads(log, found, scenario.warm_up, scenario.window):
         places = load.capacity
         if load.name == WORKERS and workers < UNBOUNDED:
             places = float(workers)
         _append(rows.loads, (number, load.name, load.busy, load.queue, places))
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Return the quantile of *ordered* values, linear between two as pandas has it.
-
-    >>> quantile([1.0, 2.0, 4.0], 0.75), quantile([], 0.5)
-    (3.0, nan)
-    """
-    if not ordered:
-        return math.nan
-    below, rest = divmod((len(ordered) - 1) * share, 1.0)
-    place = int(below)
-    if not rest:
-        return ordered[place]
-    return ordered[place] + (ordered[place + 1] - ordered[place]) * rest
 
 
 def _measured(measures: Mapping[str, Measure], log: EventLog) -> dict[str, float]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import UsageError
 from wfsim.report.frames import frame
-from wfsim.report.groups import label
+from wfsim.report.grouping import column, label
 from wfsim.report.text import count, frame_digest
+from wfsim.study.estimates import check_confidence, intervals_of
 from wfsim.study.grid import Grid
-from wfsim.study.numbered import Numbered, numbered, tallied
 from wfsim.study.replication import (
     LOAD_COLUMNS,
     LOAD_DTYPES,
+    PART_COLUMNS,
     RUN_COLUMNS,
     RUN_DTYPES,
     STEP_COLUMNS,
     STEP_DTYPES,
+    TALLY_DTYPES,
     Rows,
 )
 from wfsim.text import suggest
@@ -29,31 +31,38 @@ if TYPE_CHECKING:
     from wfsim.study.design import Design
 
 
+FEW_REPLICATIONS = 10
+"""With fewer of them, one of two equal points is called the best far too often."""
+
+
 class Study:
     """What came of many replications at some points; made by `sweep`.
 
     ``over`` are the names of the parameters that were varied; they are the first columns
     of each frame.  ``points`` has a row for each point.
 
-    ``runs`` has a row per run: ``replication`` (int64), ``resource``, ``run``, ``flow``,
-    ``status``, ``start``, ``end``, ``duration``, ``retries`` and ``restarts`` as in
-    `tables.runs`; ``queued``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``,
-    ``other`` and ``total``, their sum, as in `tables.breakdown`.  Runs that began during
-    the scenario's warm-up are left out.
+    ``runs`` has a row per run that was called for, whether a worker has begun it or not:
+    ``replication`` (int64), ``resource``, ``run``, ``flow``, ``status``, ``error``,
+    ``start``, ``end``, ``duration``, ``retries`` and ``restarts`` as in `tables.runs`;
+    ``queued``, ``pool_queue``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``,
+    ``other`` and ``total``, their sum, as in `tables.breakdown`.  Runs that were called
+    for during the scenario's warm-up are left out.
 
     ``replications`` has a row per point and replication:
 
     =============== ======= ======================================================
     ``replication`` int64   from 0
     ``seed``        int64   `simulate` with it does the same again
-    ``runs``        int64
-    ``unfinished``  int64   of them, under way when the log ended
+    ``runs``        int64   that were called for
+    ``unfinished``  int64   of them, not begun or under way when the log ended
     ``success``     float64 share of all of them that completed, NaN without any
-    ``mean``        float64 duration of completed runs, NaN without any
-    ``p50``         float64 their median
-    ``p95``         float64 what 95 % of them do not exceed
-    ``total``       float64 their mean from when they were called for, which a worker
-                            that is long in coming makes longer, unlike ``mean``
+    ``mean``        float64 duration of completed runs from when a worker took them up,
+                            NaN without any
+    ``p50``         float64 the duration that half of all runs do not exceed: infinite
+                            where more than that were not done
+    ``p95``         float64 the same of 95 %
+    ``total``       float64 time in system (sojourn): the mean over all of them from
+                            when they were called for until they ended, or the log
     ``makespan``    float64 when the last run had ended, or the log
     ``retries``     int64   of all runs together
     ``restarts``    int64   of all runs together
@@ -71,19 +80,21 @@ class Study:
 
     Times are seconds of virtual time.  ``interrupted`` tells of a study that Ctrl-C has
     cut short, and ``settled`` (a bool for each row of ``points``, None without a
-    precision) where it was reached.
+    precision) where it was reached.  `notices` are sentences about what may be other than
+    it was meant.
     """
 
     def __init__(
         self,
         over: Sequence[str],
         points: pd.DataFrame,
-        frames: Mapping[str, Numbered],
+        frames: Mapping[str, FrameByPoint],
         *,
         design: Design | None = None,
         seed: int = 0,
         interrupted: bool = False,
         settled: Mapping[int, bool] | None = None,
+        notices: Sequence[str] = (),
     ) -> None:
         self.over = tuple(over)
         self.points = points
@@ -95,6 +106,7 @@ class Study:
         self.design = design
         self.seed = seed
         self.interrupted = interrupted
+        self._notices = tuple(notices)
         self.settled: tuple[bool, ...] | None = None
         if settled is not None:
             self.settled = tuple(settled.get(row, False) for row in range(len(points)))
@@ -116,10 +128,10 @@ class Study:
         # A frame without columns has no rows but by its index.
         points = frame(grid.columns(every), grid.dtypes).reindex(every)
         frames = {
-            "runs": numbered(grid, ordered, "runs", RUN_COLUMNS, RUN_DTYPES),
-            "steps": numbered(grid, ordered, "steps", STEP_COLUMNS, STEP_DTYPES),
-            "loads": numbered(grid, ordered, "loads", LOAD_COLUMNS, LOAD_DTYPES),
-            "replications": tallied(grid, ordered),
+            "runs": frame_by_point(grid, ordered, "runs", RUN_COLUMNS, RUN_DTYPES),
+            "steps": frame_by_point(grid, ordered, "steps", STEP_COLUMNS, STEP_DTYPES),
+            "loads": frame_by_point(grid, ordered, "loads", LOAD_COLUMNS, LOAD_DTYPES),
+            "replications": replications_by_point(grid, ordered),
         }
         return cls(grid.names, points, frames, **more)
 
@@ -128,7 +140,48 @@ class Study:
         """Eight hex digits that a change of any number in ``replications`` changes."""
         return frame_digest(self.replications)
 
-    def numbered(self, name: str) -> pd.DataFrame:
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences about what has no effect, never succeeds, or is known too badly."""
+        counts = self.by_point("replications").groupby("point").size()
+        few = int(counts.min()) if len(counts) > 1 else FEW_REPLICATIONS
+        hasty = (
+            f"{count(few, 'replication')} of a point are few to compare points by: give "
+            f"{FEW_REPLICATIONS} or more",
+        ) * (few < FEW_REPLICATIONS)
+        return (*self._notices, *self._inert(), *self._hopeless(), *hasty)
+
+    def _inert(self) -> Iterator[str]:
+        """Yield a sentence for each parameter that nothing hangs on."""
+        tallies = self.by_point("replications").drop(columns=list(self.over))
+        seen = {
+            point: rows.drop(columns="point").to_csv(index=False)
+            for point, rows in tallies.groupby("point")
+        }
+        for name in self.over:
+            others = [each for each in self.over if each != name]
+            alike: dict[tuple[Any, ...], list[int]] = {}
+            for point, row in enumerate(self.points[others].to_dict("records")):
+                alike.setdefault(tuple(row.values()), []).append(point)
+            groups = [each for each in alike.values() if len(each) > 1]
+            if groups and all(
+                len({seen.get(point) for point in group}) == 1 for group in groups
+            ):
+                yield (
+                    f"{name} makes no difference: points that differ in it alone have "
+                    "the same replications; perhaps nothing in the scenario reads it"
+                )
+
+    def _hopeless(self) -> Iterator[str]:
+        """Yield a sentence for each point at which all runs end with one error."""
+        for point in range(len(self.points)):
+            runs = self.runs[[each == point for each in self._of["runs"]]]
+            errors = runs["error"].unique()
+            if len(errors) == 1 and errors[0]:
+                where = self.label(point, self.over) if self.over else "every run"
+                yield f"{where}: no run is done, each ends with: {errors[0]}"
+
+    def by_point(self, name: str) -> pd.DataFrame:
         """Return the frame of that *name*, such as ``runs``, with a column ``point``.
 
         It holds the number of the point's row in ``points``, int64.
@@ -156,7 +209,7 @@ class Study:
         for name, of in self._of.items():
             inside = [number in place for number in of]
             whole: pd.DataFrame = getattr(self, name)
-            frames[name] = Numbered(
+            frames[name] = FrameByPoint(
                 whole[inside].reset_index(drop=True),
                 [place[each] for each in of if each in place],
             )
@@ -180,17 +233,35 @@ class Study:
         ``p50``, ``p95``, ``total``, ``total_p95``, ``success`` and measures of one's own
         (float64), each followed by the ends of its interval of that *confidence*, as in
         ``mean_low`` and ``mean_high``.  ``mean`` and ``total`` are those of the means of
-        replications; quantiles are those of all completed runs.
-        `wfsim.study.interval` says how intervals are made.  Raises `UsageError` if scipy
+        replications; quantiles are those of all runs, and infinite where they lie among
+        those that were not done.
+        `wfsim.study.estimates` says how intervals are made.  Raises `UsageError` if scipy
         (the extra ``study``) is not installed.
         """
-        from wfsim.study.summary import summary
-
-        return summary(self, confidence)
+        check_confidence(confidence)
+        own = own_measures(self)
+        points = range(len(self.points))
+        measures = ("mean", "p50", "p95", "total", "total_p95", "success", *own)
+        intervals = {name: intervals_of(self, name, confidence) for name in measures}
+        tallies = self.by_point("replications").groupby("point")
+        columns: dict[str, Any] = {
+            name: self.points[name].tolist() for name in self.points.columns
+        }
+        columns["replications"] = tallies.size().reindex(points, fill_value=0).tolist()
+        for name in COUNTS:
+            columns[name] = tallies[name].sum().reindex(points, fill_value=0).tolist()
+        for name, found in intervals.items():
+            columns[name] = [each.estimate for each in found]
+            columns[f"{name}_low"] = [each.low for each in found]
+            columns[f"{name}_high"] = [each.high for each in found]
+        dtypes = {name: self.points[name].dtype for name in self.points.columns}
+        numbers = dict.fromkeys(columns, "float64")
+        counts = dict.fromkeys(("replications", *COUNTS), "int64")
+        return frame(columns, {**numbers, **counts, **dtypes})
 
     def compare(
         self,
-        measure: str = "mean",
+        measure: str = "total",
         *,
         baseline: Any = None,
         by: str | None = None,
@@ -213,8 +284,9 @@ class Study:
         ``replications`` int64   that both have
         ================ ======= =====================================================
 
-        *measure* is a column of ``replications``, or a quantile of all completed runs: of
-        their durations such as ``p99``, of ``total`` such as ``total_p99``.
+        *measure* is a column of ``replications``, or a quantile of all runs: of their
+        durations such as ``p99``, of ``total`` such as ``total_p99``; of the completed
+        ones alone, ``completed_p99`` and ``completed_total_p99``.
         Raises `UsageError`.
         """
         from wfsim.study.comparison import compare
@@ -223,7 +295,7 @@ class Study:
 
     def rank(
         self,
-        measure: str = "mean",
+        measure: str = "total",
         *,
         largest: bool | None = None,
         confidence: float = 0.95,
@@ -231,17 +303,20 @@ class Study:
         """Return one row per point, the best first.
 
         After the parameters come ``rank`` (int64), *measure*, the ends ``low`` and
-        ``high`` of its interval, and ``best``, the probability that it is the best of all
-        (float64).  That is the share of 4,999 bootstrap samples of replications, the same
-        for all points, in which it is; points that are equally good share it.  Less is
-        better but for ``success``; *largest* says otherwise.  Raises `UsageError`.
+        ``high`` of its interval, ``best``, the probability that it is the best of all,
+        and ``success``, the share of its runs that were done (float64).  *best* is the
+        share of 4,999 bootstrap samples of replications, the same for all points, in
+        which it is; points that are equally good share it.  Less is better but for
+        ``success``; *largest* says otherwise.  If *measure* is a time, a point whose
+        share of done runs is known to be smaller than another's comes after all others,
+        and is never the best.  Raises `UsageError`.
         """
-        from wfsim.study.ranking import rank
+        from wfsim.study.comparison import rank
 
         return rank(self, measure, largest, confidence)
 
     def sensitivity(
-        self, measure: str = "mean", *, confidence: float = 0.95
+        self, measure: str = "total", *, confidence: float = 0.95
     ) -> pd.DataFrame:
         """Return one row per parameter of a `design.saltelli`: its Sobol indices.
 
@@ -251,11 +326,11 @@ class Study:
         Sobol (2001), Saltelli et al. (2010).  Where points are replicated a few times
         only, chance counts as well.  Raises `UsageError` for another design.
         """
-        from wfsim.study.sensitivity import sensitivity
+        from wfsim.study.comparison import sensitivity
 
         return sensitivity(self, measure, confidence)
 
-    def tornado(self, measure: str = "mean") -> pd.DataFrame:
+    def tornado(self, measure: str = "total") -> pd.DataFrame:
         """Return one row per parameter, for `charts.tornado`.
 
         ``parameter``, its values ``low`` and ``high``, what *measure* is there,
@@ -264,7 +339,7 @@ class Study:
         ``base`` is its average.  Raises `UsageError`, also where there is nothing to
         average, as in a Latin hypercube.
         """
-        from wfsim.study.sensitivity import tornado
+        from wfsim.study.comparison import tornado
 
         return tornado(self, measure)
 
@@ -272,12 +347,20 @@ class Study:
         """Return where the time goes: seconds of a run on average, by the columns *by*.
 
         *by* are the parameters if not given.  ``runs`` (int64), then the float64 columns
-        ``queued``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``, ``other``
-        and ``total``, the sum of these.  Raises `UsageError` for an unknown column.
+        ``queued``, ``pool_queue``, ``steps``, ``retries_seconds``, ``recovery``,
+        ``waiting``, ``other`` and ``total``, the sum of these.  Raises `UsageError` for
+        an unknown column.
         """
-        from wfsim.study.summary import breakdown
-
-        return breakdown(self, self.over if by is None else by)
+        names = self._columns(by)
+        runs = self.runs
+        if not names:
+            means = runs[list(PART_COLUMNS)].mean().to_frame().T
+            means.insert(0, "runs", len(runs))
+            return means
+        groups = runs.groupby(names, sort=False)
+        means = groups[list(PART_COLUMNS)].mean()
+        means.insert(0, "runs", groups.size())
+        return means.reset_index()
 
     def critical(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return which steps the time goes to, one row per group, flow and step.
@@ -288,9 +371,21 @@ class Study:
         it is the flow's ``bottleneck``, with the largest share (bool); as
         `tables.critical` has it.  Raises `UsageError` for an unknown column.
         """
-        from wfsim.study.summary import critical
-
-        return critical(self, self.over if by is None else by)
+        names = [*self._columns(by, "flow", "step"), "flow"]
+        of_flows = self.runs.groupby(names, sort=False)["total"].agg(["size", "sum"])
+        steps = self.steps.groupby([*names, "step"], sort=False)[
+            ["runs", "seconds"]
+        ].sum()
+        steps = steps.reset_index().join(of_flows, on=names)
+        seconds, whole = steps.pop("seconds"), steps.pop("sum")
+        steps["mean"] = seconds / steps.pop("size")
+        steps["share"] = (seconds / whole).where(whole > 0, 0.0)
+        most = seconds.groupby([steps[name] for name in names], sort=False).transform(
+            "max"
+        )
+        worst = (seconds == most) & (most > 0)
+        again = steps.assign(worst=worst)[[*names, "worst"]].duplicated()
+        return steps.assign(bottleneck=worst & ~again)
 
     def utilisation(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return how busy workers and pools are, one row per group and ``server``.
@@ -300,9 +395,17 @@ class Study:
         busy (NaN without a bound); all are means over replications (float64).  Raises
         `UsageError` for an unknown column.
         """
-        from wfsim.study.summary import utilisation
+        names = [*self._columns(by, "server"), "server"]
+        found = self.loads.assign(share=self.loads["busy"] / self.loads["places"])
+        means = found.groupby(names, sort=False)[[*LOAD_DTYPES, "share"]].mean()
+        return means.reset_index()
 
-        return utilisation(self, self.over if by is None else by)
+    def _columns(self, by: str | Sequence[str] | None, *apart: str) -> list[str]:
+        """Return the columns *by* of runs, or the parameters, that are not *apart*."""
+        names = [by] if isinstance(by, str) else list(self.over if by is None else by)
+        for name in names:
+            column(self.runs, name)
+        return [name for name in names if name not in apart]
 
     def _there(self, labels: Mapping[str, Any]) -> str:
         """Return what points have instead of those of *labels* that none has."""
@@ -368,3 +471,52 @@ class Study:
 def _is(label: Any, wanted: Any) -> bool:
     """Whether *label* of a point is *wanted*, or is what a column of text made of it."""
     return bool(label == wanted) or (isinstance(label, str) and label == str(wanted))
+
+
+class FrameByPoint(NamedTuple):
+    """A frame, and for each of its rows the number of the point that it is *of*."""
+
+    frame: pd.DataFrame
+    of: Sequence[int]
+
+
+def frame_by_point(
+    grid: Grid,
+    ordered: Sequence[Rows],
+    part: str,
+    names: Sequence[str],
+    dtypes: Mapping[str, str],
+) -> FrameByPoint:
+    """Return the *part* of all rows that is called so as a frame."""
+    parts = [(rows.point, getattr(rows, part)) for rows in ordered]
+    of = [point for point, columns in parts for _ in columns["replication"]]
+    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
+    for name in ("replication", *names):
+        columns[name] = [value for _, each in parts for value in each[name]]
+    return FrameByPoint(
+        frame(columns, {**grid.dtypes, **dtypes, "replication": "int64"}), of
+    )
+
+
+def replications_by_point(grid: Grid, ordered: Sequence[Rows]) -> FrameByPoint:
+    """Return the tallies of all rows as a frame, a row per replication."""
+    of = [rows.point for rows in ordered for _ in range(rows.size)]
+    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
+    columns["replication"] = [
+        number for rows in ordered for number in range(rows.first, rows.stop)
+    ]
+    names = ordered[0].tallies if ordered else TALLY_DTYPES
+    for name in names:
+        columns[name] = [value for rows in ordered for value in rows.tallies[name]]
+    dtypes = {**dict.fromkeys(names, "float64"), **TALLY_DTYPES, "replication": "int64"}
+    return FrameByPoint(frame(columns, {**dtypes, **grid.dtypes}), of)
+
+
+COUNTS = ("runs", "unfinished")
+"""Of what a summary tells how many there were."""
+
+
+def own_measures(study: Study) -> list[str]:
+    """Return the names of the columns that ``measure=`` has added."""
+    usual = {*study.over, *TALLY_DTYPES, "replication"}
+    return [str(name) for name in study.replications.columns if name not in usual]

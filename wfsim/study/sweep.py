@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
+from wfsim.files.document import read_document
+from wfsim.report.grouping import share_of
 from wfsim.sim.faults import Fault
+from wfsim.sim.scenario import Scenario
+from wfsim.sim.scenario_loader import is_scenario, load_flow_as_scenario
 from wfsim.sim.simulation import in_sight
-from wfsim.study.cache import Cache, missing
+from wfsim.study.cache import FORMAT, Cache, missing
 from wfsim.study.design import Design
-from wfsim.study.execution import Span, in_parallel, serially, tasks
-from wfsim.study.grid import Over
-from wfsim.study.plan import Make, Plan, plan_of
+from wfsim.study.estimates import is_taken, sampled
+from wfsim.study.execution import (
+    Job,
+    Span,
+    check_jobs,
+    in_parallel,
+    scenario_of,
+    serially,
+    tasks,
+)
+from wfsim.study.fingerprint import Fingerprints
+from wfsim.study.grid import Grid, Over, Point, grid_of
 from wfsim.study.precision import Precision
-from wfsim.study.replication import TALLY_DTYPES, Measure, Rows, replicate
-from wfsim.study.sample import is_taken, sampled
+from wfsim.study.replication import TALLY_DTYPES, Measure, Rows, replicate, seed_of
 from wfsim.study.study import Study
+from wfsim.text import suggest
+
+Make: TypeAlias = Callable[..., Scenario]
+
+MOST = 1_000_000
+"""Replications of a point; a study keeps a row for each in memory."""
 
 ROUND = 20
 """With a precision to reach, so many replications are made before it is looked at."""
@@ -55,8 +74,8 @@ def sweep(
     as that takes, *replications* times at most.
 
     *jobs* processes share the work (-1: one for each core; None: what
-    ``joblib.parallel_config`` says), or a cluster does where that names one, with
-    ``backend="dask"`` or ``"ray"``; the study is the same, byte for byte.  *cache* is a
+    ``joblib.parallel_config`` says), or the backend that this names, such as a cluster's;
+    the study is the same, byte for byte.  *cache* is a
     folder that keeps each replication; *key* stands for code that cannot be compared.
     *progress* is that of `Simulation.run`.  Ctrl-C returns what is
     complete, marked ``interrupted``; with a cache the same call goes on from there.
@@ -64,7 +83,7 @@ def sweep(
     Raises `UsageError` or `DefinitionError` for wrong arguments, before anything runs,
     `UsageError` for a measure that is no number, `WfsimError` where workers go on dying.
     """
-    plan = plan_of(
+    plan = plan_of_sweep(
         make,
         over,
         replications=replications,
@@ -84,7 +103,9 @@ def sweep(
 class _Work:
     """A plan under way: what is done of each point, and how far each is to go."""
 
-    def __init__(self, plan: Plan, cache: Cache | None, progress: bool | None) -> None:
+    def __init__(
+        self, plan: SweepPlan, cache: Cache | None, progress: bool | None
+    ) -> None:
         self.plan = plan
         self.cache = cache
         self.done: dict[int, list[Rows]] = {
@@ -128,6 +149,7 @@ class _Work:
             design=design,
             seed=self.plan.seed,
             interrupted=self.interrupted,
+            notices=self.plan.notices,
             settled=self.settled if self.plan.precision else None,
         )
 
@@ -218,3 +240,246 @@ class _Work:
             yield from serially(cut, plan.scenarios)
         else:
             yield from in_parallel(cut, plan.jobs)
+
+
+class SweepPlan(NamedTuple):
+    """The arguments of `sweep`, looked at."""
+
+    job: Job
+    grid: Grid
+    scenarios: Mapping[int, Scenario]
+    seed: int
+    jobs: int | None
+    replications: int
+    independent: bool
+    precision: Precision | None
+    between: tuple[int, int] | None
+
+    @property
+    def notices(self) -> list[str]:
+        """Sentences about what is varied and read by no step."""
+        scenarios = self.scenarios.values()
+        retries = {scenario.policy.retry for scenario in scenarios}
+        flows = {flow.name: flow for each in scenarios for flow in each.flows.values()}
+        is_read = any(
+            flow.retry is None and any(step.retry is None for step in flow.steps)
+            for flow in flows.values()
+        )
+        if len(retries) < 2 or is_read:
+            return []
+        return [
+            "policy.retry is read by no step: each of "
+            f"{', '.join(sorted(flows))} has its own retry"
+        ]
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the points."""
+        return range(len(self.grid.points))
+
+    def span(self, point: int, first: int, stop: int) -> Span:
+        """Return the replications from *first* to before *stop* of *point*."""
+        name = str(self.grid.points[point]) if self.independent else ""
+        seeds = tuple(seed_of(self.seed, each, name) for each in range(first, stop))
+        return Span(point, first, seeds)
+
+    def cache(self, folder: str | Path | None, key: str | None) -> Cache | None:
+        """Return the cache in *folder*, each point's cell told by what goes into it.
+
+        With a *key* that and the labels of the point stand for the scenario and its
+        code.  Raises `UsageError` for what cannot be told.
+        """
+        if folder is None:
+            if key is not None:
+                raise UsageError("key names what is in a cache; give cache='folder' too")
+            return None
+        fingerprints = Fingerprints()
+        cells = []
+        for number in self.numbers:
+            point = self.grid.points[number]
+            what: Any = (self.scenarios[number], self.job.measures)
+            if key is not None:
+                what = (key, self.grid.names, point.labels, tuple(self.job.measures))
+            own = str(point) if self.independent else ""
+            cells.append(
+                fingerprints.of(
+                    FORMAT, what, self.seed, own, self.job.faults, self.job.flow
+                )
+            )
+        return Cache(folder, cells)
+
+
+def plan_of_sweep(
+    make: Make | str | Path,
+    over: Over,
+    *,
+    replications: int,
+    seed: int,
+    faults: Iterable[Fault],
+    flow: str | None,
+    measure: Any,
+    precision: Precision | str | None,
+    jobs: int | None,
+    independent: bool,
+) -> SweepPlan:
+    """Return the plan of a sweep with those arguments; raise for wrong ones."""
+    _check_number("replications", replications, 1)
+    if replications > MOST:
+        raise UsageError(
+            f"replications is {replications:,}; give at most {MOST:,}; a precision "
+            "such as 'p95 within 5 %' says how many that takes"
+        )
+    _check_number("seed", seed, None)
+    check_jobs(jobs)
+    grid = grid_of(over, is_taken)
+    maker = _maker(make)
+    _check_names(maker, grid.names)
+    scenarios = {
+        number: _scenario_at(maker, point) for number, point in enumerate(grid.points)
+    }
+    values = tuple(point.values for point in grid.points)
+    _check_flow(flow, scenarios.values())
+    job = Job(maker, values, _fault_list(faults), _measures(measure), flow)
+    rule, between = _precision(precision, grid, job.measures)
+    return SweepPlan(
+        job=job,
+        grid=grid,
+        scenarios=scenarios,
+        seed=seed,
+        jobs=jobs,
+        replications=replications,
+        independent=independent,
+        precision=rule,
+        between=between,
+    )
+
+
+def _precision(
+    precision: Any, grid: Grid, measures: Mapping[str, Measure]
+) -> tuple[Precision | None, tuple[int, int] | None]:
+    if precision is None:
+        return None, None
+    rule = Precision.parse(precision) if isinstance(precision, str) else precision
+    if not isinstance(rule, Precision):
+        raise UsageError(
+            f"precision is {precision!r}; give wfsim.Precision('p95', relative=0.05) or "
+            "'p95 within 5 %'"
+        )
+    known = [*TALLY_DTYPES, *measures]
+    # A measure that is not called as its function may come from one of several numbers.
+    if share_of(rule.measure) is None and rule.measure not in known and not measures:
+        raise UsageError(
+            f"precision: no measure {rule.measure!r}{suggest(rule.measure, known)}"
+        )
+    if rule.between is None:
+        return rule, None
+    labels = {
+        number: dict(zip(grid.names, point.labels, strict=True))
+        for number, point in enumerate(grid.points)
+    }
+    a, b = (rule.names(each, labels) for each in rule.between)
+    if a == b:
+        raise UsageError(f"precision: {rule.between!r} are one point; give two")
+    return rule, (a, b)
+
+
+def _check_number(name: str, value: Any, least: int | None) -> None:
+    if type(value) is not int or (least is not None and value < least):
+        what = "a whole number" if least is None else f"a whole number from {least} on"
+        raise UsageError(f"{name} is {value!r}; give {what}")
+
+
+def _maker(make: Any) -> Make:
+    if isinstance(make, (str, Path)):
+        return ScenarioSource(str(make))
+    if isinstance(make, Scenario):
+        raise UsageError(
+            "make is a scenario; give what makes one, such as polardb.scenario or "
+            "lambda: scenario"
+        )
+    if not callable(make):
+        raise UsageError(f"make is {make!r}; give a function that returns a Scenario")
+    maker: Make = make
+    return maker
+
+
+def _check_names(make: Make, names: Sequence[str]) -> None:
+    """Raise `UsageError` for a name of a parameter that *make* has not."""
+    try:
+        parameters = inspect.signature(make).parameters
+    except (TypeError, ValueError):  # of something built in
+        return
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return
+    for name in names:
+        if name not in parameters:
+            what = getattr(make, "__qualname__", repr(make))
+            near = suggest(name, list(parameters))
+            raise UsageError(f"over: {what} has no parameter {name!r}{near}")
+
+
+def _scenario_at(make: Make, point: Point) -> Scenario:
+    try:
+        scenario = scenario_of(make, point.values)
+        if scenario.is_service and not (scenario.arrivals or scenario.triggers):
+            raise UsageError(
+                f"nobody asks the service {scenario.title!r} for a flow; give it some, "
+                "as in scenario.but(arrivals=[wfsim.Arrivals(wfsim.FlowRequest('...'), "
+                "wfsim.Times(at=(0,)))]), or take a scenario file that has arrivals"
+            )
+        return scenario
+    except Exception as error:
+        error.add_note(f"at the point ({point})")
+        raise
+
+
+def _check_flow(flow: Any, scenarios: Iterable[Scenario]) -> None:
+    """Raise `UsageError` for a flow that no point has."""
+    known = {name for scenario in scenarios for name in scenario.flows}
+    if flow is not None and flow not in known:
+        raise UsageError(f"no flow {flow!r}{suggest(str(flow), known)}")
+
+
+def _fault_list(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    listed = (faults,) if isinstance(faults, Fault) else tuple(faults)
+    for fault in listed:
+        if not isinstance(fault, Fault):
+            raise UsageError(
+                f"faults: {fault!r} is not a fault; give some, such as "
+                "[wfsim.CrashAt(t=40)]"
+            )
+    return listed
+
+
+def _measures(measure: Any) -> dict[str, Measure]:
+    named = measure if isinstance(measure, Mapping) else {}
+    if callable(measure):
+        name = getattr(measure, "__name__", "measure")
+        named = {"measure" if name == "<lambda>" else name: measure}
+    elif measure is not None and not isinstance(measure, Mapping):
+        raise UsageError(f"measure is {measure!r}; give a function of a log")
+    for name, each in named.items():
+        if not callable(each):
+            raise UsageError(f"measure: {name!r} is {each!r}; give a function of a log")
+    return dict(named)
+
+
+class ScenarioSource:
+    """Makes scenarios of a file: parameters are dotted paths into a scenario file.
+
+    A flow file counts as a scenario file that says no more than to run that flow.
+    Raises `DefinitionError` for a file that cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._load = (
+            Scenario.load if is_scenario(read_document(path)) else load_flow_as_scenario
+        )
+
+    def __repr__(self) -> str:
+        return f"ScenarioSource({self.path!r})"
+
+    def __call__(self, **values: Any) -> Scenario:
+        """Return the scenario of the file with *values* in place of what it says."""
+        return self._load(self.path, values)

@@ -164,6 +164,8 @@ def amount(measure: str, value: float) -> str:
     """
     if math.isnan(value):
         return "unknown"
+    if math.isinf(value):
+        return "infinite"
     if measure in SHARES:
         return f"{value:.1%}"
     return seconds(value) if in_seconds(measure) else f"{value:,.4g}"
@@ -175,13 +177,13 @@ def unit(measure: str) -> str:
     return f"{name} [virtual s]" if in_seconds(measure) else name
 
 
-_QUANTILE = re.compile(r"(total_)?p(\d{1,2}(?:\.\d+)?)")
+_QUANTILE = re.compile(r"(?:completed_)?(total_)?p(\d{1,2}(?:\.\d+)?)")
 
 SHARES = frozenset({"success", "share"})
 SECONDS = frozenset(
     {
         *("mean", "p50", "p95", "p99", "max", "makespan", "duration", "total"),
-        *("queued", "steps", "recovery", "waiting", "other"),
+        *("queued", "pool_queue", "steps", "recovery", "waiting", "other"),
     }
 )
 
@@ -189,8 +191,8 @@ SECONDS = frozenset(
 def share_of(measure: str) -> float | None:
     """Return the share of the quantile that *measure* names, None for another.
 
-    >>> share_of("p95"), share_of("total_p99.9"), share_of("mean")
-    (0.95, 0.9990000000000001, None)
+    >>> share_of("p95"), share_of("completed_total_p50"), share_of("mean")
+    (0.95, 0.5, None)
     """
     found = _QUANTILE.fullmatch(measure)
     share = float(found[2]) / 100.0 if found else 0.0
@@ -200,15 +202,41 @@ def share_of(measure: str) -> float | None:
 def times_of(measure: str) -> str:
     """Return the column of ``runs`` that *measure* is a quantile of.
 
-    >>> times_of("p95"), times_of("total_p95")
+    >>> times_of("p95"), times_of("completed_total_p95")
     ('duration', 'total')
     """
-    return "total" if measure.startswith("total_") else "duration"
+    return "total" if "total_" in measure else "duration"
+
+
+def is_of_completed(measure: str) -> bool:
+    """Whether *measure* is a quantile of completed runs alone, not of all."""
+    return measure.startswith("completed_")
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Return the quantile of *ordered* values, linear between two as pandas has it.
+
+    It is infinite where it lies among values that are, or before the first of them.
+
+    >>> quantile([1.0, 2.0, 4.0], 0.75), quantile([], 0.5), quantile([1.0, math.inf], 0.5)
+    (3.0, nan, inf)
+    """
+    if not ordered:
+        return math.nan
+    below, rest = divmod((len(ordered) - 1) * share, 1.0)
+    low = ordered[int(below)]
+    if not rest or math.isinf(low):
+        return low
+    return low + (ordered[int(below) + 1] - low) * rest
 
 
 def in_seconds(measure: str) -> bool:
     """Whether *measure* is a time: one of `SECONDS`, or named after one."""
-    return measure in SECONDS or measure.partition("_")[0] in SECONDS
+    return (
+        measure in SECONDS
+        or measure.removeprefix("completed_").partition("_")[0] in SECONDS
+        or share_of(measure) is not None
+    )
 
 
 def spans_decades(values: pd.Series[float]) -> bool:
