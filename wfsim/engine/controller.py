@@ -18,7 +18,7 @@ from wfsim.engine.ports import Effect, Leases, Ports
 from wfsim.engine.reconciler import Result
 from wfsim.engine.runner import Progress
 from wfsim.engine.steps import describe
-from wfsim.errors import Cancelled, Fenced, Killed, StoreError, UsageError
+from wfsim.errors import Cancelled, Fenced, Killed, StoreError, Unavailable, UsageError
 from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Run
@@ -253,19 +253,19 @@ class Controller:
 
     def _cancel(self, before: Resource | None, after: Resource | None) -> None:
         """Throw `Cancelled` into the step at work, at the tick that would see it."""
-        gone = after is None
         resource = after or before
-        if resource is None or not (gone or resource.cancelled):
-            return
-        turn = self._active.get(resource.key)
-        if turn is None:
+        turn = None if resource is None else self._active.get(resource.key)
+        if turn is None or not turn.is_stopped_by(after):
             return
         now = self._clock.now
         tick = next_tick(now, turn.began, self._policy.cancel_tick)
 
         def bite() -> None:
-            live = self._ports.resources.peek(turn.key)
-            if not self.alive or not (live is None or live.cancelled):
+            try:
+                seen = self._ports.resources.seen(turn.key)
+            except Unavailable:
+                return  # it is told of everything once it can see again
+            if not self.alive or not turn.is_stopped_by(seen):
                 return
             if turn.stepping and not turn.sheltered:
                 self._throw(turn, Cancelled())

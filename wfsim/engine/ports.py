@@ -100,6 +100,13 @@ class ResourceStore(Protocol):
         """Return the resource as it is now without asking a server."""
         ...
 
+    def seen(self, key: Key) -> Resource | None:
+        """Return the resource as `subscribe` last told of it; None if it is gone.
+
+        Raises `Unavailable` while nothing can be seen.
+        """
+        ...
+
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell *listener* of every change (before, after); return how to stop it.
 
@@ -109,7 +116,11 @@ class ResourceStore(Protocol):
         ...
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Tell *listener* of every change without fail; return how to stop it."""
+        """Tell *listener* of every change as soon as a controller can see it.
+
+        While it can see nothing it is told nothing, and then of everything, as by
+        `watch`.  Returns how to stop it.
+        """
         ...
 
 

@@ -30,9 +30,11 @@ from wfsim.errors import (
     NotFound,
     TimedOut,
     Unavailable,
+    UsageError,
     Waiting,
 )
 from wfsim.model import memento as reasons
+from wfsim.model.bounds import seconds
 from wfsim.model.flow import Flow, Polling, Step
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.memento import RunStatus, StepMemento, StepStatus
@@ -137,7 +139,6 @@ class FlowRunner:
         self, run: Run, index: int, turn: Turn, stop: Stop, adoption: Adoption | None
     ) -> Effect[None]:
         """End *run* at step *index* until an operator recovers it."""
-        turn.left = 0
         migrated = None if adoption is None else adoption.migrated
         steps = run.steps if migrated is None else migrated.steps
         ran = index < len(steps) and steps[index].status in _BEGUN
@@ -339,6 +340,7 @@ class Progress:
                 index = following[index].success
             elif self.graph and is_over(run, index):
                 self.astray = self.astray or step
+                self.turn.sheltered = True
                 targets = following[index]
                 cancelled = step.status is _CANCELLED
                 index = targets.cancel if cancelled else targets.failure
@@ -389,6 +391,7 @@ class Progress:
 
     def interrupt(self, index: int, stop: Stop) -> Effect[None]:
         """End the run at step *index* until an operator recovers it."""
+        self.turn.left = 0
         adoption = self.taken_up()
         yield from self.runner.interrupt(self.run, index, self.turn, stop, adoption)
 
@@ -415,11 +418,13 @@ class Progress:
         return cancellation(live)
 
     def look(self) -> Effect[Resource | None]:
-        """Return the resource as it is now, None if it is gone."""
+        """Return the resource as it is now, None if it is gone, whoever has its name."""
+        turn = self.turn
         try:
-            return (yield from self.ports.resources.get(self.turn.key))
+            live = yield from self.ports.resources.get(turn.key)
         except NotFound:
             return None
+        return live if turn.owner in ("", live.uid) else None
 
     def reason_to_stop(
         self, step: StepMemento, compiled: CompiledStep, resource: Resource
@@ -462,7 +467,6 @@ class Progress:
     ) -> tuple[StepFunction, Callable[[], None] | None]:
         """Return what the attempt is to do, and how to call off its time-out."""
         ports, run, turn, call_off = self.ports, self.run, self.turn, None
-        turn.sheltered = self.astray is not None
         deadline = None if turn.sheltered else run.deadline
         if limit is not None or deadline is not None:
             call_off = watch(ports.clock, attempt, limit, deadline, turn)
@@ -485,10 +489,14 @@ class Progress:
         cause = Cause.ERROR
         limit: float | None = None
         match signal_of(error):
-            case Waiting(after=after) if after is None or _is_time(after):
-                return (yield from self.wait(index, after))
             case Waiting(after=after):
-                text = f"Waiting takes seconds, not {after!r}"
+                try:
+                    # It may be what is left until a time that is past by now.
+                    pause = None if after is None else seconds(max(after, 0), "")
+                except (UsageError, TypeError):
+                    text = f"Waiting takes seconds, not {after!r}"
+                else:
+                    return (yield from self.wait(index, pause))
             case Interrupted(reason=reason, message=message):
                 stop = Stop(str(reason), str(message), Cause.STEP)
                 yield from self.interrupt(index, stop)
@@ -508,7 +516,7 @@ class Progress:
     def wait(self, index: int, after: float | None) -> Effect[None]:
         """Park the step; as in the reference, only its first wait is written down."""
         self.turn.left = 0
-        wake = None if after is None else self.ports.clock.now + max(after, 0.0)
+        wake = None if after is None else self.ports.clock.now + after
         if self.run.steps[index].status is _WAITING:
             self.wake = math.inf if wake is None else wake
             return
@@ -569,7 +577,3 @@ def cancellation(resource: Resource | None) -> Stop:
     """Return that *resource* was cancelled, and why if whoever did it has said so."""
     why = None if resource is None else resource.annotations.get(CANCEL_REASON)
     return Stop(reasons.CANCELLED, why or "the resource was cancelled", Cause.CANCEL)
-
-
-def _is_time(after: Any) -> bool:
-    return isinstance(after, (int, float)) and not math.isnan(after)

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGINT, default_int_handler, getsignal, signal
 from typing import Any, TypeAlias
@@ -15,7 +16,7 @@ from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.record import Kind, Record
-from wfsim.model.resource import Resource
+from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.control_plane import ControlPlane, from_outside
 from wfsim.sim.faults import Fault
@@ -24,6 +25,7 @@ from wfsim.sim.resume import detached, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.schedule import Asking
 from wfsim.sim.world import World
+from wfsim.text import suggest
 
 Condition: TypeAlias = Callable[[Record], bool]
 Until: TypeAlias = float | Condition | None
@@ -68,38 +70,38 @@ class Progress:
             self._bar.close()
 
 
+@dataclass(frozen=True)
+class Reached:
+    """A condition for `Simulation.run`: a record of one of *kinds* of what is named."""
+
+    kinds: tuple[Kind, ...]
+    step: str | None = None
+    state: str | None = None
+    resource: str | None = None
+
+    def __call__(self, record: Record) -> bool:
+        return (
+            record.kind in self.kinds
+            and self.step in (None, record.step)
+            and (self.state is None or record.value.state == self.state)
+            and self.resource in (None, record.resource)
+        )
+
+
 def step_started(step: str, *, resource: str | None = None) -> Condition:
     """Return a condition for `Simulation.run`: an attempt of *step* has begun."""
-    return _step(Kind.STEP_STARTED, step, resource)
+    return Reached((Kind.STEP_STARTED,), step=step, resource=resource)
 
 
 def step_completed(step: str, *, resource: str | None = None) -> Condition:
     """Return a condition for `Simulation.run`: *step* is complete."""
-    return _step(Kind.STEP_COMPLETED, step, resource)
+    return Reached((Kind.STEP_COMPLETED,), step=step, resource=resource)
 
 
 def state_entered(state: str, *, resource: str | None = None) -> Condition:
     """Return a condition for `Simulation.run`: a resource has entered *state*."""
-
-    def reached(record: Record) -> bool:
-        return (
-            record.kind in (Kind.RESOURCE_STATE, Kind.RESOURCE_CREATED)
-            and record.value.state == state
-            and resource in (None, record.resource)
-        )
-
-    return reached
-
-
-def _step(kind: Kind, step: str, resource: str | None) -> Condition:
-    def reached(record: Record) -> bool:
-        return (
-            record.kind is kind
-            and record.step == step
-            and resource in (None, record.resource)
-        )
-
-    return reached
+    kinds = (Kind.RESOURCE_STATE, Kind.RESOURCE_CREATED)
+    return Reached(kinds, state=state, resource=resource)
 
 
 class Simulation(ControlPlane):
@@ -181,6 +183,8 @@ class Simulation(ControlPlane):
         """
         self._begin()
         if callable(until) and for_ is None:
+            if isinstance(until, Reached):
+                until = self._known(until)
             self._run_to(until)
             return self.log
         end = self._end(until, for_)
@@ -228,6 +232,28 @@ class Simulation(ControlPlane):
                 f"{self.scenario.horizon:g} s; give it a later horizon"
             )
         return end
+
+    def _known(self, reached: Reached) -> Reached:
+        """Return *reached* with the whole name of its resource.
+
+        Raises `UsageError` if a step, state or resource that it names is not there.
+        """
+        scenario, step, state = self.scenario, reached.step, reached.state
+        if step is not None and step not in scenario.step_names:
+            near = suggest(step, scenario.step_names)
+            raise UsageError(f"run(until=...): no step {step!r}{near}")
+        states = {name for item in scenario.machines.values() for name in item.states}
+        if state and state not in states and not scenario.is_service:
+            near = suggest(state, states)
+            raise UsageError(f"run(until=...): no state {state!r}{near}")
+        name = reached.resource
+        if name is None or scenario.is_service:
+            return reached
+        key = self.key_meant(name)
+        if key is None:
+            near = suggest(name, self.known_names())
+            raise UsageError(f"run(until=...): no resource {name!r}{near}")
+        return replace(reached, resource=str(key))
 
     def _run_to(self, wanted: Callable[[Record], bool]) -> None:
         records, limit = self.log.records, self.scenario.horizon
@@ -300,6 +326,10 @@ class Simulation(ControlPlane):
         for name in self.names:
             self._start(name)
         Asking(self).start(over=self.now if self._reopened else -1.0)
+
+    def standing_keys(self) -> list[Key]:
+        """Return the keys of what stands already when it begins, by mementos."""
+        return [each.resource.key for each in self._found]
 
     # Acting from outside: see also `ControlPlane`.
 

@@ -45,6 +45,8 @@ class InMemoryResources:
         self._objects: dict[Key, Resource] = {}
         self.peek: Callable[[Key], Resource | None] = self._objects.get
         """Return the resource as it is now without asking a server."""
+        self.seen = self.peek
+        """Return the resource as `subscribe` last told of it; None if it is gone."""
         self._cache: dict[Key, Resource | None] = {}
         self._revision = 0
         self._uids = 0
