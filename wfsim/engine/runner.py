@@ -298,7 +298,7 @@ class Progress:
             )  # fmt: skip
             call_off = None
             if body is None or limit is not None or not is_plain or step.operation:
-                body, call_off = self.open(attempt, limit, body)
+                body, call_off = self.open(step, attempt, limit, body)
             try:
                 end: Any = yield from body(attempt)
                 end = EMPTY if end is None else checked_output(spec, end)
@@ -463,13 +463,20 @@ class Progress:
         return Stop(reasons.DEADLINE, text, Cause.DEADLINE, limit)
 
     def open(
-        self, attempt: StepContext, limit: float | None, body: StepFunction | None
+        self,
+        step: StepMemento,
+        attempt: StepContext,
+        limit: float | None,
+        body: StepFunction | None,
     ) -> tuple[StepFunction, Callable[[], None] | None]:
         """Return what the attempt is to do, and how to call off its time-out."""
         ports, run, turn, call_off = self.ports, self.run, self.turn, None
         deadline = None if turn.sheltered else run.deadline
         if limit is not None or deadline is not None:
-            call_off = watch(ports.clock, attempt, limit, deadline, turn)
+            # An attempt that waits is the same one each time that it is asked.
+            waits = step.status is _WAITING and step.started is not None
+            began = step.started if waits else ports.clock.now
+            call_off = watch(ports.clock, attempt, limit, began, deadline, turn)
         if body is None or attempt.operation:
             first = ports.clock.now if run.wake is None else run.wake
             body = body_of(ports, attempt, first, turn)
@@ -496,7 +503,13 @@ class Progress:
                 except (UsageError, TypeError):
                     text = f"Waiting takes seconds, not {after!r}"
                 else:
-                    return (yield from self.wait(index, pause))
+                    limit = self.steps[index].limit
+                    started = self.run.steps[index].started
+                    if limit is None or started is None:
+                        return (yield from self.wait(index, pause, math.inf))
+                    if self.ports.clock.now < started + limit:
+                        return (yield from self.wait(index, pause, started + limit))
+                    cause, text = Cause.TIMEOUT, f"no end after {limit:g} s"
             case Interrupted(reason=reason, message=message):
                 stop = Stop(str(reason), str(message), Cause.STEP)
                 yield from self.interrupt(index, stop)
@@ -513,12 +526,17 @@ class Progress:
                 text = describe(error)
         return (yield from self.fail(index, retry, text, cause, limit))
 
-    def wait(self, index: int, after: float | None) -> Effect[None]:
-        """Park the step; as in the reference, only its first wait is written down."""
+    def wait(self, index: int, after: float | None, end: float) -> Effect[None]:
+        """Park the step, until *end* at most.
+
+        As in the reference, only its first wait is written down.
+        """
         self.turn.left = 0
-        wake = None if after is None else self.ports.clock.now + after
+        wake = None if after is None else min(self.ports.clock.now + after, end)
+        if wake is None and end < math.inf:
+            self.wake = end
         if self.run.steps[index].status is _WAITING:
-            self.wake = math.inf if wake is None else wake
+            self.wake = end if wake is None else wake
             return
         yield from self.commit(Wait(index, wake))
         self.runner.tell_step(self.turn, "on_step_waiting", self.run, index)

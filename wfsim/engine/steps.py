@@ -222,20 +222,25 @@ def watch(
     clock: Clock,
     attempt: StepContext,
     limit: float | None,
+    began: float,
     deadline: float | None,
     turn: Turn,
 ) -> Callable[[], None]:
-    """Throw `TimedOut` into the attempt when its time is up; return how not to."""
+    """Throw `TimedOut` into the attempt when its time is up; return how not to.
+
+    That is *limit* seconds after it *began*, or the *deadline* of its run.
+    """
     left = math.inf if deadline is None else deadline - clock.now
     limit = math.inf if limit is None else limit
-    signal = TimedOut(min(left, limit), left <= limit)
+    pause = began + limit - clock.now if began < clock.now else limit
+    signal = TimedOut(min(left, limit), left <= pause)
 
     def bite() -> None:
         if turn.attempt is attempt:
             clock.throw(turn.process, signal)
 
     # A slow store may have begun the attempt after its deadline.
-    return clock.call(max(signal.limit, 0.0), bite)
+    return clock.call(max(min(left, pause), 0.0), bite)
 
 
 def _in_order(steps: Steps, attempt: StepContext) -> Effect[Mapping[str, Any]]:
