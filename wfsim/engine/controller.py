@@ -19,6 +19,7 @@ from wfsim.engine.reconciler import Result
 from wfsim.engine.runner import Progress
 from wfsim.engine.steps import describe
 from wfsim.errors import Cancelled, Fenced, Killed, StoreError, Unavailable, UsageError
+from wfsim.model.memento import RunStatus
 from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Run
@@ -26,7 +27,10 @@ from wfsim.model.run import Run
 _WAIT = Result()
 
 MAX_PASSES_AT_ONCE = 1000
-"""How often a resource may be worked on without time passing before it is a bug."""
+"""How often a resource may be worked on within `AT_ONCE` before it is a bug."""
+
+AT_ONCE = 0.5
+"""Seconds of virtual time."""
 
 
 def next_tick(now: float, began: float, every: float) -> float:
@@ -83,6 +87,7 @@ class Controller:
         self._failures: dict[Key, int] = {}
         self._spins: dict[Key, int] = {}
         self._spun = -math.inf
+        self._last: dict[Key, Run] = {}
         self._stops: list[Callable[[], None]] = []
         self._paused = False
         self.alive = False
@@ -198,7 +203,7 @@ class Controller:
                     chosen = yield from self._reconciler.choose(key, turn)
                     if isinstance(chosen, Progress):
                         wake = yield from chosen.carry_on()
-                        run = chosen.stored
+                        run = self._last[key] = chosen.stored
                         chosen = yield from self._reconciler.finish(run, wake, turn)
                         is_over = run.is_final
                     result = chosen
@@ -284,7 +289,7 @@ class Controller:
 
     def _refuse_to_spin(self, key: Key) -> None:
         now = self._clock.now
-        if now != self._spun:
+        if now > self._spun + AT_ONCE:
             self._spun = now
             self._spins.clear()
         count = self._spins.get(key, 0)
@@ -292,6 +297,22 @@ class Controller:
         if count >= MAX_PASSES_AT_ONCE:
             raise UsageError(
                 f"{key} was worked on {count} times at {now:g} s without time passing: "
-                "a check that stays true over a flow that takes no time, or a step that "
-                "edits its own resource and waits; let something take time"
+                f"{self._why(key)}; let something take time"
             )
+
+    def _why(self, key: Key) -> str:
+        """Return what keeps a resource from coming to rest, as its last run shows."""
+        run = self._last.get(key)
+        if run is not None and run.step is not None:
+            step, attempts = run.step.name, run.step.attempts
+            if run.status is RunStatus.FAILED:
+                return (
+                    f"step {step!r} has failed {attempts} times and is retried without a "
+                    f"delay (last: {run.error})"
+                )
+            if run.status is RunStatus.WAITING:
+                return (
+                    f"step {step!r} waits and is asked again at once, since it waits for "
+                    "no time, or edits its own resource"
+                )
+        return "a check that stays true over a flow that takes no time"

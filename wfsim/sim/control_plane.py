@@ -60,7 +60,7 @@ def from_outside(
 
     @wraps(method)
     def call(self: S, *args: P.args, **keywords: P.kwargs) -> T:
-        self._begin()
+        self.begin()
         if self._unrecorded:
             return method(self, *args, **keywords)
         self._calls.append(
@@ -110,7 +110,7 @@ class ControlPlane(Storage, ABC):
         self._unrecorded = False
 
     @abstractmethod
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Start the controllers, if that has not been done."""
 
     @contextmanager
@@ -168,7 +168,7 @@ class ControlPlane(Storage, ABC):
 
     def look(self, operation: str, *args: Any, **keywords: Any) -> Any:
         """Ask the service for *operation*, which changes nothing."""
-        self._begin()
+        self.begin()
         answer = getattr(self._service, operation)(*args, **keywords)
         return immediately(answer) if isgenerator(answer) else answer
 
@@ -275,7 +275,7 @@ class ControlPlane(Storage, ABC):
 
     def controller(self, name: str | None = None) -> Controller:
         """Return a controller by name (None: the first)."""
-        self._begin()
+        self.begin()
         if name is None:
             return next(iter(self.controllers.values()))
         if name not in self.controllers:
@@ -284,7 +284,7 @@ class ControlPlane(Storage, ABC):
 
     def resource(self, name: str | None = None) -> Resource:
         """Return the resource as it is now; `NotFound` if there is none."""
-        self._begin()
+        self.begin()
         found = self.resources.peek(self._key(name))
         assert found is not None
         return found

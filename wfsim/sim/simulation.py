@@ -13,10 +13,12 @@ from signal import SIGINT, default_int_handler, getsignal, signal
 from typing import Any, TypeAlias
 
 from wfsim.errors import UsageError
+from wfsim.model.bounds import LEAST_GAP
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Run
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.control_plane import ControlPlane, from_outside
 from wfsim.sim.faults import Fault
@@ -33,6 +35,9 @@ Until: TypeAlias = float | Condition | None
 
 EVENTS = 1 << 14
 """After so many events of the clock, a quarter of a second or so, the bar is told."""
+
+MAX_IDLE = 1 << 20
+"""So many events may happen without a record or time passing before it is a bug."""
 
 
 def in_sight(progress: bool | None) -> bool:
@@ -147,7 +152,17 @@ class Simulation(ControlPlane):
 
     def __repr__(self) -> str:
         at = f"at {self.now:.3f} s, {len(self.log)} records"
-        return f"<Simulation {self.scenario.title} {at}>"
+        end = ", cut off by the horizon" if self.is_cut_off else ""
+        return f"<Simulation {self.scenario.title} {at}{end}>"
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the horizon keeps runs that are under way from going on."""
+        due = self.clock.peek()
+        if due <= self.scenario.horizon or due == math.inf:
+            return False
+        runs = (run for each in self.journal.runs.values() for run in each.values())
+        return any(isinstance(run, Run) and not run.is_final for run in runs)
 
     # Going on.
 
@@ -156,11 +171,11 @@ class Simulation(ControlPlane):
 
         Each record is returned once, those of manual calls too.
         """
-        self._begin()
+        self.begin()
         records = self.log.records
-        with self._whole_events():
+        with self.whole_events():
             while self._shown >= len(records):
-                if not self._advance(self.scenario.horizon):
+                if not self.advance(self.scenario.horizon):
                     return None
         self._shown += 1
         return records[self._shown - 1]
@@ -181,7 +196,7 @@ class Simulation(ControlPlane):
         shows how far it has come; None does so in a terminal only, so that no output of
         a notebook depends on the speed of the machine.  Returns the log.
         """
-        self._begin()
+        self.begin()
         if callable(until) and for_ is None:
             if isinstance(until, Reached):
                 until = self._known(until)
@@ -189,7 +204,7 @@ class Simulation(ControlPlane):
             return self.log
         end = self._end(until, for_)
         limit = self.scenario.horizon if end is None else end
-        with self._whole_events():
+        with self.whole_events():
             self._run_on(limit, Progress(progress))
             if end is not None and not self._stopped:
                 self._wait_until(end)
@@ -198,13 +213,36 @@ class Simulation(ControlPlane):
 
     def _run_on(self, limit: float, progress: Progress) -> None:
         clock = self.clock
+        before = len(self.log), self.now
+        idle = 0
         try:
             while not self._stopped:
                 if clock.advance_many(limit, EVENTS) < EVENTS:
                     break
                 progress.show(len(self.log), self.now)
+                if len(self.log) > before[0] or self.now > before[1] + LEAST_GAP:
+                    before, idle = (len(self.log), self.now), 0
+                    continue
+                idle += EVENTS
+                if idle >= MAX_IDLE:
+                    raise UsageError(self._spinning(idle))
         finally:
             progress.close()
+
+    def _spinning(self, events: int) -> str:
+        """Return what is under way while *events* have changed nothing."""
+        steps = [
+            f"step {run.step.name!r} of {run.resource} {run.key}"
+            for each in self.journal.runs.values()
+            for run in each.values()
+            if isinstance(run, Run) and not run.is_final and run.step
+        ]
+        more = f" and {len(steps) - 3} more" if len(steps) > 3 else ""
+        at_work = f"{', '.join(steps[:3])}{more}" if steps else "the world"
+        return (
+            f"{events} events at {self.now:g} s without a record or time passing: "
+            f"{at_work} sleeps for no time, over and over; let it take time"
+        )
 
     def _end(self, until: Any, for_: Any) -> float | None:
         """Return the time at which to stop, None for the end."""
@@ -257,17 +295,17 @@ class Simulation(ControlPlane):
 
     def _run_to(self, wanted: Callable[[Record], bool]) -> None:
         records, limit = self.log.records, self.scenario.horizon
-        with self._whole_events():
+        with self.whole_events():
             while True:
                 while self._shown < len(records):
                     self._shown += 1
                     if wanted(records[self._shown - 1]):
                         return
-                if not self._advance(limit):
+                if not self.advance(limit):
                     return
 
     @contextmanager
-    def _whole_events(self) -> Iterator[None]:
+    def whole_events(self) -> Iterator[None]:
         """Let Ctrl-C wait until the event under way is over; a second one does not."""
         if self._running:
             raise UsageError("the simulation runs already; a step must not run() it")
@@ -298,7 +336,7 @@ class Simulation(ControlPlane):
             self._stopped = self.clock.halted = False
             raise KeyboardInterrupt
 
-    def _advance(self, limit: float) -> bool:
+    def advance(self, limit: float) -> bool:
         """Let one event of the clock happen, unless none is left before *limit*."""
         if self._stopped or not self.clock.advance(limit):
             return False
@@ -311,7 +349,11 @@ class Simulation(ControlPlane):
             self.clock.call(time - self.now, lambda: None)
             self.clock.advance(time)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Populate the stores and start the controllers, if that has not been done.
+
+        Whatever is called on a simulation does so first.
+        """
         if self._begun:
             return
         self._begun = True
@@ -354,7 +396,7 @@ class Simulation(ControlPlane):
         Each is the state of a run after one write; any prefix of the list is what a
         crash at that moment would have left behind.
         """
-        self._begin()
+        self.begin()
         written = [
             (record.resource, record.value)
             for record in self.log.records
@@ -377,7 +419,7 @@ class Simulation(ControlPlane):
                 "what the file had when it was opened is not kept, so it cannot be run "
                 "again from there; resume() from sim.mementos() instead"
             )
-        self._begin()
+        self.begin()
         given = self._given_world
         twin = type(self)(
             self.scenario,
@@ -414,12 +456,12 @@ class Simulation(ControlPlane):
 
     def _replay(self, events: int, time: float) -> None:
         """Come as far as another simulation had come when it had seen *events*."""
-        self._begin()
+        self.begin()
         with self.unrecorded():
             self._catch_up(events, time)
 
     def _catch_up(self, events: int, time: float) -> None:
-        while self.clock.events < events and self._advance(time):
+        while self.clock.events < events and self.advance(time):
             pass
         self._wait_until(time)
 
