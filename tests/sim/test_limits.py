@@ -4,15 +4,19 @@ import pytest
 
 import wfsim
 from wfsim import (
+    CrashAt,
     Duration,
     Flow,
+    Resource,
     Retry,
     Scenario,
     Simulation,
+    StateMachine,
     Step,
     UsageError,
     Waiting,
 )
+from wfsim.model.record import Kind
 
 
 def slow(**more):
@@ -109,3 +113,71 @@ def test_a_full_disk_is_an_error_at_once_with_its_cure(tmp_path):
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(UsageError, match="full; make room on the disk"):
         sim.edit(spec={"text": "x" * 100_000})
+
+
+def dumping(size, **more):
+    @wfsim.step
+    def Dump(ctx):
+        yield from ctx.sleep(1)
+        return {"report": "x" * size}
+
+    step = Step("Dump", retry=Retry(limit=0))
+    return Scenario.of_flow(Flow("F", (step, Step("Next"))), steps=[Dump])
+
+
+@pytest.mark.parametrize("faults", [(), [CrashAt(t=3, restart_after=1)]])
+@pytest.mark.parametrize("in_file", [False, True])
+def test_an_output_beyond_a_config_map_is_refused_when_it_is_written(
+    faults, in_file, tmp_path
+):
+    file = tmp_path / "runs.db" if in_file else None
+    sim = Simulation(dumping(1_100_000), faults=faults, db=file)
+    sim.run()
+    (ended,) = sim.log.filter(Kind.RUN_INTERRUPTED)
+    assert ended.text.startswith("MANY_RETRY: step Dump fail: StoreError: the ConfigMap")
+    assert "Too long: must have at most 1048576 bytes" in ended.text
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_an_output_that_just_fits_is_kept(in_file, tmp_path):
+    file = tmp_path / "runs.db" if in_file else None
+    sim = Simulation(dumping(1_000_000), db=file)
+    sim.run(until=3)
+    assert sim.resource().state == "Running"
+
+
+def test_all_runs_of_a_resource_share_one_config_map():
+    machine = StateMachine("db").stable("Running", "Interrupt")
+    machine.transition("Running", "Backup", when=lambda r: r.spec["n"] > 0, run="F")
+    seen = []
+
+    @wfsim.step
+    def Dump(ctx):
+        seen.append(1)
+        yield from ctx.sleep(1)
+        return {"report": "x" * 300_000}
+
+    step = Step("Dump", retry=Retry(limit=0))
+    made = Scenario(
+        resources=[Resource("db", "o", state="Running", spec={"n": 1})],
+        machine=machine,
+        flows=[Flow("F", (step,))],
+        steps=[Dump],
+    )
+    sim = Simulation(made)
+    sim.run()
+    assert len(seen) == 4
+    (ended,) = sim.log.filter(Kind.RUN_INTERRUPTED)
+    assert "must have at most 1048576 bytes; its 4 runs have 90" in ended.text
+
+
+@pytest.mark.parametrize("number", [10**5000, -(10**400), 2**1024], ids="abc")
+def test_an_integer_that_json_cannot_hold_is_refused_when_the_step_is_done(number):
+    @wfsim.step
+    def A(ctx):
+        return {"n": [number]}
+
+    step = Step("A", retry=Retry(limit=0))
+    log = wfsim.simulate(Scenario.of_flow(Flow("F", (step,)), steps=[A]))
+    (ended,) = log.filter(Kind.RUN_INTERRUPTED)
+    assert "step 'A' returned what JSON cannot hold: an integer of " in ended.text

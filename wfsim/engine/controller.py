@@ -122,7 +122,8 @@ class Controller:
             turn.fence()
         for call_off in self._due.values():
             call_off()
-        for kept in (self._queue, self._touched, self._active, self._due, self._failures):
+        queues = (self._queue, self._touched, self._active, self._due)
+        for kept in (*queues, self._failures, self._last):
             kept.clear()
         self._ports.notes.note(
             Kind.CONTROLLER_CRASHED, text=self.name, controller=self.name

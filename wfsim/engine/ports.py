@@ -140,6 +140,10 @@ class RunStore(Protocol):
         """
         ...
 
+    def refuse_large(self, run: Run, output: Mapping[str, Any]) -> None:
+        """Raise `StoreError` if there is no room for *output* beside what is kept."""
+        ...
+
     def entries(self, key: Key, since: str = "") -> Effect[list[Run | Quarantined]]:
         """Return what is kept for the resource, oldest run first.
 

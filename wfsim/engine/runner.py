@@ -302,6 +302,8 @@ class Progress:
             try:
                 end: Any = yield from body(attempt)
                 end = EMPTY if end is None else checked_output(spec, end)
+                if end:
+                    ports.runs.refuse_large(run, end)
             except (Cancelled, TimedOut, Exception) as error:
                 end = error
             finally:
@@ -474,8 +476,8 @@ class Progress:
         deadline = None if turn.sheltered else run.deadline
         if limit is not None or deadline is not None:
             # An attempt that waits is the same one each time that it is asked.
-            waits = step.status is _WAITING and step.started is not None
-            began = step.started if waits else ports.clock.now
+            began = step.started if step.status is _WAITING else None
+            began = ports.clock.now if began is None else began
             call_off = watch(ports.clock, attempt, limit, began, deadline, turn)
         if body is None or attempt.operation:
             first = ports.clock.now if run.wake is None else run.wake

@@ -220,6 +220,7 @@ class FaultyRuns:
         self._controller = controller
         self._append = inner.append
         self.entries, self.keys = inner.entries, inner.keys
+        self.refuse_large = inner.refuse_large
 
     def append(self, run: Run, change: Change, token: int) -> Nothing:
         """As the port says, if the faults let it."""
@@ -423,7 +424,7 @@ class LimitedRuns:
         self._clock = api.clock
         self._inner = inner
         self._api = api
-        self.keys = inner.keys
+        self.keys, self.refuse_large = inner.keys, inner.refuse_large
 
     def append(self, run: Run, change: Change, token: int) -> Effect[None]:
         """As the port says, once the API admits it."""
