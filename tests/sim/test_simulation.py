@@ -151,7 +151,7 @@ def test_a_condition_may_ask_for_a_step_a_state_or_anything(condition, expected)
 
 
 def test_a_condition_that_never_holds_ends_with_the_run(sim):
-    assert len(sim.run(until=wfsim.step_started("Z"))) == len(WHOLE)
+    assert len(sim.run(until=lambda record: record.step == "Z")) == len(WHOLE)
     assert sim.step() is None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.ports import Draws, Effect, Ports, ResourceStore
 from wfsim.errors import Conflict, Fenced, NotFound, UsageError
+from wfsim.model import bounds
 from wfsim.model.flow import Step
 from wfsim.model.frozen import EMPTY
 from wfsim.model.record import Kind
@@ -96,7 +97,12 @@ class StepContext:
 
     @types.coroutine
     def sleep(self, seconds: float) -> Effect[None]:
-        """Let *seconds* of virtual time pass (``yield from`` or ``await`` it)."""
+        """Let *seconds* of virtual time pass (``yield from`` or ``await`` it).
+
+        Raises `UsageError` for what is no number from 0 to 1e12.
+        """
+        if type(seconds) is not float or not 0.0 <= seconds <= 1e12:
+            seconds = bounds.seconds(seconds, "ctx.sleep()")
         yield self.clock.timeout(seconds)
 
     @types.coroutine
@@ -106,8 +112,12 @@ class StepContext:
 
     @types.coroutine
     def fetch(self) -> Effect[Resource]:
-        """Return the resource as it is now (``yield from`` or ``await`` it)."""
-        self.resource = yield from self._ports.resources.get(self.resource.key)
+        """Return the resource as it is now (``yield from`` or ``await`` it).
+
+        Raises `NotFound` if it is gone, even if another one has its name by now.
+        """
+        live = yield from self._ports.resources.get(self.resource.key)
+        self.resource = self._own(live)
         return self.resource
 
     @types.coroutine
@@ -129,9 +139,8 @@ class StepContext:
         def change(resource: Resource) -> Resource:
             if not self.is_open:
                 raise Fenced(f"{self.step}: this attempt is over; it may not write")
-            if resource.uid != self.resource.uid:
-                raise NotFound(f"{key} is gone; what is there now only has its name")
-            edited = resource.edit(spec=spec, status=status, annotations=annotations)
+            own = self._own(resource)
+            edited = own.edit(spec=spec, status=status, annotations=annotations)
             if finalizers is None:
                 return edited
             return edited._replace(finalizers=tuple(sorted(finalizers)))
@@ -160,6 +169,12 @@ class StepContext:
         that happened before: changing one policy leaves every other draw as it was.
         """
         return self._draws.uniform(self.spec.name, self.attempt, purpose)
+
+    def _own(self, resource: Resource) -> Resource:
+        if resource.uid != self.resource.uid:
+            text = f"{resource.key} is gone; what is there now only has its name"
+            raise NotFound(text)
+        return resource
 
     def close(self) -> None:
         """Refuse whatever the attempt still tries to write."""
@@ -198,7 +213,8 @@ class Turn:
 
     *attempt* is set while the process is inside the body of a step, the only place
     where an exception may be thrown at it; *look_again* is set when somebody would
-    have cancelled one there, had it begun already.  *left* is how many more steps it
+    have cancelled one there, had it begun already.  *owner* is the uid of the resource
+    that its run serves, "" before there is a run.  *left* is how many more steps it
     may begin: none, once somebody has stopped it.  *sheltered* says that what it does
     cleans up after something, so that a cancel is not to reach it.
     """
@@ -209,6 +225,7 @@ class Turn:
         "key",
         "left",
         "look_again",
+        "owner",
         "process",
         "sheltered",
         "token",
@@ -218,11 +235,18 @@ class Turn:
         self.key = key
         self.began = began
         self.token = 0
+        self.owner = ""
         self.process: Any = None
         self.attempt: StepContext | None = None
         self.look_again = False
         self.left = math.inf
         self.sheltered = False
+
+    def is_stopped_by(self, resource: Resource | None) -> bool:
+        """Whether its run is to be cancelled, now that *resource* has its name."""
+        if resource is None or resource.cancelled:
+            return True
+        return self.owner not in ("", resource.uid)
 
     @property
     def stepping(self) -> bool:

@@ -18,7 +18,8 @@ from wfsim.engine.ports import Effect, Leases, Ports
 from wfsim.engine.reconciler import Result
 from wfsim.engine.runner import Progress
 from wfsim.engine.steps import describe
-from wfsim.errors import Cancelled, Fenced, Killed, StoreError, UsageError
+from wfsim.errors import Cancelled, Fenced, Killed, StoreError, Unavailable, UsageError
+from wfsim.model.memento import RunStatus
 from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Run
@@ -26,7 +27,10 @@ from wfsim.model.run import Run
 _WAIT = Result()
 
 MAX_PASSES_AT_ONCE = 1000
-"""How often a resource may be worked on without time passing before it is a bug."""
+"""How often a resource may be worked on within `AT_ONCE` before it is a bug."""
+
+AT_ONCE = 0.5
+"""Seconds of virtual time."""
 
 
 def next_tick(now: float, began: float, every: float) -> float:
@@ -83,6 +87,7 @@ class Controller:
         self._failures: dict[Key, int] = {}
         self._spins: dict[Key, int] = {}
         self._spun = -math.inf
+        self._last: dict[Key, Run] = {}
         self._stops: list[Callable[[], None]] = []
         self._paused = False
         self.alive = False
@@ -117,7 +122,8 @@ class Controller:
             turn.fence()
         for call_off in self._due.values():
             call_off()
-        for kept in (self._queue, self._touched, self._active, self._due, self._failures):
+        queues = (self._queue, self._touched, self._active, self._due)
+        for kept in (*queues, self._failures, self._last):
             kept.clear()
         self._ports.notes.note(
             Kind.CONTROLLER_CRASHED, text=self.name, controller=self.name
@@ -198,7 +204,7 @@ class Controller:
                     chosen = yield from self._reconciler.choose(key, turn)
                     if isinstance(chosen, Progress):
                         wake = yield from chosen.carry_on()
-                        run = chosen.stored
+                        run = self._last[key] = chosen.stored
                         chosen = yield from self._reconciler.finish(run, wake, turn)
                         is_over = run.is_final
                     result = chosen
@@ -253,19 +259,19 @@ class Controller:
 
     def _cancel(self, before: Resource | None, after: Resource | None) -> None:
         """Throw `Cancelled` into the step at work, at the tick that would see it."""
-        gone = after is None
         resource = after or before
-        if resource is None or not (gone or resource.cancelled):
-            return
-        turn = self._active.get(resource.key)
-        if turn is None:
+        turn = None if resource is None else self._active.get(resource.key)
+        if turn is None or not turn.is_stopped_by(after):
             return
         now = self._clock.now
         tick = next_tick(now, turn.began, self._policy.cancel_tick)
 
         def bite() -> None:
-            live = self._ports.resources.peek(turn.key)
-            if not self.alive or not (live is None or live.cancelled):
+            try:
+                seen = self._ports.resources.seen(turn.key)
+            except Unavailable:
+                return  # it is told of everything once it can see again
+            if not self.alive or not turn.is_stopped_by(seen):
                 return
             if turn.stepping and not turn.sheltered:
                 self._throw(turn, Cancelled())
@@ -284,7 +290,7 @@ class Controller:
 
     def _refuse_to_spin(self, key: Key) -> None:
         now = self._clock.now
-        if now != self._spun:
+        if now > self._spun + AT_ONCE:
             self._spun = now
             self._spins.clear()
         count = self._spins.get(key, 0)
@@ -292,6 +298,22 @@ class Controller:
         if count >= MAX_PASSES_AT_ONCE:
             raise UsageError(
                 f"{key} was worked on {count} times at {now:g} s without time passing: "
-                "a check that stays true over a flow that takes no time, or a step that "
-                "edits its own resource and waits; let something take time"
+                f"{self._why(key)}; let something take time"
             )
+
+    def _why(self, key: Key) -> str:
+        """Return what keeps a resource from coming to rest, as its last run shows."""
+        run = self._last.get(key)
+        if run is not None and run.step is not None:
+            step, attempts = run.step.name, run.step.attempts
+            if run.status is RunStatus.FAILED:
+                return (
+                    f"step {step!r} has failed {attempts} times and is retried without a "
+                    f"delay (last: {run.error})"
+                )
+            if run.status is RunStatus.WAITING:
+                return (
+                    f"step {step!r} waits and is asked again at once, since it waits for "
+                    "no time, or edits its own resource"
+                )
+        return "a check that stays true over a flow that takes no time"

@@ -100,6 +100,13 @@ class ResourceStore(Protocol):
         """Return the resource as it is now without asking a server."""
         ...
 
+    def seen(self, key: Key) -> Resource | None:
+        """Return the resource as `subscribe` last told of it; None if it is gone.
+
+        Raises `Unavailable` while nothing can be seen.
+        """
+        ...
+
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell *listener* of every change (before, after); return how to stop it.
 
@@ -109,7 +116,11 @@ class ResourceStore(Protocol):
         ...
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Tell *listener* of every change without fail; return how to stop it."""
+        """Tell *listener* of every change as soon as a controller can see it.
+
+        While it can see nothing it is told nothing, and then of everything, as by
+        `watch`.  Returns how to stop it.
+        """
         ...
 
 
@@ -128,6 +139,10 @@ class RunStore(Protocol):
         just now (`Unavailable`, `Conflict`) is raised by the effect, not by the call;
         `StoreError` for what cannot be kept.
         """
+        ...
+
+    def refuse_large(self, run: Run, output: Mapping[str, Any]) -> None:
+        """Raise `StoreError` if there is no room for *output* beside what is kept."""
         ...
 
     def entries(self, key: Key, since: str = "") -> Effect[list[Run | Quarantined]]:

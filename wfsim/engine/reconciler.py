@@ -101,6 +101,7 @@ class FlowReconciler:
         if isinstance(chosen, Result):
             return chosen
         run, adoption = chosen
+        turn.owner = run.owner if adoption is None else adoption.owner
         return Progress(self._runner, run, self._flows[run.flow], turn, adoption)
 
     def _choose(self, key: Key, turn: Turn) -> Effect[Result | Work]:
@@ -178,7 +179,8 @@ class FlowReconciler:
         Dying in between leaves the request standing, so the next pass repeats this.
         """
         live = yield from self._resources.get(resource.key)
-        if live.state != INTERRUPT or not _may_recover(live, run):
+        is_other = live.uid != resource.uid
+        if is_other or live.state != INTERRUPT or not _may_recover(live, run):
             return _DONE
         previous = live.annotations.get(PREVIOUS, "")
         if run is not None and run.status not in _CLOSED:
@@ -300,6 +302,8 @@ class FlowReconciler:
         ports = self._ports
         draws = ports.draws.within(*resource.key, "")
         live = yield from self._resources.get(resource.key)
+        if live.uid != resource.uid:
+            return self._again
         for name in live.finalizers:
             release = self._machines[resource.kind].finalizers.get(name)
             if release is None:

@@ -30,9 +30,11 @@ from wfsim.errors import (
     NotFound,
     TimedOut,
     Unavailable,
+    UsageError,
     Waiting,
 )
 from wfsim.model import memento as reasons
+from wfsim.model.bounds import seconds
 from wfsim.model.flow import Flow, Polling, Step
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.memento import RunStatus, StepMemento, StepStatus
@@ -137,7 +139,6 @@ class FlowRunner:
         self, run: Run, index: int, turn: Turn, stop: Stop, adoption: Adoption | None
     ) -> Effect[None]:
         """End *run* at step *index* until an operator recovers it."""
-        turn.left = 0
         migrated = None if adoption is None else adoption.migrated
         steps = run.steps if migrated is None else migrated.steps
         ran = index < len(steps) and steps[index].status in _BEGUN
@@ -276,10 +277,12 @@ class Progress:
             )  # fmt: skip
             call_off = None
             if not is_plain or body is None or limit is not None or step.operation:
-                body, call_off = self.open(attempt, limit, body)
+                body, call_off = self.open(step, attempt, limit, body)
             try:
                 end: Any = yield from body(attempt)
                 end = EMPTY if end is None else checked_output(spec, end)
+                if end:
+                    ports.runs.refuse_large(run, end)
             except (Cancelled, TimedOut, Exception) as error:
                 end = error
             finally:
@@ -388,6 +391,7 @@ class Progress:
 
     def interrupt(self, index: int, stop: Stop) -> Effect[None]:
         """End the run at step *index* until an operator recovers it."""
+        self.turn.left = 0
         adoption = self.taken_up()
         yield from self.runner.interrupt(self.run, index, self.turn, stop, adoption)
 
@@ -414,11 +418,13 @@ class Progress:
         return cancellation(live)
 
     def look(self) -> Effect[Resource | None]:
-        """Return the resource as it is now, None if it is gone."""
+        """Return the resource as it is now, None if it is gone, whoever has its name."""
+        turn = self.turn
         try:
-            return (yield from self.ports.resources.get(self.turn.key))
+            live = yield from self.ports.resources.get(turn.key)
         except NotFound:
             return None
+        return live if turn.owner in ("", live.uid) else None
 
     def reason_to_stop(
         self, step: StepMemento, compiled: CompiledStep, resource: Resource
@@ -457,13 +463,20 @@ class Progress:
         return Stop(reasons.DEADLINE, text, Cause.DEADLINE, limit)
 
     def open(
-        self, attempt: StepContext, limit: float | None, body: StepFunction | None
+        self,
+        step: StepMemento,
+        attempt: StepContext,
+        limit: float | None,
+        body: StepFunction | None,
     ) -> tuple[StepFunction, Callable[[], None] | None]:
         """Return what the attempt is to do, and how to call off its time-out."""
         ports, run, turn, call_off = self.ports, self.run, self.turn, None
         deadline = None if turn.sheltered else run.deadline
         if limit is not None or deadline is not None:
-            call_off = watch(ports.clock, attempt, limit, deadline, turn)
+            # An attempt that waits is the same one each time that it is asked.
+            began = step.started if step.status is _WAITING else None
+            began = ports.clock.now if began is None else began
+            call_off = watch(ports.clock, attempt, limit, began, deadline, turn)
         if body is None or attempt.operation:
             first = ports.clock.now if run.wake is None else run.wake
             body = body_of(ports, attempt, first, turn)
@@ -483,10 +496,20 @@ class Progress:
         cause = Cause.ERROR
         limit: float | None = None
         match signal_of(error):
-            case Waiting(after=after) if after is None or _is_time(after):
-                return (yield from self.wait(index, after))
             case Waiting(after=after):
-                text = f"Waiting takes seconds, not {after!r}"
+                try:
+                    # It may be what is left until a time that is past by now.
+                    pause = None if after is None else seconds(max(after, 0), "")
+                except (UsageError, TypeError):
+                    text = f"Waiting takes seconds, not {after!r}"
+                else:
+                    limit = self.steps[index].limit
+                    started = self.run.steps[index].started
+                    if limit is None or started is None:
+                        return (yield from self.wait(index, pause, math.inf))
+                    if self.ports.clock.now < started + limit:
+                        return (yield from self.wait(index, pause, started + limit))
+                    cause, text = Cause.TIMEOUT, f"no end after {limit:g} s"
             case Interrupted(reason=reason, message=message):
                 stop = Stop(str(reason), str(message), Cause.STEP)
                 yield from self.interrupt(index, stop)
@@ -503,12 +526,17 @@ class Progress:
                 text = describe(error)
         return (yield from self.fail(index, retry, text, cause, limit))
 
-    def wait(self, index: int, after: float | None) -> Effect[None]:
-        """Park the step; as in the reference, only its first wait is written down."""
+    def wait(self, index: int, after: float | None, end: float) -> Effect[None]:
+        """Park the step, until *end* at most.
+
+        As in the reference, only its first wait is written down.
+        """
         self.turn.left = 0
-        wake = None if after is None else self.ports.clock.now + max(after, 0.0)
+        wake = None if after is None else min(self.ports.clock.now + after, end)
+        if wake is None and end < math.inf:
+            self.wake = end
         if self.run.steps[index].status is _WAITING:
-            self.wake = math.inf if wake is None else wake
+            self.wake = end if wake is None else wake
             return
         yield from self.commit(Wait(index, wake))
         self.runner.tell_step(self.turn, "on_step_waiting", self.run, index)
@@ -567,7 +595,3 @@ def cancellation(resource: Resource | None) -> Stop:
     """Return that *resource* was cancelled, and why if whoever did it has said so."""
     why = None if resource is None else resource.annotations.get(CANCEL_REASON)
     return Stop(reasons.CANCELLED, why or "the resource was cancelled", Cause.CANCEL)
-
-
-def _is_time(after: Any) -> bool:
-    return isinstance(after, (int, float)) and not math.isnan(after)

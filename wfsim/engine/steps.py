@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import inspect
 import math
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import PurePath
 from typing import Any, TypeVar, overload
 
 from wfsim.engine.context import StepContext, Turn, rewrite
@@ -28,6 +30,7 @@ from wfsim.errors import (
     StepFailed,
     StepSignal,
     TimedOut,
+    UsageError,
     Waiting,
 )
 from wfsim.model.duration import Duration
@@ -219,20 +222,25 @@ def watch(
     clock: Clock,
     attempt: StepContext,
     limit: float | None,
+    began: float,
     deadline: float | None,
     turn: Turn,
 ) -> Callable[[], None]:
-    """Throw `TimedOut` into the attempt when its time is up; return how not to."""
+    """Throw `TimedOut` into the attempt when its time is up; return how not to.
+
+    That is *limit* seconds after it *began*, or the *deadline* of its run.
+    """
     left = math.inf if deadline is None else deadline - clock.now
     limit = math.inf if limit is None else limit
-    signal = TimedOut(min(left, limit), left <= limit)
+    pause = began + limit - clock.now if began < clock.now else limit
+    signal = TimedOut(min(left, limit), left <= pause)
 
     def bite() -> None:
         if turn.attempt is attempt:
             clock.throw(turn.process, signal)
 
     # A slow store may have begun the attempt after its deadline.
-    return clock.call(max(signal.limit, 0.0), bite)
+    return clock.call(max(min(left, pause), 0.0), bite)
 
 
 def _in_order(steps: Steps, attempt: StepContext) -> Effect[Mapping[str, Any]]:
@@ -335,8 +343,19 @@ def signal_of(error: BaseException) -> BaseException:
 def describe(error: BaseException) -> str:
     """Return *error* in one line, its class included unless it says nothing more."""
     text = " ".join(str(error).split())
+    if isinstance(error, UsageError) and (line := _line_of(error)):
+        text = f"{text} ({line})"
     name = type(error).__name__
     return text if name == "StepFailed" and text else f"{name}: {text}" if text else name
+
+
+def _line_of(error: BaseException) -> str:
+    """Return the last line of the user's that *error* came through, as file:line."""
+    line = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if not frame.f_globals.get("__name__", "").startswith("wfsim."):
+            line = f"{PurePath(frame.f_code.co_filename).name}:{number}"
+    return line
 
 
 def checked_output(spec: Step, output: Any) -> Mapping[str, Any]:

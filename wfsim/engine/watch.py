@@ -74,6 +74,7 @@ class PickUp:
             return Result((run.wake or 0.0) - self._clock.now)
         if run.is_final:
             return (yield from self.finish(run, run.wake, turn))
+        turn.owner = run.owner if adoption is None else adoption.owner
         return Progress(self._runner, run, self._flows[run.flow], turn, adoption)
 
     def finish(self, run: Run, wake: float | None, turn: Turn) -> Effect[Result]:
@@ -249,9 +250,9 @@ class WatchLoop(Controller):
     def _hold_back(self, before: Resource | None, after: Resource | None) -> None:
         """Let a flow at work begin no more steps once it is stopped."""
         turn = None if after is None else self._active.get(after.key)
-        if turn is None or before is None or after is None:
+        if turn is None or after is None:
             return
         if after.state == FlowStatus.STOPPED:
             turn.left = 0
-        elif before.state == FlowStatus.STOPPED and turn.stepping:
+        elif before and before.state == FlowStatus.STOPPED and turn.stepping:
             turn.left = self._policy.nodes_per_tick or math.inf

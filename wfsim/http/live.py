@@ -94,7 +94,7 @@ class LiveService:
             self._simulation = Simulation(scenario, seed=seed, clock=self._clock, db=db)
             with self._closed_on_error():
                 # Here, not in the thread: a world that cannot be read is an error now.
-                self._simulation._begin()
+                self._simulation.begin()
         self._thread = Thread(target=self._live, name="wfsim service", daemon=True)
         self._thread.start()
 
@@ -158,7 +158,7 @@ class LiveService:
     def _live(self) -> None:
         simulation = self._simulation
         try:
-            with simulation._whole_events():
+            with simulation.whole_events():
                 while self._go_on():
                     pass
         except BaseException as error:
@@ -176,7 +176,7 @@ class LiveService:
         except Empty:
             # A sleep may have been cut short; then no event is due yet.
             if self._clock.ahead() <= 0.0:
-                self._simulation._advance(math.inf)
+                self._simulation.advance(math.inf)
                 self._forget()
             return True
         if request is not None:

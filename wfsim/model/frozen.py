@@ -11,10 +11,14 @@ TypeError: this mapping is immutable; return a new one as the step's output
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 MAX_DEPTH = 40
+
+MAX_INTEGER = int(sys.float_info.max)
+"""Readers of JSON that take numbers for floats, such as Go, refuse what is beyond."""
 
 
 class Frozen(dict[str, Any]):
@@ -93,8 +97,10 @@ def is_json(value: Any, depth: int = MAX_DEPTH) -> bool:
     >>> is_json({"tags": ["a", 1, None]}), is_json({1: "a"}), is_json(float("nan"))
     (True, False, False)
     """
-    if value is None or isinstance(value, int):
+    if value is None:
         return True
+    if isinstance(value, int):
+        return -MAX_INTEGER <= value <= MAX_INTEGER
     if isinstance(value, str):
         # Half a character can be written in JSON, but nowhere else.
         return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
@@ -120,6 +126,9 @@ def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
     {'ports': (1, 2.0), 'ready': True}
     """
     kind = type(value)
+    if kind is int and not -MAX_INTEGER <= value <= MAX_INTEGER:
+        text = f"an integer of {value.bit_length()} bits; numbers go up to 1.8e308"
+        raise TypeError(text)
     if kind in _PLAIN or value is EMPTY:
         return value
     # A member of an enum, say, must not be another thing after a restart.
@@ -127,7 +136,7 @@ def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
         value.isascii() or value.encode()
         return str.__str__(value)
     if isinstance(value, int):
-        return int(value)
+        return storable(int(value))
     if isinstance(value, float):
         if not math.isfinite(value):
             raise TypeError(f"{value!r} is no JSON number")

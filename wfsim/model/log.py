@@ -67,7 +67,17 @@ class EventLog:
 
     def __repr__(self) -> str:
         end = self.records[-1].time if self.records else 0.0
-        return f"<EventLog {len(self)} records, {end:.3f} s, digest {self.digest()}>"
+        cut = ", cut off by the horizon" if self.is_cut_off else ""
+        text = f"{len(self)} records, {end:.3f} s{cut}, digest {self.digest()}"
+        return f"<EventLog {text}>"
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the horizon keeps runs that are under way from going on.
+
+        It is the simulation that knows; of records that were read nobody does.
+        """
+        return self.origin is not None and bool(self.origin.is_cut_off)
 
     def filter(
         self, *kinds: Kind, resource: str = "", run: str = "", step: str = ""

@@ -9,9 +9,10 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from wfsim.errors import UsageError
 from wfsim.model.frozen import EMPTY, Frozen, freeze, replacing
 
 CREATING = "Creating"
@@ -41,6 +42,23 @@ class Key(NamedTuple):
         if self.namespace == "default":
             return self.name
         return f"{self.namespace}/{self.name}"
+
+
+def key_called(name: str, keys: Iterable[Key]) -> Key | None:
+    """Return the one of *keys* that *name* fits, None if it fits none.
+
+    A whole name, such as ``prod/db-0``, comes before the last part of one.  Raises
+    `UsageError` with the whole names if it fits several.
+    """
+    distinct = dict.fromkeys(keys)
+    for key in distinct:
+        if name in (str(key), f"{key.namespace}/{key.name}"):
+            return key
+    fitting = [key for key in distinct if key.name == name]
+    if len(fitting) > 1:
+        names = " and ".join(sorted(map(str, fitting)))
+        raise UsageError(f"{name!r} fits {names}; give the whole name")
+    return fitting[0] if fitting else None
 
 
 class Resource(NamedTuple):

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 from simpy.core import Infinity
-from simpy.events import NORMAL, URGENT, Event, Initialize, Interruption, Timeout
+from simpy.events import NORMAL, URGENT, Event, Initialize, Interruption
 from simpy.rt import RealtimeEnvironment
 
 from wfsim.errors import UsageError
+from wfsim.model.bounds import seconds
 
 if TYPE_CHECKING:
     from wfsim.engine.ports import Clock
@@ -33,6 +34,20 @@ class _Throw(Interruption):
             super()._interrupt(event)
         elif held[self.process] is None:
             held[self.process] = self._value
+
+
+class Timeout(simpy.Timeout):
+    """SimPy's own, which takes NaN for a time, with a check in the same call."""
+
+    def __init__(self, env: simpy.Environment, delay: float, value: Any = None) -> None:
+        if type(delay) is not float or not 0.0 <= delay <= 1e12:
+            delay = seconds(delay, "a wait")
+        self.env = env
+        self.callbacks = []
+        self._value = value
+        self._delay = delay
+        self._ok = True
+        env.schedule(self, NORMAL, delay)
 
 
 class _Beginning(Event):

@@ -25,8 +25,9 @@ from wfsim.engine.service import WorkflowService, key_of
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, NotFound, StoreError, UsageError
 from wfsim.model.frozen import EMPTY, is_json
-from wfsim.model.resource import CANCEL, RECOVER, Key, Resource
+from wfsim.model.resource import CANCEL, RECOVER, Key, Resource, key_called
 from wfsim.sim.clock import VirtualClock, WallClock
+from wfsim.sim.demand import keys_arriving
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import Plan
 from wfsim.sim.faults import Fault
@@ -59,7 +60,7 @@ def from_outside(
 
     @wraps(method)
     def call(self: S, *args: P.args, **keywords: P.kwargs) -> T:
-        self._begin()
+        self.begin()
         if self._unrecorded:
             return method(self, *args, **keywords)
         self._calls.append(
@@ -109,7 +110,7 @@ class ControlPlane(Storage, ABC):
         self._unrecorded = False
 
     @abstractmethod
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Start the controllers, if that has not been done."""
 
     @contextmanager
@@ -167,7 +168,7 @@ class ControlPlane(Storage, ABC):
 
     def look(self, operation: str, *args: Any, **keywords: Any) -> Any:
         """Ask the service for *operation*, which changes nothing."""
-        self._begin()
+        self.begin()
         answer = getattr(self._service, operation)(*args, **keywords)
         return immediately(answer) if isgenerator(answer) else answer
 
@@ -274,7 +275,7 @@ class ControlPlane(Storage, ABC):
 
     def controller(self, name: str | None = None) -> Controller:
         """Return a controller by name (None: the first)."""
-        self._begin()
+        self.begin()
         if name is None:
             return next(iter(self.controllers.values()))
         if name not in self.controllers:
@@ -283,7 +284,7 @@ class ControlPlane(Storage, ABC):
 
     def resource(self, name: str | None = None) -> Resource:
         """Return the resource as it is now; `NotFound` if there is none."""
-        self._begin()
+        self.begin()
         found = self.resources.peek(self._key(name))
         assert found is not None
         return found
@@ -298,14 +299,34 @@ class ControlPlane(Storage, ABC):
         if name is None:
             first = self.scenario.first.key
             return first if self._named(str(first)) else self._first(gone, first)
-        if found := self._named(name):
-            return found
         keys = [*self.resources.keys(), *gone]
-        for key in keys:
-            if name in (str(key), key.name):
-                return key
+        if found := key_called(name, keys):
+            return found
         near = suggest(name, sorted({str(key) for key in keys}))
         raise NotFound(f"no resource {name!r}{near}")
+
+    def known_names(self) -> set[str]:
+        """Return what the resources are called that are there or begin with."""
+        return {str(key) for key in self._known_keys()}
+
+    def key_meant(self, name: str) -> Key | None:
+        """Return the key of the resource called *name* that is, was, or will arrive.
+
+        It is None if there is none, and `UsageError` if there are several.
+        """
+        arriving = keys_arriving(name, self.scenario.arrivals)
+        return key_called(name, [*self._known_keys(), *arriving])
+
+    def _known_keys(self) -> list[Key]:
+        return [
+            *(resource.key for resource in self.scenario.resources),
+            *self.standing_keys(),
+            *self.resources.keys(),
+        ]
+
+    def standing_keys(self) -> list[Key]:
+        """Return the keys of what stands already when it begins, by mementos."""
+        return []
 
     def _named(self, name: str) -> Key | None:
         namespace, slash, rest = name.rpartition("/")

@@ -17,7 +17,7 @@ from itertools import count, islice
 from typing import Annotated, Any, TypeAlias
 
 from wfsim.engine.ports import Draws
-from wfsim.errors import DefinitionError, Problem
+from wfsim.errors import DefinitionError, Problem, UsageError
 from wfsim.model.bounds import (
     LEAST_GAP,
     MAX_SECONDS,
@@ -33,11 +33,12 @@ from wfsim.model.bounds import (
     ends_before,
 )
 from wfsim.model.frozen import EMPTY, freeze
-from wfsim.model.resource import Key, Resource
+from wfsim.model.resource import Key, Resource, key_called
 from wfsim.text import short, suggest
 
 EACH, ANY = "each", "any"
 MAX_TIMES = 10_000_000
+MAX_COMPARED = 10_000
 PerSecond = Annotated[float, Number("a number", ge=1 / MAX_SECONDS, le=1 / LEAST_GAP)]
 TimesCount = Annotated[int, Whole("a whole number", ge=1, le=MAX_TIMES)]
 PLACE = "{n}"
@@ -324,6 +325,78 @@ def there_already(
         for resource, each, number in found
         if number is not None and number < each.times.most(horizon)
     ]
+
+
+def called_the_same(arrivals: Sequence[Arrivals], horizon: float) -> list[Problem]:
+    """Return which two of *arrivals* give one name to two resources."""
+    problems = []
+    for index, second in enumerate(arrivals):
+        for first in arrivals[:index]:
+            name = _shared_name(first, second, horizon) or _shared_name(
+                second, first, horizon
+            )
+            if name:
+                text = f"arrivals {arrivals.index(first)} would come as {name!r} too"
+                path = ("arrivals", index)
+                cure = "give either another name"
+                problems.append(Problem(text, cure, path, f"Arrivals {index}"))
+    return problems
+
+
+def _shared_name(first: Arrivals, second: Arrivals, horizon: float) -> str:
+    """Return a name of *first* that one of *second* has too, "" if there is none."""
+    one, other = first.what, second.what
+    if not isinstance(one, Resource) or not isinstance(other, Resource):
+        return ""
+    begins = [each.name.partition(PLACE)[0] for each in (one, other)]
+    longer, shorter = sorted(begins, key=len, reverse=True)
+    rest = longer[len(shorter) :]
+    # Most patterns differ in what stands before the number.
+    if not longer.startswith(shorter) or not (
+        PLACE not in one.name or PLACE not in other.name or rest.isdigit() or not rest
+    ):
+        return ""
+    most = second.times.most(horizon)
+    for number in range(math.ceil(min(first.times.most(horizon), MAX_COMPARED))):
+        key = first.resource(number).key
+        # Logs do not tell kinds apart.
+        twin = second.number_of(key._replace(kind=other.kind))
+        if twin is not None and twin < most:
+            return str(key)
+    return ""
+
+
+def ambiguous_triggers(
+    triggers: Sequence[Trigger],
+    resources: Sequence[Resource],
+    arrivals: Sequence[Arrivals],
+) -> list[Problem]:
+    """Return which *triggers* give a name that fits several resources."""
+    problems = []
+    keys = [resource.key for resource in resources]
+    for index, trigger in enumerate(triggers):
+        wanted = trigger.resource
+        if wanted is None or wanted in (EACH, ANY):
+            continue
+        arriving = keys_arriving(wanted, arrivals)
+        try:
+            key_called(wanted, [*keys, *arriving])
+        except UsageError as error:
+            path = ("triggers", index, "resource")
+            problems.append(Problem(str(error), path=path, subject=f"Trigger {index}"))
+    return problems
+
+
+def keys_arriving(name: str, arrivals: Iterable[Arrivals]) -> list[Key]:
+    """Return the keys of the resources among *arrivals* that *name* may mean."""
+    bare = name.rpartition("/")[2]
+    whats = ((each, each.what) for each in arrivals)
+    keys = (
+        (each, what.key._replace(name=bare))
+        for each, what in whats
+        if isinstance(what, Resource)
+    )
+    return [key for each, key in keys if each.would_be(key)]
 
 
 def numbered(resource: Resource, number: int) -> Resource:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import ResourceStore, RunStore, Steps
-from wfsim.errors import Killed, NotFound, UsageError
+from wfsim.errors import AlreadyExists, DefinitionError, Killed, NotFound, UsageError
+from wfsim.model.journal import Create
 from wfsim.model.record import Kind
+from wfsim.model.resource import Resource
 from wfsim.sim.fault_wrappers import (
     Api,
     FaultyResources,
@@ -31,6 +34,8 @@ from wfsim.sim.faults import (
     StaleRead,
     StepFault,
 )
+from wfsim.sim.storage import immediately
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     from wfsim.sim.control_plane import ControlPlane
@@ -51,15 +56,17 @@ class Plan:
         self._steps: FaultySteps | None = None
         self._view: View | None = None
         self._api = Api(simulation.clock, simulation.scenario.api_rate)
-        self._refuse_unknown_controllers(faults)
+        self._refuse_unknown(faults)
 
     def start(self) -> None:
         """Record what is armed, and set the clock for what has a time."""
+        self._refuse_unknown_resources(self._faults)
         self._place(self._faults)
 
     def add(self, faults: Sequence[Fault]) -> None:
         """Arm *faults* in a simulation that is under way (and was wrapped for it)."""
-        self._refuse_unknown_controllers(faults)
+        self._refuse_unknown(faults)
+        self._refuse_unknown_resources(faults)
         if not self.wrap_all:
             raise UsageError(
                 "faults are armed before the start, or in a fork(faults=...)"
@@ -74,7 +81,8 @@ class Plan:
         """Return *inner*, wrapped if a fault needs it."""
         wanted = _of_steps(self._faults)
         if self._steps is None and (wanted or self.wrap_all):
-            self._steps = FaultySteps(inner, wanted, self._fired)
+            key_of = self._simulation.key_meant
+            self._steps = FaultySteps(inner, wanted, self._fired, key_of)
         return self._steps or inner
 
     def runs(self, inner: RunStore, controller: str) -> RunStore:
@@ -102,14 +110,33 @@ class Plan:
             getattr(fault, "write", None) is not None for fault in self._faults
         )
 
-    def _refuse_unknown_controllers(self, faults: Sequence[Fault]) -> None:
+    def _refuse_unknown(self, faults: Sequence[Fault]) -> None:
+        """Refuse faults in controllers and steps that are not there: none could fire."""
         names = self._simulation.names
+        known: frozenset[str] = frozenset()
+        if any(isinstance(fault, StepFault) for fault in faults):
+            known = self._simulation.scenario.step_names
         for fault in faults:
             name = getattr(fault, "controller", None)
             if name is not None and name not in names:
                 raise UsageError(
                     f"{fault!r}: there is no such controller; known: {', '.join(names)}"
                 )
+            if isinstance(fault, StepFault) and fault.step not in known:
+                near = suggest(fault.step, known)
+                raise DefinitionError(f"{fault!r}: no step {fault.step!r}{near}")
+
+    def _refuse_unknown_resources(self, faults: Sequence[Fault]) -> None:
+        for fault in faults:
+            name = getattr(fault, "resource", None)
+            if name is None or self._simulation.scenario.is_service:
+                continue  # what flows will be called is not known yet
+            try:
+                if self._simulation.key_meant(name) is None:
+                    near = suggest(name, self._simulation.known_names())
+                    raise DefinitionError(f"{fault!r}: no resource {name!r}{near}")
+            except UsageError as error:
+                raise DefinitionError(f"{fault!r}: {error}") from None
 
     def _place(self, faults: Sequence[Fault]) -> None:
         simulation = self._simulation
@@ -158,6 +185,8 @@ class Plan:
         self._fired(fault)
         if isinstance(fault, CancelAt):
             simulation.cancel(fault.resource)
+        elif fault.replace:
+            self._replace(simulation.resource(fault.resource), fault)
         elif fault.delete:
             simulation.delete(fault.resource)
         else:
@@ -167,6 +196,42 @@ class Plan:
                 status=fault.status,
                 annotations=fault.annotations,
             )
+
+    def _replace(self, old: Resource, fault: EditAt) -> None:
+        """Delete *old*, and create it anew as soon as nothing holds it any more."""
+        simulation = self._simulation
+        new = self._as_created(old).edit(
+            spec=fault.spec, status=fault.status, annotations=fault.annotations
+        )
+
+        def create() -> None:
+            # Somebody else may have been faster.
+            with suppress(AlreadyExists):
+                immediately(simulation.resources.create(new))
+
+        def gone(before: Resource | None, after: Resource | None) -> None:
+            if after is None and before is not None and before.uid == old.uid:
+                stop()
+                simulation.clock.call(0.0, create)
+
+        if not old.finalizers:
+            immediately(simulation.resources.delete(old.key))
+            create()
+            return
+        stop = simulation.resources.subscribe(gone)
+        immediately(simulation.resources.delete(old.key))
+
+    def _as_created(self, old: Resource) -> Resource:
+        """Return the resource as it is written down: as the scenario has it, or began."""
+        scenario = self._simulation.scenario
+        named = [each for each in scenario.resources if each.key == old.key]
+        arrived = scenario.arrived(old.key)
+        began = [
+            change.after
+            for _, _, change, _ in self._simulation.journal.entries()
+            if isinstance(change, Create) and change.after.key == old.key
+        ]
+        return [old, *began[-1:], *filter(None, [arrived]), *named][-1]
 
     def _break(self, fault: BreakOne) -> None:
         world = self._simulation.world

@@ -49,16 +49,25 @@ Fired = Callable[[Fault], None]
 class FaultySteps(Mapping[str, StepFunction]):
     """Steps of which some fail, hang, come late or ask for an operator."""
 
-    def __init__(self, steps: Steps, faults: Sequence[StepFault], fired: Fired) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        faults: Sequence[StepFault],
+        fired: Fired,
+        key_of: Callable[[str], Key | None],
+    ) -> None:
         self._steps = steps
         self._left: list[list[Any]] = []
         self._named: set[str] = set()
         self._fired = fired
+        self._key_of = key_of
         self.add(faults)
 
     def add(self, faults: Sequence[StepFault]) -> None:
         """Let *faults* happen too, from now on."""
-        self._left += [[fault, fault.times] for fault in faults]
+        for fault in faults:
+            key = None if fault.resource is None else self._key_of(fault.resource)
+            self._left.append([fault, fault.times, key])
         self._named |= {fault.step for fault in faults}
 
     def __iter__(self) -> Iterator[str]:
@@ -101,13 +110,16 @@ class FaultySteps(Mapping[str, StepFunction]):
 
     def _due(self, context: StepContext) -> Iterator[Any]:
         for row in self._left:
-            fault, left = row
+            fault, left, key = row
             if (
                 left > 0
                 and fault.step in (context.step, context.spec.class_name)
                 and fault.attempt in (None, context.attempt)
-                and fault.resource
-                in (None, context.resource.name, str(context.resource.key))
+                and (
+                    context.resource.key == key
+                    if key is not None
+                    else fault.resource in (None, context.resource.name)
+                )
             ):
                 row[1] = left - 1
                 yield fault
@@ -208,6 +220,7 @@ class FaultyRuns:
         self._controller = controller
         self._append = inner.append
         self.entries, self.keys = inner.entries, inner.keys
+        self.refuse_large = inner.refuse_large
 
     def append(self, run: Run, change: Change, token: int) -> Nothing:
         """As the port says, if the faults let it."""
@@ -235,9 +248,10 @@ class View:
     def __init__(self, inner: ResourceStore, clock: Clock) -> None:
         self._inner = inner
         self._clock = clock
+        # What the cache shows, and what the watches last told of, while that is the past.
         self._frozen: dict[Key, Resource | None] | None = None
+        self._told: dict[Key, Resource | None] | None = None
         self._stale_until = self._deaf_until = 0.0
-        self._deaf = False
         self._gone: dict[Key, Resource | None] = {}
         self._listeners: list[Listener] = []
 
@@ -254,17 +268,20 @@ class View:
     def _thaw(self) -> None:
         if self._clock.now >= self._stale_until:
             self._frozen = None
-            self._relist()
+            # While it is deaf, the list is made when it hears again.
+            if self._told is None:
+                self._relist()
 
     def drop(self, seconds: float) -> None:
         """Tell no watch of any change, for so long."""
-        self._deaf = True
+        if self._told is None:
+            self._told = self._there()
         self._deaf_until = max(self._deaf_until, self._clock.now + seconds)
         self._clock.call(seconds, self._reconnect)
 
     def _reconnect(self) -> None:
         if self._clock.now >= self._deaf_until:
-            self._deaf = False
+            self._told = None
             self._relist()
 
     def _relist(self) -> None:
@@ -291,17 +308,35 @@ class View:
             raise errors.NotFound(f"no resource {key}")
         return found
 
+    def seen(self, key: Key) -> Resource | None:
+        """As the port of resources says: as of `freeze` or `drop` while that lasts."""
+        past = self._told if self._frozen is None else self._frozen
+        return self._inner.seen(key) if past is None else past.get(key)
+
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As the port of resources says, but deaf during `drop`."""
 
         def hear(before: Resource | None, after: Resource | None) -> None:
-            if not self._deaf:
+            if self._told is None:
                 listener(before, after)
             elif after is None and before is not None:
                 self._gone[before.key] = before
 
+        return self._listen(listener, self._inner.watch(hear))
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """As the port of resources says, but deaf during `freeze` and `drop`."""
+
+        def hear(before: Resource | None, after: Resource | None) -> None:
+            if self._told is None and self._frozen is None:
+                listener(before, after)
+            elif after is None and before is not None:
+                self._gone[before.key] = before
+
+        return self._listen(listener, self._inner.subscribe(hear))
+
+    def _listen(self, listener: Listener, stop: Callable[[], None]) -> Callable[[], None]:
         self._listeners.append(listener)
-        stop = self._inner.watch(hear)
 
         def stop_both() -> None:
             self._listeners.remove(listener)
@@ -321,12 +356,11 @@ class FaultyResources:
         self._writes = writes
         self._controller = controller
         self.is_local = inner.is_local
-        self.cached = view.cached
-        self.watch = view.watch
+        self.cached, self.seen = view.cached, view.seen
+        self.watch, self.subscribe = view.watch, view.subscribe
         # What nothing can go wrong with is the store's own, without a call in between.
         self.get, self.peek, self.keys = inner.get, inner.peek, inner.keys
         self.create, self.delete = inner.create, inner.delete
-        self.subscribe = inner.subscribe
 
     def update(self, resource: Resource, token: int | None = None) -> Effect[Resource]:
         """As the port says, if the faults let it; writes from outside always pass."""
@@ -375,7 +409,11 @@ class Api:
             self._next = turn + self._gap
             if turn > now:
                 yield clock.timeout(turn - now)
-        if clock.now < self._down_until:
+        self.refuse()
+
+    def refuse(self) -> None:
+        """Raise `Unavailable` while the API is down."""
+        if self.clock.now < self._down_until:
             raise Unavailable("the API is down")
 
 
@@ -386,7 +424,7 @@ class LimitedRuns:
         self._clock = api.clock
         self._inner = inner
         self._api = api
-        self.keys = inner.keys
+        self.keys, self.refuse_large = inner.keys, inner.refuse_large
 
     def append(self, run: Run, change: Change, token: int) -> Effect[None]:
         """As the port says, once the API admits it."""
@@ -416,8 +454,7 @@ class LimitedResources:
         self._inner = inner
         self._api = api
         self.keys = inner.keys
-        self.peek = inner.peek
-        self.cached = inner.cached
+        self.peek, self.cached = inner.peek, inner.cached
 
     def get(self, key: Key) -> Effect[Resource]:
         """As the port says, once the API admits it."""
@@ -438,6 +475,11 @@ class LimitedResources:
         """As the port says, once the API admits it."""
         yield from self._api.admit()
         yield from self._inner.delete(key)
+
+    def seen(self, key: Key) -> Resource | None:
+        """As the port says; it costs no request."""
+        self._api.refuse()
+        return self._inner.seen(key)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As the port says."""

@@ -117,7 +117,9 @@ class CancelAt(Fault):
 class EditAt(Fault):
     """Somebody edits the resource (None: the first one) at *t*, or deletes it.
 
-    A value of None removes a key.
+    A value of None removes a key.  With *replace* it is deleted and created again under
+    its name, as the scenario has it but for what is set here: another resource, as after
+    ``kubectl replace --force``.  What finalizers hold comes back when they let it go.
     """
 
     t: Seconds
@@ -126,18 +128,24 @@ class EditAt(Fault):
     status: Json = field(default_factory=lambda: EMPTY)
     annotations: Notes = field(default_factory=lambda: EMPTY)
     delete: bool = False
+    replace: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         changes = ("spec", "status", "annotations")
-        if self.delete == any(getattr(self, name) for name in changes):
-            text = f"give either delete=True or what to set in {', '.join(changes)}"
+        is_changed = self.replace or any(getattr(self, name) for name in changes)
+        if self.delete == is_changed:
+            text = (
+                f"give either delete=True or what to set in {', '.join(changes)}, "
+                "with replace=True if it is to be another resource"
+            )
             raise DefinitionError(Problem(text, subject="EditAt"))
 
     def __hash__(self) -> int:
         # Equal mappings may differ in order, and 1 from 1.0; their keys will do.
         keys = (*self.spec, *self.status, *self.annotations)
-        return hash((self.t, self.resource, self.delete, frozenset(keys)))
+        kind = self.delete, self.replace
+        return hash((self.t, self.resource, kind, frozenset(keys)))
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.ports import Clock, Effect, Notes
 from wfsim.errors import UsageError
+from wfsim.model import bounds
 from wfsim.model.record import Kind, PoolState
 
 if TYPE_CHECKING:
@@ -134,8 +135,10 @@ class Pool:
 
         With the *context* of the attempt, what it waits counts as time in the queue of a
         pool, and as time in its step otherwise.  Raises `UsageError` for an amount that
-        there will never be.
+        there will never be, and for a *priority* that is no number.
         """
+        if priority != priority:
+            raise UsageError(f"priority is {priority!r}; give a number")
         if not 0 < amount <= self.capacity:
             raise UsageError(
                 f"{amount!r} of {self.name!r}; it has {self.capacity} places"
@@ -165,8 +168,10 @@ class Pool:
     ) -> Effect[None]:
         """Take *amount* places, keep them for *seconds* of virtual time, give them back.
 
-        Whatever ends the attempt of *context* meanwhile gives them back too.
+        Whatever ends the attempt of *context* meanwhile gives them back too.  Raises
+        `UsageError` for *seconds* that are no number from 0 to 1e12.
         """
+        seconds = bounds.seconds(seconds, "Pool.hold()")
         with (yield from self.acquire(amount, priority, context)):
             yield context.clock.timeout(seconds)
 

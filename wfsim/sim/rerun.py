@@ -126,19 +126,19 @@ def _again(origin: Simulation, faults: tuple[Fault, ...]) -> Simulation:
 def _reach(probe: Simulation, origin: Simulation, index: int) -> int:
     """Let *probe* come to the record at *index*; return how many calls that took."""
     log = probe.log
-    probe._begin()
+    probe.begin()
     made = 0
     for call in origin._calls:
         with probe.unrecorded():
             while len(log) <= index and probe.clock.events < call.events:
-                if not probe._advance(call.time):
+                if not probe.advance(call.time):
                     break
         if len(log) > index:
             break
         probe._repeat(call)
         made += 1
     with probe.unrecorded():
-        while len(log) <= index and probe._advance(probe.scenario.horizon):
+        while len(log) <= index and probe.advance(probe.scenario.horizon):
             pass
     if len(log) <= index or log[index] != origin.log[index]:
         raise UsageError(
@@ -156,7 +156,7 @@ def _crash(
         return CrashAt(write=numbers[index], restart_after=restart_after)
     now = probe.log[index].time
     with probe.unrecorded():
-        while probe._advance(now):
+        while probe.advance(now):
             pass
     later = [number for at, number in numbers.items() if at > index]
     if later:

@@ -20,7 +20,14 @@ from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.machine import StateMachine
 from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
-from wfsim.sim.demand import Arrivals, Trigger, there_already, wrong_demand
+from wfsim.sim.demand import (
+    Arrivals,
+    Trigger,
+    ambiguous_triggers,
+    called_the_same,
+    there_already,
+    wrong_demand,
+)
 from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
@@ -145,7 +152,12 @@ class Scenario:
         if wrong := self._wrong_demands():
             return problems + wrong
         problems += self._bad_resources(self._arriving())
-        return problems + there_already(self.resources, self.arrivals, self.horizon)
+        return [
+            *problems,
+            *there_already(self.resources, self.arrivals, self.horizon),
+            *called_the_same(self.arrivals, self.horizon),
+            *ambiguous_triggers(self.triggers, self.resources, self.arrivals),
+        ]
 
     def __repr__(self) -> str:
         names = ", ".join(str(resource.key) for resource in self.resources)
@@ -344,6 +356,12 @@ class Scenario:
             text = f"seed is {self.seed!r}"
             problems.append(Problem(text, "give a whole number", ("seed",)))
         return problems
+
+    @cached_property
+    def step_names(self) -> frozenset[str]:
+        """The names of the steps of its flows, and of their classes."""
+        steps = [step for flow in self.flows.values() for step in flow.steps]
+        return frozenset({step.name for step in steps} | {*self._class_names})
 
     def bodies(self) -> Mapping[str, StepFunction]:
         """Return the effect of every class name that a flow uses."""

@@ -7,15 +7,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGINT, default_int_handler, getsignal, signal
 from typing import Any, TypeAlias
 
 from wfsim.errors import UsageError
+from wfsim.model.bounds import LEAST_GAP
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.record import Kind, Record
-from wfsim.model.resource import Resource
+from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Run
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.control_plane import ControlPlane, from_outside
 from wfsim.sim.faults import Fault
@@ -24,6 +27,7 @@ from wfsim.sim.resume import detached, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.schedule import Asking
 from wfsim.sim.world import World
+from wfsim.text import suggest
 
 Condition: TypeAlias = Callable[[Record], bool]
 Until: TypeAlias = float | Condition | None
@@ -31,6 +35,9 @@ Until: TypeAlias = float | Condition | None
 
 EVENTS = 1 << 14
 """After so many events of the clock, a quarter of a second or so, the bar is told."""
+
+MAX_IDLE = 1 << 20
+"""So many events may happen without a record or time passing before it is a bug."""
 
 
 def in_sight(progress: bool | None) -> bool:
@@ -68,38 +75,38 @@ class Progress:
             self._bar.close()
 
 
+@dataclass(frozen=True)
+class Reached:
+    """A condition for `Simulation.run`: a record of one of *kinds* of what is named."""
+
+    kinds: tuple[Kind, ...]
+    step: str | None = None
+    state: str | None = None
+    resource: str | None = None
+
+    def __call__(self, record: Record) -> bool:
+        return (
+            record.kind in self.kinds
+            and self.step in (None, record.step)
+            and (self.state is None or record.value.state == self.state)
+            and self.resource in (None, record.resource)
+        )
+
+
 def step_started(step: str, *, resource: str | None = None) -> Condition:
     """Return a condition for `Simulation.run`: an attempt of *step* has begun."""
-    return _step(Kind.STEP_STARTED, step, resource)
+    return Reached((Kind.STEP_STARTED,), step=step, resource=resource)
 
 
 def step_completed(step: str, *, resource: str | None = None) -> Condition:
     """Return a condition for `Simulation.run`: *step* is complete."""
-    return _step(Kind.STEP_COMPLETED, step, resource)
+    return Reached((Kind.STEP_COMPLETED,), step=step, resource=resource)
 
 
 def state_entered(state: str, *, resource: str | None = None) -> Condition:
     """Return a condition for `Simulation.run`: a resource has entered *state*."""
-
-    def reached(record: Record) -> bool:
-        return (
-            record.kind in (Kind.RESOURCE_STATE, Kind.RESOURCE_CREATED)
-            and record.value.state == state
-            and resource in (None, record.resource)
-        )
-
-    return reached
-
-
-def _step(kind: Kind, step: str, resource: str | None) -> Condition:
-    def reached(record: Record) -> bool:
-        return (
-            record.kind is kind
-            and record.step == step
-            and resource in (None, record.resource)
-        )
-
-    return reached
+    kinds = (Kind.RESOURCE_STATE, Kind.RESOURCE_CREATED)
+    return Reached(kinds, state=state, resource=resource)
 
 
 class Simulation(ControlPlane):
@@ -145,7 +152,17 @@ class Simulation(ControlPlane):
 
     def __repr__(self) -> str:
         at = f"at {self.now:.3f} s, {len(self.log)} records"
-        return f"<Simulation {self.scenario.title} {at}>"
+        end = ", cut off by the horizon" if self.is_cut_off else ""
+        return f"<Simulation {self.scenario.title} {at}{end}>"
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the horizon keeps runs that are under way from going on."""
+        due = self.clock.peek()
+        if due <= self.scenario.horizon or due == math.inf:
+            return False
+        runs = (run for each in self.journal.runs.values() for run in each.values())
+        return any(isinstance(run, Run) and not run.is_final for run in runs)
 
     # Going on.
 
@@ -154,11 +171,11 @@ class Simulation(ControlPlane):
 
         Each record is returned once, those of manual calls too.
         """
-        self._begin()
+        self.begin()
         records = self.log.records
-        with self._whole_events():
+        with self.whole_events():
             while self._shown >= len(records):
-                if not self._advance(self.scenario.horizon):
+                if not self.advance(self.scenario.horizon):
                     return None
         self._shown += 1
         return records[self._shown - 1]
@@ -179,13 +196,15 @@ class Simulation(ControlPlane):
         shows how far it has come; None does so in a terminal only, so that no output of
         a notebook depends on the speed of the machine.  Returns the log.
         """
-        self._begin()
+        self.begin()
         if callable(until) and for_ is None:
+            if isinstance(until, Reached):
+                until = self._known(until)
             self._run_to(until)
             return self.log
         end = self._end(until, for_)
         limit = self.scenario.horizon if end is None else end
-        with self._whole_events():
+        with self.whole_events():
             self._run_on(limit, Progress(progress))
             if end is not None and not self._stopped:
                 self._wait_until(end)
@@ -194,13 +213,36 @@ class Simulation(ControlPlane):
 
     def _run_on(self, limit: float, progress: Progress) -> None:
         clock = self.clock
+        before = len(self.log), self.now
+        idle = 0
         try:
             while not self._stopped:
                 if clock.advance_many(limit, EVENTS) < EVENTS:
                     break
                 progress.show(len(self.log), self.now)
+                if len(self.log) > before[0] or self.now > before[1] + LEAST_GAP:
+                    before, idle = (len(self.log), self.now), 0
+                    continue
+                idle += EVENTS
+                if idle >= MAX_IDLE:
+                    raise UsageError(self._spinning(idle))
         finally:
             progress.close()
+
+    def _spinning(self, events: int) -> str:
+        """Return what is under way while *events* have changed nothing."""
+        steps = [
+            f"step {run.step.name!r} of {run.resource} {run.key}"
+            for each in self.journal.runs.values()
+            for run in each.values()
+            if isinstance(run, Run) and not run.is_final and run.step
+        ]
+        more = f" and {len(steps) - 3} more" if len(steps) > 3 else ""
+        at_work = f"{', '.join(steps[:3])}{more}" if steps else "the world"
+        return (
+            f"{events} events at {self.now:g} s without a record or time passing: "
+            f"{at_work} sleeps for no time, over and over; let it take time"
+        )
 
     def _end(self, until: Any, for_: Any) -> float | None:
         """Return the time at which to stop, None for the end."""
@@ -229,19 +271,41 @@ class Simulation(ControlPlane):
             )
         return end
 
+    def _known(self, reached: Reached) -> Reached:
+        """Return *reached* with the whole name of its resource.
+
+        Raises `UsageError` if a step, state or resource that it names is not there.
+        """
+        scenario, step, state = self.scenario, reached.step, reached.state
+        if step is not None and step not in scenario.step_names:
+            near = suggest(step, scenario.step_names)
+            raise UsageError(f"run(until=...): no step {step!r}{near}")
+        states = {name for item in scenario.machines.values() for name in item.states}
+        if state and state not in states and not scenario.is_service:
+            near = suggest(state, states)
+            raise UsageError(f"run(until=...): no state {state!r}{near}")
+        name = reached.resource
+        if name is None or scenario.is_service:
+            return reached
+        key = self.key_meant(name)
+        if key is None:
+            near = suggest(name, self.known_names())
+            raise UsageError(f"run(until=...): no resource {name!r}{near}")
+        return replace(reached, resource=str(key))
+
     def _run_to(self, wanted: Callable[[Record], bool]) -> None:
         records, limit = self.log.records, self.scenario.horizon
-        with self._whole_events():
+        with self.whole_events():
             while True:
                 while self._shown < len(records):
                     self._shown += 1
                     if wanted(records[self._shown - 1]):
                         return
-                if not self._advance(limit):
+                if not self.advance(limit):
                     return
 
     @contextmanager
-    def _whole_events(self) -> Iterator[None]:
+    def whole_events(self) -> Iterator[None]:
         """Let Ctrl-C wait until the event under way is over; a second one does not."""
         if self._running:
             raise UsageError("the simulation runs already; a step must not run() it")
@@ -272,7 +336,7 @@ class Simulation(ControlPlane):
             self._stopped = self.clock.halted = False
             raise KeyboardInterrupt
 
-    def _advance(self, limit: float) -> bool:
+    def advance(self, limit: float) -> bool:
         """Let one event of the clock happen, unless none is left before *limit*."""
         if self._stopped or not self.clock.advance(limit):
             return False
@@ -285,7 +349,11 @@ class Simulation(ControlPlane):
             self.clock.call(time - self.now, lambda: None)
             self.clock.advance(time)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Populate the stores and start the controllers, if that has not been done.
+
+        Whatever is called on a simulation does so first.
+        """
         if self._begun:
             return
         self._begun = True
@@ -300,6 +368,10 @@ class Simulation(ControlPlane):
         for name in self.names:
             self._start(name)
         Asking(self).start(over=self.now if self._reopened else -1.0)
+
+    def standing_keys(self) -> list[Key]:
+        """Return the keys of what stands already when it begins, by mementos."""
+        return [each.resource.key for each in self._found]
 
     # Acting from outside: see also `ControlPlane`.
 
@@ -324,7 +396,7 @@ class Simulation(ControlPlane):
         Each is the state of a run after one write; any prefix of the list is what a
         crash at that moment would have left behind.
         """
-        self._begin()
+        self.begin()
         written = [
             (record.resource, record.value)
             for record in self.log.records
@@ -347,7 +419,7 @@ class Simulation(ControlPlane):
                 "what the file had when it was opened is not kept, so it cannot be run "
                 "again from there; resume() from sim.mementos() instead"
             )
-        self._begin()
+        self.begin()
         given = self._given_world
         twin = type(self)(
             self.scenario,
@@ -384,12 +456,12 @@ class Simulation(ControlPlane):
 
     def _replay(self, events: int, time: float) -> None:
         """Come as far as another simulation had come when it had seen *events*."""
-        self._begin()
+        self.begin()
         with self.unrecorded():
             self._catch_up(events, time)
 
     def _catch_up(self, events: int, time: float) -> None:
-        while self.clock.events < events and self._advance(time):
+        while self.clock.events < events and self.advance(time):
             pass
         self._wait_until(time)
 

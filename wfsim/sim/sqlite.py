@@ -72,6 +72,14 @@ _CURES = {
 }
 
 
+_PASSING = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_ERROR,
+)
+
+
 class Lost(UsageError):
     """Nothing can be kept from here any more; nobody is to try again."""
 
@@ -112,6 +120,7 @@ class Database:
             )
         try:
             self._connection = _connect(self.path, patience)
+            self._identity = _identity(self.path)
             self._closing = finalize(self, self._connection.close)
             self._take_over(synchronous)
         except sqlite3.Error as error:
@@ -172,13 +181,24 @@ class Database:
         ours.
         """
         mine = (now, revision, uids, self._generation)
+        if _identity(self.path) != self._identity:
+            raise Lost(
+                f"{self.path} has been taken away; nothing can be written any more"
+            )
         try:
             with nullcontext() if self._is_together else self._transaction():
                 if not self._connection.execute(_MINE, mine).rowcount:
                     raise self._lost()
                 self._connection.execute(sql, values)
         except sqlite3.Error as error:
-            raise Unavailable(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: sqlite3.Error) -> Exception:
+        """Return what to raise: to try again helps only against another writer."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY) & 0xFF
+        if code in _PASSING:
+            return Unavailable(f"{self.path}: {error}")
+        return Lost(f"{self.path}: {error}; {_cure(error)}")
 
     def check(self) -> None:
         """Raise `Lost` if it is no longer ours: what is in memory may be of the past.
@@ -281,6 +301,15 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
     # A row that is damaged must not be an error of all the others.
     connection.text_factory = bytes
     return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file there from any other; None if there is none."""
+    try:
+        there = path.stat()
+    except OSError:
+        return None
+    return there.st_dev, there.st_ino
 
 
 def _cure(error: sqlite3.Error) -> str:

@@ -7,10 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
+from typing import Any
 
 from wfsim.engine.ports import Clock, Effect, Grant, Listener, Nothing
-from wfsim.errors import AlreadyExists, Conflict, MementoError, NotFound
-from wfsim.model.frozen import Frozen, freeze
+from wfsim.errors import (
+    AlreadyExists,
+    Conflict,
+    MementoError,
+    NotFound,
+    StoreError,
+)
+from wfsim.model import json_text
+from wfsim.model.frozen import Frozen, freeze, thaw
 from wfsim.model.journal import (
     Create,
     Delete,
@@ -21,6 +29,7 @@ from wfsim.model.journal import (
     refuse_old,
 )
 from wfsim.model.memento import Memento, Quarantined
+from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Begin, Change, Run
 
@@ -45,6 +54,8 @@ class InMemoryResources:
         self._objects: dict[Key, Resource] = {}
         self.peek: Callable[[Key], Resource | None] = self._objects.get
         """Return the resource as it is now without asking a server."""
+        self.seen = self.peek
+        """Return the resource as `subscribe` last told of it; None if it is gone."""
         self._cache: dict[Key, Resource | None] = {}
         self._revision = 0
         self._uids = 0
@@ -207,6 +218,37 @@ class InMemoryRuns:
         # The hottest call of all: the journal's own, without one in between.
         self.append: Callable[[Run, Change, int], Nothing] = journal.append
         """Apply a change to a run and keep it, or raise `Fenced`; see the port."""
+        self._most: dict[Key, int] = {}
+        """How many bytes the runs of a resource have at most, as one ConfigMap."""
+        self._begun: dict[Key, str] = {}
+        """The run of the resource that was counted last."""
+
+    def refuse_large(self, run: Run, output: Mapping[str, Any]) -> None:
+        """Raise `StoreError` if there is no room for *output* beside what is kept.
+
+        As in the reference, the mementos of a resource are in one ConfigMap, of 1 MiB.
+        They are only counted near that; before, a bound of them will do.
+        """
+        key = run.resource
+        most = self._most.get(key, 0) + _most_bytes(output)
+        if self._begun.get(key) != run.key:
+            self._begun[key] = run.key
+            most += BYTES_OF_STEP * (len(run.steps) + 4) + _most_bytes(run.context)
+        if most > MAX_BYTES:
+            kept = self._journal.runs.get(key, {}).values()
+            texts = (
+                each.memento().to_json() if isinstance(each, Run) else each.text
+                for each in kept
+            )
+            size = sum(len(text.encode()) for text in texts)
+            most = size + len(json_text.dump_as_go(thaw(output)).encode())
+            if most > MAX_BYTES:
+                self._most[key] = size
+                raise StoreError(
+                    f"the ConfigMap of {key} would have {most} bytes: Too long: must "
+                    f"have at most {MAX_BYTES} bytes; its {len(kept)} runs have {size}"
+                )
+        self._most[key] = most
 
     def entries(self, key: Key, since: str = "") -> Effect[list[Run | Quarantined]]:
         """Return what is kept for the resource, oldest run first.
@@ -262,6 +304,16 @@ class InMemoryRuns:
     @property
     def _tokens(self) -> Tokens:
         return self._journal.tokens
+
+
+BYTES_OF_STEP = 600
+"""What a step of a memento takes at most, beside its output and its name."""
+
+
+def _most_bytes(value: Mapping[str, Any]) -> int:
+    """Return a number of bytes that the JSON of *value* does not exceed."""
+    # A character takes six bytes at most, as an escape.
+    return 6 * len(str(value)) if value else 0
 
 
 def read_entry(key: Key, run: str, text: str) -> Memento | Quarantined:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self
 from wfsim.engine.controller import next_tick
 from wfsim.engine.ports import Clock, Draws, Effect, Notes
 from wfsim.errors import UsageError
+from wfsim.model.bounds import seconds
 from wfsim.model.resource import Resource
 from wfsim.sim.pool import pools
 
@@ -125,7 +126,11 @@ class World:
         return self._draws.uniform(*purpose)
 
     def later(self, delay: float, action: str, *args: Any) -> None:
-        """Call the method *action* with *args* after *delay* seconds, come what may."""
+        """Call the method *action* with *args* after *delay* seconds, come what may.
+
+        Raises `UsageError` for a *delay* that is no number from 0 to 1e12.
+        """
+        delay = seconds(delay, "World.later()")
         if not callable(getattr(self, action, None)):
             raise UsageError(f"{type(self).__name__} has no method {action!r} to call")
         number = self._numbers = self._numbers + 1
@@ -174,8 +179,12 @@ class World:
 
         The polls are computed, not made: *condition* is asked when the world changes, and
         at the tick that follows if it holds then.  It must change nothing itself.  Raises
-        `TimeoutError` naming *what* if it does not hold *timeout* seconds from now.
+        `TimeoutError` naming *what* if it does not hold *timeout* seconds from now, and
+        `UsageError` for seconds that are no number from 0 to 1e12.
         """
+        every = seconds(every, "every of World.until()")
+        if timeout is not None:
+            timeout = seconds(timeout, "timeout of World.until()")
         if condition():
             return
         clock = self._clock or self.clock
