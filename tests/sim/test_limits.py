@@ -181,3 +181,11 @@ def test_an_integer_that_json_cannot_hold_is_refused_when_the_step_is_done(numbe
     log = wfsim.simulate(Scenario.of_flow(Flow("F", (step,)), steps=[A]))
     (ended,) = log.filter(Kind.RUN_INTERRUPTED)
     assert "step 'A' returned what JSON cannot hold: an integer of " in ended.text
+
+
+def test_what_is_not_interrupted_cannot_be_recovered():
+    sim = Simulation(slow())
+    sim.run(until=10)
+    with pytest.raises(UsageError, match="is in state '', not interrupted"):
+        sim.recover()
+    assert "interrupt.recover" not in sim.resource().annotations

@@ -25,7 +25,7 @@ from wfsim.engine.service import WorkflowService, key_of
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, NotFound, StoreError, UsageError
 from wfsim.model.frozen import EMPTY, is_json
-from wfsim.model.resource import CANCEL, RECOVER, Key, Resource, key_called
+from wfsim.model.resource import CANCEL, INTERRUPT, RECOVER, Key, Resource, key_called
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.demand import keys_arriving
 from wfsim.sim.draws import KeyedDraws
@@ -230,7 +230,17 @@ class ControlPlane(Storage, ABC):
 
     @from_outside
     def recover(self, resource: str | None = None) -> None:
-        """Ask that an interrupted resource go on: annotation ``interrupt.recover``."""
+        """Ask that an interrupted resource go on: annotation ``interrupt.recover``.
+
+        Raises `UsageError` for one that is not interrupted: the request would stand until
+        it is, and undo that at once.
+        """
+        live = self.resource(resource)
+        if live.state != INTERRUPT:
+            raise UsageError(
+                f"{live.key} is in state {live.state!r}, not interrupted; recover() it "
+                "once it is"
+            )
         self.edit(resource, annotations={RECOVER: "T"})
 
     @from_outside
