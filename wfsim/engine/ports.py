@@ -124,8 +124,9 @@ class RunStore(Protocol):
         """Apply *change* to *run* and keep it, or raise `Fenced`.
 
         A run without history is a new one.  A `Late` change that is kept already is no
-        write, nor is a `Recover` that is like the last change.  What the store cannot do just now (`Unavailable`, `Conflict`)
-        is raised by the effect, not by the call; `StoreError` for what cannot be kept.
+        write, nor is a `Recover` that is like the last change.  What the store cannot do
+        just now (`Unavailable`, `Conflict`) is raised by the effect, not by the call;
+        `StoreError` for what cannot be kept.
         """
         ...
 

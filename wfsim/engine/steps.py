@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, TypeVar, overload
 
 from wfsim.engine.context import StepContext, Turn, rewrite
-from wfsim.engine.flow_status import POLLING_TIME_OUT, ServiceError
 from wfsim.engine.ports import (
     Clock,
     Effect,
@@ -23,8 +22,10 @@ from wfsim.engine.ports import (
     Steps,
 )
 from wfsim.errors import (
+    POLLING_TIME_OUT,
     DefinitionError,
     PollError,
+    ServiceError,
     StepFailed,
     StepSignal,
     TimedOut,

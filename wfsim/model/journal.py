@@ -161,7 +161,7 @@ class Journal(Sequence[Record]):
             return False
         # To recover what was recovered just so is nothing new.
         last = run.history[-2]
-        return change == (last.change if type(last) is Late else last)
+        return bool(change == (last.change if type(last) is Late else last))
 
     def write(self, change: Any, token: int = 0) -> None:
         """Keep a change that is not of a run."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from wfsim.engine.flow_status import ServiceError
-from wfsim.errors import NotFound, UsageError
+from wfsim.errors import NotFound, ServiceError, UsageError
 from wfsim.model.record import Kind
 from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger
 from wfsim.sim.service import BIZ_TYPE
