@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV   := .venv
 PEERS  := .venv-bench
-RAY    := .venv-ray
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
+JOBS   ?= 2
 PIP    := $(PY) -m pip install -qq --disable-pip-version-check
 JOB    := run polardb --replicas 2 --crash-at 40 --restart-after 10 --seed 1
 NBVAL  := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg -p no:cacheprovider
@@ -15,7 +15,7 @@ NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://mat
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint types unit notebooks-test smoke notebooks format bench bench-peers ray-test sweep clean
+.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers sweep clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
@@ -23,7 +23,13 @@ help:  ## what there is
 run: $(VENV)/.run  ## the main job: the PolarDB flow, its controller killed at 40 s and back at 50 s
 	$(BIN)/wfsim $(JOB)
 
+lab: $(VENV)/.lab  ## JupyterLab with the notebooks
+	$(BIN)/jupyter lab notebooks
+
 test: lint types unit notebooks-test smoke  ## everything, in order of speed
+
+quick: lint  ## what to run while you work: style, layers, and the tests of model, files and engine
+	$(PY) -m pytest --quiet --numprocesses $(JOBS) tests/model tests/files tests/engine tests/test_*.py
 
 lint: $(VENV)/.test  ## style, format, layers
 	$(BIN)/ruff check .
@@ -33,8 +39,12 @@ lint: $(VENV)/.test  ## style, format, layers
 types: $(VENV)/.test  ## mypy, strict
 	$(BIN)/mypy
 
-unit: $(VENV)/.test  ## tests and doctests
-	$(PY) -m pytest --quiet
+unit: $(VENV)/.test  ## tests and doctests, on JOBS cores (2)
+	$(PY) -m pytest --quiet --numprocesses $(JOBS)
+
+coverage: $(VENV)/.test  ## which branches of model and engine no test takes; 99 % are asked for
+	$(PY) -m pytest --quiet --numprocesses $(JOBS) --cov wfsim.model --cov wfsim.engine --cov-branch \
+	  --cov-report term-missing:skip-covered --cov-fail-under 99
 
 notebooks-test: $(VENV)/.test  ## every notebook again, each output compared
 	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(NBVAL) notebooks
@@ -58,14 +68,11 @@ bench-peers: $(PEERS)/.bench  ## ratios to other simulators and workflow engines
 	$(PEERS)/bin/python -m tests.bench.peers.queueing
 	$(PEERS)/bin/python -m tests.bench.peers.waiting
 
-ray-test: $(RAY)/.ray  ## sweeps on a local Ray, in an environment of their own
-	$(RAY)/bin/python -m pytest --quiet tests/study/test_ray.py
-
 sweep: $(VENV)/.test  ## the tests in full size: WFSIM_FULL=1 means every crash point, every fault, many seeds
 	WFSIM_FULL=1 $(PY) -m pytest --quiet
 
 clean:  ## all that was made
-	rm -rf $(VENV) $(PEERS) $(RAY) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -79,15 +86,14 @@ $(PEERS)/.bench: pyproject.toml
 	$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
-$(RAY)/.ray: pyproject.toml
-	$(PYTHON) -m venv $(RAY)
-	$(RAY)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[ray]' pytest
-	@touch $@
-
 $(VENV)/.run: pyproject.toml | $(PY)
 	$(PIP) --editable .
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(PY)
 	$(PIP) --editable '.[test]'
+	@touch $(VENV)/.run $@
+
+$(VENV)/.lab: pyproject.toml | $(PY)
+	$(PIP) --editable '.[lab]'
 	@touch $(VENV)/.run $@
