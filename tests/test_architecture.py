@@ -85,3 +85,14 @@ def test_the_page_has_the_layers_that_the_linter_has():
     layers = linter["contracts"][0]["layers"]
     (block,) = re.findall(r"```text\n(.*?)```", text("ARCHITECTURE.md"), re.DOTALL)
     assert block.splitlines() == layers, "copy them from pyproject.toml to the page"
+
+
+def test_the_files_that_the_design_names_are_there():
+    named = re.findall(r"`([\w/]+\.py)`", text("DESIGN.md"))
+    assert named
+    gone = [
+        each
+        for each in named
+        if not (ROOT / each).exists() and not (ROOT / "wfsim" / each).exists()
+    ]
+    assert gone == [], "say in DESIGN.md where it is now"
