@@ -14,7 +14,7 @@ from wfsim.engine.steps import name_of
 from wfsim.files.document import read_document
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = read_document(ROOT / "tests/model/polardb_flows.yaml").data
+SHIPPED = read_document(ROOT / "tests/files/polardb_flows.yaml").data
 STABLE = ["Running", "Interrupt", "Init"]
 IN_ORDER = [
     *("Rebuild", "ModifyClass", "RestartCluster", "RestartIns", "FlushParams"),
