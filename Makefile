@@ -5,6 +5,7 @@ VENV   := .venv
 PEERS  := .venv-bench
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
+JOBS   ?= 2
 PIP    := $(PY) -m pip install -qq --disable-pip-version-check
 JOB    := run polardb --replicas 2 --crash-at 40 --restart-after 10 --seed 1
 NBVAL  := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg -p no:cacheprovider
@@ -14,7 +15,7 @@ NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://mat
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint types unit notebooks-test smoke notebooks format bench bench-peers sweep clean
+.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers sweep clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
@@ -22,7 +23,13 @@ help:  ## what there is
 run: $(VENV)/.run  ## the main job: the PolarDB flow, its controller killed at 40 s and back at 50 s
 	$(BIN)/wfsim $(JOB)
 
+lab: $(VENV)/.lab  ## JupyterLab with the notebooks
+	$(BIN)/jupyter lab notebooks
+
 test: lint types unit notebooks-test smoke  ## everything, in order of speed
+
+quick: lint  ## what to run while you work: style, layers, and the tests of model, files and engine
+	$(PY) -m pytest --quiet --numprocesses $(JOBS) tests/model tests/files tests/engine tests/test_*.py
 
 lint: $(VENV)/.test  ## style, format, layers
 	$(BIN)/ruff check .
@@ -32,8 +39,12 @@ lint: $(VENV)/.test  ## style, format, layers
 types: $(VENV)/.test  ## mypy, strict
 	$(BIN)/mypy
 
-unit: $(VENV)/.test  ## tests and doctests
-	$(PY) -m pytest --quiet
+unit: $(VENV)/.test  ## tests and doctests, on JOBS cores (2)
+	$(PY) -m pytest --quiet --numprocesses $(JOBS)
+
+coverage: $(VENV)/.test  ## which branches of model and engine no test takes; 99 % are asked for
+	$(PY) -m pytest --quiet --numprocesses $(JOBS) --cov wfsim.model --cov wfsim.engine --cov-branch \
+	  --cov-report term-missing:skip-covered --cov-fail-under 99
 
 notebooks-test: $(VENV)/.test  ## every notebook again, each output compared
 	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(NBVAL) notebooks
@@ -81,4 +92,8 @@ $(VENV)/.run: pyproject.toml | $(PY)
 
 $(VENV)/.test: pyproject.toml | $(PY)
 	$(PIP) --editable '.[test]'
+	@touch $(VENV)/.run $@
+
+$(VENV)/.lab: pyproject.toml | $(PY)
+	$(PIP) --editable '.[lab]'
 	@touch $(VENV)/.run $@

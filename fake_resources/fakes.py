@@ -76,7 +76,7 @@ def probabilities(known: Mapping[str, Any], given: Mapping[str, Any]) -> Failure
             f"failures is {given!r}",
             "give probabilities by the names of operations",
         )
-        raise wfsim.DefinitionError(wfsim.Problem(text, cure, ("failures",)))
+        raise wfsim.DefinitionError(wfsim.errors.Problem(text, cure, ("failures",)))
     problems = _unknown("failures", known, given)
     for name, value in given.items():
         number = isinstance(value, Real) and not isinstance(value, bool)
@@ -90,7 +90,7 @@ def probabilities(known: Mapping[str, Any], given: Mapping[str, Any]) -> Failure
 
 def _unknown(
     what: str, known: Mapping[str, Any], given: Mapping[str, Any]
-) -> list[wfsim.Problem]:
+) -> list[wfsim.errors.Problem]:
     problems = []
     for name in given:
         if name not in known:
@@ -101,8 +101,8 @@ def _unknown(
     return problems
 
 
-def _problem(what: str, name: str, text: str) -> wfsim.Problem:
-    return wfsim.Problem(text, path=(what, name), subject=what)
+def _problem(what: str, name: str, text: str) -> wfsim.errors.Problem:
+    return wfsim.errors.Problem(text, path=(what, name), subject=what)
 
 
 class Fake:

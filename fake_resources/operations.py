@@ -108,7 +108,7 @@ class Operation(Fake):
         """Return what the file says; raises `PollError` if it cannot be read."""
         if self.unreadable:
             self.unreadable -= 1
-            raise wfsim.PollError(f"{self.name}: the status file is cut short")
+            raise wfsim.errors.PollError(f"{self.name}: the status file is cut short")
         return self.status
 
 
@@ -151,12 +151,12 @@ class OperationWorld(FakeWorld):
         """
         found = self.operations.get(operation)
         if found is None:
-            raise wfsim.PollError(f"no status file of an operation {operation!r}")
+            raise wfsim.errors.PollError(f"no status file of an operation {operation!r}")
         match found.read():
             case OperationStatus.FINISHED:
                 return {"result": found.result}
             case OperationStatus.ERROR:
-                raise wfsim.ServiceError(9995, found.error)
+                raise wfsim.errors.ServiceError(9995, found.error)
             case _:
                 return None
 

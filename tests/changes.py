@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from wfsim import Key, Memento, RunStatus, StepStatus
+from wfsim import Memento
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import freeze
 from wfsim.model.run import (
@@ -31,6 +31,7 @@ from wfsim.model.run import (
     Supersede,
     Wait,
 )
+from wfsim.types import Key, RunStatus, StepStatus
 
 Draw: TypeAlias = Callable[..., Any]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wfsim.engine.flow_status import ANSWERS
+from wfsim.errors import ANSWERS
 
 PAGE = (Path(__file__).parents[1] / "docs/names.md").read_text(encoding="utf-8")
 (SETTING,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

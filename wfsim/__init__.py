@@ -15,91 +15,152 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``cli``       the command ``wfsim``
 
 This is the only door: users, fakes included, write ``import wfsim`` and nothing else.
+Behind it stand ``wfsim.errors``, ``wfsim.demand`` (what arrives, at which rates),
+``wfsim.types`` (what calls return, for annotations) and ``wfsim.clock``.
 Names are loaded when they are first used, so that importing this costs next to nothing.
 """
 
 from __future__ import annotations
 
+import ast
 import warnings
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_HOMES = {
-    "wfsim.errors": (
-        "AlreadyExists", "Cancelled", "DefinitionError", "Fenced", "Interrupted",
-        "Killed", "MementoError", "NotFound", "PollError", "Problem", "StepFailed",
-        "StepSignal", "StoreError", "TimedOut", "Unavailable", "UsageError", "Waiting",
-        "WfsimError",
+if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
+    from wfsim import clock as clock
+    from wfsim import demand as demand
+    from wfsim import errors as errors
+    from wfsim import types as types
+    from wfsim.engine.context import StepContext as StepContext
+    from wfsim.engine.ports import Hooks as Hooks
+    from wfsim.engine.steps import step as step
+    from wfsim.errors import DefinitionError as DefinitionError
+    from wfsim.errors import Interrupted as Interrupted
+    from wfsim.errors import UsageError as UsageError
+    from wfsim.errors import Waiting as Waiting
+    from wfsim.errors import WfsimError as WfsimError
+    from wfsim.files.configmap import load_mementos as load_mementos
+    from wfsim.files.flow_loader import load_flow as load_flow
+    from wfsim.files.flow_loader import load_flows as load_flows
+    from wfsim.history.calibration import calibrate as calibrate
+    from wfsim.history.read import read_history as read_history
+    from wfsim.http.server import Server as Server
+    from wfsim.model.duration import Duration as Duration
+    from wfsim.model.flow import Flow as Flow
+    from wfsim.model.flow import Polling as Polling
+    from wfsim.model.flow import Step as Step
+    from wfsim.model.log import EventLog as EventLog
+    from wfsim.model.machine import Event as Event
+    from wfsim.model.machine import StateMachine as StateMachine
+    from wfsim.model.memento import Memento as Memento
+    from wfsim.model.policy import Policy as Policy
+    from wfsim.model.policy import Retry as Retry
+    from wfsim.model.record import Kind as Kind
+    from wfsim.model.record import Record as Record
+    from wfsim.model.resource import Resource as Resource
+    from wfsim.notebook.debugger import Debugger as Debugger
+    from wfsim.notebook.player import Player as Player
+    from wfsim.report import charts as charts
+    from wfsim.report import export as export
+    from wfsim.report import replay as replay
+    from wfsim.report import tables as tables
+    from wfsim.sim.faults import ApiDown as ApiDown
+    from wfsim.sim.faults import BreakOne as BreakOne
+    from wfsim.sim.faults import CancelAt as CancelAt
+    from wfsim.sim.faults import CrashAt as CrashAt
+    from wfsim.sim.faults import DelayStep as DelayStep
+    from wfsim.sim.faults import DropWatch as DropWatch
+    from wfsim.sim.faults import EditAt as EditAt
+    from wfsim.sim.faults import FailSave as FailSave
+    from wfsim.sim.faults import FailStep as FailStep
+    from wfsim.sim.faults import HangStep as HangStep
+    from wfsim.sim.faults import InterruptStep as InterruptStep
+    from wfsim.sim.faults import PauseController as PauseController
+    from wfsim.sim.faults import RefuseWrite as RefuseWrite
+    from wfsim.sim.faults import StaleRead as StaleRead
+    from wfsim.sim.faults import dump_plan as dump_plan
+    from wfsim.sim.faults import load_plan as load_plan
+    from wfsim.sim.pool import Pool as Pool
+    from wfsim.sim.scenario import Scenario as Scenario
+    from wfsim.sim.simulation import Simulation as Simulation
+    from wfsim.sim.simulation import simulate as simulate
+    from wfsim.sim.simulation import state_entered as state_entered
+    from wfsim.sim.simulation import step_completed as step_completed
+    from wfsim.sim.simulation import step_started as step_started
+    from wfsim.sim.world import World as World
+    from wfsim.study import design as design
+    from wfsim.study.sweep import sweep as sweep
+
+_NAMESPACES = frozenset({"clock", "demand", "errors", "types"})
+"""Modules that stand beside the names of the door and are not counted among them."""
+
+# Names of the version before, which still work and warn.
+_MOVED = {
+    "clock": ("VirtualClock", "WallClock"),
+    "demand": (
+        "ApiRate", "Arrivals", "FlowRequest", "Rate", "StepSettings", "Times", "Trigger",
     ),
-    "wfsim.model.resource": ("Key", "Resource"),
-    "wfsim.model.machine": ("Event", "StateMachine"),
-    "wfsim.model.policy": ("Policy", "Retry"),
-    "wfsim.model.duration": ("Duration",),
-    "wfsim.model.flow": ("Flow", "Polling", "Step"),
-    "wfsim.files.configmap": ("load_mementos",),
-    "wfsim.files.flow_loader": ("flow_schema", "load_flow", "load_flows"),
-    "wfsim.model.memento": (
-        "Memento", "Quarantined", "RunStatus", "StepMemento", "StepStatus",
+    "errors": (
+        "AlreadyExists", "Cancelled", "Fenced", "Killed", "MementoError", "NotFound",
+        "PollError", "Problem", "ServiceError", "StepFailed", "StepSignal", "StoreError",
+        "TimedOut", "Unavailable",
     ),
-    "wfsim.model.record": ("Kind", "Record"),
-    "wfsim.model.log": ("EventLog", "Snapshot"),
-    "wfsim.engine.ports": ("Hooks",),
-    "wfsim.engine.context": ("StepContext",),
-    "wfsim.engine.steps": ("step",),
-    "wfsim.engine.flow_status": ("FlowStatus", "ServiceError"),
-    "wfsim.sim.fault_wrappers": ("ApiRate",),
-    "wfsim.sim.clock": ("VirtualClock", "WallClock"),
-    "wfsim.sim.demand": ("Arrivals", "FlowRequest", "Times", "Trigger"),
-    "wfsim.sim.faults": (
-        "ApiDown", "BreakOne", "CancelAt", "CrashAt", "DelayStep",
-        "DropWatch", "EditAt", "FailSave", "FailStep", "Fault", "HangStep",
-        "InterruptStep", "PauseController", "RefuseWrite", "StaleRead", "dump_plan",
-        "load_plan",
+    "types": (
+        "Calibration", "Fault", "FlowStatus", "Key", "PastRuns", "Precision",
+        "Quarantined", "RunStatus", "Snapshot", "StepMemento", "StepStatus", "Study",
+        "flow_schema",
     ),
-    "wfsim.sim.pool": ("Pool",),
-    "wfsim.sim.rates": ("Rate",),
-    "wfsim.sim.scenario": ("Scenario",),
-    "wfsim.sim.step_settings": ("StepSettings",),
-    "wfsim.sim.simulation": (
-        "Simulation", "simulate", "state_entered", "step_completed", "step_started",
-    ),
-    "wfsim.sim.world": ("World",),
-    "wfsim.http.server": ("Server",),
-    "wfsim.study.precision": ("Precision",),
-    "wfsim.study.study": ("Study",),
-    "wfsim.study.sweep": ("sweep",),
-    "wfsim.history.attempts": ("PastRuns",),
-    "wfsim.history.calibration": ("Calibration", "calibrate"),
-    "wfsim.history.read": ("read_history",),
-    "wfsim.notebook.player": ("Player",),
-    "wfsim.notebook.debugger": ("Debugger",),
 }  # fmt: skip
-_MODULES = {
-    **dict.fromkeys(("charts", "export", "replay", "tables"), "report"),
-    "design": "study",
+_RENAMED = {
+    "Conflict": "RefuseWrite",
+    **{name: f"{home}.{name}" for home, names in _MOVED.items() for name in names},
 }
-_RENAMED = {"Conflict": "RefuseWrite"}
-"""Names of the version before, which still work and warn."""
-_WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name in _RENAMED:
+def opened(module: str) -> dict[str, str]:
+    """Return what *module* opens to and where from: what ``if TYPE_CHECKING`` imports."""
+    source = import_module(module).__loader__.get_source(module)  # type: ignore[union-attr]
+    return {
+        alias.name: node.module or ""
+        for block in ast.parse(source).body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def lazily(module: str) -> tuple[dict[str, str], Callable[[str], Any]]:
+    """Return what *module* opens to, and a ``__getattr__`` that loads a name once."""
+    homes = opened(module)
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        home = import_module(homes[name])
+        if homes[name] != module and hasattr(home, name):
+            value = getattr(home, name)
+        else:  # a module that nobody has loaded yet
+            value = import_module(f"{homes[name]}.{name}")
+        setattr(import_module(module), name, value)
+        return value
+
+    return homes, load
+
+
+if not TYPE_CHECKING:
+    _homes, _load = lazily(__name__)
+    __all__ = sorted(_homes.keys() - _NAMESPACES)
+
+    def __getattr__(name: str) -> Any:
+        if name not in _RENAMED:
+            return _load(name)
         text = f"wfsim.{name} is called wfsim.{_RENAMED[name]} now; write that"
         warnings.warn(text, DeprecationWarning, stacklevel=2)
-        return __getattr__(_RENAMED[name])
-    if name in _MODULES:
-        value: Any = import_module(f"wfsim.{_MODULES[name]}.{name}")
-    elif name in _WHERE:
-        value = getattr(import_module(_WHERE[name]), name)
-    else:
-        raise AttributeError(f"module 'wfsim' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+        home, _, called = _RENAMED[name].rpartition(".")
+        return getattr(_load(home), called) if home else _load(called)
 
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-__all__ = sorted([*_WHERE, *_MODULES])
+    def __dir__() -> list[str]:
+        return sorted(_homes)

@@ -44,7 +44,7 @@ class Hazard(NamedTuple):
 
     said: str
     scenario: wfsim.Scenario
-    faults: tuple[wfsim.Fault, ...]
+    faults: tuple[wfsim.types.Fault, ...]
     wrong: Callable[[wfsim.Record], bool]
 
 

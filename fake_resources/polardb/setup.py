@@ -128,7 +128,7 @@ def _names(first: str, clusters: int) -> list[str]:
 def _check(*, replicas: int, clusters: int, nodes: int, pod_failure: float) -> None:
     """Raise `DefinitionError` for numbers that describe nothing."""
     problems = [
-        wfsim.Problem(
+        wfsim.errors.Problem(
             f"{name} is {value!r}", f"give a whole number from {least} on", (name,)
         )
         for name, value, least in (
@@ -140,7 +140,7 @@ def _check(*, replicas: int, clusters: int, nodes: int, pod_failure: float) -> N
     ]
     if not (_is_real(pod_failure) and 0.0 <= pod_failure <= 1.0):
         text, cure = f"pod_failure is {pod_failure!r}", "give a probability from 0 to 1"
-        problems.append(wfsim.Problem(text, cure, ("pod_failure",)))
+        problems.append(wfsim.errors.Problem(text, cure, ("pod_failure",)))
     if problems:
         raise wfsim.DefinitionError(*problems)
 

@@ -54,7 +54,7 @@ class Caller(NamedTuple):
         if self.status == "Deleting" and not asked["force"]:
             held = world.clusters[name].maintenance
             if held:
-                raise wfsim.ServiceError(20114, f"{name} is {held}")
+                raise wfsim.errors.ServiceError(20114, f"{name} is {held}")
 
 
 def _check_there(world: TiemWorld, books: str, name: str, is_new: bool = False) -> None:
@@ -104,7 +104,9 @@ def begin_hosts(
         for host in hosts:
             caller.check(there.world, host, told)
         if there.world.host_batch:
-            raise wfsim.ServiceError(9993, f"{there.world.host_batch} is under way")
+            raise wfsim.errors.ServiceError(
+                9993, f"{there.world.host_batch} is under way"
+            )
         contexts = [
             {**caller.enter(there.world, host, told), ASKED: told} for host in hosts
         ]
@@ -133,7 +135,7 @@ def _batch(sim: Any, flows: Sequence[str]) -> Any:
 
 def _start(sim: Any, flow_id: str) -> None:
     # Somebody may have cancelled it by now, so that it cannot be started.
-    with suppress(wfsim.ServiceError):
+    with suppress(wfsim.errors.ServiceError):
         sim.service.start(flow_id)
 
 

@@ -121,11 +121,11 @@ def _check(slaves: int, operation_failure: float) -> None:
     problems = []
     if isinstance(slaves, bool) or int(slaves) != slaves or slaves < 0:
         text, cure = f"slaves is {slaves!r}", "give a whole number from 0 on"
-        problems.append(wfsim.Problem(text, cure, ("slaves",)))
+        problems.append(wfsim.errors.Problem(text, cure, ("slaves",)))
     if not 0.0 <= operation_failure <= 1.0:
         text = f"operation_failure is {operation_failure!r}"
         cure = "give a probability from 0 to 1"
-        problems.append(wfsim.Problem(text, cure, ("operation_failure",)))
+        problems.append(wfsim.errors.Problem(text, cure, ("operation_failure",)))
     if problems:
         raise wfsim.DefinitionError(*problems)
 

@@ -45,7 +45,8 @@ LATENCIES: Mapping[str, Any] = {
 ``call`` is what every executor takes before anything else: the way there and back.
 """
 
-ENDED = (wfsim.FlowStatus.FINISHED, wfsim.FlowStatus.ERROR, wfsim.FlowStatus.CANCELED)
+_STATUS = wfsim.types.FlowStatus
+ENDED = (_STATUS.FINISHED, _STATUS.ERROR, _STATUS.CANCELED)
 """Where a flow stands that goes nowhere from there."""
 
 INSTANT: Mapping[str, Any] = dict.fromkeys(LATENCIES, 0)
@@ -213,7 +214,7 @@ class TiemWorld(OperationWorld):
         for name in clusters:
             held = self.clusters[name].maintenance
             if held and (status != "Deleting" or held == "Deleting"):
-                raise wfsim.ServiceError(20114, f"{name} is {held}")
+                raise wfsim.errors.ServiceError(20114, f"{name} is {held}")
         for name in clusters:
             self.clusters[name].maintenance = status
             self.clusters[name].holder = ""
@@ -246,7 +247,7 @@ class TiemWorld(OperationWorld):
         there = [self.clusters[name] for name in clusters if name in self.clusters]
         for cluster in there:
             if cluster.maintenance not in ("", status):
-                raise wfsim.ServiceError(
+                raise wfsim.errors.ServiceError(
                     20114,
                     f"{cluster.name} is {cluster.maintenance}, not {status}",
                 )

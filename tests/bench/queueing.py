@@ -24,6 +24,7 @@ import simpy
 import wfsim
 from tests.bench import workload
 from tests.bench.workload import DELAY, MEAN, RETRIES, STEPS, P
+from wfsim.errors import StepFailed
 
 SERVERS = 50
 FAULTS = (wfsim.FailSave(write=10**9), wfsim.FailStep("S3", resource="nobody"))
@@ -118,7 +119,7 @@ def queued(name):
         seconds = -MEAN * math.log1p(-context.draw("duration"))
         yield from context.world.servers.hold(context, seconds)
         if context.draw("failure") < P:
-            raise wfsim.StepFailed("by chance")
+            raise StepFailed("by chance")
 
     body.__name__ = name
     return body

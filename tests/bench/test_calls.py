@@ -52,7 +52,9 @@ def test_a_run_costs_as_many_calls_after_ten_times_as_many_of_its_resource():
             [wfsim.Flow("W", (wfsim.Step("Work"),))],
             [Work],
             triggers=[
-                wfsim.Trigger(wfsim.Times(every=10, count=runs), annotations={"go": ""})
+                wfsim.demand.Trigger(
+                    wfsim.demand.Times(every=10, count=runs), annotations={"go": ""}
+                )
             ],
         )
         return wfsim.Simulation(scenario)

@@ -13,6 +13,7 @@ import random
 from functools import partial
 
 import wfsim
+from wfsim.errors import StepFailed
 
 STEPS = tuple(f"S{index}" for index in range(7))
 P, MEAN, DELAY, RETRIES = 0.05, 5.0, 10.0, 3
@@ -30,7 +31,7 @@ def step(name):
     def body(context):
         yield context.clock.timeout(-MEAN * math.log1p(-context.draw("duration")))
         if context.draw("failure") < P:
-            raise wfsim.StepFailed("by chance")
+            raise StepFailed("by chance")
 
     body.__name__ = name
     return body

@@ -104,7 +104,9 @@ def reference(situation: str) -> Told:
 class Observer(wfsim.Hooks):
     def __init__(self, calls: Sequence) -> None:
         def listen(name: str) -> Callable[..., None]:
-            def hear(run: wfsim.Memento, step: wfsim.StepMemento | None = None) -> None:
+            def hear(
+                run: wfsim.Memento, step: wfsim.types.StepMemento | None = None
+            ) -> None:
                 words = [HOOKS[name]]
                 if name == "on_run_interrupt":
                     words.append(run.reason)
@@ -119,13 +121,15 @@ class Observer(wfsim.Hooks):
             setattr(self, name, listen(name))
 
 
-TWICE = [wfsim.StepFailed("pod not ready <1>")] * 2
+TWICE = [wfsim.errors.StepFailed("pod not ready <1>")] * 2
 LOST = [wfsim.Interrupted("CM_LOST", "manager is lost & gone")]
 THRICE = [wfsim.Waiting(1.0)] * 3
 AFTER_5 = CrashAt(write=5, when="after", restart_after=1.0)
 BEFORE_8 = CrashAt(write=8, when="before", restart_after=1.0)
 
-SITUATIONS: dict[str, tuple[bool, dict[str, list[Exception]], list[wfsim.Fault]]] = {
+SITUATIONS: dict[
+    str, tuple[bool, dict[str, list[Exception]], list[wfsim.types.Fault]]
+] = {
     # steps have outputs, what steps raise until they succeed, faults
     "clean": (False, {}, []),
     "clean_with_outputs": (True, {}, []),

@@ -337,7 +337,7 @@ def test_what_a_step_left_behind_may_not_write_any_more(scenario):
         yield from ctx.sleep(20.0)
         try:
             yield from ctx.update(status={"late": True})
-        except wfsim.Fenced as error:
+        except wfsim.errors.Fenced as error:
             refused.append((ctx.clock.now, str(error)))
 
     def A(ctx):

@@ -226,7 +226,7 @@ def test_a_step_that_cleans_up_after_a_cancel_is_left_to_it_and_may_not_write():
             told.append(context.clock.now)
             try:
                 yield from context.update(status={"last": "words"})
-            except wfsim.Fenced as error:
+            except wfsim.errors.Fenced as error:
                 told.append(str(error))
 
     simulation = Simulation(scenario(work))
@@ -510,7 +510,7 @@ def test_who_wakes_up_after_the_take_over_is_fenced():
                 log.append((context.clock.now, context.attempt))
         except BaseException as error:
             log.append((context.clock.now, context.attempt, type(error).__name__))
-            with pytest.raises(wfsim.Fenced):
+            with pytest.raises(wfsim.errors.Fenced):
                 yield from context.update(status={"by": "a ghost"})
             raise
 

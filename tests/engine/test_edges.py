@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import wfsim
-from wfsim import CrashAt, Flow, Interrupted, Kind, Retry, RunStatus, Simulation, Step
+from wfsim import CrashAt, Flow, Interrupted, Kind, Retry, Simulation, Step
+from wfsim.types import RunStatus
 
 ON = {"on_success": "B", "on_failure": "Fail"}
 

@@ -30,8 +30,8 @@ def scenario(keep, runs=RUNS):
         [Resize],
         policy=Policy(retention=keep),
         triggers=[
-            wfsim.Trigger(
-                wfsim.Times(every=10.0, start=1.0, count=runs), spec={"size": 3}
+            wfsim.demand.Trigger(
+                wfsim.demand.Times(every=10.0, start=1.0, count=runs), spec={"size": 3}
             )
         ],
     )
@@ -62,7 +62,7 @@ def deleted(sim):
 def kept(sim):
     """The runs that the store keeps, each with its status."""
     try:
-        next(sim.stored.entries(wfsim.Key("db", "default", "orders")))
+        next(sim.stored.entries(wfsim.types.Key("db", "default", "orders")))
     except StopIteration as stop:
         return [(run.key, run.status.value) for run in stop.value]
     raise AssertionError("an in-memory store takes no time")

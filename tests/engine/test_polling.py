@@ -5,17 +5,8 @@ from __future__ import annotations
 import pytest
 
 import wfsim
-from wfsim import (
-    CancelAt,
-    CrashAt,
-    Flow,
-    Interrupted,
-    Kind,
-    PollError,
-    Polling,
-    Simulation,
-    Step,
-)  # fmt: skip
+from wfsim import CancelAt, CrashAt, Flow, Interrupted, Kind, Polling, Simulation, Step
+from wfsim.errors import PollError  # fmt: skip
 
 
 class Cloud(wfsim.World):

@@ -12,7 +12,6 @@ from wfsim import (
     EditAt,
     Event,
     Flow,
-    Key,
     Kind,
     Policy,
     Resource,
@@ -23,6 +22,7 @@ from wfsim import (
     Waiting,
 )
 from wfsim.model.run import Complete, CompleteRun, Start, Supersede, Wait
+from wfsim.types import Key
 
 ORDERS = Key("db", "default", "orders")
 
@@ -424,7 +424,7 @@ def test_numbers_may_change_while_a_run_is_under_way(body, rows):
 def test_a_migration_makes_the_run_fit(body, rows):
     def migrate(run, flow):
         done, open_ = run.steps
-        added = wfsim.StepMemento("C")
+        added = wfsim.types.StepMemento("C")
         return run._replace(steps=(done, open_, added))
 
     log = carried_over(body, "ABC", migrations={"Build": migrate}).run()
@@ -436,7 +436,7 @@ def test_a_migration_makes_the_run_fit(body, rows):
 
 def test_a_migrated_run_is_pinned_to_the_new_definition(body):
     def migrate(run, flow):
-        return run._replace(steps=(*run.steps, wfsim.StepMemento("C")))
+        return run._replace(steps=(*run.steps, wfsim.types.StepMemento("C")))
 
     simulation = carried_over(body, "ABC", migrations={"Build": migrate})
     simulation.run()

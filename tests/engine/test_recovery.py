@@ -13,7 +13,6 @@ from wfsim import (
     CrashAt,
     Flow,
     Interrupted,
-    Key,
     Kind,
     Memento,
     Policy,
@@ -32,6 +31,7 @@ from wfsim.model.run import (
     Recover,
     Start,
 )
+from wfsim.types import Key
 
 ORDERS = Key("db", "default", "orders")
 AB = Flow("Build", (Step("A"), Step("B")))

@@ -285,7 +285,7 @@ def test_a_deadline_that_passes_while_a_slow_store_begins_a_step_stops_it_at_onc
     slow = scenario(
         *(body(name, takes=1.0) for name in "ABC"),
         policy=Policy(deadline=17.0),
-        api_rate=wfsim.ApiRate(0.5),
+        api_rate=wfsim.demand.ApiRate(0.5),
     )
     log = wfsim.simulate(slow)
     assert rows(log, "step", "run")[-3:] == [
@@ -331,7 +331,7 @@ def test_recovery_begins_the_deadline_anew(scenario, rows, body):
 
 
 def test_a_timed_out_signal_of_the_step_itself_is_a_failure(scenario, rows, body):
-    raises = body("A", wfsim.TimedOut(3.0, True), None)
+    raises = body("A", wfsim.errors.TimedOut(3.0, True), None)
     assert rows(wfsim.simulate(scenario(raises)), "step")[1] == (
         1.0,
         "step.failed",
@@ -496,8 +496,8 @@ def test_what_is_kept_is_of_plain_immutable_types():
 def test_an_error_is_described_in_one_line():
     assert describe(ValueError("a\n  b")) == "ValueError: a b"
     assert describe(KeyError()) == "KeyError"
-    assert describe(wfsim.StepFailed("on purpose")) == "on purpose"
-    assert describe(wfsim.StepFailed()) == "StepFailed"
+    assert describe(wfsim.errors.StepFailed("on purpose")) == "on purpose"
+    assert describe(wfsim.errors.StepFailed()) == "StepFailed"
 
 
 @pytest.mark.parametrize("applied", [True, False])
@@ -544,7 +544,7 @@ def test_what_a_dead_controllers_step_does_in_its_finally_is_refused(scenario):
         finally:
             try:
                 yield from ctx.update(spec={"late": 1})
-            except wfsim.Fenced as error:
+            except wfsim.errors.Fenced as error:
                 refused.append(str(error))
 
     simulation = Simulation(scenario(A))

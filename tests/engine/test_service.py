@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 import wfsim
-from wfsim import Flow, FlowStatus, Policy, ServiceError, Simulation, Step
-from wfsim.engine.flow_status import ANSWERS, Request, after, status_of
+from wfsim import Flow, Policy, Simulation, Step
+from wfsim.engine.flow_status import Request, after, status_of
 from wfsim.engine.service import MAX_PAGE_SIZE, WorkflowService
+from wfsim.errors import ANSWERS, ServiceError
 from wfsim.sim.storage import immediately
+from wfsim.types import FlowStatus
 
 STOP = Flow(
     "StopCluster",

@@ -15,10 +15,10 @@ from wfsim import (
     Kind,
     Policy,
     Polling,
-    ServiceError,
     Simulation,
     Step,
-)  # fmt: skip
+)
+from wfsim.errors import ServiceError  # fmt: skip
 
 FLOWS = Path(__file__).parents[2] / "flows" / "tiem"
 SHIPPED = {
@@ -832,7 +832,7 @@ def test_an_attempt_that_is_over_starts_no_flow():
     sim = Simulation(made)
     begun(sim)
     sim.run()
-    with pytest.raises(wfsim.Fenced, match="this attempt is over"):
+    with pytest.raises(wfsim.errors.Fenced, match="this attempt is over"):
         next(kept[0].flows.start("Child"))
 
 

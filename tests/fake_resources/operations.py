@@ -20,7 +20,9 @@ class Asked(NamedTuple):
     promise: Callable[[wfsim.Simulation], object]
 
 
-def created(*faults: wfsim.Fault, nodes: int = 4, **latencies: float) -> wfsim.Simulation:
+def created(
+    *faults: wfsim.types.Fault, nodes: int = 4, **latencies: float
+) -> wfsim.Simulation:
     """A cluster of three that is running, with a node to spare.
 
     In the name of an operation that takes long, spaces are underscores.
@@ -50,7 +52,7 @@ def going_on(sim: wfsim.Simulation) -> wfsim.Scenario:
     )
 
 
-def asked(state: str, *faults: wfsim.Fault, **latencies: float) -> wfsim.Simulation:
+def asked(state: str, *faults: wfsim.types.Fault, **latencies: float) -> wfsim.Simulation:
     """A cluster that stands in *state*, of which nothing has been done."""
     sim = created(*faults, **latencies)
     sim.run(until=0.0)

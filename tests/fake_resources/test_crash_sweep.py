@@ -17,7 +17,7 @@ SEEDS = (1, 2) if FULL else (1,)
 RUN = "1-CreateSharedStorageCluster"
 
 
-def simulation(seed: int, *faults: wfsim.Fault) -> wfsim.Simulation:
+def simulation(seed: int, *faults: wfsim.types.Fault) -> wfsim.Simulation:
     return wfsim.Simulation(polardb.scenario(REPLICAS), seed=seed, faults=faults)
 
 
@@ -64,7 +64,7 @@ def test_a_crash_at_any_write_ends_in_the_same_cluster(seed: int, when: str) -> 
     calm.run()
     wanted = outcome(calm)
     assert wanted[0] == "Running"
-    assert wanted[5] is wfsim.RunStatus.COMPLETED
+    assert wanted[5] is wfsim.types.RunStatus.COMPLETED
     assert polardb.problems(calm.world, calm.resource()) == []
     swept = 0
     for write, sim in crashes(seed, when):

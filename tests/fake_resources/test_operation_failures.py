@@ -276,7 +276,7 @@ def test_the_operations_of_a_local_instance_may_fail_too(operation, step):
 def outcome(seed: int, operation: str, share: float, name: str = "a") -> bool:
     """Whether the first *operation* fails that is asked of a new world."""
     world = PolarWorld({}, 0, failures={operation: share})
-    world.attach(wfsim.VirtualClock(), KeyedDraws(seed))
+    world.attach(wfsim.clock.VirtualClock(), KeyedDraws(seed))
     world.takes(operation, name)
     return world.fails(operation, name)
 
@@ -392,7 +392,7 @@ def test_a_run_is_resumed_from_any_of_its_mementos_among_failures():
 def test_what_is_asked_again_meanwhile_is_not_said_to_have_failed():
     world = PolarWorld({}, 10, latencies={"format volume": 5}, failures=ROUGH)
     world._failures = {"format volume": 1.0}
-    world.attach(wfsim.VirtualClock(), KeyedDraws(1))
+    world.attach(wfsim.clock.VirtualClock(), KeyedDraws(1))
     world.storage.prepare("disk", 1)
     world.clock.run(until=3)
     world.storage.prepare("disk", 1)

@@ -29,7 +29,7 @@ class Site(OperationWorld):
 
 def living(site: Site | None = None) -> Site:
     site = site or Site()
-    site.attach(wfsim.VirtualClock(), KeyedDraws(1))
+    site.attach(wfsim.clock.VirtualClock(), KeyedDraws(1))
     return site
 
 
@@ -38,7 +38,7 @@ def at(site: Site, time: float) -> str:
     site.clock.run(until=time)
     try:
         found = site.poll("deploy-db-1")
-    except (wfsim.ServiceError, wfsim.PollError) as error:
+    except (wfsim.errors.ServiceError, wfsim.errors.PollError) as error:
         return f"{type(error).__name__}: {error}"
     return "under way" if found is None else found["result"]
 
@@ -130,7 +130,7 @@ def test_a_garbled_file_is_read_again_with_the_next_look():
 
 
 def test_a_look_at_an_operation_that_never_was_comes_to_nothing():
-    with pytest.raises(wfsim.PollError, match="no status file of an operation ''"):
+    with pytest.raises(wfsim.errors.PollError, match="no status file of an operation ''"):
         living().poll("")
 
 

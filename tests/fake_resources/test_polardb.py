@@ -21,7 +21,9 @@ def rows(log: wfsim.EventLog) -> list[tuple[float, str, str]]:
     ]
 
 
-def finished(*faults: wfsim.Fault, seed: int = 1, **keywords: object) -> wfsim.Simulation:
+def finished(
+    *faults: wfsim.types.Fault, seed: int = 1, **keywords: object
+) -> wfsim.Simulation:
     sim = wfsim.Simulation(polardb.scenario(**keywords), seed=seed, faults=faults)
     sim.run()
     return sim

@@ -205,7 +205,7 @@ def test_the_operators_six_steps_create_the_same_cluster_as_the_seeds_seven():
     assert todays.world.counts == seeds.world.counts
 
 
-def local(*faults: wfsim.Fault) -> wfsim.Simulation:
+def local(*faults: wfsim.types.Fault) -> wfsim.Simulation:
     sim = wfsim.Simulation(polardb.local_scenario(), seed=1, faults=faults)
     sim.run()
     return sim

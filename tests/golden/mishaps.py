@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import wfsim
 from tests.golden.subjects import Subject, ended
+from wfsim.sim.faults import Fault
 
 # What is compared with may be a checkout in which it had another name.
 REFUSE_WRITE = getattr(wfsim, "RefuseWrite", None) or wfsim.Conflict
@@ -45,7 +46,7 @@ def middle(subject: Subject) -> Middle:
     )
 
 
-FAULTS: Mapping[str, Callable[[Middle], tuple[wfsim.Fault, ...]]] = {
+FAULTS: Mapping[str, Callable[[Middle], tuple[Fault, ...]]] = {
     "ApiDown": lambda m: (wfsim.ApiDown(t=m.time, for_=20),),
     "ApiDown from the start": lambda m: (wfsim.ApiDown(t=m.began, for_=45),),
     "BreakOne": lambda m: (wfsim.BreakOne(t=m.time, draw=0.5),),

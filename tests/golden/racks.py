@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import wfsim
+from wfsim import errors
+from wfsim.sim.demand import Arrivals, Times, Trigger
+from wfsim.sim.rates import Rate
 
 
 class Racks(wfsim.World):
@@ -52,7 +55,7 @@ def slow(context):
     if context.draw("end") < 0.1:
         raise wfsim.Interrupted("LOOK", "by chance")
     if context.draw("end") < 0.2:
-        raise wfsim.StepFailed("no end after 5 s")
+        raise errors.StepFailed("no end after 5 s")
     return {"ä": "ö", "n": context.attempt}
 
 
@@ -109,18 +112,16 @@ def racks(count: int = 3, **more: Any) -> wfsim.Scenario:
 
 def busy(**more: Any) -> wfsim.Scenario:
     """Return racks with arrivals, triggers, faults at rates, pools and settings."""
-    times = wfsim.Times
+    times = Times
     return racks(
-        arrivals=[
-            wfsim.Arrivals(wfsim.Resource("rack", "late-{n}"), times(mean=30, count=9))
-        ],
+        arrivals=[Arrivals(wfsim.Resource("rack", "late-{n}"), times(mean=30, count=9))],
         triggers=[
-            wfsim.Trigger(times(mean=25, until=500), "any", annotations={"grow": "{n}"}),
-            wfsim.Trigger(times(every=60), "each", status={"tick": "{n}"}),
+            Trigger(times(mean=25, until=500), "any", annotations={"grow": "{n}"}),
+            Trigger(times(every=60), "each", status={"tick": "{n}"}),
         ],
         rates={
-            "controller": wfsim.Rate(mtbf=60, mttr=4, until=200),
-            "api": wfsim.Rate(mtbf=80, mttr=3, count=2),
+            "controller": Rate(mtbf=60, mttr=4, until=200),
+            "api": Rate(mtbf=80, mttr=3, count=2),
         },
         pools={"hands": 2, "tools": 3},
         settings={

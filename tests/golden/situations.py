@@ -26,6 +26,7 @@ from tests.golden.subjects import (
     owners,
     subjects,
 )
+from wfsim.sim.faults import Fault
 
 SEEDS = 200
 
@@ -96,7 +97,7 @@ def resumed_in_its_world(subject: Subject, share: float) -> list[wfsim.Simulatio
     return [ended(sim), ended(twin)]
 
 
-def forked(subject: Subject, *faults: wfsim.Fault) -> list[wfsim.Simulation]:
+def forked(subject: Subject, *faults: Fault) -> list[wfsim.Simulation]:
     sim = subject.begin(())
     sim.run(until=middle(subject).time)
     twin = sim.fork(faults)
@@ -339,7 +340,7 @@ CROWDS: Mapping[str, Callable[[], wfsim.Scenario]] = {
 }
 
 
-def crowd(label: str, seed: int, *faults: wfsim.Fault) -> list[wfsim.Simulation]:
+def crowd(label: str, seed: int, *faults: Fault) -> list[wfsim.Simulation]:
     sim = wfsim.Simulation(
         CROWDS[label](), seed=seed, controllers=1 + seed % 3, faults=faults
     )
@@ -351,7 +352,7 @@ def run(sim: wfsim.Simulation) -> wfsim.Simulation:
     return sim
 
 
-MISHAPS: Mapping[str, tuple[wfsim.Fault, ...]] = {
+MISHAPS: Mapping[str, tuple[Fault, ...]] = {
     "broken steps": (
         wfsim.FailStep("configure", times=3),
         wfsim.DelayStep("check", by=7.0),

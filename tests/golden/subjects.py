@@ -9,6 +9,11 @@ from typing import Any, NamedTuple
 
 import wfsim
 from fake_resources import polardb, tiem
+from wfsim import errors
+from wfsim.sim.faults import Fault
+from wfsim.sim.rates import Rate
+
+SERVICE_ERROR = getattr(errors, "ServiceError", None) or wfsim.ServiceError  # as of 0.1
 
 FLOWS = Path(wfsim.__file__).resolve().parents[1] / "flows"
 LIMIT = 7200.0
@@ -23,7 +28,7 @@ class Subject(NamedTuple):
     """
 
     name: str
-    begin: Callable[[Iterable[wfsim.Fault]], wfsim.Simulation]
+    begin: Callable[[Iterable[Fault]], wfsim.Simulation]
     seeded: Callable[[int], wfsim.Simulation]
     resource: str | None = None
 
@@ -117,7 +122,7 @@ def running() -> wfsim.Scenario:
     )
 
 
-def asked(state: str, faults: Iterable[wfsim.Fault]) -> wfsim.Simulation:
+def asked(state: str, faults: Iterable[Fault]) -> wfsim.Simulation:
     sim = wfsim.Simulation(running(), seed=1, faults=faults)
     sim.run(until=0.0)
     ASKED[state](sim)
@@ -127,8 +132,8 @@ def asked(state: str, faults: Iterable[wfsim.Fault]) -> wfsim.Simulation:
 def weather(seed: int) -> dict[str, Any]:
     """Return what comes from outside with *seed*: nothing, or failures by chance."""
     rates = {
-        "controller": wfsim.Rate(mtbf=200, mttr=5, count=3),
-        "api": wfsim.Rate(mtbf=300, mttr=4, count=2),
+        "controller": Rate(mtbf=200, mttr=5, count=3),
+        "api": Rate(mtbf=300, mttr=4, count=2),
     }
     return ({}, {"rates": rates}, {"api_rate": 5}, {"lag": 2.0})[seed % 4]
 
@@ -162,7 +167,7 @@ def asked_by_chance(state: str, seed: int) -> wfsim.Simulation:
     return sim
 
 
-def on_local_storage(seed: int, chance: float, faults: Iterable[wfsim.Fault] = ()) -> Any:
+def on_local_storage(seed: int, chance: float, faults: Iterable[Fault] = ()) -> Any:
     failures = dict.fromkeys(polardb.LATENCIES, chance)
     return wfsim.Simulation(
         polardb.local_scenario(failures=failures), seed=seed, faults=faults
@@ -170,7 +175,7 @@ def on_local_storage(seed: int, chance: float, faults: Iterable[wfsim.Fault] = (
 
 
 def polardb_subjects() -> Iterator[Subject]:
-    def fresh(faults: Iterable[wfsim.Fault], **given: Any) -> wfsim.Simulation:
+    def fresh(faults: Iterable[Fault], **given: Any) -> wfsim.Simulation:
         return wfsim.Simulation(polardb.scenario(2, **given), seed=1, faults=faults)
 
     def current(seed: int) -> wfsim.Simulation:
@@ -222,13 +227,13 @@ def asked_for(sim: wfsim.Simulation, flow: str) -> wfsim.Simulation:
         told = {"failed": broken_switchover(sim)}
     try:
         tiem.begin(sim, flow, **told)
-    except (wfsim.ServiceError, wfsim.Unavailable):
+    except (SERVICE_ERROR, errors.Unavailable):
         # By chance there is nothing to ask for, or nobody who hears it.
         sim.run(for_=60.0)
     return sim
 
 
-def begun(flow: str, faults: Iterable[wfsim.Fault]) -> wfsim.Simulation:
+def begun(flow: str, faults: Iterable[Fault]) -> wfsim.Simulation:
     return asked_for(wfsim.Simulation(tiem.scenario(), seed=1, faults=faults), flow)
 
 
@@ -256,7 +261,7 @@ def tiem_subjects() -> Iterator[Subject]:
 # -- flows of which there is nothing but the file ----------------------------------------
 
 
-def of_file(path: Path, seed: int, faults: Iterable[wfsim.Fault] = ()) -> Any:
+def of_file(path: Path, seed: int, faults: Iterable[Fault] = ()) -> Any:
     scenario = wfsim.Scenario.of_flow(path, duration={"uniform": [1, 9]}, failure=0.05)
     return wfsim.Simulation(scenario, seed=seed, faults=faults)
 

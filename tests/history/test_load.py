@@ -41,13 +41,15 @@ def test_a_small_history_gives_its_means_with_intervals():
         ("mean until work goes on", "", 1, 6.0, 1.63, 236.99),
         ("workers", "", 2, 2.0, 2.0, math.inf),
     ]
-    assert load.arrivals() == load.arrivals("F") == wfsim.Times(mean=40.0 / 3)
-    assert load.crashes() == wfsim.Rate(mtbf=34.0, mttr=6.0)
+    assert load.arrivals() == load.arrivals("F") == wfsim.demand.Times(mean=40.0 / 3)
+    assert load.crashes() == wfsim.demand.Rate(mtbf=34.0, mttr=6.0)
 
 
 def test_what_a_log_was_simulated_with_is_inside_its_interval():
     flow = wfsim.Flow("F", (wfsim.Step("A", duration=wfsim.Duration.parse(5)),))
-    arrivals = wfsim.Arrivals(wfsim.Resource("db", "db-{n}"), wfsim.Times(mean=20.0))
+    arrivals = wfsim.demand.Arrivals(
+        wfsim.Resource("db", "db-{n}"), wfsim.demand.Times(mean=20.0)
+    )
     machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
     scenario = wfsim.Scenario(
         [],

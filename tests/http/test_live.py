@@ -9,7 +9,8 @@ from concurrent.futures import CancelledError
 import pytest
 
 import wfsim
-from wfsim import Flow, ServiceError, Step, UsageError
+from wfsim import Flow, Step, UsageError
+from wfsim.errors import ServiceError
 from wfsim.http.live import LiveService
 from wfsim.sim.clock import WallClock
 from wfsim.sim.sqlite import Database

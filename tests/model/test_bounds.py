@@ -21,11 +21,11 @@ PROBES = [
 KINDS = {
     **{name: (kind, {}) for name, kind in FAULTS.items()},
     "Retry": (wfsim.Retry, {}),
-    "Rate": (wfsim.Rate, {"mtbf": 60, "mttr": 5}),
-    "Times": (wfsim.Times, {"every": 5}),
-    "ApiRate": (wfsim.ApiRate, {"per_second": 5}),
-    "StepSettings": (wfsim.StepSettings, {}),
-    "FlowRequest": (wfsim.FlowRequest, {"flow": "Backup"}),
+    "Rate": (wfsim.demand.Rate, {"mtbf": 60, "mttr": 5}),
+    "Times": (wfsim.demand.Times, {"every": 5}),
+    "ApiRate": (wfsim.demand.ApiRate, {"per_second": 5}),
+    "StepSettings": (wfsim.demand.StepSettings, {}),
+    "FlowRequest": (wfsim.demand.FlowRequest, {"flow": "Backup"}),
     "Policy": (wfsim.Policy, {}),
 }
 NEEDED = {
@@ -94,11 +94,11 @@ def test_python_and_files_refuse_the_same_values_of_each_field(name):
         (lambda: wfsim.Policy(workers=2.5), "Policy: workers is 2.5; give a whole num"),
         (lambda: wfsim.Policy(retry=3), "Policy: retry is 3; give Retry"),
         (
-            lambda: wfsim.Times(every=5, start=60, until=50),
+            lambda: wfsim.demand.Times(every=5, start=60, until=50),
             "Times: until is 50, before start, 60; give a later second",
         ),
         (
-            lambda: wfsim.Rate(60, 5, start=60, until=50),
+            lambda: wfsim.demand.Rate(60, 5, start=60, until=50),
             "Rate: until is 50, before start, 60; give a later second",
         ),
     ],

@@ -425,7 +425,7 @@ def body(name):
     def step(context):
         yield from context.sleep(1.0 + context.draw())
         if context.draw("luck") < 0.2:
-            raise wfsim.StepFailed("bad luck")
+            raise wfsim.errors.StepFailed("bad luck")
         if name == "S4" and context.resource.name not in waited:
             waited.add(context.resource.name)
             raise wfsim.Waiting(after=2.0)

@@ -15,7 +15,7 @@ from wfsim.model.frozen import Frozen
 from wfsim.model.run import Complete, Start
 
 unhurried = settings(deadline=None, derandomize=True)
-MPD = wfsim.Key("mpd", "default", "mpd-0")
+MPD = wfsim.types.Key("mpd", "default", "mpd-0")
 FLOW = wfsim.Flow("Create", (wfsim.Step("InitMeta"), wfsim.Step("StartPod")))
 META = {"title": "a log", "seed": 1}
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wfsim
-from wfsim import RunStatus, StepStatus
+from wfsim.types import RunStatus, StepStatus
 
 unhurried = settings(deadline=None, derandomize=True, max_examples=60)
 FLOW = wfsim.Flow("Create", tuple(map(wfsim.Step, "ABC")))

@@ -35,7 +35,7 @@ unhurried = settings(deadline=None, derandomize=True)
 GOLDEN = Path(__file__).parents[1] / "golden" / "reference_engine.jsonl"
 ROWS = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
 WRITTEN = [row for row in ROWS if row["op"] == "memento"]
-MPD = wfsim.Key("mpd", "default", "mpd-0")
+MPD = wfsim.types.Key("mpd", "default", "mpd-0")
 FLOW = wfsim.Flow("Create", (wfsim.Step("InitMeta"), wfsim.Step("StartPod")))
 
 TEXT = """{"flowStatus":"running","flowName":"Create","runningSteps":[
@@ -129,7 +129,7 @@ def test_text_is_escaped_as_go_does():
 
 
 def test_what_a_step_has_launched_and_how_it_ended_is_kept_beside_the_reference():
-    status = wfsim.StepStatus
+    status = wfsim.types.StepStatus
     launched = begun(Launch(0, "op-1", freeze({"host": "h1"}), 8.0))
     closed = after(launched, (9.0, Close(0, status.CANCELLED, "no more", Cause.CANCEL)))
     failed = after(launched, (9.0, Close(0, status.FAILED, "full", Cause.RETRIES)))
@@ -179,7 +179,7 @@ def test_what_is_ours_is_one_object_that_the_reference_ignores():
 def test_a_superseded_run_is_over_to_the_reference_and_superseded_to_us():
     run = begun((9.0, Supersede()))
     assert json.loads(run.to_json())["flowStatus"] == "failedAndCompleted"
-    assert reread(run).status is wfsim.RunStatus.SUPERSEDED
+    assert reread(run).status is wfsim.types.RunStatus.SUPERSEDED
 
 
 def test_every_status_that_we_write_is_one_of_the_reference():
@@ -308,7 +308,7 @@ def test_keys_that_nobody_knows_are_kept_also_those_of_a_step():
     ],
 )
 def test_text_that_is_no_memento_is_refused_with_what_is_wrong(text, message):
-    with pytest.raises(wfsim.MementoError) as caught:
+    with pytest.raises(wfsim.errors.MementoError) as caught:
         wfsim.Memento.from_json("1-Create", text)
     assert message in str(caught.value)
 
@@ -317,7 +317,7 @@ def test_text_that_is_no_memento_is_refused_with_what_is_wrong(text, message):
     "key", ["Create", "x-Create", "²-Create", f"{'9' * 5000}-Create", ""]
 )
 def test_a_key_that_is_no_number_and_flow_is_refused(key):
-    with pytest.raises(wfsim.MementoError, match="is not <number>-Create"):
+    with pytest.raises(wfsim.errors.MementoError, match="is not <number>-Create"):
         wfsim.Memento.from_json(key, TEXT)
 
 
@@ -403,9 +403,9 @@ OUTPUTS = st.dictionaries(
 TIMES = st.none() | st.floats(0, 1e6)
 COUNTS = st.integers(0, 12)
 STEPS = st.builds(
-    wfsim.StepMemento,
+    wfsim.types.StepMemento,
     st.sampled_from(["InitMeta", "StartPod"]),
-    st.sampled_from(list(wfsim.StepStatus)),
+    st.sampled_from(list(wfsim.types.StepStatus)),
     retries=COUNTS,
     restarts=COUNTS,
     attempts=st.integers(1, 12),
@@ -420,10 +420,10 @@ RUNS = st.builds(
     st.sampled_from(["1-Create", "12-Create"]),
     st.just(MPD),
     st.just("Create"),
-    st.sampled_from(list(wfsim.RunStatus)),
-    st.lists(STEPS | st.just(wfsim.StepMemento("StartPod")), min_size=2, max_size=3).map(
-        tuple
-    ),
+    st.sampled_from(list(wfsim.types.RunStatus)),
+    st.lists(
+        STEPS | st.just(wfsim.types.StepMemento("StartPod")), min_size=2, max_size=3
+    ).map(tuple),
     OUTPUTS,
     started=TIMES,
     finished=TIMES,
@@ -452,7 +452,7 @@ def tried(text):
     """Return the run that *text* is, or why it is none."""
     try:
         return wfsim.Memento.from_json("1-Create", text), ""
-    except wfsim.MementoError as error:
+    except wfsim.errors.MementoError as error:
         return None, str(error)
 
 
@@ -476,7 +476,7 @@ def test_a_document_either_loads_or_raises_memento_error(status, steps, ours):
 @unhurried
 @given(st.text() | st.binary().map(lambda data: data.decode("latin-1")))
 def test_any_text_either_loads_or_raises_memento_error(text):
-    with pytest.raises(wfsim.MementoError):
+    with pytest.raises(wfsim.errors.MementoError):
         wfsim.Memento.from_json("1-Create", text)
 
 

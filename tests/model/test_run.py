@@ -6,7 +6,7 @@ import pytest
 
 import wfsim
 from tests.changes import Hand, after, new, standing
-from wfsim import Kind, RunStatus, StepMemento, StepStatus
+from wfsim import Kind
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.journal import Journal
 from wfsim.model.run import (
@@ -29,8 +29,9 @@ from wfsim.model.run import (
     Supersede,
     Wait,
 )
+from wfsim.types import RunStatus, StepMemento, StepStatus
 
-MPD = wfsim.Key("mpd", "default", "mpd-0")
+MPD = wfsim.types.Key("mpd", "default", "mpd-0")
 FLOW = wfsim.Flow("Create", tuple(map(wfsim.Step, "ABC")))
 NEW = new(FLOW, MPD, 4, 2.0, params={"size": [1, 2]}, deadline=90.0)
 

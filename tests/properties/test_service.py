@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wfsim
-from wfsim import Flow, Memento, Policy, Polling, ServiceError, Simulation, Step
+from wfsim import Flow, Memento, Policy, Polling, Simulation, Step
+from wfsim.errors import ServiceError
 
 FLOW = Flow(
     "W",

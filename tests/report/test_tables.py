@@ -48,8 +48,12 @@ def started(time: float, step: str = "A", attempt: int = 1, run: str = "1-F"):
 UP = (0.0, Kind.CONTROLLER_STARTED, "", "", "", 0, "c-0")
 DOWN = (5.0, Kind.CONTROLLER_CRASHED, "", "", "", 0, "c-0")
 INTERRUPTED = Kind.RUN_INTERRUPTED
-CUT_SHORT = new(wfsim.Flow("F", (wfsim.Step("A"),)), wfsim.Key("db", "default", "db"))
-CUT_SHORT = CUT_SHORT._replace(reason="MANY_RESTARTS", status=wfsim.RunStatus.INTERRUPTED)
+CUT_SHORT = new(
+    wfsim.Flow("F", (wfsim.Step("A"),)), wfsim.types.Key("db", "default", "db")
+)
+CUT_SHORT = CUT_SHORT._replace(
+    reason="MANY_RESTARTS", status=wfsim.types.RunStatus.INTERRUPTED
+)
 ATTEMPT = ("step", "attempt", "status", "start", "end")
 
 

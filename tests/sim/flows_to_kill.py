@@ -36,7 +36,7 @@ def scenario(ledger: Path) -> wfsim.Scenario:
 
 if __name__ == "__main__":
     db, ledger = map(Path, sys.argv[1:])
-    clock = wfsim.WallClock(factor=FACTOR)
+    clock = wfsim.clock.WallClock(factor=FACTOR)
     simulation = wfsim.Simulation(scenario(ledger), db=db, clock=clock)
     print("ready", flush=True)
     simulation.run()

@@ -82,7 +82,7 @@ def test_a_crash_at_any_write_of_a_service_of_flow_files_ends_every_flow(when, t
 def test_a_crash_at_any_write_to_a_slow_api_under_a_deadline_ends_every_run(when):
     steps = tuple(wfsim.Step(name, duration=wfsim.Duration.parse(1)) for name in "ABC")
     scenario = wfsim.Scenario.of_flow(wfsim.Flow("F", steps, deadline=17.0)).but(
-        api_rate=wfsim.ApiRate(0.5)
+        api_rate=wfsim.demand.ApiRate(0.5)
     )
     write = 0
     while True:

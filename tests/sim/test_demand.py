@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wfsim
-from wfsim import Arrivals, DefinitionError, FlowRequest, Kind, Resource, Times, Trigger
+from wfsim import DefinitionError, Kind, Resource
+from wfsim.demand import Arrivals, FlowRequest, Times, Trigger
 from wfsim.sim.draws import KeyedDraws
 
 
@@ -233,7 +234,7 @@ BUSY = {
         Trigger(Times(mean=30, until=200), "any", annotations={"backup": "{n}"}),
         Trigger(Times(every=50, until=200), "each", status={"tick": "{n}"}),
     ],
-    "rates": {"controller": wfsim.Rate(mtbf=60, mttr=5, until=200)},
+    "rates": {"controller": wfsim.demand.Rate(mtbf=60, mttr=5, until=200)},
     "pools": {"uplink": 1},
     "settings": {"Copy": {"failure": 0.2, "uses": {"uplink": 1}}},
     "horizon": 400.0,

@@ -80,25 +80,29 @@ def scenario(resources=3, **more):
 
 def busy():
     """Arrivals, triggers, faults at rates and pools."""
-    times = wfsim.Times
+    times = wfsim.demand.Times
     return scenario(
         arrivals=[
-            wfsim.Arrivals(wfsim.Resource("rack", "late-{n}"), times(mean=30, count=5))
+            wfsim.demand.Arrivals(
+                wfsim.Resource("rack", "late-{n}"), times(mean=30, count=5)
+            )
         ],
         triggers=[
-            wfsim.Trigger(times(mean=25, until=200), "any", annotations={"grow": "{n}"}),
-            wfsim.Trigger(times(every=60), "each", status={"tick": "{n}"}),
+            wfsim.demand.Trigger(
+                times(mean=25, until=200), "any", annotations={"grow": "{n}"}
+            ),
+            wfsim.demand.Trigger(times(every=60), "each", status={"tick": "{n}"}),
         ],
         rates={
-            "controller": wfsim.Rate(mtbf=60, mttr=4, until=200),
-            "api": wfsim.Rate(mtbf=80, mttr=3, count=2),
+            "controller": wfsim.demand.Rate(mtbf=60, mttr=4, until=200),
+            "api": wfsim.demand.Rate(mtbf=80, mttr=3, count=2),
         },
         pools={"hands": 2, "tools": 3},
         settings={
             "configure": {"failure": 0.2, "uses": {"tools": 2, "hands": 1}},
             "check": {"duration": {"exponential": 2}, "uses": {"hands": 1}},
         },
-        api_rate=wfsim.ApiRate(40, burst=5),
+        api_rate=wfsim.demand.ApiRate(40, burst=5),
     )
 
 

@@ -263,7 +263,7 @@ def test_somebody_deletes():
         (15.0, "run.interrupted", "B"),
         (15.0, "run.pruned", ""),
     ]
-    with pytest.raises(wfsim.NotFound):
+    with pytest.raises(wfsim.errors.NotFound):
         sim.resource()
 
 
@@ -445,7 +445,7 @@ def test_what_happens_to_a_controller_that_stands_still_leaves_it_usable(more):
     assert not sim.log.filter(Kind.PASS_FAILED)
     try:
         assert sim.resource().state in ("Running", "Interrupt")
-    except wfsim.NotFound:
+    except wfsim.errors.NotFound:
         assert rows(sim, Kind.RESOURCE_DELETED)
 
 

@@ -22,7 +22,7 @@ class Site(wfsim.World):
 
 def on_a_clock(capacity=1):
     site = Site(capacity)
-    clock = wfsim.VirtualClock()
+    clock = wfsim.clock.VirtualClock()
     site.attach(clock, KeyedDraws(0))
     return clock, site.uplink
 
@@ -76,8 +76,8 @@ def test_whoever_leaves_the_line_lets_those_behind_have_what_is_free():
     user(clock, pool, log, "two", 10.0, amount=2)
     greedy = user(clock, pool, log, "three", 10.0, amount=3)
     user(clock, pool, log, "one", 10.0)
-    clock.call(4.0, lambda: clock.throw(greedy, wfsim.Killed()))
-    with pytest.raises(wfsim.Killed):
+    clock.call(4.0, lambda: clock.throw(greedy, wfsim.errors.Killed()))
+    with pytest.raises(wfsim.errors.Killed):
         run(clock)
     run(clock)
     assert log == [(0.0, "two"), (4.0, "one")]
@@ -94,8 +94,8 @@ def test_who_dies_in_the_instant_of_its_turn_gives_the_place_to_the_next():
     while clock.now < 10.0 or pool.queue == 2:
         clock.step()
     assert str(pool) == "uplink 1/1, queue 1"
-    clock.throw(dying, wfsim.Killed())
-    with pytest.raises(wfsim.Killed):
+    clock.throw(dying, wfsim.errors.Killed())
+    with pytest.raises(wfsim.errors.Killed):
         run(clock)
     run(clock)
     assert log == [(0.0, "a"), (10.0, "c")]
@@ -134,7 +134,7 @@ def test_a_claim_is_given_back_once():
 
 
 def test_a_copy_of_a_world_has_its_pool_empty_and_apart():
-    clock = wfsim.VirtualClock()
+    clock = wfsim.clock.VirtualClock()
     site = Site()
     site.attach(clock, KeyedDraws(0))
     user(clock, site.uplink, [], "a", 10.0)
@@ -154,7 +154,7 @@ def test_pools_in_a_mapping_are_called_by_their_keys():
             self.links = {"north": Pool(1), "south": Pool(2), "none": None}
 
     sites = Sites()
-    sites.attach(wfsim.VirtualClock(), KeyedDraws(0))
+    sites.attach(wfsim.clock.VirtualClock(), KeyedDraws(0))
     assert list(map(str, sites.links.values())) == [
         "north 0/1, queue 0",
         "south 0/2, queue 0",
@@ -215,14 +215,16 @@ def test_whoever_dies_whenever_nothing_is_lost_and_nothing_given_twice(jobs, kil
                     yield clock.timeout(stay)
                 finally:
                     del inside[number]
-        except wfsim.Killed:
+        except wfsim.errors.Killed:
             return
 
     for number, each in enumerate(jobs):
         alive.append(clock.process(job(number, *each)))
     for time, victim in kills:
         if victim < len(alive):
-            clock.call(time, lambda it=alive[victim]: clock.throw(it, wfsim.Killed()))
+            clock.call(
+                time, lambda it=alive[victim]: clock.throw(it, wfsim.errors.Killed())
+            )
     while clock.peek() < float("inf"):
         clock.step()
         held, queue = map(int, re.findall(r" (\d+)", str(pool).replace("/3,", "")))

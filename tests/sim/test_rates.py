@@ -10,7 +10,8 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from fake_resources.operations import OperationWorld
-from wfsim import ApiDown, ApiRate, BreakOne, CrashAt, DefinitionError, Kind, Rate
+from wfsim import ApiDown, BreakOne, CrashAt, DefinitionError, Kind
+from wfsim.demand import ApiRate, Rate
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.rates import expanded
 
@@ -213,7 +214,7 @@ def test_a_pod_breaks_and_is_mended():
 
 def test_an_operation_under_way_breaks():
     site = OperationWorld({"Deploy": wfsim.Duration.parse(100)})
-    site.attach(wfsim.VirtualClock(), KeyedDraws(1))
+    site.attach(wfsim.clock.VirtualClock(), KeyedDraws(1))
     assert site.break_one(0.0) == ""
     names = [site.launch("Deploy", target) for target in ("a", "b")]
     assert site.break_one(0.9) == names[1]

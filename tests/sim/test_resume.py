@@ -255,7 +255,7 @@ def test_what_a_dump_has_quarantined_is_found_and_reported(tmp_path):
 
 def test_mementos_of_a_stranger_stand_for_a_resource_like_the_first(whole):
     mementos = [
-        run._replace(resource=wfsim.Key("MPDCluster", "prod", "pc-7"))
+        run._replace(resource=wfsim.types.Key("MPDCluster", "prod", "pc-7"))
         for run in whole.mementos()[:7]
     ]
     sim = resumed(mementos)
@@ -306,7 +306,7 @@ def small(body, **given):
 
 def after_first(it):
     flow = it.flows["Create"]
-    key = wfsim.Key("db", "default", "orders")
+    key = wfsim.types.Key("db", "default", "orders")
     return after(new(flow, key), (0.0, Start(0)), (5.0, Complete(0, Frozen(id=7))))
 
 

@@ -242,7 +242,7 @@ def test_a_flow_that_has_ended_stays_as_it_ended():
 def test_a_memento_that_cannot_be_read_puts_its_flow_in_error():
     sim, flow = begun(cloud(), until=6.5)
     (*_, run) = sim.mementos()
-    bad = wfsim.Quarantined(run.key, run.resource, "{", "cut short")
+    bad = wfsim.types.Quarantined(run.key, run.resource, "{", "cut short")
     again = Simulation.resume(sim.scenario, [bad])
     again.run()
     detail = again.service.detail(flow, tenant="acme")

@@ -137,11 +137,15 @@ def test_what_arrives_and_what_is_changed_is_as_the_calls_say(write):
     (csv, listed, once, often) = scenario.arrivals
     assert (csv.times.at, listed.times.at) == ((1.0, 5.0), (3.5, 7.0))
     assert once.what == wfsim.Resource("resource", "once")
-    assert often.times == wfsim.Times(rate=0.1, until=60)
+    assert often.times == wfsim.demand.Times(rate=0.1, until=60)
     assert scenario.triggers == (
-        wfsim.Trigger(wfsim.Times(at=(45,)), "each", annotations={"note": "{n}"}),
-        wfsim.Trigger(
-            wfsim.Times(every=10, start=20, count=2), "csv-0", status={"seen": True}
+        wfsim.demand.Trigger(
+            wfsim.demand.Times(at=(45,)), "each", annotations={"note": "{n}"}
+        ),
+        wfsim.demand.Trigger(
+            wfsim.demand.Times(every=10, start=20, count=2),
+            "csv-0",
+            status={"seen": True},
         ),
     )
     log = wfsim.simulate(scenario)
@@ -233,8 +237,8 @@ def test_faults_and_rates_are_those_of_the_calls(write):
         wfsim.FailStep("Copy"),
     )
     assert scenario.rates == {
-        "controller": wfsim.Rate(500_000, 1),
-        "api": wfsim.Rate(50, 2, count=1),
+        "controller": wfsim.demand.Rate(500_000, 1),
+        "api": wfsim.demand.Rate(50, 2, count=1),
     }
 
 

@@ -255,7 +255,7 @@ def test_a_resource_is_edited_created_and_deleted_by_hand(sim):
     assert sim.resource("more").state == "Running"
     sim.delete("orders")
     sim.run()
-    with pytest.raises(wfsim.NotFound, match="did you mean 'more'"):
+    with pytest.raises(wfsim.errors.NotFound, match="did you mean 'more'"):
         sim.resource("mor")
     assert sim.resource().name == "more"
 
@@ -278,7 +278,7 @@ def test_a_resource_of_another_namespace_is_found_by_its_name_too():
         (lambda sim: sim.restart(), wfsim.UsageError, r"is running; crash\(\) it first"),
         (lambda sim: sim.unpause(), wfsim.UsageError, r"stand still; pause\(\) it first"),
         (lambda sim: sim.crash("c"), wfsim.UsageError, "known: 'controller-0'"),
-        (lambda sim: sim.cancel("order"), wfsim.NotFound, "did you mean 'orders'"),
+        (lambda sim: sim.cancel("order"), wfsim.errors.NotFound, "did you mean 'orders'"),
         (lambda sim: sim.edit(spec={"a": {1}}), wfsim.UsageError, "what JSON can hold"),
         (lambda sim: sim.edit(status={1: 2}), wfsim.UsageError, "what JSON can hold"),
         (lambda sim: sim.edit(spec=[1]), wfsim.UsageError, "give a mapping"),
@@ -345,7 +345,7 @@ def test_mementos_are_every_version_made_durable_newest_last(sim):
         ("running", ["completed", "completed"]),
         ("completed", ["completed", "completed"]),
     ]
-    with pytest.raises(wfsim.NotFound, match="did you mean 'orders'"):
+    with pytest.raises(wfsim.errors.NotFound, match="did you mean 'orders'"):
         sim.mementos("order")
 
 
@@ -438,7 +438,7 @@ def test_a_world_may_come_from_another_simulation(sim):
 
 
 def test_the_same_scenario_runs_on_a_wall_clock():
-    clock = wfsim.WallClock(factor=0.0001)
+    clock = wfsim.clock.WallClock(factor=0.0001)
     sim = wfsim.Simulation(scenario(), clock=clock)
     assert [row(record) for record in sim.run()] == WHOLE
 

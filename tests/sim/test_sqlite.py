@@ -458,7 +458,7 @@ def completed(found):
         for key, (_, runs) in found.items()
         for run in runs
         for step in run.steps
-        if step.status is wfsim.StepStatus.COMPLETED
+        if step.status is wfsim.types.StepStatus.COMPLETED
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import wfsim
-from wfsim import DefinitionError, Kind, StepSettings
+from wfsim import DefinitionError, Kind
+from wfsim.demand import StepSettings
 
 
 @wfsim.step

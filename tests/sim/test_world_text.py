@@ -58,7 +58,7 @@ class Depot(wfsim.World):
         Phase.WELL,
         {"sda": Disk("sda", tags={"size": (1, 2)})},
     ],
-    ids=repr,
+    ids=lambda value: str(sorted(value)) if type(value) is set else repr(value),
 )
 def test_a_plain_value_is_read_again_as_it_was(value):
     there = load(dump(Depot(value=value)), Depot()).value

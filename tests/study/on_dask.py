@@ -28,7 +28,7 @@ MANY = 10
 def Work(context):
     yield from context.sleep(10.0 * (1.0 + context.draw("duration")))
     if context.draw("failure") < context.resource.spec["failure"]:
-        raise wfsim.StepFailed("by chance")
+        raise wfsim.errors.StepFailed("by chance")
 
 
 def make(failure):

@@ -36,7 +36,7 @@ def scenario(pace=10.0, failure=0.0, flows=1, workers=26):
     def Only(context):
         yield from context.sleep(-pace * math.log1p(-context.draw("duration")))
         if context.draw("failure") < failure:
-            raise wfsim.StepFailed("by chance")
+            raise wfsim.errors.StepFailed("by chance")
 
     return wfsim.Scenario(
         [wfsim.Resource("w", f"r{number:02}") for number in range(flows)],

@@ -8,9 +8,9 @@ import pytest
 
 import wfsim
 from fake_resources import polardb
-from wfsim import Precision
 from wfsim.errors import UsageError
 from wfsim.study.estimates import Interval
+from wfsim.types import Precision
 
 
 def widths(*halves):

@@ -26,7 +26,7 @@ def body(name, mean, failure):
     def step(context):
         yield from context.sleep(-mean * math.log1p(-context.draw("duration")))
         if context.draw("failure") < failure:
-            raise wfsim.StepFailed("by chance")
+            raise wfsim.errors.StepFailed("by chance")
 
     step.__name__ = name
     return step
@@ -150,8 +150,8 @@ def test_a_measure_says_the_same_things_of_each_replication(first):
 def test_runs_that_the_horizon_cuts_off_are_counted_as_unfinished():
     def make():
         flow = wfsim.Flow("F", (wfsim.Step("Only", duration=wfsim.Duration.parse(30)),))
-        arrivals = wfsim.Arrivals(
-            wfsim.Resource("resource", "r-{n}"), wfsim.Times(every=10.0, start=0.0)
+        arrivals = wfsim.demand.Arrivals(
+            wfsim.Resource("resource", "r-{n}"), wfsim.demand.Times(every=10.0, start=0.0)
         )
         return wfsim.Scenario.of_flow(flow).but(
             resources=(), arrivals=[arrivals], horizon=100.0
@@ -320,8 +320,10 @@ def test_wrong_arguments_are_refused_with_what_to_give_instead(arguments, said):
 
 def test_a_service_is_swept_by_the_flows_that_it_is_asked_for():
     def make(operation_failure):
-        once = wfsim.Times(at=(0,))
-        asked = wfsim.Arrivals(wfsim.FlowRequest("CreateCluster", "cluster-9"), once)
+        once = wfsim.demand.Times(at=(0,))
+        asked = wfsim.demand.Arrivals(
+            wfsim.demand.FlowRequest("CreateCluster", "cluster-9"), once
+        )
         return tiem.scenario(operation_failure=operation_failure).but(arrivals=[asked])
 
     over = {"operation_failure": [0.0, 1.0]}

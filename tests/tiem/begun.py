@@ -53,7 +53,7 @@ class Begun(NamedTuple):
         return self
 
 
-def simulation(*faults: wfsim.Fault, **more: Any) -> wfsim.Simulation:
+def simulation(*faults: wfsim.types.Fault, **more: Any) -> wfsim.Simulation:
     """A scenario in which nothing has been asked for yet."""
     return wfsim.Simulation(tiem.scenario(**more), seed=1, faults=faults)
 

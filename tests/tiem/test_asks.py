@@ -56,7 +56,7 @@ def refused(run: Begun, ask: Any) -> str:
     before = run.world.state()
     try:
         return tiem.ask(run.sim, ask, run.flow_id)
-    except (wfsim.ServiceError, wfsim.UsageError):
+    except (wfsim.errors.ServiceError, wfsim.UsageError):
         assert run.world.state() == before
         return ""
 

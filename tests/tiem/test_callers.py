@@ -53,7 +53,7 @@ def test_a_second_flow_on_a_cluster_is_refused_and_leaves_nothing_behind():
     run = begun("RestartCluster")
     for flow in ("StopCluster", "ScaleOutCluster", "CloneCluster", "DeleteCluster"):
         with pytest.raises(
-            wfsim.ServiceError, match=r"\[20114\].*cluster-1 is Restarting"
+            wfsim.errors.ServiceError, match=r"\[20114\].*cluster-1 is Restarting"
         ) as at:
             tiem.begin(run.sim, flow)
         assert at.value.code == 20114
@@ -65,7 +65,7 @@ def test_a_second_flow_on_a_cluster_is_refused_and_leaves_nothing_behind():
 
 def test_a_switchover_locks_all_clusters_or_none():
     run = begun("RestartCluster", subject="cluster-3")
-    with pytest.raises(wfsim.ServiceError, match="cluster-3 is Restarting"):
+    with pytest.raises(wfsim.errors.ServiceError, match="cluster-3 is Restarting"):
         tiem.begin(run.sim, "SwitchoverNormal")
     assert run.locks == {"cluster-3": "Restarting"}
 
@@ -74,7 +74,7 @@ def test_a_deletion_by_force_takes_the_lock_over_and_the_other_flow_fails():
     run = begun("RestartCluster")
     deletion = Begun(run.sim, tiem.begin(run.sim, "DeleteCluster", force=True))
     assert run.locks == {"cluster-1": "Deleting"}
-    with pytest.raises(wfsim.ServiceError, match="cluster-1 is Deleting"):
+    with pytest.raises(wfsim.errors.ServiceError, match="cluster-1 is Deleting"):
         tiem.begin(run.sim, "DeleteCluster", force=True)
     run.ended()
     assert (deletion.status, run.status) == ("Finished", "Error")
@@ -150,7 +150,9 @@ def test_a_flow_that_is_stopped_keeps_its_lock_and_goes_on_when_it_is_started():
 
 def test_two_batches_of_hosts_are_refused():
     run = begun("ImportHosts")
-    with pytest.raises(wfsim.ServiceError, match=r"\[9993\].*ImportHosts host-new"):
+    with pytest.raises(
+        wfsim.errors.ServiceError, match=r"\[9993\].*ImportHosts host-new"
+    ):
         tiem.begin(run.sim, "DeleteHosts")
     assert run.ended().locks == {}
     again = Begun(run.sim, tiem.begin(run.sim, "DeleteHosts"))

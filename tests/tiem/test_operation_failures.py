@@ -160,7 +160,7 @@ def test_what_fails_takes_its_time_first():
 
 def world(seed: int, **more: object) -> tiem.TiemWorld:
     made = tiem.TiemWorld(**more)
-    made.attach(wfsim.VirtualClock(), KeyedDraws(seed))
+    made.attach(wfsim.clock.VirtualClock(), KeyedDraws(seed))
     return made
 
 

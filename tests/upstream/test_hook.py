@@ -22,6 +22,6 @@ CALLS = [
 def test_each_hook_of_the_base_class_takes_what_there_is_and_returns_nothing(
     flows, name, args
 ):
-    run = new(flows["WF1"], wfsim.Key("db", "default", "x"))
+    run = new(flows["WF1"], wfsim.types.Key("db", "default", "x"))
     steps = [run.steps[0] if arg == "step" else arg for arg in args]
     assert getattr(wfsim.Hooks(), name)(run, *steps) is None

@@ -7,7 +7,8 @@ import json
 import pytest
 
 import wfsim
-from wfsim import FailSave, Interrupted, Key, Memento, Waiting
+from wfsim import FailSave, Interrupted, Memento, Waiting
+from wfsim.types import Key
 
 ORDERS = Key("db", "default", "orders")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import wfsim
-from wfsim import Flow, ServiceError, Simulation, Step, Unavailable
+from wfsim import Flow, Simulation, Step
 from wfsim.engine.service import WorkflowService
+from wfsim.errors import ServiceError, Unavailable
 from wfsim.sim.storage import immediately
 
 

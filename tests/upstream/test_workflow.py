@@ -8,9 +8,10 @@ import pytest
 
 import wfsim
 from tests.changes import after, new
-from wfsim import Event, Interrupted, Key, StateMachine
+from wfsim import Event, Interrupted, StateMachine
 from wfsim.errors import DefinitionError, Unavailable
 from wfsim.model.run import Complete, CompleteRun, Start
+from wfsim.types import Key
 
 ORDERS = Key("db", "default", "orders")
 

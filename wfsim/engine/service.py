@@ -12,22 +12,20 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.context import StepContext, rewrite
-from wfsim.engine.flow_status import (
+from wfsim.engine.flow_status import ENDED, NODE_STATUS, FlowStatus, Request, after
+from wfsim.engine.ports import Clock, Effect, ResourceStore, RunStore
+from wfsim.errors import (
     DEFINE_NOT_FOUND,
     DETAIL_FAILED,
-    ENDED,
     FLOW_NOT_FOUND,
     MARSHAL_ERROR,
-    NODE_STATUS,
     PARAMETER_INVALID,
     POLLING_TIME_OUT,
-    FlowStatus,
-    Request,
+    AlreadyExists,
+    Fenced,
+    NotFound,
     ServiceError,
-    after,
 )
-from wfsim.engine.ports import Clock, Effect, ResourceStore, RunStore
-from wfsim.errors import AlreadyExists, Fenced, NotFound
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
 from wfsim.model.memento import StepMemento

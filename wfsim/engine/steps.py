@@ -16,7 +16,6 @@ from pathlib import PurePath
 from typing import Any, TypeVar, overload
 
 from wfsim.engine.context import StepContext, Turn, rewrite
-from wfsim.engine.flow_status import POLLING_TIME_OUT, ServiceError
 from wfsim.engine.ports import (
     Clock,
     Effect,
@@ -25,8 +24,10 @@ from wfsim.engine.ports import (
     Steps,
 )
 from wfsim.errors import (
+    POLLING_TIME_OUT,
     DefinitionError,
     PollError,
+    ServiceError,
     StepFailed,
     StepSignal,
     TimedOut,

@@ -21,7 +21,8 @@ from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from wfsim.engine.flow_status import (
+from wfsim.engine.service import MAX_PAGE_SIZE, PAGE_SIZE, TENANT
+from wfsim.errors import (
     CANCEL_FAILED,
     CREATE_FAILED,
     DETAIL_FAILED,
@@ -34,9 +35,9 @@ from wfsim.engine.flow_status import (
     STOP_FAILED,
     UNRECOGNIZED,
     ServiceError,
+    StoreError,
+    UsageError,
 )
-from wfsim.engine.service import MAX_PAGE_SIZE, PAGE_SIZE, TENANT
-from wfsim.errors import StoreError, UsageError
 from wfsim.http.guard import Guard
 from wfsim.http.live import FlowCounts, LiveService, ServiceClosed
 from wfsim.http.messages import (

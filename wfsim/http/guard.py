@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 
-from wfsim.engine.flow_status import (
-    FORBIDDEN,
-    PARAMETER_INVALID,
-    UNAUTHORIZED,
-    ServiceError,
-)
+from wfsim.errors import FORBIDDEN, PARAMETER_INVALID, UNAUTHORIZED, ServiceError
 from wfsim.http.messages import LONGEST, refusal
 
 if TYPE_CHECKING:

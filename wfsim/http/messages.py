@@ -13,8 +13,8 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from wfsim.engine.flow_status import ANSWERS, ServiceError
 from wfsim.engine.service import FlowDetail, FlowInfo, NodeInfo, Page
+from wfsim.errors import ANSWERS, ServiceError
 from wfsim.model.frozen import is_json
 from wfsim.model.memento_json import EPOCH
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING, TypeAlias
 
-from wfsim.engine.flow_status import ServiceError
-from wfsim.errors import NotFound, UsageError
+from wfsim.errors import NotFound, ServiceError, UsageError
 from wfsim.model.record import Kind
 from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger, keyed
 from wfsim.sim.service import BIZ_TYPE

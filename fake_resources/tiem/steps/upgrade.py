@@ -120,7 +120,7 @@ def validate_hosts(ctx: Context) -> Effect:
             )
         except TimeoutError:
             text = f"{name} is {host.status}, not Online"
-            raise wfsim.ServiceError(9997, text) from None
+            raise wfsim.errors.ServiceError(9997, text) from None
 
 
 @management("takeoverResource")

@@ -1,0 +1,10 @@
+"""What is asked of a scenario as time goes by, and at which rates."""
+
+from wfsim.sim.demand import Arrivals, FlowRequest, Times, Trigger
+from wfsim.sim.fault_wrappers import ApiRate
+from wfsim.sim.rates import Rate
+from wfsim.sim.step_settings import StepSettings
+
+__all__ = [
+    "ApiRate", "Arrivals", "FlowRequest", "Rate", "StepSettings", "Times", "Trigger",
+]  # fmt: skip
