@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from wfsim.engine.flow_status import ServiceError
 from wfsim.errors import NotFound, UsageError
+from wfsim.model.frozen import EMPTY
 from wfsim.model.record import Kind
 from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger
 from wfsim.sim.service import BIZ_TYPE
@@ -16,17 +18,22 @@ if TYPE_CHECKING:
     from wfsim.sim.control_plane import ControlPlane
 
 
+Item = tuple[str, int]
+
+
 class Asking:
     """The arrivals and triggers of one simulation; only the next of each is scheduled.
 
     They are a function of scenario and seed, so whoever runs it again gets the same.
     """
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: ControlPlane, begun: Mapping[Item, int] = EMPTY) -> None:
         self._plane = plane
+        self.begun: dict[Item, int] = dict(begun)
+        """How many of each have come, by what it is and its place in the scenario."""
 
     def start(self, over: float = -1.0) -> None:
-        """Schedule the first of each; what was due up to the second *over* is past."""
+        """Schedule the next of each; what was due up to the second *over* is past."""
         scenario, draws = self._plane.scenario, self._plane.draws
         listed: tuple[tuple[str, tuple[Demand, ...]], ...] = (
             ("arrivals", scenario.arrivals),
@@ -35,11 +42,15 @@ class Asking:
         for name, items in listed:
             for index, item in enumerate(items):
                 times = enumerate(item.times.each(draws, name, index))
-                left = (row for row in times if row[1] > over)
-                self._go_on(left, self._action(item, index))
+                first = self.begun.get((name, index), 0)
+                left = (row for row in islice(times, first, None) if row[1] > over)
+                self._go_on((name, index), left, self._action(item, index))
 
     def _go_on(
-        self, left: Iterator[tuple[int, float]], act: Callable[[int], None]
+        self,
+        item: Item,
+        left: Iterator[tuple[int, float]],
+        act: Callable[[int], None],
     ) -> None:
         plane = self._plane
         number, time = next(left, (0, None))
@@ -47,7 +58,8 @@ class Asking:
             return
 
         def happen() -> None:
-            self._go_on(left, act)
+            self.begun[item] = number + 1
+            self._go_on(item, left, act)
             act(number)
 
         plane.clock.call(max(time - plane.now, 0.0), happen)

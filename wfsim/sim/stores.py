@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from operator import itemgetter
+from typing import NamedTuple
 
 from wfsim.engine.ports import Clock, Effect, Grant, Listener, Nothing
 from wfsim.errors import AlreadyExists, Conflict, MementoError, NotFound
 from wfsim.model.frozen import Frozen, freeze
 from wfsim.model.journal import (
+    OF_RESOURCES,
     Create,
     Delete,
     Edit,
@@ -144,6 +147,25 @@ class InMemoryResources:
 
         return stop
 
+    def go_on(self) -> None:
+        """Stand where the journal has them; what *lag* holds back is told in its time."""
+        for time, _, change, _ in self._journal.entries():
+            if not isinstance(change, OF_RESOURCES):
+                continue
+            before, after = (
+                getattr(change, "before", None),
+                getattr(change, "after", None),
+            )
+            resource: Resource = after or before
+            self._revision += 1
+            self._uids += before is None
+            if after is None:
+                del self._objects[resource.key]
+            else:
+                self._objects[resource.key] = after
+            if self._lag:
+                self._catch_up(resource.key, before, after, time + self._lag)
+
     def _put(self, before: Resource | None, after: Resource, token: int) -> Resource:
         self._revision += 1
         after = after._replace(revision=self._revision)
@@ -171,7 +193,11 @@ class InMemoryResources:
             for watcher in self._watchers:
                 watcher(before, after)
             return
+        self._catch_up(key, before, after, self._clock.now + self._lag)
 
+    def _catch_up(
+        self, key: Key, before: Resource | None, after: Resource | None, due: float
+    ) -> None:
         def catch_up() -> None:
             # A watch feeds the cache: neither is ahead of the other.
             if after is None:
@@ -181,7 +207,10 @@ class InMemoryResources:
             for watcher in self._watchers:
                 watcher(before, after)
 
-        self._clock.call(self._lag, catch_up)
+        if due < self._clock.now:
+            catch_up()
+        else:
+            self._clock.call(due - self._clock.now, catch_up)
 
 
 def _frozen(resource: Resource) -> Resource:
@@ -282,6 +311,15 @@ class _Lease:
     since: float
     stopped: object = None
     lapsed: bool = False
+    lapses: float = inf
+
+
+class Leased(NamedTuple):
+    """What there is of leases at one moment."""
+
+    tokens: Tokens
+    holders: dict[Key, list[tuple[int, str]]]
+    held: dict[Key, _Lease]
 
 
 _token = itemgetter(0)
@@ -347,7 +385,26 @@ class InMemoryLeases:
                 lease.stopped = stopped
                 renewed = (now - lease.since) // self._renew * self._renew
                 left = lease.since + renewed + self._length - now
+                lease.lapses = now + max(left, 0.0)
                 self._clock.call(max(left, 0.0), partial(self._lapse, key, stopped))
+
+    def as_they_are(self) -> Leased:
+        """Return what there is, for `go_on`."""
+        holders = {key: list(each) for key, each in self._holders.items()}
+        held = {key: replace(lease) for key, lease in self._held.items()}
+        return Leased(dict(self.tokens), holders, held)
+
+    def go_on(self, leased: Leased) -> None:
+        """Stand as they stood; nobody is alive to renew them."""
+        self.tokens.update(leased.tokens)
+        self._holders = {key: list(each) for key, each in leased.holders.items()}
+        self._held = {key: replace(lease) for key, lease in leased.held.items()}
+        for key, lease in sorted(self._held.items()):
+            if lease.stopped is not None and not lease.lapsed:
+                left = max(lease.lapses - self._clock.now, 0.0)
+                self._clock.call(left, partial(self._lapse, key, lease.stopped))
+        for holder in sorted({lease.holder for lease in self._held.values()}):
+            self.stop_renewing(holder)
 
     def renew_again(self, holder: str) -> None:
         """Renew at once, and from now on, whatever *holder* still holds."""
