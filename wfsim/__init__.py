@@ -9,6 +9,7 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
 * ``study``     many runs in one frame: ``sweep``, ``design``
+* ``campaign``  every interruption: ``explore``
 * ``history``   what has happened: ``read_history``, ``calibrate``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
 * ``http``      the service over HTTP: Server
@@ -68,6 +69,7 @@ _HOMES = {
     "wfsim.study.precision": ("Precision",),
     "wfsim.study.study": ("Study",),
     "wfsim.study.sweep": ("sweep",),
+    "wfsim.campaign.explore": ("explore",),
     "wfsim.history.attempts": ("PastRuns",),
     "wfsim.history.calibration": ("Calibration", "calibrate"),
     "wfsim.history.read": ("read_history",),
