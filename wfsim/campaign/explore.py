@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from time import monotonic
+from time import monotonic  # noqa: TID251  a budget is one of real time
 from typing import Any
 
 from wfsim.campaign.lab import Lab, Maker, Outcome, order
@@ -36,6 +36,7 @@ def explore(
     eventually: Iterable[Wish] = (),
     without: Iterable[str] = (),
     but: Iterable[str] = (),
+    alike: Iterable[str] = (),
     join: bool = True,
 ) -> Report:
     """Interrupt *scenario* in every way within the bound; return what came of it.
@@ -51,8 +52,10 @@ def explore(
     *calls* as in ``polardb.asks()``.  *always* and *eventually* are functions of the
     simulation at its end, wrong if they return False or a text, or assert.  *but* are
     dotted paths of the world's `essence` that may differ from the calm run's, ``*`` for
-    any name.  *budget* is a number of points, or as a float of seconds; the most telling
-    points go first.  *jobs* is the number of processes; the report is the same.
+    any name, and so are ``resources.*.status.name``; *alike* are regular expressions of
+    names, such as those with a number that an attempt uses up, which may be others.
+    *budget* is a number of points, or as a float of seconds; the most telling points go
+    first.  *jobs* is the number of processes; the report is the same.
     What has come to where the calm run stood, but for the time, is not run on unless
     *join* is False.  Raises `UsageError` for wrong arguments or a calm run that breaks
     an invariant itself.
@@ -69,6 +72,7 @@ def explore(
         seed,
         restart_after,
         tuple(but),
+        tuple(alike),
         {name: check for name, check in ORACLES.items() if name not in skipped},
         join,
         tuple(always),
@@ -99,7 +103,7 @@ def explore(
         len(listed),
         never,
         tuple(sorted(skipped)),
-        lab.but,
+        (*lab.but, *lab.alike),
         interrupted,
     )
     report.failures = _failures(lab, outcomes)
@@ -169,7 +173,7 @@ def _in_processes(lab: Lab, listed: Sequence[Point], jobs: int) -> list[Outcome]
 
     fresh = Lab(
         lab.subject,
-        *(lab.seed, lab.away, lab.but, lab.checks, lab.joining),
+        *(lab.seed, lab.away, lab.but, lab.alike, lab.checks, lab.joining),
         *(lab.always, lab.eventually),
     )
     chunks = [listed[at : at + CHUNK] for at in range(0, len(listed), CHUNK)]

@@ -15,7 +15,7 @@ from wfsim.campaign.sites import CRASH, Point, Site, sites_of
 from wfsim.errors import UsageError
 from wfsim.model.record import Kind, Record
 from wfsim.sim.faults import CrashAt, Fault
-from wfsim.sim.prefix import Prefix, Tape
+from wfsim.sim.prefix import Prefix, Recorded, Tape
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 
@@ -43,13 +43,15 @@ class Lab:
     """Runs the points of one scenario, or of what *subject* makes with faults.
 
     *away* is how long a controller is down, in seconds; *but* are dotted paths of the
-    world that may differ; *checks* are asked of every run.
+    world that may differ, *alike* patterns of names that may; *checks* are asked of
+    every run.
     """
 
     subject: Scenario | Maker
     seed: int | None
     away: float
     but: tuple[str, ...]
+    alike: tuple[str, ...]
     checks: dict[str, Check]
     joining: bool = True
     always: tuple[Callable[[Simulation], Any], ...] = ()
@@ -72,11 +74,11 @@ class Lab:
     @cached_property
     def tape(self) -> Tape:
         """The calm run, recorded, at its end."""
-        sim = self.make()
+        sim = self.make().twin(Recorded)
         self._begun = len(sim.log)
         self._began = sim.now
         self._settle(sim, limit=sim.scenario.horizon)
-        return Tape.of(sim)
+        return Tape(sim)
 
     @property
     def calm(self) -> Simulation:
@@ -97,12 +99,12 @@ class Lab:
     @cached_property
     def end(self) -> End:
         """The end of the calm run."""
-        return End.of(self.calm, self.but)
+        return End.of(self.calm, self.but, self.alike)
 
     @cached_property
     def is_quiet(self) -> bool:
         """Whether nothing is left to happen at the end of the calm run."""
-        return bool(self.calm.clock.peek() == inf)
+        return _is_quiet(self.calm)
 
     def reference(self) -> tuple[Violation, ...]:
         """Return what is wrong with the calm run itself."""
@@ -172,22 +174,22 @@ class Lab:
     # -- settling ----------------------------------------------------------------------
 
     def _settle(self, sim: Simulation, limit: float | None = None) -> bool:
-        """Run *sim* until nothing is left to happen, within bounds; whether it came so."""
+        """Run *sim* until nothing is left to happen, in bounds; whether it came so."""
         horizon = sim.scenario.horizon
         most = EVENTS if limit is not None else EVENTS + 50 * self.calm.clock.events
         first = 60.0 if limit is not None else 2 * self.length + 2 * self.away
         end = limit or min(_last(self.calm) + 10 * self.length + SETTLE, horizon)
         span = max(first, 1.0)
-        while sim.clock.peek() != inf and sim.now < end and sim.clock.events < most:
+        while not _is_quiet(sim) and sim.now < end and sim.clock.events < most:
             sim.run(min(sim.now + span, end))
             span *= 2
-        return bool(sim.clock.peek() == inf)
+        return _is_quiet(sim)
 
     def _asked(
         self, sim: Simulation, plan: tuple[Fault, ...], calm: End | None
     ) -> tuple[Violation, ...]:
-        settled = sim.clock.peek() == inf or not (calm is None or self.is_quiet)
-        run = Checked(sim, End.of(sim, self.but), calm, settled, plan)
+        settled = _is_quiet(sim) or not (calm is None or self.is_quiet)
+        run = Checked(sim, End.of(sim, self.but, self.alike), calm, settled, plan)
         broken = [each for check in self.checks.values() for each in check(run)]
         for wish in self.eventually:
             broken += _broken(wish, sim, "eventually")
@@ -216,21 +218,26 @@ class Lab:
         """Where the calm run stood whenever it had completed a step."""
         sim = self.make()
         known = set()
-        while sim.clock.peek() != inf and sim.now < sim.scenario.horizon:
+        while not _is_quiet(sim):
             sim.run(until=_completed)
             known.add(_standing(sim, 0.0))
         return known
 
     def _joins(self, sim: Simulation, back: float) -> bool:
-        """Run *sim* until it has completed two steps; whether it is the calm run's twin."""
+        """Run *sim* for two steps; whether it stands where the calm run stood then."""
         known = self._known
         for _ in range(2):
             sim.run(until=_completed)
-            if sim.clock.peek() == inf:
+            if _is_quiet(sim):
                 return False
             if _standing(sim, back) in known:
                 return True
         return False
+
+
+def _is_quiet(sim: Simulation) -> bool:
+    """Whether nothing is left to happen before the horizon."""
+    return bool(sim.clock.peek() > sim.scenario.horizon)
 
 
 def _seq(violation: Violation) -> float:
@@ -247,7 +254,7 @@ def _last(sim: Simulation) -> float:
 
 
 def _broken(wish: Callable[[Simulation], Any], sim: Simulation, name: str) -> list[Any]:
-    """Return that *wish* is not fulfilled; it says so by False, a text or an assertion."""
+    """Return that *wish* does not hold: it returns False or a text, or asserts."""
     called = getattr(wish, "__name__", type(wish).__name__)
     try:
         answer = wish(sim)
@@ -294,7 +301,7 @@ def _standing(sim: Simulation, began: float) -> bytes:
 
 
 def order(points: Collection[Point]) -> list[Point]:
-    """Return *points* with the most telling first: each kind at each step and write once."""
+    """Return *points*, first each fault at each step and kind of write once."""
     seen: dict[tuple[str, str, str], int] = {}
     ranked = []
     for number, point in enumerate(points):

@@ -5,6 +5,7 @@ Codes are those of the catalogue: S for safety, L for liveness once faults are o
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -50,19 +51,32 @@ class End(NamedTuple):
     world: Any
 
     @classmethod
-    def of(cls, sim: Simulation, but: Collection[str] = ()) -> End:
-        """Return that of *sim*, without the dotted paths *but* of its world."""
+    def of(
+        cls, sim: Simulation, but: Collection[str] = (), alike: Collection[str] = ()
+    ) -> End:
+        """Return that of *sim*, without the dotted paths *but*.
+
+        Names that match one of the patterns *alike* are numbered in their order.
+        """
         resources, runs = {}, {}
-        for key in sim.resources.keys():
-            resource = sim.resources.peek(key)
-            assert resource is not None
+        _, present, mementos = sim.journal.fold()
+        for key, resource in sorted(present.items()):
             whole = resource._replace(uid="", revision=0, entered=0, deleted=None)
-            drop = ("status.created", "status.updated") if sim.scenario.is_service else ()
-            resources[str(key)] = plain(whole, drop)
-        for name, memento in sim.journal.fold()[2].items():
+            times = ("*.status.created", "*.status.updated")
+            drop = (*but, *times) if sim.scenario.is_service else but
+            resources[key] = plain(whole, drop, f"resources.{key}")
+        for name, memento in mementos.items():
             runs["/".join(name)] = memento.status.value
         world = None if sim.world is None else plain(sim.world.essence(), but)
-        return cls(resources, runs, world)
+        if not alike:
+            return cls(resources, runs, world)
+        numbers: dict[str, str] = {}
+        text = re.sub(
+            "|".join(f"(?:{pattern})" for pattern in alike),
+            lambda hit: numbers.setdefault(hit[0], f"~{len(numbers) + 1}"),
+            json.dumps([resources, runs, world]),
+        )
+        return cls(*json.loads(text))
 
 
 class Checked(NamedTuple):
@@ -191,10 +205,9 @@ def resources_are_stable(run: Checked) -> Iterator[Violation]:
     """L2: every resource is in a stable state."""
     if not run.settled:
         return
-    for key in run.sim.resources.keys():
-        resource = run.sim.resources.peek(key)
-        machine = run.sim.scenario.machines.get(key.kind)
-        if resource is None or (machine and machine.is_stable(resource.state)):
+    for key, resource in sorted(run.sim.journal.fold()[1].items()):
+        machine = run.sim.scenario.machines.get(resource.kind)
+        if machine is not None and machine.is_stable(resource.state):
             continue
         if machine is None and resource.state in (*_ENDED, FlowStatus.INITIALIZING):
             continue
@@ -206,7 +219,8 @@ def places_are_free(run: Checked) -> Iterator[Violation]:
     if not run.settled:
         return
     for key, lease in sorted(run.sim.leases.as_they_are().held.items()):
-        yield _at("L5", f"{lease.holder} holds the lease of {key}")
+        if not lease.lapsed:
+            yield _at("L5", f"{lease.holder} holds the lease of {key}")
     named = {**run.sim.pools, **dict(pools(vars(run.sim.world or run.sim)))}
     for name, pool in named.items():
         if pool.held or pool.queue:

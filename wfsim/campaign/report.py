@@ -41,7 +41,7 @@ class Failure:
         return dump_plan(self.faults)
 
     def replay(self) -> Simulation:
-        """Return a simulation stopped at the first record that violates, or at its end."""
+        """Return a simulation stopped at the first wrong record, or at its end."""
         sim = self._lab.make(self.faults)
         seq = self.violation.seq
         if seq is None:
@@ -203,9 +203,9 @@ class Report:
         counts = self.counts
         run = sum(counts[name] for name in ("ran", "joined", "void"))
         lines = [
-            f"{self.title}: {len(self.listed)} writes, {run} of {counts['planned']} points:"
-            f" {counts['ran']} ran to their end, {counts['joined']} joined the calm run, "
-            f"{counts['void']} were void; {counts['failed']} failed, for "
+            f"{self.title}: {len(self.listed)} writes, {run} of {counts['planned']} "
+            f"points: {counts['ran']} ran to their end, {counts['joined']} joined the "
+            f"calm run, {counts['void']} were void; {counts['failed']} failed, for "
             f"{len(self.failures)} reason{'' if len(self.failures) == 1 else 's'}"
         ]
         if self.interrupted:

@@ -25,7 +25,7 @@ NOTES = frozenset({Kind.STEP_LOG, Kind.HOOK_FAILED, Kind.PASS_FAILED, Kind.CHECK
 """What a controller says without writing anything."""
 
 MOMENT = 0.001
-"""So many seconds after a write comes what cannot come with it, or half-way to the next."""
+"""So many seconds after a write, at most, comes what cannot come with it."""
 
 CRASH = "CrashAt"
 

@@ -1,6 +1,6 @@
-"""Any moment of a simulation, to be gone on from: as many entries of its journal, and
-stores, world and clock as they were then.
+"""Any moment of a simulation, to be gone on from.
 
+That is so many entries of its journal, and stores, world and clock as they were then.
 What a journal does not tell is kept beside it while a twin of the simulation runs, a copy
 of the world most of all.  Measured: it is 80 us an entry with three pods of PolarDB.
 """
