@@ -114,16 +114,26 @@ class Lab:
 
     def outcome(self, point: Point) -> Outcome:
         """Run *point*, from a prefix where it is a single crash."""
-        if point.fault.startswith(CRASH) and len(point.plan) == 1:
-            return self._crashed(point)
-        return self.afresh(point)
+        single = point.fault.startswith(CRASH) and len(point.plan) == 1
+        return self._caught(self._crashed if single else self._afresh, point)
 
     def afresh(self, point: Point) -> Outcome:
         """Run *point* from the start."""
+        return self._caught(self._afresh, point)
+
+    def _caught(self, run: Callable[[Point], Outcome], point: Point) -> Outcome:
+        """Return what *run* does; an engine that breaks down has violated something."""
         self.runs += 1
+        try:
+            return run(point)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            return Outcome(point, "ran", (Violation("error", text, None, text),))
+
+    def _afresh(self, point: Point) -> Outcome:
         sim = self.make(point.plan)
         self._settle(sim)
-        fired = {record.text for record in sim.log.records.of_kinds({Kind.FAULT_FIRED})}
+        fired = {record.text for record in sim.journal.of_kinds({Kind.FAULT_FIRED})}
         if any(repr(fault) not in fired for fault in point.plan):
             return Outcome(point, "void")
         return self._ran(point, sim)
@@ -140,7 +150,6 @@ class Lab:
             sim = self.tape.before(site.first)
         else:
             sim = self.tape.after(site.last + 1)
-        self.runs += 1
         back = self._restart(sim, crash)
         if self.joining and self._can_join and self._joins(sim, back):
             return Outcome(point, "joined", extra=0.0)
@@ -157,12 +166,12 @@ class Lab:
         sim = self.make(point.plan)
         self._settle(sim)
         tape = Tape.of(sim)
-        fired = [r.seq for r in sim.log.records.of_kinds({Kind.FAULT_FIRED})]
+        fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
         for site in sites_of(tape, fired[-1] if fired else len(tape)):
             for when in ("before", "after"):
                 crash = CrashAt(
                     write=site.write,
-                    when=when,  # type: ignore[arg-type]
+                    when=when,
                     restart_after=self.away,
                 )
                 label = f"{point.fault}, {CRASH} {when}"
@@ -226,13 +235,27 @@ class Lab:
     def _joins(self, sim: Simulation, back: float) -> bool:
         """Run *sim* for two steps; whether it stands where the calm run stood then."""
         known = self._known
-        for _ in range(2):
-            sim.run(until=_completed)
-            if _is_quiet(sim):
-                return False
-            if _standing(sim, back) in known:
-                return True
+        call_off = sim.clock.call(2 * self.length, _give_up)
+        try:
+            for _ in range(2):
+                sim.run(until=_completed)
+                if _is_quiet(sim):
+                    return False
+                if _standing(sim, back) in known:
+                    return True
+        except _LateError:
+            return False
+        finally:
+            call_off()
         return False
+
+
+class _LateError(Exception):
+    """It takes longer than it may to come to where the calm run stood."""
+
+
+def _give_up() -> None:
+    raise _LateError
 
 
 def _is_quiet(sim: Simulation) -> bool:

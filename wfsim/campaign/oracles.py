@@ -193,7 +193,8 @@ def all_ends(run: Checked) -> Iterator[Violation]:
             for record in run.sim.log.records[-200:]
         )
         turns = ", ".join(f"{what} ({n})" for what, n in last.most_common(3))
-        yield _at("L3", f"it does not settle; of the last 200 records: {turns}")
+        text = f"it does not settle; of the last 200 records: {turns}"
+        yield _at("L3", text, cause="L3 it does not settle")
         return
     for name, memento in run.sim.journal.fold()[2].items():
         if memento.status in UNDER_WAY:

@@ -144,7 +144,7 @@ def crashes(sites: Iterable[Site], restart_after: float) -> Iterator[Point]:
         for when in ("before", "after"):
             crash = kinds.CrashAt(
                 write=site.write,
-                when=when,  # type: ignore[arg-type]
+                when=when,
                 restart_after=restart_after,
             )
             yield Point(site.name, f"{CRASH} {when}", (crash,), site.step, site.kind)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from wfsim.engine.flow_status import ServiceError
 from wfsim.errors import NotFound, UsageError
-from wfsim.model.frozen import EMPTY
 from wfsim.model.record import Kind
 from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger
 from wfsim.sim.service import BIZ_TYPE
@@ -27,9 +26,9 @@ class Asking:
     They are a function of scenario and seed, so whoever runs it again gets the same.
     """
 
-    def __init__(self, plane: ControlPlane, begun: Mapping[Item, int] = EMPTY) -> None:
+    def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
-        self.begun: dict[Item, int] = dict(begun)
+        self.begun: dict[Item, int] = {}
         """How many of each have come, by what it is and its place in the scenario."""
 
     def start(self, over: float = -1.0) -> None:

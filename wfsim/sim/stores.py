@@ -156,7 +156,7 @@ class InMemoryResources:
                 getattr(change, "before", None),
                 getattr(change, "after", None),
             )
-            resource: Resource = after or before
+            resource = change.before if after is None else change.after
             self._revision += 1
             self._uids += before is None
             if after is None:
