@@ -382,6 +382,11 @@ class Simulation(ControlPlane):
         for call in self._calls:
             twin._repeat(call)
         twin._replay(self.clock.events, self.now)
+        # Wrapped for faults, it may look at a resource once more: an event that is none
+        # of this one.
+        with twin.unrecorded():
+            while len(twin.log) < len(self.log) and twin._advance(self.now):
+                pass
         twin._shown = self._shown
         return twin
 

@@ -341,6 +341,8 @@ class InMemoryLeases:
         self._holders: dict[Key, list[tuple[int, str]]] = {}
         self._held: dict[Key, _Lease] = {}
         self._waiting: dict[Key, dict[str, Callable[[], None]]] = {}
+        self._changes = 0
+        self._leased: tuple[int, Leased] | None = None
 
     def acquire(self, key: Key, holder: str, freed: Callable[[], None]) -> Effect[Grant]:
         """Return a new token, or call *freed* once when it is worth asking again."""
@@ -348,6 +350,7 @@ class InMemoryLeases:
         if key in held and held[key].holder != holder and not held[key].lapsed:
             self._waiting.setdefault(key, {})[holder] = freed
             return Grant(None)
+        self._changes += 1
         token = tokens[key] = tokens[key] + 1 if key in tokens else 1
         self._held[key] = _Lease(holder, token, self._clock.now)
         holders = self._holders.setdefault(key, [])
@@ -371,6 +374,7 @@ class InMemoryLeases:
         """Give the lease back, if *token* is still the newest."""
         held = self._held.get(key)
         if held is not None and held.token == token:
+            self._changes += 1
             del self._held[key]
             if self._waiting:
                 self._free(key)
@@ -380,6 +384,7 @@ class InMemoryLeases:
         """Let the leases of *holder* lapse, unless it wakes up in time."""
         now = self._clock.now
         stopped = object()
+        self._changes += 1
         for key, lease in sorted(self._held.items()):
             if lease.holder == holder and lease.stopped is None:
                 lease.stopped = stopped
@@ -389,10 +394,12 @@ class InMemoryLeases:
                 self._clock.call(max(left, 0.0), partial(self._lapse, key, stopped))
 
     def as_they_are(self) -> Leased:
-        """Return what there is, for `go_on`."""
-        holders = {key: list(each) for key, each in self._holders.items()}
-        held = {key: replace(lease) for key, lease in self._held.items()}
-        return Leased(dict(self.tokens), holders, held)
+        """Return what there is, for `go_on`; the same object while nothing changes."""
+        if self._leased is None or self._leased[0] != self._changes:
+            holders = {key: list(each) for key, each in self._holders.items()}
+            held = {key: replace(lease) for key, lease in self._held.items()}
+            self._leased = self._changes, Leased(dict(self.tokens), holders, held)
+        return self._leased[1]
 
     def go_on(self, leased: Leased) -> None:
         """Stand as they stood; nobody is alive to renew them."""
@@ -408,6 +415,7 @@ class InMemoryLeases:
 
     def renew_again(self, holder: str) -> None:
         """Renew at once, and from now on, whatever *holder* still holds."""
+        self._changes += 1
         for lease in self._held.values():
             if lease.holder == holder:
                 lease.since, lease.stopped, lease.lapsed = self._clock.now, None, False
@@ -415,6 +423,7 @@ class InMemoryLeases:
     def _lapse(self, key: Key, stopped: object) -> None:
         lease = self._held.get(key)
         if lease is not None and lease.stopped is stopped:
+            self._changes += 1
             lease.lapsed = True
             self._free(key)
 
