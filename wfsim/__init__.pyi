@@ -1,5 +1,6 @@
 """The door as type checkers and editors see it; `tests/test_door.py` compares the two."""
 
+from wfsim.campaign.explore import explore as explore
 from wfsim.engine.context import StepContext as StepContext
 from wfsim.engine.flow_status import FlowStatus as FlowStatus
 from wfsim.engine.flow_status import ServiceError as ServiceError

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from time import monotonic  # noqa: TID251  a budget is one of real time
 from typing import Any
 
 from wfsim.campaign.lab import Lab, Maker, Outcome, order
-from wfsim.campaign.oracles import ORACLES
+from wfsim.campaign.oracles import ORACLES, Check
 from wfsim.campaign.report import Failure, Report
 from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import CRASH, Point, Site, crashes, points, unfit, wanted
@@ -63,29 +64,44 @@ def explore(
     if depth not in (1, 2):
         raise UsageError(f"depth is {depth!r}; give 1 or 2")
     names = wanted(faults)
+    skipped = tuple(sorted(without))
+    checks = _asked(skipped)
+    lab = Lab(scenario, seed, restart_after, tuple(but), tuple(alike), checks, join)
+    lab.always, lab.eventually = tuple(always), tuple(eventually)
+    if broken := lab.reference():
+        raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
+    listed, never = _planned(lab, names, asks or {}, depth)
+    done, cut = _run(lab, listed, budget, jobs)
+    title, differ = lab.calm.scenario.title, (*lab.but, *lab.alike)
+    report = Report(
+        title, lab.sites, tuple(done), len(listed), never, skipped, differ, cut
+    )
+    report.failures = _failures(lab, done)
+    return report
+
+
+def _asked(without: Iterable[str]) -> dict[str, Check]:
+    """Return the invariants that are asked: all but those *without*."""
     for name in without:
         if name not in ORACLES:
             raise UsageError(f"no invariant {name!r}{suggest(name, ORACLES)}")
     skipped = frozenset(without)
-    lab = Lab(
-        scenario,
-        seed,
-        restart_after,
-        tuple(but),
-        tuple(alike),
-        {name: check for name, check in ORACLES.items() if name not in skipped},
-        join,
-        tuple(always),
-        tuple(eventually),
-    )
-    if broken := lab.reference():
-        raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
-    sim = lab.calm
-    never = unfit(names, sim.scenario, sim.world)
-    listed: list[Point] = []
+    return {name: check for name, check in ORACLES.items() if name not in skipped}
+
+
+LASTS = 10.0
+"""So many seconds lasts what has a length."""
+
+
+def _planned(
+    lab: Lab, names: Sequence[str], asks: Mapping[str, Any], depth: int
+) -> tuple[list[Point], dict[str, str]]:
+    """Return every point, the most telling first, and what applies nowhere, and why."""
+    scenario, listed = lab.calm.scenario, list[Point]()
+    never = unfit(names, scenario, lab.calm.world)
     if CRASH in names:
-        listed += crashes(lab.sites, restart_after)
-    listed += points([n for n in names if n not in never], lab.sites, sim.scenario, 10.0)
+        listed += crashes(lab.sites, lab.away)
+    listed += points([n for n in names if n not in never], lab.sites, scenario, LASTS)
     if asks:
         asked, unsaid = _requests(asks, lab.sites)
         listed += asked
@@ -95,19 +111,7 @@ def explore(
     if depth == 2:
         first = [each for each in listed if each.fault.startswith((CRASH, "ask "))]
         listed += order([*chain.from_iterable(map(lab.again, first))])
-    outcomes, interrupted = _run(lab, listed, budget, jobs)
-    report = Report(
-        sim.scenario.title,
-        lab.sites,
-        tuple(outcomes),
-        len(listed),
-        never,
-        tuple(sorted(skipped)),
-        (*lab.but, *lab.alike),
-        interrupted,
-    )
-    report.failures = _failures(lab, outcomes)
-    return report
+    return listed, never
 
 
 def _requests(
@@ -171,11 +175,7 @@ CHUNK = 64
 def _in_processes(lab: Lab, listed: Sequence[Point], jobs: int) -> list[Outcome]:
     from joblib import Parallel, delayed
 
-    fresh = Lab(
-        lab.subject,
-        *(lab.seed, lab.away, lab.but, lab.alike, lab.checks, lab.joining),
-        *(lab.always, lab.eventually),
-    )
+    fresh = replace(lab)
     chunks = [listed[at : at + CHUNK] for at in range(0, len(listed), CHUNK)]
     done = Parallel(n_jobs=jobs)(delayed(_chunk)(fresh, chunk) for chunk in chunks)
     return [*chain.from_iterable(done)]

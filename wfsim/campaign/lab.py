@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -52,7 +52,7 @@ class Lab:
     away: float
     but: tuple[str, ...]
     alike: tuple[str, ...]
-    checks: dict[str, Check]
+    checks: Mapping[str, Check]
     joining: bool = True
     always: tuple[Callable[[Simulation], Any], ...] = ()
     eventually: tuple[Callable[[Simulation], Any], ...] = ()
@@ -312,7 +312,8 @@ def _standing(sim: Simulation, began: float) -> bytes:
         wake = None if run.wake is None else round(run.wake - now, 6)
         parts.append((name, steps, rest, wake))
     if sim.world is not None:
-        parts.append(plain(sim.world.state()))
+        public = {name: it for name, it in vars(sim.world).items() if name[0] != "_"}
+        parts.append(plain({**public, "pending": None}))
         parts += [
             (round(item.due - now, 6), item.action, plain(item.args))
             for item in sim.world.pending

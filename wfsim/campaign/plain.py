@@ -28,6 +28,8 @@ def _plain(value: Any, but: Collection[str], at: str, around: tuple[int, ...]) -
 
     def parts(items: Any) -> dict[str, Any]:
         made = {}
+        if not but:
+            return {str(name): _plain(item, but, at, around) for name, item in items}
         for name, item in items:
             path = f"{at}.{name}" if at else str(name)
             if not any(fnmatchcase(path, pattern) for pattern in but):

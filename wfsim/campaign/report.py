@@ -221,6 +221,9 @@ class Report:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_html(self) -> str:
         """Return counts, the matrix of faults by steps, and the failures with plans."""
         cells = self.matrix()
         steps = list(dict.fromkeys(step for _, step in cells))

@@ -20,6 +20,7 @@ from wfsim.text import suggest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from wfsim.campaign.report import Report
     from wfsim.sim.faults import Fault
     from wfsim.sim.scenario import Scenario
     from wfsim.sim.simulation import Simulation
@@ -84,23 +85,30 @@ def explore(
         alike=alike or (),
         without=without or (),
     )
-    folder.mkdir(parents=True, exist_ok=True)
     typer.echo(repr(report))
-    (folder / "report.json").write_text(report.to_json() + "\n")
-    page = f"<!doctype html><meta charset=utf-8>{report._repr_html_()}\n"
-    (folder / "explore.html").write_text(page)
-    mark(folder / "explore.html", named)
     asked = "" if flow is None else f" --flow {flow}"
     asked += "" if biz_id is None else f" --biz-id {biz_id}"
     asked += "" if seed is None else f" --seed {seed}"
-    for number, failure in enumerate(report.failures, start=1):
-        plan = folder / f"plan-{number}.yaml"
-        plan.write_text(failure.plan)
+    for plan in _write(report, folder):
         typer.echo(f"Replay: wfsim run {target}{asked} --faults {plan}")
+    mark(folder / "explore.html", named)
     if report.interrupted:
         raise typer.Exit(130)
     if report.failures:
         raise typer.Exit(1)
+
+
+def _write(report: Report, folder: Path) -> list[Path]:
+    """Write *report* into *folder*; return the files of its plans."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = f"<!doctype html><meta charset=utf-8>{report.to_html()}\n"
+    (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+    (folder / "explore.html").write_text(page, encoding="utf-8")
+    plans = []
+    for number, failure in enumerate(report.failures, start=1):
+        plans.append(folder / f"plan-{number}.yaml")
+        plans[-1].write_text(failure.plan, encoding="utf-8")
+    return plans
 
 
 def begun(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wfsim.engine.ports import Clock, Effect, Grant, Listener, Nothing
 from wfsim.errors import AlreadyExists, Conflict, MementoError, NotFound
@@ -156,7 +156,7 @@ class InMemoryResources:
                 getattr(change, "before", None),
                 getattr(change, "after", None),
             )
-            resource = change.before if after is None else change.after
+            resource: Any = after or before
             self._revision += 1
             self._uids += before is None
             if after is None:
