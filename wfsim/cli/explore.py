@@ -26,6 +26,26 @@ if TYPE_CHECKING:
     from wfsim.sim.simulation import Simulation
 
 
+FlowOption = Annotated[
+    str | None, typer.Option(help="The flow to ask a service for.", metavar="NAME")
+]
+BizIdOption = Annotated[
+    str | None, typer.Option(help="What that flow is to be about.", metavar="NAME")
+]
+ButOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A path that may differ: 'managers.*.node'.", metavar="PATH"),
+]
+AlikeOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A pattern of names that may: '-ins-[0-9]+'.", metavar="REGEX"),
+]
+WithoutOption = Annotated[
+    list[str] | None,
+    typer.Option(help="An invariant that is not asked.", metavar="NAME"),
+]
+
+
 def explore(
     target: Annotated[
         str, typer.Argument(help="A scenario or flow: name, file, or job.py:scenario.")
@@ -39,24 +59,11 @@ def explore(
         int | None, typer.Option(min=1, help="So many points at most.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
-    flow: Annotated[
-        str | None, typer.Option(help="The flow to ask a service for.", metavar="NAME")
-    ] = None,
-    biz_id: Annotated[
-        str | None, typer.Option(help="What that flow is to be about.", metavar="NAME")
-    ] = None,
-    but: Annotated[
-        list[str] | None,
-        typer.Option(help="A path that may differ: 'managers.*.node'.", metavar="PATH"),
-    ] = None,
-    alike: Annotated[
-        list[str] | None,
-        typer.Option(help="A pattern of names that may: '-ins-[0-9]+'.", metavar="REGEX"),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(help="An invariant that is not asked.", metavar="NAME"),
-    ] = None,
+    flow: FlowOption = None,
+    biz_id: BizIdOption = None,
+    but: ButOption = None,
+    alike: AlikeOption = None,
+    without: WithoutOption = None,
     seed: SeedOption = None,
     out: Annotated[
         Path | None,
