@@ -9,6 +9,7 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
 * ``study``     many runs in one frame: ``sweep``, ``design``
+* ``campaign``  every interruption: ``explore``
 * ``history``   what has happened: ``read_history``, ``calibrate``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
 * ``http``      the service over HTTP: Server
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim import demand as demand
     from wfsim import errors as errors
     from wfsim import types as types
+    from wfsim.campaign.explore import explore as explore
     from wfsim.engine.context import StepContext as StepContext
     from wfsim.engine.ports import Hooks as Hooks
     from wfsim.engine.steps import step as step

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from wfsim.cli.calibrate import calibrate
+from wfsim.cli.explore import explore
 from wfsim.cli.new import new
 from wfsim.cli.outcome import (
     ExpectOption,
@@ -47,6 +48,7 @@ app = typer.Typer(
 
 
 app.command()(calibrate)
+app.command()(explore)
 app.command()(new)
 app.command()(resume)
 app.command()(sweep)

@@ -219,6 +219,28 @@ class Journal(Sequence[Record]):
         self._past.clear()
         self._shown.clear()
 
+    def go_on(self, other: Journal, upto: int) -> None:
+        """Begin with the first *upto* entries of *other*, and runs of its own."""
+        twins: dict[Run, Run] = {}
+        ordinals = other._numbered()
+        for seq, subject in enumerate(other._subjects[:upto]):
+            if not isinstance(subject, Run):
+                self._subjects.append(subject)
+                if isinstance(subject.change, Prune):
+                    del self.runs[subject.change.resource][subject.change.run]
+                elif isinstance(subject.change, Quarantine):
+                    self._put(subject.change.entry)
+                continue
+            twin = twins.get(subject)
+            if twin is None:
+                twin = twins[subject] = Run(subject.key, subject.resource)
+                self._put(twin)
+            place = 3 * ordinals[seq]
+            time, change, token = subject.history[place : place + 3]
+            change.apply(twin, time)
+            self._subjects.append(twin)
+            twin.history += (time, change, token)
+
     def _put(self, entry: Run | Quarantined) -> None:
         runs = self.runs.setdefault(entry.resource, {})
         runs[entry.key] = entry
@@ -267,6 +289,11 @@ class Journal(Sequence[Record]):
                 yield history[place], subject, history[place + 1], history[place + 2]
             else:
                 yield subject[0], None, subject[1], subject[2]  # type: ignore[index]
+
+    def change(self, seq: int) -> Any:
+        """Return the change of that entry, if it is of no run; else None."""
+        subject = self._subjects[seq]
+        return None if isinstance(subject, Run) else subject.change
 
     def time(self, seq: int) -> float:
         """Return when the entry of that number was made, in seconds."""

@@ -153,7 +153,10 @@ class Player:
     @property
     def state(self) -> Snapshot:
         """What was durable at the cursor, as `EventLog.fold` of all up to it gives it."""
-        return self._snapshot(self._position)
+        if self._position < len(self._snapshots):
+            return self._snapshots[self._position]
+        # A jump ahead: to keep each snapshot on the way takes ten times as long.
+        return self.log.fold(self._position)
 
     @property
     def resource(self) -> Resource | None:

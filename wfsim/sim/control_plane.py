@@ -123,6 +123,11 @@ class ControlPlane(Storage, ABC):
             self._unrecorded = before
 
     def _start(self, name: str) -> None:
+        controller = self.controllers[name] = self._controller(name)
+        controller.start()
+
+    def _controller(self, name: str) -> Controller:
+        """Return a new controller of that name, which knows nothing and does nothing."""
         scenario = self.scenario
         resources = self.plan.resources(self.resources, name)
         runs = self.plan.runs(self.stored, name)
@@ -141,14 +146,11 @@ class ControlPlane(Storage, ABC):
         if scenario.is_service:
             seen = self._service.through(resources, runs)
             pick_up = PickUp(ports._replace(flows=seen), self.flows, scenario.migrations)
-            controller: Controller = WatchLoop(name, ports, pick_up, self.leases)
-        else:
-            reconciler = FlowReconciler(
-                ports, scenario.machines, scenario.flows, scenario.migrations
-            )
-            controller = Controller(name, ports, reconciler, self.leases)
-        self.controllers[name] = controller
-        controller.start()
+            return WatchLoop(name, ports, pick_up, self.leases)
+        reconciler = FlowReconciler(
+            ports, scenario.machines, scenario.flows, scenario.migrations
+        )
+        return Controller(name, ports, reconciler, self.leases)
 
     # What may be asked of a service.
 

@@ -63,6 +63,26 @@ class Plan:
         self._refuse_unknown_resources(self._faults)
         self._place(self._faults)
 
+    @property
+    def progress(self) -> tuple[int, tuple[int, ...]]:
+        """How many writes were counted, and how often each fault of a step is left."""
+        return self._writes.count, () if self._steps is None else self._steps.left
+
+    def go_on(self, progress: tuple[int, tuple[int, ...]]) -> None:
+        """Go on from a `progress`; faults were armed, those of an earlier time are over.
+
+        Raises `UsageError` if one is not over just now.
+        """
+        now = self._simulation.now
+        for fault in self._faults:
+            since, lasts = getattr(fault, "t", None), getattr(fault, "for_", None)
+            if since is not None and since <= now < since + (lasts or 0.0):
+                raise UsageError(f"{fault!r} is not over at {now:g} s; go on from later")
+        self._writes.go_on(progress[0])
+        if self._steps is not None:
+            self._steps.go_on(progress[1])
+        self._set_clock([it for it in self._faults if getattr(it, "t", None) != now])
+
     def add(self, faults: Sequence[Fault]) -> None:
         """Arm *faults* in a simulation that is under way (and was wrapped for it)."""
         self._refuse_unknown(faults)
@@ -142,6 +162,10 @@ class Plan:
         simulation = self._simulation
         for fault in faults:
             simulation.journal.note(Kind.FAULT_ARMED, text=repr(fault))
+        self._set_clock(faults)
+
+    def _set_clock(self, faults: Sequence[Fault]) -> None:
+        simulation = self._simulation
         for fault in faults:
             at = getattr(fault, "t", None)
             if at is not None and at >= simulation.now:

@@ -70,6 +70,16 @@ class FaultySteps(Mapping[str, StepFunction]):
             self._left.append([fault, fault.times, key])
         self._named |= {fault.step for fault in faults}
 
+    @property
+    def left(self) -> tuple[int, ...]:
+        """How often each fault may still happen."""
+        return tuple(row[1] for row in self._left)
+
+    def go_on(self, left: tuple[int, ...]) -> None:
+        """Go on as if each fault could happen so often, in the order of `left`."""
+        for row, times in zip(self._left, left, strict=False):
+            row[1] = times
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._steps)
 
@@ -156,6 +166,11 @@ class Writes:
         # Where one asks who writes, every write is looked at.
         named = any(getattr(fault, "controller", None) for fault in self._faults)
         self.calm = self._calm_once = 0 if named else max(first - self._count - 1, 0)
+
+    def go_on(self, count: int) -> None:
+        """Go on as if so many writes had been counted."""
+        self._count = count
+        self.add(())
 
     @property
     def count(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, TypeAlias
 
 from wfsim.errors import NotFound, ServiceError, UsageError
@@ -27,18 +27,24 @@ class Asking:
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
+        self.begun: dict[Purpose, int] = {}
+        """How many of each have come, by what it is and its place in the scenario."""
 
     def start(self, over: float = -1.0) -> None:
-        """Schedule the first of each; what was due up to the second *over* is past."""
+        """Schedule the next of each; what was due up to the second *over* is past."""
         scenario, draws = self._plane.scenario, self._plane.draws
         last = math.inf if scenario.drain is None else scenario.drain
         for purpose, item in keyed((*scenario.arrivals, *scenario.triggers)):
             times = takewhile(lambda time: time <= last, item.times.each(draws, *purpose))
-            left = (row for row in enumerate(times) if row[1] > over)
-            self._go_on(left, self._action(item, purpose))
+            first = self.begun.get(purpose, 0)
+            left = (row for row in islice(enumerate(times), first, None) if row[1] > over)
+            self._go_on(purpose, left, self._action(item, purpose))
 
     def _go_on(
-        self, left: Iterator[tuple[int, float]], act: Callable[[int], None]
+        self,
+        item: Purpose,
+        left: Iterator[tuple[int, float]],
+        act: Callable[[int], None],
     ) -> None:
         plane = self._plane
         number, time = next(left, (0, None))
@@ -46,7 +52,8 @@ class Asking:
             return
 
         def happen() -> None:
-            self._go_on(left, act)
+            self.begun[item] = number + 1
+            self._go_on(item, left, act)
             act(number)
 
         plane.clock.call(max(time - plane.now, 0.0), happen)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import SIGINT, default_int_handler, getsignal, signal
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.model.bounds import LEAST_GAP
@@ -28,6 +28,9 @@ from wfsim.sim.scenario import Scenario
 from wfsim.sim.schedule import Asking
 from wfsim.sim.world import World
 from wfsim.text import suggest
+
+if TYPE_CHECKING:
+    from wfsim.sim.prefix import Prefix, Tape
 
 Condition: TypeAlias = Callable[[Record], bool]
 Until: TypeAlias = float | Condition | None
@@ -144,6 +147,8 @@ class Simulation(ControlPlane):
             scenario, seed, plan, controllers, clock or VirtualClock(), world, db
         )
         self.log.origin = self
+        self.asking = Asking(self)
+        self._tape: Tape | None = None
         self._found: tuple[Found, ...] = ()
         self._shown = 0
         self._begun = False
@@ -367,7 +372,7 @@ class Simulation(ControlPlane):
         self._populate(self._found or _fresh(self.scenario.resources))
         for name in self.names:
             self._start(name)
-        Asking(self).start(over=self.now if self._reopened else -1.0)
+        self.asking.start(over=self.now if self._reopened else -1.0)
 
     def standing_keys(self) -> list[Key]:
         """Return the keys of what stands already when it begins, by mementos."""
@@ -414,6 +419,22 @@ class Simulation(ControlPlane):
         cannot be copied; steps, hooks and actions are called again too.  Writes are
         counted from the start.  Raises `UsageError` if it does not come out the same.
         """
+        twin = self.twin()
+        if twin.log.records != self.log.records:
+            raise UsageError(
+                "run again, the simulation does not come to the same records: it depends "
+                "on more than its scenario, seed, faults and calls; act on it with act()"
+            )
+        more = tuple(faults)
+        if more:
+            twin.inject(*more)
+        return twin
+
+    def twin(self, kind: type[Simulation] | None = None) -> Simulation:
+        """Return one of *kind*, this one's own if None, run as far as this one has come.
+
+        Raises `UsageError` if what it began with is not kept.
+        """
         if self._reopened:
             raise UsageError(
                 "what the file had when it was opened is not kept, so it cannot be run "
@@ -421,7 +442,7 @@ class Simulation(ControlPlane):
             )
         self.begin()
         given = self._given_world
-        twin = type(self)(
+        twin = (kind or type(self))(
             self.scenario,
             seed=self.seed,
             faults=self.given_faults,
@@ -433,15 +454,12 @@ class Simulation(ControlPlane):
         for call in self._calls:
             twin._repeat(call)
         twin._replay(self.clock.events, self.now)
+        # Wrapped for faults, it may look at a resource once more: an event that is none
+        # of this one.
+        with twin.unrecorded():
+            while len(twin.log) < len(self.log) and twin.advance(self.now):
+                pass
         twin._shown = self._shown
-        if twin.log.records != self.log.records:
-            raise UsageError(
-                "run again, the simulation does not come to the same records: it depends "
-                "on more than its scenario, seed, faults and calls; act on it with act()"
-            )
-        more = tuple(faults)
-        if more:
-            twin.inject(*more)
         return twin
 
     def _repeat(
@@ -464,6 +482,23 @@ class Simulation(ControlPlane):
         while self.clock.events < events and self.advance(time):
             pass
         self._wait_until(time)
+
+    def prefix(self, entries: int) -> Prefix:
+        """Return a simulation that stands where this one stood after so many *entries*.
+
+        Its log has those records; stores, world and clock are as they were, what is
+        pending is due when it was, and of demand and faults only the rest is to come.
+        No controller is up: `restart` one, and it is as if all had died at that moment.
+        The first call runs a twin of this simulation, with the same seed and calls, and
+        keeps the world of each moment; what follows costs no run.  Raises `UsageError`
+        for a number that the log does not have, or what cannot be run again.
+        """
+        from wfsim.sim.prefix import Tape
+
+        self.begin()
+        if self._tape is None or len(self._tape) < entries:
+            self._tape = Tape.of(self)
+        return self._tape.after(entries)
 
     @classmethod
     def resume(

@@ -26,6 +26,8 @@ Stores: TypeAlias = tuple[InMemoryLeases, InMemoryResources, InMemoryRuns]
 class Storage:
     """Resources, mementos and leases of a scenario, and the record of their changes."""
 
+    journal_type: type[Journal] = Journal
+
     def __init__(
         self,
         scenario: Scenario,
@@ -53,7 +55,8 @@ class Storage:
         terms = {"length": policy.lease, "renew": policy.renew}
         if db is None:
             leases = InMemoryLeases(clock, **terms)
-            journal = self.journal = Journal(clock, leases.tokens, leases.holder)
+            journal = self.journal_type(clock, leases.tokens, leases.holder)
+            self.journal = journal
             resources = InMemoryResources(clock, journal, lag=scenario.lag)
             return leases, resources, InMemoryRuns(journal)
         from wfsim.sim import sqlite

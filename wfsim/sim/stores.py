@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from wfsim.engine.ports import Clock, Effect, Grant, Listener, Nothing
 from wfsim.errors import (
@@ -20,6 +21,7 @@ from wfsim.errors import (
 from wfsim.model import json_text
 from wfsim.model.frozen import Frozen, freeze, thaw
 from wfsim.model.journal import (
+    OF_RESOURCES,
     Create,
     Delete,
     Edit,
@@ -155,6 +157,25 @@ class InMemoryResources:
 
         return stop
 
+    def go_on(self) -> None:
+        """Stand where the journal has them; what *lag* holds back is told in its time."""
+        for time, _, change, _ in self._journal.entries():
+            if not isinstance(change, OF_RESOURCES):
+                continue
+            before, after = (
+                getattr(change, "before", None),
+                getattr(change, "after", None),
+            )
+            resource: Any = after or before
+            self._revision += 1
+            self._uids += before is None
+            if after is None:
+                del self._objects[resource.key]
+            else:
+                self._objects[resource.key] = after
+            if self._lag:
+                self._catch_up(resource.key, before, after, time + self._lag)
+
     def _put(self, before: Resource | None, after: Resource, token: int) -> Resource:
         self._revision += 1
         after = after._replace(revision=self._revision)
@@ -182,7 +203,11 @@ class InMemoryResources:
             for watcher in self._watchers:
                 watcher(before, after)
             return
+        self._catch_up(key, before, after, self._clock.now + self._lag)
 
+    def _catch_up(
+        self, key: Key, before: Resource | None, after: Resource | None, due: float
+    ) -> None:
         def catch_up() -> None:
             # A watch feeds the cache: neither is ahead of the other.
             if after is None:
@@ -192,7 +217,10 @@ class InMemoryResources:
             for watcher in self._watchers:
                 watcher(before, after)
 
-        self._clock.call(self._lag, catch_up)
+        if due < self._clock.now:
+            catch_up()
+        else:
+            self._clock.call(due - self._clock.now, catch_up)
 
 
 def _frozen(resource: Resource) -> Resource:
@@ -334,6 +362,15 @@ class _Lease:
     since: float
     stopped: object = None
     lapsed: bool = False
+    lapses: float = inf
+
+
+class Leased(NamedTuple):
+    """What there is of leases at one moment."""
+
+    tokens: Tokens
+    holders: dict[Key, list[tuple[int, str]]]
+    held: dict[Key, _Lease]
 
 
 _token = itemgetter(0)
@@ -355,6 +392,8 @@ class InMemoryLeases:
         self._holders: dict[Key, list[tuple[int, str]]] = {}
         self._held: dict[Key, _Lease] = {}
         self._waiting: dict[Key, dict[str, Callable[[], None]]] = {}
+        self._changes = 0
+        self._leased: tuple[int, Leased] | None = None
 
     def acquire(self, key: Key, holder: str, freed: Callable[[], None]) -> Effect[Grant]:
         """Return a new token, or call *freed* once when it is worth asking again."""
@@ -362,6 +401,7 @@ class InMemoryLeases:
         if key in held and held[key].holder != holder and not held[key].lapsed:
             self._waiting.setdefault(key, {})[holder] = freed
             return Grant(None)
+        self._changes += 1
         token = tokens[key] = tokens[key] + 1 if key in tokens else 1
         self._held[key] = _Lease(holder, token, self._clock.now)
         holders = self._holders.setdefault(key, [])
@@ -385,6 +425,7 @@ class InMemoryLeases:
         """Give the lease back, if *token* is still the newest."""
         held = self._held.get(key)
         if held is not None and held.token == token:
+            self._changes += 1
             del self._held[key]
             if self._waiting:
                 self._free(key)
@@ -394,15 +435,38 @@ class InMemoryLeases:
         """Let the leases of *holder* lapse, unless it wakes up in time."""
         now = self._clock.now
         stopped = object()
+        self._changes += 1
         for key, lease in sorted(self._held.items()):
             if lease.holder == holder and lease.stopped is None:
                 lease.stopped = stopped
                 renewed = (now - lease.since) // self._renew * self._renew
                 left = lease.since + renewed + self._length - now
+                lease.lapses = now + max(left, 0.0)
                 self._clock.call(max(left, 0.0), partial(self._lapse, key, stopped))
+
+    def as_they_are(self) -> Leased:
+        """Return what there is, for `go_on`; the same object while nothing changes."""
+        if self._leased is None or self._leased[0] != self._changes:
+            holders = {key: list(each) for key, each in self._holders.items()}
+            held = {key: replace(lease) for key, lease in self._held.items()}
+            self._leased = self._changes, Leased(dict(self.tokens), holders, held)
+        return self._leased[1]
+
+    def go_on(self, leased: Leased) -> None:
+        """Stand as they stood; nobody is alive to renew them."""
+        self.tokens.update(leased.tokens)
+        self._holders = {key: list(each) for key, each in leased.holders.items()}
+        self._held = {key: replace(lease) for key, lease in leased.held.items()}
+        for key, lease in sorted(self._held.items()):
+            if lease.stopped is not None and not lease.lapsed:
+                left = max(lease.lapses - self._clock.now, 0.0)
+                self._clock.call(left, partial(self._lapse, key, lease.stopped))
+        for holder in sorted({lease.holder for lease in self._held.values()}):
+            self.stop_renewing(holder)
 
     def renew_again(self, holder: str) -> None:
         """Renew at once, and from now on, whatever *holder* still holds."""
+        self._changes += 1
         for lease in self._held.values():
             if lease.holder == holder:
                 lease.since, lease.stopped, lease.lapsed = self._clock.now, None, False
@@ -410,6 +474,7 @@ class InMemoryLeases:
     def _lapse(self, key: Key, stopped: object) -> None:
         lease = self._held.get(key)
         if lease is not None and lease.stopped is stopped:
+            self._changes += 1
             lease.lapsed = True
             self._free(key)
 

@@ -107,6 +107,13 @@ class World:
         del state["pending"]
         return state
 
+    def essence(self) -> Any:
+        """Return what of it counts, as plain values, when two worlds are compared.
+
+        That is all of `state` here; a subclass may leave out how it came about.
+        """
+        return self.state()
+
     def copy(self) -> Self:
         """Return a world of the same state and pending completions, on no clock."""
         twin = copy.copy(self)
@@ -216,9 +223,10 @@ class World:
 
     def _schedule(self, completion: Completion) -> None:
         clock = self._clock or self.clock
-        now, event = clock.now, clock.event()
+        event = clock.event()
         event.callbacks.append(partial(self._complete, completion))
-        clock.fire(event, now + max(completion.due - now, 0.0))
+        # Not by a delay: it is due at the same time in whatever goes on from a copy.
+        clock.fire(event, max(completion.due, clock.now))
 
     def _complete(self, completion: Completion, _: Any) -> None:
         pending, number = self.pending, completion.number

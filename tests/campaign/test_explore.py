@@ -1,0 +1,227 @@
+"""Every interruption of a scenario: run, compared, shrunk, and kept as a plan."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+
+import pytest
+from typer.testing import CliRunner
+
+import wfsim
+from fake_resources import polardb
+from tests.golden.subjects import Subject, subjects
+from tests.zoo.mutants import MUTANTS, scenario
+from wfsim.campaign.oracles import ORACLES
+from wfsim.campaign.shrink import shrink
+from wfsim.cli.main import app
+from wfsim.sim.faults import load_plan
+
+FULL = os.environ.get("WFSIM_FULL") == "1"
+QUICK = ("polardb Creating", "polardb AddRo", "tiem BackupCluster", "tiem ExportData")
+CHOSEN = [each for each in subjects() if FULL or each.name in QUICK]
+
+# A number that an attempt has used up is no fault, nor how often something was launched;
+# of the current flow the manager may come to be before or after the leader.
+NAMES = (r"-(ins|phy)-\d+",)
+PATHS = (
+    *("resources.*.status.namesUsed", "managers.*.node"),
+    *("operations", "feeds.*.lag"),
+)
+
+
+@pytest.mark.parametrize("subject", CHOSEN, ids=lambda each: each.name)
+def test_no_crash_at_any_write_of_the_engine_raises_an_alarm(subject: Subject) -> None:
+    report = wfsim.explore(
+        subject.begin, ["CrashAt"], restart_after=7.0, but=PATHS, alike=NAMES
+    )
+    assert report.failures == []
+    assert report.counts["planned"] == 2 * len(report.listed)
+    assert report.counts["void"] == 0
+
+
+def test_every_kind_of_fault_at_every_write_of_a_cluster_raises_no_alarm() -> None:
+    report = wfsim.explore(polardb.scenario(replicas=1), faults="all", depth=1, seed=1)
+    assert report.failures == []
+    assert sorted({point.fault for point, *_ in report.outcomes}) == [
+        *("ApiDown", "BreakOne", "CancelAt", "CrashAt after", "CrashAt before"),
+        *("DelayStep", "DropWatch", "FailSave", "FailSave applied", "FailStep"),
+        *("FailStep after", "InterruptStep", "PauseController", "RefuseWrite"),
+        "StaleRead",
+    ]
+    assert set(report.never) == {"HangStep", "EditAt"}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_mutant_is_found_and_its_plan_has_one_fault(name: str) -> None:
+    mutant = MUTANTS[name]
+    report = wfsim.explore(mutant.subject, seed=1)
+    assert mutant.invariant in {each.violation.invariant for each in report.failures}
+    assert {len(each.faults) for each in report.failures} == {1}
+    assert all(each.is_replayed for each in report.failures)
+
+
+def test_the_plan_of_a_failure_is_a_file_that_fails_again(tmp_path) -> None:
+    failure = wfsim.explore(MUTANTS["creates again"].subject, seed=1).failures[0]
+    assert failure.plan == "- CrashAt: {write: 3, when: before, restart_after: 10}\n"
+    file = tmp_path / "plan.yaml"
+    file.write_text(failure.plan)
+    sim = wfsim.Simulation(
+        MUTANTS["creates again"].subject, seed=1, faults=load_plan(file)
+    )
+    sim.run()
+    assert sim.world.volumes == {"vol-0": "empty", "vol-1": "full"}
+    assert failure.replay().world.volumes == sim.world.volumes
+
+
+def test_a_failure_is_a_test_that_can_be_kept() -> None:
+    failure = wfsim.explore(MUTANTS["creates again"].subject, seed=1).failures[0]
+    given: dict[str, object] = {}
+    exec(failure.as_test(), given)
+    with pytest.raises(AssertionError):
+        given["test_it_survives"](  # type: ignore[operator]
+            MUTANTS["creates again"].subject, lambda sim: _one_volume(sim.world)
+        )
+    given["test_it_survives"](  # type: ignore[operator]
+        scenario(), lambda sim: _one_volume(sim.world)
+    )
+
+
+def _one_volume(world) -> None:
+    assert len(world.volumes) == 1, world.volumes
+
+
+def test_a_wish_of_the_user_is_asked_at_each_end() -> None:
+    def one_volume(sim):
+        return len(sim.world.volumes) == 1
+
+    mutant = MUTANTS["creates again"].subject
+    quiet = [name for name in ORACLES if name != "all_ends"]
+    report = wfsim.explore(
+        mutant, ["CrashAt"], seed=1, without=quiet, eventually=[one_volume]
+    )
+    assert [each.cause for each in report.failures] == ["eventually one_volume"]
+    assert report.counts["failed"] == 1
+    assert report.without == tuple(sorted(quiet))
+
+
+@pytest.mark.parametrize("name", ["sound", "creates again", "copies on top"])
+def test_what_joins_the_calm_run_would_have_ended_so(name: str) -> None:
+    subject = scenario() if name == "sound" else MUTANTS[name].subject
+    joined = wfsim.explore(subject, ["CrashAt"], seed=1)
+    whole = wfsim.explore(subject, ["CrashAt"], seed=1, join=False)
+    assert joined.counts["joined"] > 5
+    assert whole.counts["joined"] == 0
+    assert [each.cause for each in joined.failures] == [
+        each.cause for each in whole.failures
+    ]
+    assert [bool(each.violations) for each in joined.outcomes] == [
+        bool(each.violations) for each in whole.outcomes
+    ]
+
+
+def test_sites_are_called_the_same_whatever_the_seed() -> None:
+    first, second = (
+        wfsim.explore(scenario(), ["CrashAt"], seed=seed, budget=1) for seed in (1, 2)
+    )
+    assert list(first.sites["site"]) == list(second.sites["site"])
+    assert list(first.sites["site"])[:3] == [
+        "orders/1-Backup run.created",
+        "orders/1-Backup/MakeVolume#1 step.started",
+        "orders/1-Backup/MakeVolume#1 step.completed",
+    ]
+
+
+def test_processes_and_repetitions_give_the_same_report() -> None:
+    subject = MUTANTS["refuses what is there"].subject
+    serial = wfsim.explore(subject, ["CrashAt", "FailStep"], seed=1)
+    assert wfsim.explore(subject, ["FailStep", "CrashAt"], seed=1).digest() == (
+        serial.digest()
+    )
+    parallel = wfsim.explore(
+        partial(_in_a_simulation, subject), ["CrashAt", "FailStep"], jobs=2
+    )
+    assert parallel.digest() == serial.digest()
+
+
+def _in_a_simulation(subject, faults):
+    return wfsim.Simulation(subject, seed=1, faults=faults)
+
+
+def test_two_crashes_in_a_row_find_what_one_does_not() -> None:
+    @wfsim.step("MakeVolume")
+    def third_time_unlucky(ctx):
+        yield from ctx.sleep(3)
+        name = ctx.world.create(f"{ctx.resource.name}-{ctx.attempt // 3}")
+        yield from ctx.sleep(2)
+        return {"volume": name}
+
+    subject = scenario(MakeVolume=third_time_unlucky)
+    assert wfsim.explore(subject, ["CrashAt"], seed=1).failures == []
+    failures = wfsim.explore(subject, ["CrashAt"], depth=2, seed=1).failures
+    assert {len(each.faults) for each in failures} == {2}
+    assert all(each.is_replayed for each in failures)
+
+
+def test_what_an_operator_may_ask_is_asked_at_every_write() -> None:
+    calm = wfsim.Simulation(polardb.scenario(replicas=2, nodes=4), seed=1)
+    calm.run()
+    asks = polardb.asks("SwitchRw", calm.resource(), calm.world)
+    begin = next(each.begin for each in subjects() if each.name == "polardb SwitchRw")
+    report = wfsim.explore(begin, ["RefuseWrite"], asks=asks)
+    assert report.failures == []
+    assert report.never["ask replace"] == "no plan of faults says: delete, create"
+    asked = {each.point.fault for each in report.outcomes}
+    assert {"ask second", "ask withdrawn", "ask delete", "ask cancel"} <= asked
+
+
+def test_a_plan_of_two_hundred_faults_becomes_one_in_a_hundred_runs() -> None:
+    plan = tuple(wfsim.CancelAt(float(t)) for t in range(200))
+    runs = []
+
+    def fails(smaller):
+        runs.append(smaller)
+        return wfsim.CancelAt(77.0) in smaller
+
+    assert shrink(plan, fails) == (wfsim.CancelAt(77.0),)
+    assert len(runs) <= 100
+
+
+def test_a_report_is_text_html_json_and_frames() -> None:
+    report = wfsim.explore(MUTANTS["creates again"].subject, seed=1)
+    assert repr(report).startswith("Backup: 10 writes, 112 of 112 points: ")
+    assert "CrashAt: {write: 3, when: before" in report._repr_html_()
+    assert json.loads(report.to_json())["counts"] == report.counts
+    assert len(report.points) == 112
+    assert report.points["invariant"].ne("").sum() == report.counts["failed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"faults": ["CrasAt"]}, "no fault 'CrasAt'; did you mean 'CrashAt'?"),
+        ({"depth": 3}, "depth is 3; give 1 or 2"),
+        ({"without": ["all_end"]}, "no invariant 'all_end'; did you mean 'all_ends'?"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_runs(arguments, text) -> None:
+    with pytest.raises(wfsim.UsageError) as refused:
+        wfsim.explore(scenario(), **arguments)
+    assert str(refused.value) == text
+
+
+def test_the_command_ends_with_1_and_says_how_to_see_it_again(tmp_path) -> None:
+    target = "tests/zoo/mutants.py:unsound"
+    run = CliRunner().invoke(
+        app, ["explore", target, "--faults", "CrashAt", "--out", str(tmp_path / "out")]
+    )
+    assert run.exit_code == 1, run.output
+    plan = tmp_path / "out" / "plan-1.yaml"
+    assert f"Replay: wfsim run {target} --faults {plan}" in run.output
+    assert plan.read_text() == "- CrashAt: {write: 3, when: before, restart_after: 10}\n"
+    sound = CliRunner().invoke(
+        app,
+        ["explore", "tests/zoo/mutants.py:sound", "--out", str(tmp_path / "other")],
+    )
+    assert sound.exit_code == 0, sound.output

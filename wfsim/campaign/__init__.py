@@ -1,0 +1,1 @@
+"""Every interruption of a scenario within a bound: run, compared, shrunk, reported."""

@@ -1,0 +1,218 @@
+"""``wfsim.explore``: every interruption of a scenario within a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from time import monotonic  # noqa: TID251  a budget is one of real time
+from typing import Any
+
+from wfsim.campaign.lab import Lab, Maker, Outcome, order
+from wfsim.campaign.oracles import ORACLES, Check
+from wfsim.campaign.report import Failure, Report
+from wfsim.campaign.shrink import shrink
+from wfsim.campaign.sites import CRASH, Point, Site, crashes, points, unfit, wanted
+from wfsim.errors import UsageError
+from wfsim.model.resource import CANCEL, RECOVER
+from wfsim.sim.faults import CancelAt, EditAt, Fault
+from wfsim.sim.scenario import Scenario
+from wfsim.sim.simulation import Simulation
+from wfsim.text import suggest
+
+Wish = Callable[[Simulation], Any]
+
+
+def explore(
+    scenario: Scenario | Maker,
+    faults: str | Iterable[str | type[Fault]] = "all",
+    depth: int = 1,
+    budget: float | None = None,
+    jobs: int = 1,
+    *,
+    seed: int | None = None,
+    restart_after: float = 10.0,
+    asks: Mapping[str, Any] | None = None,
+    always: Iterable[Wish] = (),
+    eventually: Iterable[Wish] = (),
+    without: Iterable[str] = (),
+    but: Iterable[str] = (),
+    alike: Iterable[str] = (),
+    join: bool = True,
+) -> Report:
+    """Interrupt *scenario* in every way within the bound; return what came of it.
+
+    A calm run comes first.  Then the controller dies before and after each of its writes,
+    to come back *restart_after* seconds later, and every other fault of *faults* ("all",
+    names or classes) happens at each write where it applies.  With *depth* 2 each crash
+    and each request is followed by a crash at each later write.  Then there are no more
+    faults, and all must settle; *without* names invariants not to be asked.
+
+    *scenario* may be a function that takes faults and returns a `Simulation` in which
+    something has been asked for.  *asks* is what an operator may ask, by name: each has
+    *calls* as in ``polardb.asks()``.  *always* and *eventually* are functions of the
+    simulation at its end, wrong if they return False or a text, or assert.  *but* are
+    dotted paths of the world's `essence` that may differ from the calm run's, ``*`` for
+    any name, and so are ``resources.*.status.name``; *alike* are regular expressions of
+    names, such as those with a number that an attempt uses up, which may be others.
+    *budget* is a number of points, or as a float of seconds; the most telling points go
+    first.  *jobs* is the number of processes; the report is the same.
+    What has come to where the calm run stood, but for the time, is not run on unless
+    *join* is False.  Raises `UsageError` for wrong arguments or a calm run that breaks
+    an invariant itself.
+    """
+    if depth not in (1, 2):
+        raise UsageError(f"depth is {depth!r}; give 1 or 2")
+    names = wanted(faults)
+    skipped = tuple(sorted(without))
+    checks = _asked(skipped)
+    lab = Lab(scenario, seed, restart_after, tuple(but), tuple(alike), checks, join)
+    lab.always, lab.eventually = tuple(always), tuple(eventually)
+    if broken := lab.reference():
+        raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
+    listed, never = _planned(lab, names, asks or {}, depth)
+    done, cut = _run(lab, listed, budget, jobs)
+    title, differ = lab.calm.scenario.title, (*lab.but, *lab.alike)
+    report = Report(
+        title, lab.sites, tuple(done), len(listed), never, skipped, differ, cut
+    )
+    report.failures = _failures(lab, done)
+    return report
+
+
+def _asked(without: Iterable[str]) -> dict[str, Check]:
+    """Return the invariants that are asked: all but those *without*."""
+    for name in without:
+        if name not in ORACLES:
+            raise UsageError(f"no invariant {name!r}{suggest(name, ORACLES)}")
+    skipped = frozenset(without)
+    return {name: check for name, check in ORACLES.items() if name not in skipped}
+
+
+LASTS = 10.0
+"""So many seconds lasts what has a length."""
+
+
+def _planned(
+    lab: Lab, names: Sequence[str], asks: Mapping[str, Any], depth: int
+) -> tuple[list[Point], dict[str, str]]:
+    """Return every point, the most telling first, and what applies nowhere, and why."""
+    scenario, listed = lab.calm.scenario, list[Point]()
+    never = unfit(names, scenario, lab.calm.world)
+    if CRASH in names:
+        listed += crashes(lab.sites, lab.away)
+    listed += points([n for n in names if n not in never], lab.sites, scenario, LASTS)
+    if asks:
+        asked, unsaid = _requests(asks, lab.sites)
+        listed += asked
+        never |= unsaid
+        never.pop("EditAt", None)
+    listed = order(listed)
+    if depth == 2:
+        first = [each for each in listed if each.fault.startswith((CRASH, "ask "))]
+        listed += order([*chain.from_iterable(map(lab.again, first))])
+    return listed, never
+
+
+def _requests(
+    asks: Mapping[str, Any], sites: Sequence[Site]
+) -> tuple[list[Point], dict[str, str]]:
+    """Return each of *asks* at each of *sites*, and those that no plan can say."""
+    listed, never = [], {}
+    for name, wanted_ in asks.items():
+        for site in sites:
+            plan = [_fault(call, given, site) for call, given in wanted_.calls]
+            if not plan or None in plan:
+                calls = ", ".join(call for call, _ in wanted_.calls) or "nothing"
+                never[f"ask {name}"] = f"no plan of faults says: {calls}"
+                break
+            made = tuple(fault for fault in plan if fault is not None)
+            listed.append(Point(site.name, f"ask {name}", made, site.step, site.kind))
+    return listed, never
+
+
+def _fault(call: str, given: Mapping[str, Any], site: Site) -> Fault | None:
+    at = (site.after, site.resource)
+    match call:
+        case "edit":
+            return EditAt(*at, **given)
+        case "cancel":
+            return CancelAt(*at)
+        case "uncancel":
+            return EditAt(*at, annotations={CANCEL: None})
+        case "recover":
+            return EditAt(*at, annotations={RECOVER: "T"})
+        case "delete":
+            return EditAt(*at, delete=True)
+    return None
+
+
+def _run(
+    lab: Lab, listed: Sequence[Point], budget: float | None, jobs: int
+) -> tuple[list[Outcome], bool]:
+    """Run *listed* in order while the *budget* lasts; whether Ctrl-C has cut it short."""
+    if isinstance(budget, int):
+        listed = listed[:budget]
+    until = monotonic() + budget if isinstance(budget, float) else None
+    outcomes: list[Outcome] = []
+    try:
+        if jobs == 1:
+            for point in listed:
+                if until is not None and monotonic() > until:
+                    break
+                outcomes.append(lab.outcome(point))
+        else:
+            outcomes += _in_processes(lab, listed, jobs)
+    except KeyboardInterrupt:
+        return outcomes, True
+    return outcomes, False
+
+
+CHUNK = 64
+"""So many points a process gets at once: each makes the calm run anew."""
+
+
+def _in_processes(lab: Lab, listed: Sequence[Point], jobs: int) -> list[Outcome]:
+    from joblib import Parallel, delayed
+
+    fresh = replace(lab)
+    chunks = [listed[at : at + CHUNK] for at in range(0, len(listed), CHUNK)]
+    done = Parallel(n_jobs=jobs)(delayed(_chunk)(fresh, chunk) for chunk in chunks)
+    return [*chain.from_iterable(done)]
+
+
+def _chunk(lab: Lab, listed: Sequence[Point]) -> list[Outcome]:
+    return [lab.outcome(point) for point in listed]
+
+
+def _failures(lab: Lab, outcomes: Iterable[Outcome]) -> list[Failure]:
+    """Return the failures by cause, each with its smallest plan, run from the start."""
+    causes: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.violations:
+            causes.setdefault(outcome.violations[0].cause, []).append(outcome)
+    failures = []
+    for cause, members in causes.items():
+        smallest = min(members, key=lambda each: len(each.point.plan))
+
+        def fails(plan: tuple[Fault, ...], cause: str = cause) -> bool:
+            found = lab.afresh(Point("", "", plan)).violations
+            return any(each.cause == cause for each in found)
+
+        plan = smallest.point.plan
+        is_same = fails(plan)
+        if is_same:
+            plan = shrink(plan, fails)
+        again = lab.afresh(Point("", "", plan)).violations
+        first = next((each for each in again if each.cause == cause), None)
+        failures.append(
+            Failure(
+                cause,
+                first or smallest.violations[0],
+                plan,
+                tuple(each.point for each in members),
+                lab,
+                is_same,
+            )
+        )
+    return failures

@@ -1,0 +1,338 @@
+"""Where points are run: a calm reference, its tape, and what each point comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from math import inf
+from typing import Any, Literal, NamedTuple
+
+from wfsim.campaign.oracles import Check, Checked, End, Violation
+from wfsim.campaign.plain import plain
+from wfsim.campaign.sites import CRASH, Point, Site, sites_of
+from wfsim.errors import UsageError
+from wfsim.model.record import Kind, Record
+from wfsim.sim.faults import CrashAt, Fault
+from wfsim.sim.prefix import Prefix, Recorded, Tape
+from wfsim.sim.scenario import Scenario
+from wfsim.sim.simulation import Simulation
+
+Maker = Callable[[Iterable[Fault]], Simulation]
+
+SETTLE = 7200.0
+"""So many seconds of virtual time a run has to settle after it should have ended."""
+
+EVENTS = 20_000
+"""So many events of the clock, and fifty times those of the calm run, it has."""
+
+
+class Outcome(NamedTuple):
+    """What has come of a point: it ran to its end, joined the calm run, or was void."""
+
+    point: Point
+    how: Literal["ran", "joined", "void"]
+    violations: tuple[Violation, ...] = ()
+    extra: float = 0.0
+    """How many seconds later than the calm run its last record is."""
+
+
+@dataclass
+class Lab:
+    """Runs the points of one scenario, or of what *subject* makes with faults.
+
+    *away* is how long a controller is down, in seconds; *but* are dotted paths of the
+    world that may differ, *alike* patterns of names that may; *checks* are asked of
+    every run.
+    """
+
+    subject: Scenario | Maker
+    seed: int | None
+    away: float
+    but: tuple[str, ...]
+    alike: tuple[str, ...]
+    checks: Mapping[str, Check]
+    joining: bool = True
+    always: tuple[Callable[[Simulation], Any], ...] = ()
+    eventually: tuple[Callable[[Simulation], Any], ...] = ()
+    runs: int = field(default=0, init=False)
+
+    def make(self, plan: Iterable[Fault] = ()) -> Simulation:
+        """Return a new simulation, begun, with the faults of *plan*."""
+        if isinstance(self.subject, Scenario):
+            made = Simulation(self.subject, seed=self.seed, faults=plan)
+        else:
+            made = self.subject(tuple(plan))
+        if not isinstance(made, Simulation):
+            raise UsageError(f"{made!r} is no Simulation; explore(f) calls f(faults)")
+        made.controller()
+        return made
+
+    # -- the reference -----------------------------------------------------------------
+
+    @cached_property
+    def tape(self) -> Tape:
+        """The calm run, recorded, at its end."""
+        sim = self.make().twin(Recorded)
+        self._begun = len(sim.log)
+        self._began = sim.now
+        self._settle(sim, limit=sim.scenario.horizon)
+        return Tape(sim)
+
+    @property
+    def calm(self) -> Simulation:
+        """The calm run at its end."""
+        return self.tape.simulation
+
+    @cached_property
+    def length(self) -> float:
+        """How many seconds the calm run takes from when it was asked for."""
+        return _last(self.calm) - self._began
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """Every write of the calm run from when it was asked for."""
+        tape = self.tape
+        return sites_of(tape, self._begun)
+
+    @cached_property
+    def end(self) -> End:
+        """The end of the calm run."""
+        return End.of(self.calm, self.but, self.alike)
+
+    @cached_property
+    def is_quiet(self) -> bool:
+        """Whether nothing is left to happen at the end of the calm run."""
+        return _is_quiet(self.calm)
+
+    def reference(self) -> tuple[Violation, ...]:
+        """Return what is wrong with the calm run itself."""
+        return self._asked(self.calm, (), None)
+
+    # -- points ------------------------------------------------------------------------
+
+    def outcome(self, point: Point) -> Outcome:
+        """Run *point*, from a prefix where it is a single crash."""
+        single = point.fault.startswith(CRASH) and len(point.plan) == 1
+        return self._caught(self._crashed if single else self._afresh, point)
+
+    def afresh(self, point: Point) -> Outcome:
+        """Run *point* from the start."""
+        return self._caught(self._afresh, point)
+
+    def _caught(self, run: Callable[[Point], Outcome], point: Point) -> Outcome:
+        """Return what *run* does; an engine that breaks down has violated something."""
+        self.runs += 1
+        try:
+            return run(point)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            return Outcome(point, "ran", (Violation("error", text, None, text),))
+
+    def _afresh(self, point: Point) -> Outcome:
+        sim = self.make(point.plan)
+        self._settle(sim)
+        fired = {record.text for record in sim.journal.of_kinds({Kind.FAULT_FIRED})}
+        if any(repr(fault) not in fired for fault in point.plan):
+            return Outcome(point, "void")
+        return self._ran(point, sim)
+
+    def _ran(self, point: Point, sim: Simulation) -> Outcome:
+        extra = round(_last(sim) - _last(self.calm), 6)
+        return Outcome(point, "ran", self._asked(sim, point.plan, self.end), extra)
+
+    def _crashed(self, point: Point) -> Outcome:
+        (crash,) = point.plan
+        assert isinstance(crash, CrashAt)
+        site = next(each for each in self.sites if each.write == crash.write)
+        if crash.when == "before":
+            sim = self.tape.before(site.first)
+        else:
+            sim = self.tape.after(site.last + 1)
+        back = self._restart(sim, crash)
+        if self.joining and self._can_join and self._joins(sim, back):
+            return Outcome(point, "joined", extra=0.0)
+        self._settle(sim)
+        return self._ran(point, sim)
+
+    def _restart(self, sim: Prefix, crash: CrashAt) -> float:
+        sim.run(for_=crash.restart_after)
+        sim.restart()
+        return sim.now
+
+    def again(self, point: Point) -> Iterator[Point]:
+        """Return *point* with a crash before and after each write that follows it."""
+        sim = self.make(point.plan)
+        self._settle(sim)
+        tape = Tape.of(sim)
+        fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
+        for site in sites_of(tape, fired[-1] if fired else len(tape)):
+            for when in ("before", "after"):
+                crash = CrashAt(
+                    write=site.write,
+                    when=when,
+                    restart_after=self.away,
+                )
+                label = f"{point.fault}, {CRASH} {when}"
+                plan = (*point.plan, crash)
+                yield Point(
+                    f"{point.site}, {site.name}", label, plan, site.step, site.kind
+                )
+
+    # -- settling ----------------------------------------------------------------------
+
+    def _settle(self, sim: Simulation, limit: float | None = None) -> bool:
+        """Run *sim* until nothing is left to happen, in bounds; whether it came so."""
+        horizon = sim.scenario.horizon
+        most = EVENTS if limit is not None else EVENTS + 50 * self.calm.clock.events
+        first = 60.0 if limit is not None else 2 * self.length + 2 * self.away
+        end = limit or min(_last(self.calm) + 10 * self.length + SETTLE, horizon)
+        span = max(first, 1.0)
+        while not _is_quiet(sim) and sim.now < end and sim.clock.events < most:
+            sim.run(min(sim.now + span, end))
+            span *= 2
+        return _is_quiet(sim)
+
+    def _asked(
+        self, sim: Simulation, plan: tuple[Fault, ...], calm: End | None
+    ) -> tuple[Violation, ...]:
+        settled = _is_quiet(sim) or not (calm is None or self.is_quiet)
+        run = Checked(sim, End.of(sim, self.but, self.alike), calm, settled, plan)
+        broken = [each for check in self.checks.values() for each in check(run)]
+        for wish in self.eventually:
+            broken += _broken(wish, sim, "eventually")
+        for wish in self.always:
+            broken += _broken(wish, sim, "always")
+        return tuple(sorted(broken, key=_seq))
+
+    # -- joining -----------------------------------------------------------------------
+
+    @cached_property
+    def _can_join(self) -> bool:
+        """Whether what comes later depends on where all stands, not on the time."""
+        scenario, sim = self.calm.scenario, self.calm
+        return not (
+            scenario.arrivals
+            or scenario.triggers
+            or sim.faults
+            or len(sim.names) > 1
+            or scenario.policy.deadline
+            or any(flow.deadline for flow in scenario.flows.values())
+            or self.always
+        )
+
+    @cached_property
+    def _known(self) -> set[bytes]:
+        """Where the calm run stood whenever it had completed a step."""
+        sim = self.make()
+        known = set()
+        while not _is_quiet(sim):
+            sim.run(until=_completed)
+            known.add(_standing(sim, 0.0))
+        return known
+
+    def _joins(self, sim: Simulation, back: float) -> bool:
+        """Run *sim* for two steps; whether it stands where the calm run stood then."""
+        known = self._known
+        call_off = sim.clock.call(2 * self.length, _give_up)
+        try:
+            for _ in range(2):
+                sim.run(until=_completed)
+                if _is_quiet(sim):
+                    return False
+                if _standing(sim, back) in known:
+                    return True
+        except _LateError:
+            return False
+        finally:
+            call_off()
+        return False
+
+
+class _LateError(Exception):
+    """It takes longer than it may to come to where the calm run stood."""
+
+
+def _give_up() -> None:
+    raise _LateError
+
+
+def _is_quiet(sim: Simulation) -> bool:
+    """Whether nothing is left to happen before the horizon."""
+    return bool(sim.clock.peek() > sim.scenario.horizon)
+
+
+def _seq(violation: Violation) -> float:
+    return inf if violation.seq is None else violation.seq
+
+
+def _completed(record: Record) -> bool:
+    return record.kind is Kind.STEP_COMPLETED
+
+
+def _last(sim: Simulation) -> float:
+    records = sim.journal
+    return records.time(len(records) - 1) if len(records) else 0.0
+
+
+def _broken(wish: Callable[[Simulation], Any], sim: Simulation, name: str) -> list[Any]:
+    """Return that *wish* does not hold: it returns False or a text, or asserts."""
+    called = getattr(wish, "__name__", type(wish).__name__)
+    try:
+        answer = wish(sim)
+    except AssertionError as error:
+        answer = str(error) or False
+    if answer is False or (isinstance(answer, str) and answer):
+        text = f"{called}: {answer}" if answer else f"{called} does not hold"
+        return [Violation(name, text, None, f"{name} {called}")]
+    return []
+
+
+def _standing(sim: Simulation, began: float) -> bytes:
+    """Return a digest of where *sim* stands, but for the time that it is.
+
+    *began* is when its controller did: that of a service looks at each tick since.
+    """
+    now, scenario = sim.now, sim.scenario
+    _, resources, runs = sim.journal.fold()
+    times = ("status.created", "status.updated")
+    parts: list[Any] = [
+        plain(each._replace(uid="", revision=0, entered=0, deleted=None), times)
+        for _, each in sorted(resources.items())
+    ]
+    for name, run in sorted(runs.items()):
+        steps = [
+            (step.name, step.status, plain(step.output))
+            if step.finished is not None
+            else plain(step._replace(started=None))
+            for step in run.steps
+        ]
+        rest = (run.status, plain(run.context), run.reason, run.error, run.cursor)
+        wake = None if run.wake is None else round(run.wake - now, 6)
+        parts.append((name, steps, rest, wake))
+    if sim.world is not None:
+        public = {name: it for name, it in vars(sim.world).items() if name[0] != "_"}
+        parts.append(plain({**public, "pending": None}))
+        parts += [
+            (round(item.due - now, 6), item.action, plain(item.args))
+            for item in sim.world.pending
+        ]
+    tick = scenario.policy.watch_tick
+    if scenario.is_service and tick:
+        parts.append(round((now - began) % tick, 6) % tick)
+    return blake2b(repr(parts).encode(), digest_size=16).digest()
+
+
+def order(points: Collection[Point]) -> list[Point]:
+    """Return *points*, first each fault at each step and kind of write once."""
+    seen: dict[tuple[str, str, str], int] = {}
+    ranked = []
+    for number, point in enumerate(points):
+        what = (point.fault, point.step, point.kind)
+        seen[what] = seen.get(what, 0) + 1
+        ranked.append((seen[what], number, point))
+    return [point for _, _, point in sorted(ranked, key=lambda row: row[:2])]
+
+
+__all__ = ["Lab", "Maker", "Outcome", "order"]
