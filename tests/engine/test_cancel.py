@@ -7,7 +7,16 @@ import contextlib
 import pytest
 
 import wfsim
-from wfsim import CancelAt, EditAt, Interrupted, Kind, Policy, Retry, Simulation, Waiting
+from wfsim import (
+    CancelAt,
+    EditAt,
+    Interrupted,
+    Kind,
+    Policy,
+    Retry,
+    Simulation,
+    Waiting,
+)
 
 CANCELLED = "CANCELLED: the resource was cancelled"
 GONE = "CANCELLED: the resource is gone"

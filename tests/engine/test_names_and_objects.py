@@ -4,7 +4,6 @@ import pytest
 
 import wfsim
 from wfsim import (
-    Arrivals,
     CancelAt,
     DefinitionError,
     Duration,
@@ -16,10 +15,9 @@ from wfsim import (
     Simulation,
     StateMachine,
     Step,
-    Times,
-    Trigger,
     UsageError,
 )
+from wfsim.demand import Arrivals, Times, Trigger
 
 
 def scenario(*names, seconds=100, finalizers=(), **more):
@@ -135,7 +133,7 @@ def test_a_step_cannot_fetch_the_namesake_of_its_resource():
         yield from ctx.sleep(2)
         try:
             yield from ctx.fetch()
-        except wfsim.NotFound as error:
+        except wfsim.errors.NotFound as error:
             seen.append(str(error))
 
     flow = Flow("Look", (Step("Look"),))

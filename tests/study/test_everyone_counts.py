@@ -19,8 +19,8 @@ def queue(load=0.5, horizon=4000.0, workers=2, **more):
     serve = wfsim.Step(
         "Serve", "Serve", duration=wfsim.Duration.parse({"exponential": 10})
     )
-    times = wfsim.Times(mean=10.0 / workers / load)
-    arrivals = [wfsim.Arrivals(wfsim.Resource("job", "job-{n}"), times)]
+    times = wfsim.demand.Times(mean=10.0 / workers / load)
+    arrivals = [wfsim.demand.Arrivals(wfsim.Resource("job", "job-{n}"), times)]
     return wfsim.Scenario(
         machine=machine, flows=[wfsim.Flow("F", (serve,))], arrivals=arrivals,
         policy=wfsim.Policy(workers=workers), horizon=horizon, **more,
@@ -166,7 +166,7 @@ def pooled(width=1, jobs=5):
         [wfsim.Resource("job", f"j{number}") for number in range(jobs)],
         machine,
         [wfsim.Flow("F", (serve,))],
-        settings={"Serve": wfsim.StepSettings(uses={"srv": 1})},
+        settings={"Serve": wfsim.demand.StepSettings(uses={"srv": 1})},
         pools={"srv": width},
         policy=wfsim.Policy(workers=100),
     )
@@ -223,8 +223,8 @@ def test_versions_of_a_flow_with_one_key_of_draws_differ_by_their_steps_alone():
 
 def test_arrivals_are_drawn_by_what_arrives_and_not_by_their_place_in_a_list():
     def job(name):
-        times = wfsim.Times(mean=60, count=5)
-        return wfsim.Arrivals(wfsim.Resource("job", name), times)
+        times = wfsim.demand.Times(mean=60, count=5)
+        return wfsim.demand.Arrivals(wfsim.Resource("job", name), times)
 
     def days(made):
         log = wfsim.simulate(made, seed=3)

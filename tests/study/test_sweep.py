@@ -458,10 +458,10 @@ def test_common_draws_need_fifty_times_fewer_replications_to_compare_policies(me
 def test_a_run_that_was_called_for_in_the_warm_up_does_not_count():
     def make(warm_up):
         made = scenario(failure=0.0, workers=4)
-        times = wfsim.Times(every=10, count=20)
+        times = wfsim.demand.Times(every=10, count=20)
         job = wfsim.Resource("w", "job-{n}")
         return made.but(
-            resources=(), arrivals=[wfsim.Arrivals(job, times)], warm_up=warm_up
+            resources=(), arrivals=[wfsim.demand.Arrivals(job, times)], warm_up=warm_up
         )
 
     study = wfsim.sweep(make, {"warm_up": [0.0, 100.0]}, replications=1)

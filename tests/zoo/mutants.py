@@ -148,7 +148,7 @@ class Deaf:
     def append(self, run: Any, change: Any, token: int) -> Any:
         try:
             yield from self._inner.append(run, change, token)
-        except wfsim.Unavailable:
+        except wfsim.errors.Unavailable:
             return
 
 
@@ -165,7 +165,7 @@ class DeafEngine(wfsim.Simulation):
         self.plan = DeafPlan(self, self.faults)
 
 
-def deaf(faults: Iterable[wfsim.Fault]) -> wfsim.Simulation:
+def deaf(faults: Iterable[wfsim.types.Fault]) -> wfsim.Simulation:
     return DeafEngine(scenario(), seed=1, faults=faults)
 
 

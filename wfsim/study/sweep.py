@@ -362,8 +362,8 @@ def _precision(
     rule = Precision.parse(precision) if isinstance(precision, str) else precision
     if not isinstance(rule, Precision):
         raise UsageError(
-            f"precision is {precision!r}; give wfsim.Precision('p95', relative=0.05) or "
-            "'p95 within 5 %'"
+            f"precision is {precision!r}; give wfsim.types.Precision('p95', "
+            "relative=0.05) or 'p95 within 5 %'"
         )
     known = [*TALLY_DTYPES, *measures]
     # A measure that is not called as its function may come from one of several numbers.
@@ -424,8 +424,8 @@ def _scenario_at(make: Make, point: Point) -> Scenario:
         if scenario.is_service and not (scenario.arrivals or scenario.triggers):
             raise UsageError(
                 f"nobody asks the service {scenario.title!r} for a flow; give it some, "
-                "as in scenario.but(arrivals=[wfsim.Arrivals(wfsim.FlowRequest('...'), "
-                "wfsim.Times(at=(0,)))]), or take a scenario file that has arrivals"
+                "as in scenario.but(arrivals=[Arrivals(FlowRequest('...'), Times(at=(0,)))])"
+                " with the names of wfsim.demand, or take a scenario file with arrivals"
             )
         return scenario
     except Exception as error:
