@@ -95,9 +95,9 @@ def _checked(fail_if: Sequence[str]) -> list[Objective]:
 
     for needed in (arrow, stats):
         needed()
-    gates = [Objective.parse(text) for text in fail_if]
+    gates = [Objective.parse(text, "--fail-if") for text in fail_if]
     for gate in gates:
-        gate.check(list(TALLY_DTYPES))
+        gate.check(list(TALLY_DTYPES), "--fail-if")
     return gates
 
 

@@ -36,7 +36,7 @@ from wfsim.report.chart import (
 from wfsim.report.fit_charts import pit, qq
 from wfsim.report.gantt import gantt
 from wfsim.report.grid_charts import comparison, heatmap, tornado
-from wfsim.report.grouping import MOST, Study
+from wfsim.report.grouping import MOST, StudyFrames
 from wfsim.report.load import WORKERS, average
 from wfsim.report.state_graph import state_graph
 from wfsim.report.study_charts import breakdown, convergence, ecdf, latencies, outcomes
@@ -224,7 +224,7 @@ def utilisation(
 
 
 def _of_log(source: EventLog | HasLog) -> pd.DataFrame:
-    if isinstance(source, Study):
+    if isinstance(source, StudyFrames):
         raise UsageError(
             f"{type(source).__name__} is no log; give one, such as wfsim.simulate(...) "
             "returns; means over a study are study.utilisation()"

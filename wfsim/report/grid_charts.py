@@ -24,7 +24,7 @@ from wfsim.report.chart import (
 from wfsim.report.grouping import (
     FEW,
     SHARES,
-    Study,
+    StudyFrames,
     amount,
     column,
     label,
@@ -46,7 +46,7 @@ MOST_VALUES = 20
 
 
 def heatmap(
-    study: Study | pd.DataFrame,
+    study: StudyFrames | pd.DataFrame,
     x: str,
     y: str,
     value: str = "total_p95",
@@ -234,7 +234,7 @@ _LOW = Style("#56B4E9")
 _HIGH = Style("#D55E00")
 
 
-def _measured(study: Study | pd.DataFrame, value: str) -> pd.DataFrame:
+def _measured(study: StudyFrames | pd.DataFrame, value: str) -> pd.DataFrame:
     """Return a frame with a column *value*: if that is a quantile, a row per point.
 
     Of a replication that is a single run each quantile is its duration: their mean would

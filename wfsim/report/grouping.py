@@ -31,7 +31,7 @@ DECADES = 100.0
 
 
 @runtime_checkable
-class Study(Protocol):
+class StudyFrames(Protocol):
     """What the charts know of a study."""
 
     @property
@@ -50,7 +50,7 @@ class Study(Protocol):
         ...
 
 
-Source = Study | EventLog | pd.DataFrame
+Source = StudyFrames | EventLog | pd.DataFrame
 """What charts of runs are drawn from; a frame has a row per run."""
 
 
@@ -127,7 +127,7 @@ def runs_of(source: Source) -> pd.DataFrame:
     return source if isinstance(source, pd.DataFrame) else source.runs
 
 
-def replications_of(study: Study | pd.DataFrame) -> pd.DataFrame:
+def replications_of(study: StudyFrames | pd.DataFrame) -> pd.DataFrame:
     """Return the frame of the replications of *study*, or that frame itself."""
     return study if isinstance(study, pd.DataFrame) else study.replications
 

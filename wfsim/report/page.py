@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wfsim.model.log import EventLog
 from wfsim.report import charts, tables
 from wfsim.report.chart import STATUS_COLOURS, status_style
-from wfsim.report.grouping import Study
+from wfsim.report.grouping import StudyFrames
 from wfsim.report.text import cells, frame_digest, outcome, shown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MOST_ROWS = 1000
 """Of a longer table the page holds the first rows only, and says so."""
 
 
-class SummedStudy(Study, Protocol):
+class SummedStudy(StudyFrames, Protocol):
     """A study that sums itself up in frames."""
 
     def summary(self) -> pd.DataFrame:

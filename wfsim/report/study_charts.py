@@ -37,7 +37,7 @@ from wfsim.report.grouping import (
     FEW,
     Groups,
     Source,
-    Study,
+    StudyFrames,
     amount,
     column,
     grouped,
@@ -159,7 +159,7 @@ def latencies(
 
 
 def convergence(
-    study: Study | pd.DataFrame,
+    study: StudyFrames | pd.DataFrame,
     measure: str = "mean",
     by: str | Iterable[str] | None = None,
     *,

@@ -116,8 +116,7 @@ class Scenario:
         self.hooks = tuple(hooks)
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
-        self.horizon = horizon
-        self.lag = lag
+        self.horizon, self.lag = horizon, lag
         self.begin = begin
         self.recall = recall
         self.assumed: Mapping[str, Duration] = EMPTY

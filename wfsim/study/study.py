@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.report.frames import frame
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wfsim.study.design import Design
+    from wfsim.study.objective import Smallest
 
+More: TypeAlias = Callable[[Mapping[int, tuple[int, int]]], "Study"]
+"""Returns the study of further replications: the first and the stop of each point."""
 
 FEW_REPLICATIONS = 10
 """With fewer of them, one of two equal points is called the best far too often."""
@@ -95,6 +98,8 @@ class Study:
         interrupted: bool = False,
         settled: Mapping[int, bool] | None = None,
         notices: Sequence[str] = (),
+        more: More | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         self.over = tuple(over)
         self.points = points
@@ -107,6 +112,9 @@ class Study:
         self.seed = seed
         self.interrupted = interrupted
         self._notices = tuple(notices)
+        # What replicates further, and what it calls each of the points.
+        self._more = more
+        self._numbers = tuple(range(len(points)) if numbers is None else numbers)
         self.settled: tuple[bool, ...] | None = None
         if settled is not None:
             self.settled = tuple(settled.get(row, False) for row in range(len(points)))
@@ -204,6 +212,10 @@ class Study:
         ]
         if not kept:
             raise UsageError(f"no point has {labels!r}; {self._there(labels)}")
+        return self._at(kept)
+
+    def _at(self, kept: Sequence[int]) -> Study:
+        """Return the study of the points alone that are numbered so."""
         place = {number: at for at, number in enumerate(kept)}
         frames = {}
         for name, of in self._of.items():
@@ -216,14 +228,66 @@ class Study:
         settled = self.settled
         return Study(
             self.over,
-            self.points.iloc[kept].reset_index(drop=True),
+            self.points.iloc[list(kept)].reset_index(drop=True),
             frames,
             seed=self.seed,
             interrupted=self.interrupted,
             settled=None
             if settled is None
             else {at: settled[number] for number, at in place.items()},
+            more=self._more,
+            numbers=[self._numbers[number] for number in kept],
         )
+
+    def counts(self) -> list[int]:
+        """Return how many replications each point has."""
+        sizes = self.by_point("replications").groupby("point").size()
+        return [int(sizes.get(point, 0)) for point in range(len(self.points))]
+
+    def extended(self, stops: Mapping[int, int]) -> Study:
+        """Return this study with so many replications at the points of those numbers.
+
+        They are what `sweep` with as many would have made.  Raises `UsageError` for a
+        study that was not made by `sweep` in this process.
+        """
+        if self._more is None:
+            raise UsageError(
+                "this study cannot replicate further; only what sweep returns can, in "
+                "the process in which it was called"
+            )
+        counts = self.counts()
+        spans = {
+            self._numbers[point]: (counts[point], stop)
+            for point, stop in stops.items()
+            if stop > counts[point]
+        }
+        if not spans:
+            return self
+        more = self._more(spans)._at(self._numbers)
+        import pandas as pd
+
+        frames = {}
+        for name in self._of:
+            both = pd.concat([self.by_point(name), more.by_point(name)])
+            # Stable: what is of one replication keeps its order.
+            both = both.sort_values(["point", "replication"], kind="stable")
+            of = both.pop("point").tolist()
+            frames[name] = FrameByPoint(both.reset_index(drop=True), of)
+        return Study(
+            self.over,
+            self.points,
+            frames,
+            design=self.design,
+            seed=self.seed,
+            interrupted=self.interrupted or more.interrupted,
+            notices=self._notices,
+            more=self._more,
+            numbers=self._numbers,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What replicates further is code, which need not be possible to pickle.
+        return {**vars(self), "_more": None}
 
     def summary(self, confidence: float = 0.95) -> pd.DataFrame:
         """Return one row per point: what was measured there, with its intervals.
@@ -314,6 +378,28 @@ class Study:
         from wfsim.study.comparison import rank
 
         return rank(self, measure, largest, confidence)
+
+    def smallest(
+        self,
+        parameter: str,
+        objective: str,
+        *,
+        confidence: float = 0.95,
+        replications: int = 10_000,
+    ) -> Smallest:
+        """Return the smallest value of *parameter* that meets the *objective*.
+
+        That is a sentence such as ``total_p95 <= 7200``.  Where it is open, the points
+        are replicated further, up to *replications* times; what it costs hangs on how
+        near to the limit they are.  With a probability of at least *confidence* every
+        answer is right.  A value exactly at the limit stays open.
+        `wfsim.study.objective` says how it is done.  Raises `UsageError` where another
+        parameter varies too, or for a study that cannot replicate further, and
+        `DefinitionError` for an objective that is none.
+        """
+        from wfsim.study.objective import smallest
+
+        return smallest(self, parameter, objective, confidence, replications)
 
     def sensitivity(
         self, measure: str = "total", *, confidence: float = 0.95

@@ -32,7 +32,7 @@ from wfsim.study.fingerprint import Fingerprints
 from wfsim.study.grid import Grid, Over, Point, grid_of
 from wfsim.study.precision import Precision
 from wfsim.study.replication import TALLY_DTYPES, Measure, Rows, replicate, seed_of
-from wfsim.study.study import Study
+from wfsim.study.study import More, Study
 from wfsim.text import suggest
 
 Make: TypeAlias = Callable[..., Scenario]
@@ -95,25 +95,51 @@ def sweep(
         jobs=jobs,
         independent=independent,
     )
-    work = _Work(plan, plan.cache(cache, key), progress)
+    kept = plan.cache(cache, key)
+    work = _Work(plan, kept, progress)
     work.run()
-    return work.study(over if isinstance(over, Design) else None)
+    return work.study(
+        over if isinstance(over, Design) else None, partial(_more, plan, kept, progress)
+    )
+
+
+def _more(
+    plan: SweepPlan,
+    cache: Cache | None,
+    progress: bool | None,
+    spans: Mapping[int, tuple[int, int]],
+) -> Study:
+    """Return the study of the replications alone that are in *spans*, by point."""
+    work = _Work(plan._replace(precision=None), cache, progress, spans)
+    work.run()
+    return work.study(None, None)
 
 
 class _Work:
-    """A plan under way: what is done of each point, and how far each is to go."""
+    """A plan under way: what is done of each point, and how far each is to go.
+
+    *spans* are the replications, from the first to before the stop, of the points that
+    are wanted; without them those of the plan.
+    """
 
     def __init__(
-        self, plan: SweepPlan, cache: Cache | None, progress: bool | None
+        self,
+        plan: SweepPlan,
+        cache: Cache | None,
+        progress: bool | None,
+        spans: Mapping[int, tuple[int, int]] | None = None,
     ) -> None:
         self.plan = plan
         self.cache = cache
+        whole = dict.fromkeys(plan.numbers, (0, plan.replications))
+        wanted = whole if spans is None else spans
         self.done: dict[int, list[Rows]] = {
-            point: cache.load(point) if cache else [] for point in plan.numbers
+            point: cache.load(point) if cache else [] for point in wanted
         }
         self.settled: dict[int, bool] = {}
         self.interrupted = False
-        self._stops = dict.fromkeys(plan.numbers, plan.replications)
+        self._firsts = {point: first for point, (first, _) in wanted.items()}
+        self._stops = {point: stop for point, (_, stop) in wanted.items()}
         self._records = 0
         self._names: set[str] | None = None
         for rows in (each for listed in self.done.values() for each in listed):
@@ -122,7 +148,9 @@ class _Work:
         if in_sight(progress):
             from tqdm.auto import tqdm
 
-            total = None if plan.precision else len(plan.numbers) * plan.replications
+            total = None
+            if not plan.precision:
+                total = sum(stop - first for first, stop in wanted.values())
             self._bar = tqdm(total=total, unit=" replications", delay=2.0, leave=False)
 
     def run(self) -> None:
@@ -137,10 +165,14 @@ class _Work:
             if self._bar is not None:
                 self._bar.close()
 
-    def study(self, design: Design | None) -> Study:
+    def study(self, design: Design | None, more: More | None) -> Study:
         """Return the study of what is done of each point, as far as it was to go."""
         done = {
-            point: [rows.part(0, stop) for rows in self.done[point] if rows.first < stop]
+            point: [
+                rows.part(self._firsts[point], stop)
+                for rows in self.done[point]
+                if rows.first < stop and rows.stop > self._firsts[point]
+            ]
             for point, stop in self._stops.items()
         }
         return Study.of(
@@ -151,6 +183,7 @@ class _Work:
             interrupted=self.interrupted,
             notices=self.plan.notices,
             settled=self.settled if self.plan.precision else None,
+            more=more,
         )
 
     def _carry_out(self) -> None:
@@ -189,10 +222,10 @@ class _Work:
         """Simulate what is missing before the stop of each point."""
         wanted = []
         for point, stop in self._stops.items():
-            gaps = missing(self.done[point], 0, stop)
+            gaps = missing(self.done[point], self._firsts[point], stop)
             wanted += [self.plan.span(point, *gap) for gap in gaps]
         if self._bar is not None and not self.plan.precision:
-            total = sum(self._stops.values())
+            total = sum(self._stops.values()) - sum(self._firsts.values())
             self._bar.update(total - sum(len(span.seeds) for span in wanted))
         for rows in self._simulated(wanted):
             self._check(rows)
