@@ -68,7 +68,8 @@ def simulation(faults, outputs, asked_again):
     sim = wfsim.Simulation(scenario, faults=faults)
     sim.run(until=60)
     sim.uncancel()
-    sim.recover()
+    if sim.resource().state == "Interrupt":
+        sim.recover()
     sim.run(until=400)
     return sim
 

@@ -188,7 +188,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "announces the newest": Mutant(
         scenario(MakeVolume=creates_again, Announce=announces_the_newest), "S13"
     ),
-    "errors of persistence are only logged": Mutant(deaf, "S1"),
+    "errors of persistence are only logged": Mutant(deaf, "L1"),
 }
 
 sound = scenario()

@@ -243,10 +243,9 @@ class Progress:
     def carry_on(self) -> Effect[float | None]:
         """Do step after step; return when to look again, None for when it changes."""
         ports, turn = self.ports, self.turn
-        peek, is_local = ports.resources.peek, ports.resources.is_local
+        peek, is_local, seen = ports.resources.peek, ports.resources.is_local, None
         append, insist = ports.runs.append, self.runner.insist
-        seen, key = None, self.flow.draws_of(self.run.key)
-        draws = ports.draws.within(*turn.key, key)
+        draws = ports.draws.within(*turn.key, self.flow.draws_of(self.run.key))
         is_plain = is_local and not ports.hooks and self.run.deadline is None
         while turn.left > 0:
             run, index = self.run, self.index
