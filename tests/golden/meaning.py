@@ -15,8 +15,8 @@ these fields of the records out of account, so that one that is meant to be new 
 difference that is not; what the records of FILE have can be left out without FILE only,
 when both sides are run.
 
-What is used is exported by `wfsim` and `fake_resources` or is in a module that has not
-moved, so that all this runs against an old checkout too.
+What is used is exported by `wfsim` and `fake_resources` or stands in a module that has
+not moved, so that all this runs against an old checkout too.
 """
 
 from __future__ import annotations
