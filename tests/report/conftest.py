@@ -68,7 +68,7 @@ def crashed() -> wfsim.EventLog:
     faults = [
         wfsim.CrashAt(t=40.0, restart_after=10.0),
         wfsim.FailStep("Verify", times=2),
-        wfsim.FailStep("Nowhere"),
+        wfsim.FailStep("Verify", attempt=9),
     ]
     return wfsim.simulate(scenario(), faults=faults)
 

@@ -99,7 +99,7 @@ def test_a_fault_that_never_fired_is_told_apart(crashed):
     assert rows(tables.faults(crashed)) == [
         ("CrashAt(t=40, restart_after=10)", 0.0, 40.0, 1, "fired"),
         ("FailStep(step='Verify', times=2)", 0.0, 70.0, 2, "fired"),
-        ("FailStep(step='Nowhere')", 0.0, None, 0, "never fired"),
+        ("FailStep(step='Verify', attempt=9)", 0.0, None, 0, "never fired"),
     ]
 
 

@@ -457,8 +457,8 @@ def _scenario_at(make: Make, point: Point) -> Scenario:
         if scenario.is_service and not (scenario.arrivals or scenario.triggers):
             raise UsageError(
                 f"nobody asks the service {scenario.title!r} for a flow; give it some, "
-                "as in scenario.but(arrivals=[Arrivals(FlowRequest('...'), Times(at=(0,)))])"
-                " with the names of wfsim.demand, or take a scenario file with arrivals"
+                "as in scenario.but(arrivals=[Arrivals(FlowRequest('...'), Times(...))]) "
+                "with the names of wfsim.demand, or take a scenario file with arrivals"
             )
         return scenario
     except Exception as error:
