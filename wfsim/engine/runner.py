@@ -258,7 +258,7 @@ class Progress:
             resource = peek(turn.key) if is_local else (yield from self.look())
             if turn.left <= 0:
                 break  # it was stopped while a slow store answered
-            # A snapshot that has been looked at is as fine for the next step.
+            # What has been looked at is as fine for the next step.
             usual = resource is seen and step.status is _PREPARED
             if usual and is_plain and body is not None:
                 written = append(run, start, turn.token)
@@ -279,9 +279,7 @@ class Progress:
                 body, call_off = self.open(step, attempt, limit, body)
             try:
                 end: Any = yield from body(attempt)
-                end = EMPTY if end is None else checked_output(spec, end)
-                if end:
-                    ports.runs.refuse_large(run, end)
+                end = EMPTY if end is None else self.output_of(spec, end)
             except (Cancelled, TimedOut, Exception) as error:
                 end = error
             finally:
@@ -302,6 +300,13 @@ class Progress:
                 self.runner.tell_step(turn, "on_step_completed", self.run, index)
             self.move_on(index, end)
         return self.run.wake if self.wake is None else self.wake
+
+    def output_of(self, spec: Step, output: Any) -> Mapping[str, Any]:
+        """Return *output* frozen; raise what would be wrong with keeping it."""
+        frozen = checked_output(spec, output)
+        if frozen:
+            self.ports.runs.refuse_large(self.run, frozen)
+        return frozen
 
     def move_on(self, index: int, output: Mapping[str, Any]) -> None:
         """Go to what follows on step *index*, which has ended well."""
