@@ -400,3 +400,15 @@ def test_a_run_of_a_flow_that_the_scenario_lacks_interrupts():
 def test_what_is_no_memento_is_refused(wrong):
     with pytest.raises(wfsim.UsageError, match=r"is not a memento; give some of sim.mem"):
         resumed(wrong)
+
+
+def test_a_memento_that_is_completed_with_open_steps_is_quarantined_naming_them():
+    sim = wfsim.Simulation(polardb.scenario(replicas=2), seed=1)
+    sim.run()
+    early = sim.mementos("mpd-0")[2]
+    edited = early._replace(status=wfsim.types.RunStatus.COMPLETED)
+    resumed = wfsim.Simulation.resume(polardb.scenario(replicas=2), mementos=[edited])
+    (bad,) = resumed.run().filter(wfsim.Kind.RUN_QUARANTINED)
+    assert bad.text.startswith("it is completed, but its steps PrepareStorage, ")
+    first = resumed.log.filter(wfsim.Kind.STEP_COMPLETED)[0]
+    assert (first.run, first.step) == ("2-CreateSharedStorageCluster", "InitMeta")
