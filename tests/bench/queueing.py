@@ -27,7 +27,7 @@ from tests.bench.workload import DELAY, MEAN, RETRIES, STEPS, P
 from wfsim.errors import StepFailed
 
 SERVERS = 50
-FAULTS = (wfsim.FailSave(write=10**9), wfsim.FailStep("S3", resource="nobody"))
+FAULTS = (wfsim.FailSave(write=10**9), wfsim.FailStep("S3", resource="first", attempt=99))
 COLUMNS = ("run", "step", "attempt", "start", "end", "failed")
 
 

@@ -430,7 +430,24 @@ def two_unfinished(number: int) -> list[wfsim.Simulation]:
     return [sim, ended(twin)]
 
 
+def checked_badly() -> list[wfsim.Simulation]:
+    """A check that raises moves nothing, and is told."""
+
+    def wants_more(resource: Any) -> bool:
+        return bool(resource.spec["size"] > 1)
+
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine.transition("Running", "Growing", when=wants_more, run="Grow")
+    flow = wfsim.Flow("Grow", (wfsim.Step("A"),))
+    orders = wfsim.Resource("db", "orders", state="Running")
+    sim = wfsim.Simulation(wfsim.Scenario([orders], machine, [flow]), seed=1)
+    sim.run(until=5)
+    sim.edit("orders", spec={"size": 2})
+    return [ended(sim)]
+
+
 def from_elsewhere(full: bool) -> Iterator[Situation]:
+    yield Situation("a check that raises", checked_badly)
     for number in (2, 12):
         name = f"runs 1 and {number} are not over"
         yield Situation(name, partial(two_unfinished, number))

@@ -175,7 +175,7 @@ def run(monkeypatch, capsys):
         (["nowhere"], "no scenario 'nowhere'"),
         ([FLOWS, "--factor", "0"], "factor is 0.0; give real seconds above 0"),
         ([FLOWS, "--factor", "nan"], "factor is nan; give real seconds above 0"),
-        ([FLOWS, "--failure", "2"], "failure is a probability from 0 to 1, not 2.0"),
+        ([FLOWS, "--failure", "2"], "failure is 2.0; give a probability from 0 to 1"),
         ([FLOWS, "--duration", "soon"], "--duration: a duration is a number"),
         (["tiem", "--duration", "3"], "--duration: only a flow file has steps"),
         ([FLOWS, "--host", "192.0.2.1"], "192.0.2.1, port 8000: "),

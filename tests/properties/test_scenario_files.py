@@ -154,7 +154,8 @@ def test_whatever_a_scenario_file_says_it_runs_and_twice_the_same_way(folder, bo
     runs, parts = wfsim.tables.runs(log), wfsim.tables.breakdown(log)
     if "horizon" not in said:
         assert set(runs["status"]) <= ENDED
-    pieces = parts[["queued", "steps", "retries", "recovery", "waiting", "other"]]
+    names = ["queued", "pool_queue", "steps", "retries", "recovery", "waiting", "other"]
+    pieces = parts[names]
     assert (pieces >= 0.0).all(axis=None)
     assert ((pieces.sum(axis=1) - parts["duration"]).abs() < 1e-6).all()
     holds_no_more(log, said["capacities"]["pools"].get("hands", 0))

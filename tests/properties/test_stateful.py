@@ -151,7 +151,8 @@ class Chaos(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def recover(self, name):
-        if self.alive(name):
+        # What is not interrupted cannot be recovered.
+        if self.alive(name) and self.sim.resource(name).state == "Interrupt":
             self.sim.recover(name)
 
     @rule(name=st.sampled_from(NAMES), size=st.integers(1, 4))
