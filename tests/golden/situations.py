@@ -438,7 +438,7 @@ def checked_badly() -> list[wfsim.Simulation]:
 
     machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
     machine.transition("Running", "Growing", when=wants_more, run="Grow")
-    flow = wfsim.Flow("Grow", (wfsim.Step("A"),))
+    flow = wfsim.Flow("Grow", (wfsim.Step("A", duration=wfsim.Duration.parse(1)),))
     orders = wfsim.Resource("db", "orders", state="Running")
     sim = wfsim.Simulation(wfsim.Scenario([orders], machine, [flow]), seed=1)
     sim.run(until=5)
