@@ -97,7 +97,7 @@ class StepContext:
 
     @types.coroutine
     def sleep(self, seconds: float) -> Effect[None]:
-        """Let *seconds* of virtual time pass (``yield from`` or ``await`` it).
+        """Wait *seconds* of virtual time (``yield from`` or ``await`` it).
 
         Raises `UsageError` for what is no number from 0 to 1e12.
         """

@@ -271,7 +271,7 @@ class FileLock:
         self._release = finalize(self, os.close, self._file)
 
     def release(self) -> None:
-        """Let others serve the file; more than once does nothing."""
+        """Release the file for others to serve; a second call does nothing."""
         self._release()
 
     def _acquired(self) -> int:

@@ -94,7 +94,7 @@ class _More(simpy.Environment):
         return True
 
     def advance_many(self, limit: float, most: int) -> int:
-        """Let up to *most* events happen until *limit* or `halted`; return how many."""
+        """Run up to *most* events until *limit* or `halted`; return how many."""
         count = 0
         while count < most and not self.halted and self.advance(limit):
             count += 1
@@ -204,7 +204,7 @@ class VirtualClock(_More):
         return True
 
     def advance_many(self, limit: float, most: int) -> int:
-        """Let up to *most* events happen until *limit* or `halted`; return how many."""
+        """Run up to *most* events until *limit* or `halted`; return how many."""
         # `advance` written out once more: a call less for each event.
         queue, void = self._queue, self._void
         first = self.events

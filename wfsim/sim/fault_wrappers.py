@@ -64,7 +64,7 @@ class FaultySteps(Mapping[str, StepFunction]):
         self.add(faults)
 
     def add(self, faults: Sequence[StepFault]) -> None:
-        """Let *faults* happen too, from now on."""
+        """Add *faults* to those that happen, from now on."""
         for fault in faults:
             key = None if fault.resource is None else self._key_of(fault.resource)
             self._left.append([fault, fault.times, key])
