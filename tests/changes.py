@@ -119,7 +119,7 @@ def following(draw: Draw, run: Run) -> Change | None:
         change = Adopt(adoption, change)
     if draw(st.booleans()):
         return change
-    return Late(draw(TIMES), len(run.history) // 3, change)
+    return Late(draw(TIMES), len(run.changes), change)
 
 
 _SOME = st.sampled_from([frozenset(), frozenset({0})])

@@ -155,7 +155,7 @@ def test_who_has_an_old_token_changes_nothing(journal, change):
     }[change]
     with pytest.raises(Fenced, match="prod/orders: token 2 is older than the lease, 3"):
         doing()
-    assert (run.memento(), len(journal), other.history) == (before, count, [])
+    assert (run.memento(), len(journal), other.changes) == (before, count, [])
     assert journal.runs == {ORDERS: {"1-Backup": run}}
     journal.append(run, Start(0), 3)
     journal.append(run, Start(0), 0)

@@ -15,6 +15,7 @@ from wfsim.model.flow import Step
 from wfsim.model.frozen import EMPTY
 from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Run
 
 if TYPE_CHECKING:
     from wfsim.engine.service import ChildFlows
@@ -36,20 +37,21 @@ class StepContext:
     __slots__ = (
         "_draws",
         "_ports",
+        "_run",
         "_token",
         "attempt",
-        "flow",
         "inputs",
         "is_open",
         "operation",
         "resource",
-        "run",
         "spec",
     )
 
     # Not of Python: each attempt of each step may look, and all are made.
     clock: Any = property(attrgetter("_ports.clock"), doc="The clock.")
     world: Any = property(attrgetter("_ports.world"), doc="The fake resources.")
+    run = property(attrgetter("_run.key"), doc="The key of the run.")
+    flow = property(attrgetter("_run.flow"), doc="The name of the flow.")
 
     def __init__(
         self,
@@ -57,8 +59,7 @@ class StepContext:
         resource: Resource,
         inputs: Mapping[str, Any],
         attempt: int,
-        run: str,
-        flow: str,
+        run: Run,
         spec: Step,
         draws: Draws,
         token: int,
@@ -68,8 +69,7 @@ class StepContext:
         self.resource = resource
         self.inputs = inputs
         self.attempt = attempt
-        self.run = run
-        self.flow = flow
+        self._run = run
         self.spec = spec
         self._draws = draws
         self._token = token

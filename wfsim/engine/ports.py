@@ -134,7 +134,7 @@ class RunStore(Protocol):
     def append(self, run: Run, change: Change, token: int) -> Nothing:
         """Apply *change* to *run* and keep it, or raise `Fenced`.
 
-        A run without history is a new one.  A `Late` change that is kept already is no
+        A run without changes is a new one.  A `Late` change that is kept already is no
         write, nor is a `Recover` that is like the last change.  What the store cannot do
         just now (`Unavailable`, `Conflict`) is raised by the effect, not by the call;
         `StoreError` for what cannot be kept.

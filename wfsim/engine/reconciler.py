@@ -301,6 +301,7 @@ class FlowReconciler:
             yield from self._history.stop(run, turn, GONE)
         ports = self._ports
         draws = ports.draws.within(*resource.key, "")
+        no_run = Run("", resource.key)
         live = yield from self._resources.get(resource.key)
         if live.uid != resource.uid:
             return self._again
@@ -308,11 +309,11 @@ class FlowReconciler:
             release = self._machines[resource.kind].finalizers.get(name)
             if release is None:
                 continue
-            told = StepContext(
-                ports, live, EMPTY, 1, "", "", Step(name), draws, turn.token
+            context = StepContext(
+                ports, live, EMPTY, 1, no_run, Step(name), draws, turn.token
             )
             try:
-                yield from as_effect(release)(told)
+                yield from as_effect(release)(context)
             except Exception as error:
                 text = f"finalizer {name!r}: {describe(error)}"
                 self._note(turn, Kind.PASS_FAILED, resource, text)

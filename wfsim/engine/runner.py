@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from wfsim.engine.context import StepContext, Turn
-from wfsim.engine.ports import Effect, Nothing, Ports, StepFunction
+from wfsim.engine.ports import Draws, Effect, Nothing, Ports, StepFunction
 from wfsim.engine.steps import (
     OPERATION,
     body_of,
@@ -58,6 +58,8 @@ from wfsim.model.run import (
     Run,
     Start,
     Wait,
+    complete,
+    start,
 )
 from wfsim.text import suggest
 
@@ -67,7 +69,7 @@ _COMPLETED, _CANCELLED = StepStatus.COMPLETED, StepStatus.CANCELLED
 _BEGUN = (StepStatus.INITED, StepStatus.WAITING)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CompiledStep:
     """One step of one flow: its budget, the time it has, its code, its usual changes.
 
@@ -136,7 +138,7 @@ class FlowRunner:
         Said again, a change that was kept is no entry.
         """
         # The store does nothing before it is asked for it by the effect.
-        late = Late(self.ports.clock.now, len(run.history) // 3, change)
+        late = Late(self.ports.clock.now, len(run.changes), change)
         for failures in range(1, self._delay.limit + 1):
             try:
                 yield from written
@@ -209,9 +211,9 @@ class FlowRunner:
             retry=spec.retry or usual,
             limit=limit,
             body=body,
-            call=body if limit is None else None,
-            start=Start(index),
-            complete=Complete(index),
+            call=body if limit is None and spec.polling is None else None,
+            start=start(index),
+            complete=complete(index),
             success=flow.following[index].success,
         )
 
@@ -220,8 +222,8 @@ class Progress:
     """One run being carried on by one pass.
 
     *run* is where it stands: a draft of its own until what was found on taking it up
-    has been written with the first change.  *index* is the step it is at (None: the
-    end), *inputs* what that is given, *astray* the step that led off the main path.
+    has been written with the first change.  *inputs* is what the next step is given,
+    *astray* the step that led off the main path.
     """
 
     def __init__(
@@ -241,7 +243,6 @@ class Progress:
         self.adoption = adoption
         self.wake: float | None = None
         self.graph = not (runner.interrupts and flow.is_linear)
-        self.index: int | None = 0 if flow.steps else None
         self.astray: StepMemento | None = None
         if adoption is not None:
             self.run = adoption.draft(run)
@@ -262,42 +263,42 @@ class Progress:
     def carry_on(self) -> Effect[float | None]:
         """Do step after step; return when to look again, None for when it changes."""
         ports, turn, key, steps = self.ports, self.turn, self.turn.key, self.steps
-        peek, is_local, seen = ports.resources.peek, ports.resources.is_local, None
+        peek, is_local = ports.resources.peek, ports.resources.is_local
         append, insist = ports.runs.append, self.runner.insist
         draws = ports.draws.within(*key, self.flow.draws_of(self.run.key))
         is_plain = is_local and not ports.hooks and self.run.deadline is None
+        run, index = self.run, 0 if steps else None
+        seen: Any = None
+        resource: Any
         end: Any
         while turn.left > 0:
-            run, index = self.run, self.index
-            if index is None or run.steps[index].status is not _PREPARED:
+            usual = is_plain
+            if index is None or (step := run.steps[index]).status is not _PREPARED:
                 index = self.advance(index)
                 if index is None:
                     return (yield from self.finish())
-            compiled, step = steps[index], run.steps[index]
+                step = run.steps[index]
+                usual = is_plain and step.status is _PREPARED
+            compiled = steps[index]
             resource = peek(key) if is_local else (yield from self.look())
             # What has been looked at is as fine for the next step.
-            usual = is_plain and resource is seen and step.status is _PREPARED
-            if usual and compiled.body is not None:
+            if usual and resource is seen and compiled.call is not None:
                 written = append(run, compiled.start, turn.token)
                 if written:
                     yield from insist(written, run, turn, compiled.start)
-                number, operation, body = step.attempts + 1, "", compiled.call
+                attempt = turn.attempt = StepContext(
+                    ports, resource, self.inputs, step.attempts + 1, run, compiled.spec,
+                    draws, turn.token,
+                )  # fmt: skip
+                body, call_off = compiled.call, None
             elif turn.left <= 0:
                 break  # it was stopped while a slow store answered
             else:
-                seen = resource = yield from self.enter(index, compiled, resource)
-                if resource is None:
+                seen = yield from self.enter(index, compiled, resource)
+                run, usual = self.run, is_plain and compiled.call is not None
+                if seen is None:
                     continue
-                run, usual = self.run, is_plain and self.adoption is None
-                step = run.steps[index]
-                number, operation, body = step.attempts, step.operation, None
-            attempt = turn.attempt = StepContext(
-                ports, resource, self.inputs, number, run.key, run.flow, compiled.spec,
-                draws, turn.token, operation,
-            )  # fmt: skip
-            call_off = None
-            if body is None:
-                body, call_off = self.open(step, attempt, compiled)
+                attempt, body, call_off = self.open(index, compiled, seen, draws)
             try:
                 end = yield from body(attempt)
             except (Cancelled, TimedOut, Exception) as error:
@@ -306,24 +307,32 @@ class Progress:
                 turn.attempt, attempt.is_open = None, False
                 if call_off is not None:
                     call_off()
-            change = compiled.complete
-            if end is not None or operation:
-                output = yield from self.judge(index, compiled, attempt, end)
-                if output is None:
-                    continue
-                if output:
-                    change = Complete(index, output)
-                    self.inputs = Frozen({**self.inputs, **output})
-            if usual:
-                written = append(run, change, turn.token)
+            if usual and end is None and self.adoption is None:
+                written = append(run, compiled.complete, turn.token)
                 if written:
-                    yield from insist(written, run, turn, change)
+                    yield from insist(written, run, turn, compiled.complete)
+            elif not (yield from self.close(index, compiled, attempt, end)):
+                run = self.run
+                continue
             else:
-                yield from self.commit(change)
-                self.runner.tell_step(turn, "on_step_completed", self.run, index)
-            self.index = compiled.success
-            turn.left -= 1
+                run = self.run
+            index = compiled.success
+            if turn.left is not math.inf:
+                turn.left -= 1
         return self.run.wake if self.wake is None else self.wake
+
+    def close(
+        self, index: int, compiled: CompiledStep, attempt: StepContext, end: Any
+    ) -> Effect[bool]:
+        """Make durable how an attempt has ended; return whether the step is completed."""
+        output = yield from self.judge(index, compiled, attempt, end)
+        if output is None:
+            return False
+        yield from self.commit(Complete(index, output) if output else compiled.complete)
+        if output:
+            self.inputs = Frozen({**self.inputs, **output})
+        self.runner.tell_step(self.turn, "on_step_completed", self.run, index)
+        return True
 
     def output_of(self, spec: Step, output: Any) -> Mapping[str, Any] | Raised:
         """Return *output* frozen, or what is wrong with keeping it."""
@@ -369,7 +378,6 @@ class Progress:
                 index = targets.cancel if cancelled else targets.failure
             else:
                 break
-        self.index = index
         return index
 
     def judge(
@@ -489,14 +497,15 @@ class Progress:
         return Stop(reasons.DEADLINE, text, Cause.DEADLINE, limit)
 
     def open(
-        self,
-        step: StepMemento,
-        attempt: StepContext,
-        compiled: CompiledStep,
-    ) -> tuple[StepFunction, Callable[[], None] | None]:
-        """Return what the attempt is to do, and how to call off its time-out."""
+        self, index: int, compiled: CompiledStep, resource: Resource, draws: Draws
+    ) -> tuple[StepContext, StepFunction, Callable[[], None] | None]:
+        """Return a new attempt, what it is to do, and how to call off its time-out."""
         ports, run, turn, call_off = self.ports, self.run, self.turn, None
-        limit, body = compiled.limit, compiled.body
+        step, limit, body = run.steps[index], compiled.limit, compiled.body
+        attempt = turn.attempt = StepContext(
+            ports, resource, self.inputs, step.attempts, run, compiled.spec, draws,
+            turn.token, step.operation,
+        )  # fmt: skip
         deadline = None if turn.sheltered else run.deadline
         if limit is not None or deadline is not None:
             # An attempt that waits is the same one each time that it is asked.
@@ -506,7 +515,7 @@ class Progress:
         if body is None or attempt.operation:
             first = ports.clock.now if run.wake is None else run.wake
             body = body_of(ports, attempt, first, turn)
-        return body, call_off
+        return attempt, body, call_off
 
     def stop(self, index: int, retry: Retry, error: BaseException) -> Effect[None]:
         """Write what ended an attempt before its time.
@@ -587,7 +596,7 @@ class Progress:
 
 def end_of(run: Run, name: str) -> tuple[Cause, float | None]:
     """Return why the step called *name* was closed, and what limit it exceeded."""
-    for change in reversed(run.history[1::3]):
+    for change in reversed(run.changes):
         while hasattr(change, "change"):
             change = change.change
         if isinstance(change, Close) and run.steps[change.index].name == name:

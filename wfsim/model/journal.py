@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar, NamedTuple, Protocol, overload
+from typing import Any, ClassVar, Protocol, overload
 
 from wfsim.errors import Fenced
 from wfsim.model.memento import Memento, Quarantined, number_of
@@ -32,14 +32,6 @@ class Clock(Protocol):
 
     @property
     def now(self) -> float: ...
-
-
-class Entry(NamedTuple):
-    """An entry that is not of a run: at *time*, by who had the lease of *token*."""
-
-    time: float
-    change: Any
-    token: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +111,15 @@ class Journal(Sequence[Record]):
         self.tokens: Tokens = {} if tokens is None else tokens
         self.runs: dict[Key, dict[str, Run | Quarantined]] = {}
         self._holder = holder
-        # Of each entry the run, or an `Entry` if it is of none; and, as far as somebody
-        # has looked, its number among those of its run.
-        self._subjects: list[Run | Entry] = []
+        # Four items for each entry: time, run (None if it is of none), change, token.
+        # Measured: a tuple for each takes 50 bytes more.
+        self._items: list[Any] = []
+        # As far as somebody has looked, where the entries of each run are, and what the
+        # number of an entry is among those of its run.
+        self._places: dict[Run, array[int]] = {}
         self._ordinals = array("L")
-        self._counts: dict[Run, int] = {}
         self._names: dict[Key, str] = {}
+        self._before: dict[Run, Memento] = {}
         self._past: dict[Run, tuple[int, Run]] = {}
         self._shown: dict[int, Record] = {}
 
@@ -142,29 +137,29 @@ class Journal(Sequence[Record]):
         if type(change) in _RARE:
             if self.keeps(run, change):
                 return ()
-            if not run.history:
+            if not run.changes:
                 self._put(run)
         now = self.clock.now
         change.apply(run, now)
-        self._subjects.append(run)
-        run.history += (now, change, token)
+        run.changes.append(change)
+        self._items += (now, run, change, token)
         return ()
 
     def keeps(self, run: Run, change: Change) -> bool:
         """Whether *change* is kept already, though it is said once more."""
         if type(change) is Late:
-            if len(run.history) > 3 * change.entries:
+            if len(run.changes) > change.entries:
                 return True
             change = change.change
         if type(change) is not Recover:
             return False
         # To recover what was recovered just so is nothing new.
-        last = run.history[-2]
+        last = run.changes[-1]
         return bool(change == (last.change if type(last) is Late else last))
 
     def write(self, change: Any, token: int = 0) -> None:
         """Keep a change that is not of a run."""
-        self._subjects.append(_new(Entry, (self.clock.now, change, token)))
+        self._items += (self.clock.now, None, change, token)
 
     def note(
         self,
@@ -212,8 +207,10 @@ class Journal(Sequence[Record]):
             for run in runs.values():
                 if isinstance(run, Run):
                     run.forget()
-                    self._counts[run] = 1
-        self._subjects.clear()
+                    # What is left of it was before the first entry.
+                    self._before[run] = run.memento()
+        self._items.clear()
+        self._places.clear()
         del self._ordinals[:]
         self._past.clear()
         self._shown.clear()
@@ -221,24 +218,21 @@ class Journal(Sequence[Record]):
     def go_on(self, other: Journal, upto: int) -> None:
         """Begin with the first *upto* entries of *other*, and runs of its own."""
         twins: dict[Run, Run] = {}
-        ordinals = other._numbered()
-        for seq, subject in enumerate(other._subjects[:upto]):
-            if not isinstance(subject, Run):
-                self._subjects.append(subject)
-                if isinstance(subject.change, Prune):
-                    del self.runs[subject.change.resource][subject.change.run]
-                elif isinstance(subject.change, Quarantine):
-                    self._put(subject.change.entry)
+        for time, run, change, token in islice(other.entries(), upto):
+            if run is None:
+                self._items += (time, None, change, token)
+                if isinstance(change, Prune):
+                    del self.runs[change.resource][change.run]
+                elif isinstance(change, Quarantine):
+                    self._put(change.entry)
                 continue
-            twin = twins.get(subject)
+            twin = twins.get(run)
             if twin is None:
-                twin = twins[subject] = Run(subject.key, subject.resource)
+                twin = twins[run] = Run(run.key, run.resource)
                 self._put(twin)
-            place = 3 * ordinals[seq]
-            time, change, token = subject.history[place : place + 3]
             change.apply(twin, time)
-            self._subjects.append(twin)
-            twin.history += (time, change, token)
+            twin.changes.append(change)
+            self._items += (time, twin, change, token)
 
     def _put(self, entry: Run | Quarantined) -> None:
         runs = self.runs.setdefault(entry.resource, {})
@@ -249,7 +243,7 @@ class Journal(Sequence[Record]):
     # -- looking -----------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._subjects)
+        return len(self._items) // 4
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
@@ -262,7 +256,7 @@ class Journal(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         at = 0
-        while at < len(self._subjects):
+        while at < len(self):
             yield self._record(at)
             at += 1
 
@@ -277,31 +271,21 @@ class Journal(Sequence[Record]):
         return repr(list(self))
 
     def entries(self) -> Iterator[tuple[float, Run | None, Any, int]]:
-        """Yield each entry as it is kept: time, run, change, token.
+        """Return each entry as it is kept: time, run, change, token.
 
         The run is None for what is not of a run; the change may be an `Adopt`.
         """
-        walks: dict[Run, Callable[[], Any]] = {}
-        for subject in self._subjects:
-            if type(subject) is Run:
-                if subject not in walks:
-                    walks[subject] = iter(subject.history).__next__
-                walk = walks[subject]
-                yield walk(), subject, walk(), walk()
-            else:
-                yield subject[0], None, subject[1], subject[2]  # type: ignore[index]
+        items = iter(self._items)
+        return zip(items, items, items, items, strict=True)
 
     def change(self, seq: int) -> Any:
         """Return the change of that entry, if it is of no run; else None."""
-        subject = self._subjects[seq]
-        return None if isinstance(subject, Run) else subject.change
+        run, change = self._items[4 * seq + 1 : 4 * seq + 3]
+        return change if run is None else None
 
     def time(self, seq: int) -> float:
         """Return when the entry of that number was made, in seconds."""
-        subject = self._subjects[seq]
-        if isinstance(subject, Run):
-            return float(subject.history[3 * self._numbered()[seq]])
-        return subject.time
+        return float(self._items[4 * seq])
 
     def of_kinds(self, kinds: Collection[Kind]) -> Iterator[Record]:
         """Return the records of one of *kinds*; no others are made."""
@@ -316,25 +300,22 @@ class Journal(Sequence[Record]):
 
         That is the time of the last one, resources by name, mementos by name and run.
         """
-        time, resources = 0.0, {}
+        count = slice(upto).indices(len(self))[1]
+        time, resources = self.time(count - 1) if count else 0.0, {}
         runs: dict[tuple[str, str], int] = {}
-        for seq, subject in enumerate(self._subjects[:upto]):
-            if isinstance(subject, Run):
-                runs[self.name(subject.resource), subject.key] = seq
-                continue
-            change = subject.change
-            if isinstance(change, (Create, Move, Edit)):
+        for seq, (_, run, change, _) in enumerate(islice(self.entries(), count)):
+            if run is not None:
+                runs[self.name(run.resource), run.key] = seq
+            elif isinstance(change, (Create, Move, Edit)):
                 resources[self.name(change.after.key)] = change.after
             elif isinstance(change, Delete):
                 resources.pop(self.name(change.before.key), None)
             elif isinstance(change, Prune):
                 runs.pop((self.name(change.resource), change.run), None)
-        if len(self) and (upto is None or upto):
-            time = self.time(min(upto or len(self), len(self)) - 1)
         mementos = {
-            name: run.memento()
+            name: past.memento()
             for name, seq in runs.items()
-            if (run := self.run_after(seq)) is not None
+            if (past := self.run_after(seq)) is not None
         }
         return time, resources, mementos
 
@@ -343,31 +324,36 @@ class Journal(Sequence[Record]):
 
         It is for reading: the next call may change it.
         """
-        run, ordinal = self._subjects[seq], self._numbered()[seq]
-        if not isinstance(run, Run):
+        run = self._items[4 * seq + 1]
+        if run is None:
             return None
+        self._look()
+        ordinal = self._ordinals[seq]
         done, past = self._past.pop(run, (0, None))
         if past is None or done > ordinal + 1:
             done, past = 0, Run(run.key, run.resource)
-        history = run.history
-        for place in range(3 * done, 3 * ordinal + 3, 3):
-            history[place + 1].apply(past, history[place])
+            if run in self._before:
+                past.load(self._before[run])
+        items = self._items
+        for place in self._places[run][done : ordinal + 1]:
+            items[place + 2].apply(past, items[place])
         if len(self._past) >= AT_HAND:
             self._past.clear()
         self._past[run] = (ordinal + 1, past)
         return past
 
-    def _numbered(self) -> array[int]:
-        """Return the number of each entry among those of its run, 0 if it is of none."""
-        ordinals, counts, subjects = self._ordinals, self._counts, self._subjects
-        if len(ordinals) < len(subjects):
-            for subject in subjects[len(ordinals) :]:
-                if type(subject) is Run:
-                    ordinals.append(counts.get(subject, 0))
-                    counts[subject] = ordinals[-1] + 1
-                else:
-                    ordinals.append(0)
-        return ordinals
+    def _look(self) -> None:
+        """Find out of what run each entry is, as far as that is not known."""
+        items, places, ordinals = self._items, self._places, self._ordinals
+        for place in range(4 * len(ordinals), len(items), 4):
+            run = items[place + 1]
+            if run is None:
+                ordinals.append(0)
+                continue
+            if run not in places:
+                places[run] = array("L")
+            ordinals.append(len(places[run]))
+            places[run].append(place)
 
     def name(self, key: Key) -> str:
         """Return how records call the resource."""
@@ -387,10 +373,9 @@ class Journal(Sequence[Record]):
 
     def made(self, seq: int) -> Record:
         """Return the record of that number for who looks at each of them once."""
-        subject = self._subjects[seq]
-        if isinstance(subject, Run):
-            return self._of_run(seq, subject)
-        time, change, token = subject
+        time, run, change, token = self._items[4 * seq : 4 * seq + 4]
+        if run is not None:
+            return self._of_run(seq, time, run, change, token)
         kind = change.kind
         match change:
             case Record():
@@ -409,14 +394,14 @@ class Journal(Sequence[Record]):
                 return self._of_resource(seq, time, kind, after, text, token)
             case Delete(before=before):
                 return Record(seq, time, kind, self.name(before.key))
-            case Prune(resource=key, run=run):
+            case Prune(resource=key, run=of):
                 controller = self._controller(key, token)
                 return Record(
                     seq,
                     time,
                     kind,
                     self.name(key),
-                    run,
+                    of,
                     controller=controller,
                     token=token,
                 )
@@ -425,9 +410,7 @@ class Journal(Sequence[Record]):
                 return Record(seq, time, kind, name, entry.key, text=reason)
         raise AssertionError(f"no record says {change!r}")
 
-    def _of_run(self, seq: int, run: Run) -> Record:
-        place = 3 * self._numbered()[seq]
-        time, change, token = run.history[place : place + 3]
+    def _of_run(self, seq: int, time: float, run: Run, change: Any, token: int) -> Record:
         after = self.run_after(seq)
         assert after is not None
         kind: Kind = change.kind

@@ -46,7 +46,8 @@ _new = tuple.__new__
 
 # Python 3.11 makes a call of each look at the member of an enum.
 _RUNNING, _WAITING, _RUN_FAILED = RunStatus.RUNNING, RunStatus.WAITING, RunStatus.FAILED
-_INITED, _FAILED, _COMPLETED = StepStatus.INITED, StepStatus.FAILED, StepStatus.COMPLETED
+_PREPARED, _INITED = StepStatus.PREPARED, StepStatus.INITED
+_FAILED, _COMPLETED = StepStatus.FAILED, StepStatus.COMPLETED
 
 
 class Cause(StrEnum):
@@ -83,10 +84,11 @@ class Change(Protocol):
 class Run:
     """Where one run of a flow stands: the fold of its changes, all fields of a `Memento`.
 
-    *history* has three items for each entry: time, change, token of the lease.
+    *changes* are those that led there, oldest first.
     """
 
     __slots__ = (
+        "changes",
         "context",
         "cursor",
         "deadline",
@@ -96,7 +98,6 @@ class Run:
         "extra",
         "finished",
         "flow",
-        "history",
         "key",
         "owner",
         "reason",
@@ -109,11 +110,12 @@ class Run:
         "wake",
     )
 
-    def __init__(self, key: str, resource: Key) -> None:
+    def __init__(self, key: str, resource: Key, flow: str = "") -> None:
         # All else is set by the first change, which is a `Begin`.
         self.key = key
         self.resource = resource
-        self.history: list[Any] = []
+        self.flow = flow
+        self.changes: list[Any] = []
 
     def __repr__(self) -> str:
         status = self.status.value if hasattr(self, "status") else "not begun"
@@ -140,16 +142,15 @@ class Run:
         ))  # fmt: skip
 
     def copy(self) -> Run:
-        """Return a run of its own that stands where this one stands, without history."""
+        """Return a run of its own that stands where this one stands, without changes."""
         twin = Run(self.key, self.resource)
-        if self.history:
+        if self.changes:
             twin.load(self.memento())
         return twin
 
     def forget(self) -> None:
-        """Keep of its history only where it has led."""
-        time, _, token = self.history[-3:]
-        self.history[:] = time, Begin(self.memento()), token
+        """Keep of its changes only where they have led."""
+        self.changes[:] = [Begin(self.memento())]
 
     @property
     def number(self) -> int:
@@ -479,10 +480,9 @@ class Start:
         """Count the attempt, against one of the budgets unless it is the first."""
         index = self.index
         name, status, retries, restarts, attempts, _, _, output, _, _ = run.steps[index]
-        if status is _FAILED:
-            retries += 1
-        elif status is _INITED:
-            restarts += 1
+        if status is not _PREPARED:
+            retries += status is _FAILED
+            restarts += status is _INITED
         run.steps[index] = _new(StepMemento, (
             name, _INITED, retries, restarts, attempts + 1, at, None, output, "", "",
         ))  # fmt: skip
@@ -511,6 +511,11 @@ class Complete:
         run.cursor = index
         if run.status is not _RUNNING or run.error:
             run.go_on()
+
+
+# Every run of a flow of seven steps makes the same fourteen of these.
+start = lru_cache(maxsize=1024)(Start)
+complete = lru_cache(maxsize=1024)(Complete)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from wfsim.model.frozen import EMPTY
 from wfsim.model.journal import Journal
 from wfsim.model.memento import Memento, Quarantined, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
+from wfsim.model.run import Run
 from wfsim.sim.clock import VirtualClock
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.scenario import Scenario
@@ -147,8 +148,8 @@ class Past:
         """Return what an attempt is told here; its draws are those it had."""
         key = self.scenario.flows[flow].draws_of(run)
         draws = self.draws.within(*resource.key, key)
-        ports = self.ports
-        return StepContext(ports, resource, inputs, attempt, run, flow, spec, draws, 0)
+        of = Run(run, resource.key, flow)
+        return StepContext(self.ports, resource, inputs, attempt, of, spec, draws, 0)
 
     def begin(self, context: StepContext) -> Effect[Mapping[str, Any]]:
         """Do what the step does before it is polled; return its output, if any.
