@@ -306,7 +306,8 @@ class Simulation:
         )
 
         def stop(*_: Any) -> None:
-            self._stopped = self.clock.halted = True
+            self._stopped = True
+            self.clock.halt()
             signal(SIGINT, usual)
 
         if patient:
@@ -320,7 +321,7 @@ class Simulation:
             if patient:
                 signal(SIGINT, usual)
         if self._stopped:
-            self._stopped = self.clock.halted = False
+            self._stopped = False
             raise KeyboardInterrupt
 
     def unrecorded(self) -> AbstractContextManager[None]:
