@@ -56,7 +56,8 @@ def told(name, instances, seconds, hand):
 
 
 @pytest.mark.parametrize(
-    ("instances", "servers"), [(1000, None), (10_000, None), (1000, queueing.SERVERS)]
+    ("instances", "servers"),
+    [(1000, None), (1000, queueing.SERVERS), *([(10_000, None)] if FULL else [])],
 )
 def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, servers, capsys):
     programs = (queueing.by_hand, parts.by_parts, queueing.by_wfsim)

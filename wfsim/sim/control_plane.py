@@ -46,6 +46,8 @@ class ControlPlane:
         self.pools = {name: Pool(size) for name, size in scenario.pools.items()}
         for name, pool in self.pools.items():
             pool.attach(clock, storage.journal, name)
+        self.wrappers: list[Callable[[Ports], Ports]] = []
+        """What a controller works with is put through each of these."""
         self._ports = ports
         self._held: dict[str, list[Callable[[], None]]] = {}
 
@@ -58,8 +60,8 @@ class ControlPlane:
         controller = self.controllers[name] = self._controller(name)
         controller.start()
 
-    def _controller(self, name: str) -> Controller:
-        """Return a new controller of that name, which knows nothing and does nothing."""
+    def ports(self, name: str) -> Ports:
+        """Return what the controller of that name works with, faults around it."""
         scenario, storage = self.scenario, self.storage
         resources = self._ports.resources(storage.resources, name)
         runs = self._ports.runs(storage.runs, name)
@@ -76,13 +78,21 @@ class ControlPlane:
             scenario.polls(),
         )
         if scenario.is_service:
-            seen = self.service.through(resources, runs)
-            pick_up = PickUp(ports._replace(flows=seen), self.flows, scenario.migrations)
-            return WatchLoop(name, ports, pick_up, storage.leases)
+            ports = ports._replace(flows=self.service.through(resources, runs))
+        for wrap in self.wrappers:
+            ports = wrap(ports)
+        return ports
+
+    def _controller(self, name: str) -> Controller:
+        """Return a new controller of that name, which knows nothing and does nothing."""
+        scenario, leases, ports = self.scenario, self.storage.leases, self.ports(name)
+        if scenario.is_service:
+            pick_up = PickUp(ports, self.flows, scenario.migrations)
+            return WatchLoop(name, ports, pick_up, leases)
         reconciler = FlowReconciler(
             ports, scenario.machines, scenario.flows, scenario.migrations
         )
-        return Controller(name, ports, reconciler, storage.leases)
+        return Controller(name, ports, reconciler, leases)
 
     # What may be done to controllers.
 
