@@ -14,7 +14,7 @@ from fake_resources import polardb
 from tests.bench import memory, parts, queueing, workload
 from tests.sizes import FULL
 
-ROUNDS = 7 if FULL else 3
+ROUNDS = 7 if FULL else 2
 DAY = 86_400.0
 
 

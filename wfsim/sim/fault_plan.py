@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import ResourceStore, RunStore, Steps
@@ -34,6 +34,7 @@ from wfsim.sim.faults import (
     PauseController,
     StaleRead,
     StepFault,
+    TimedFault,
 )
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
@@ -245,14 +246,14 @@ class FaultPlan:
         self._set_clock(faults)
 
     def _set_clock(self, faults: Sequence[Fault]) -> None:
+        clock = self._storage.clock
         for fault in faults:
-            at = getattr(fault, "t", None)
-            if at is not None and at >= self._storage.clock.now:
-                self._storage.clock.call(
-                    at - self._storage.clock.now, self._action(fault)
-                )
+            if not isinstance(fault, TimedFault) or fault.t is None:
+                continue
+            if fault.t >= clock.now:
+                clock.call(fault.t - clock.now, self._action(fault))
 
-    def _action(self, fault: Fault) -> Callable[[], None]:
+    def _action(self, fault: TimedFault) -> Callable[[], None]:
         def act() -> None:
             """Do what *fault* does at its time; it fires if there is something to do."""
             match fault:
@@ -277,6 +278,8 @@ class FaultPlan:
                     self._break(fault)
                 case PauseController():
                     self._pause(fault)
+                case _:
+                    assert_never(fault)
 
         return act
 
