@@ -109,10 +109,10 @@ class Storage:
         from wfsim.sim import world_text
 
         file = self.database
-        if file is None or not (kept := file.world_as_left()):
+        if file is None or not (content := file.world_as_left()):
             return world
         try:
-            return world_text.load(kept, world)
+            return world_text.load(content, world)
         except DefinitionError as error:
             raise DefinitionError(
                 *(f"{file.path}: {it}" for it in error.problems)

@@ -136,7 +136,7 @@ def _encoded(rows: Rows) -> bytes:
         pa.field(name, kinds.get(RUN_DTYPES.get(name, ""), pa.string()))
         for name in RUN_COLUMNS
     ]
-    said = json.dumps(
+    metadata = json.dumps(
         {
             "format": FORMAT,
             "replications": rows.tallies,
@@ -144,7 +144,7 @@ def _encoded(rows: Rows) -> bytes:
             "loads": rows.loads,
         }
     )
-    schema = pa.schema(fields, metadata={"wfsim": said})
+    schema = pa.schema(fields, metadata={"wfsim": metadata})
     file = io.BytesIO()
     parquet.write_table(pa.table(rows.runs, schema=schema), file)
     return file.getvalue()
@@ -155,8 +155,8 @@ def _decoded(content: bytes, point: int, first: int, stop: int) -> Rows:
     # Measured: a process that ends soon after a read that began a thread, as any other
     # than this one does (pyarrow 26), is aborted by that one time in five.
     table = parquet.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-    said = json.loads(table.schema.metadata[b"wfsim"])
-    others = (said[name] for name in ("replications", "steps", "loads"))
+    metadata = json.loads(table.schema.metadata[b"wfsim"])
+    others = (metadata[name] for name in ("replications", "steps", "loads"))
     return Rows(point, first, table.to_pydict(), *others)
 
 
@@ -208,12 +208,12 @@ class Fingerprints:
             return f"the one {len(self._open) - self._open[id(value)]} up"
         self._open[id(value)] = len(self._open)
         try:
-            found = self._composite(value)
+            digest = self._composite(value)
         finally:
             del self._open[id(value)]
         # The value is kept, so that nothing else gets its id.
-        self._known[id(value)] = value, found
-        return found
+        self._known[id(value)] = value, digest
+        return digest
 
     def _composite(self, value: Any) -> str:
         match value:
@@ -428,13 +428,13 @@ def _reads(code: types.CodeType) -> set[str]:
 
 def _uses(module: types.ModuleType) -> set[str]:
     """Return the names of the modules that the globals of *module* come from."""
-    found = set()
+    modules = set()
     for value in list(vars(module).values()):
         if isinstance(value, types.ModuleType):
-            found.add(value.__name__)
+            modules.add(value.__name__)
         elif isinstance(value, (type, types.FunctionType)):
-            found.add(value.__module__ or "")
-    return {name for name in found if name in sys.modules and _has_file(name)}
+            modules.add(value.__module__ or "")
+    return {name for name in modules if name in sys.modules and _has_file(name)}
 
 
 def _imports(source: bytes) -> set[str]:
@@ -442,15 +442,15 @@ def _imports(source: bytes) -> set[str]:
 
     What is installed is not among them, nor what a package imports of itself.
     """
-    found = set()
+    modules = set()
     for name in _imported_names(source):
         top = name.partition(".")[0]
         # Of a package without a file of its own its modules have some.
         used = name if top in sys.modules and _file_of(top) is None else top
         path = None if top in sys.stdlib_module_names else _file_of(used)
         if path is not None and (used == "wfsim" or not _is_installed(path)):
-            found.add(used)
-    return found
+            modules.add(used)
+    return modules
 
 
 @functools.lru_cache(maxsize=4096)
