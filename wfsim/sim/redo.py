@@ -28,7 +28,7 @@ CURE = "give what stood, resume(..., world=..., resources=...)"
 Entry: TypeAlias = Memento | Quarantined
 
 
-class Past:
+class Redo:
     """Carries out completed steps on a clock of its own.
 
     What they took there is no time at all to the simulation that goes on from it.

@@ -8,8 +8,8 @@ from wfsim.engine.service import KIND
 from wfsim.errors import UsageError
 from wfsim.model.memento import Memento, Quarantined, RunStatus, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
-from wfsim.sim.redo import Entry, Past
-from wfsim.sim.redo_service import ServicePast, flow_of
+from wfsim.sim.redo import Entry, Redo
+from wfsim.sim.redo_service import ServiceRedo, flow_of
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.storage import Standing
 from wfsim.sim.world import World
@@ -31,9 +31,9 @@ def resumed(
     entries = _newest_of_each(listed)
     standing = _standing(scenario, entries, list(resources))
     if world is None:
-        past = (ServicePast if scenario.is_service else Past)(scenario, seed)
-        past.apply(standing)
-        standing, world = past.standing(standing), past.world
+        redo = (ServiceRedo if scenario.is_service else Redo)(scenario, seed)
+        redo.apply(standing)
+        standing, world = redo.standing(standing), redo.world
     world = None if world is None else detached(world)
     shift = _last_time(entries)
     return tuple(_settled(scenario, each, shift) for each in standing), world
