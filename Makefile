@@ -8,6 +8,7 @@ PY     := $(BIN)/python
 JOBS   ?= 2
 PIP    := $(PY) -m pip install -qq --disable-pip-version-check
 JOB    := run polardb --replicas 2 --crash-at 40 --restart-after 10 --seed 1
+BY_FILE := --numprocesses $(JOBS) --dist loadfile
 NBVAL  := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg -p no:cacheprovider
 
 # The kernels of the notebooks: one hash order, pictures inline.
@@ -26,7 +27,7 @@ run: $(VENV)/.run  ## the main job: the PolarDB flow, its controller killed at 4
 lab: $(VENV)/.lab  ## JupyterLab with the notebooks
 	$(BIN)/jupyter lab notebooks
 
-test: lint types unit notebooks-test smoke  ## everything, in order of speed
+test: lint types unit smoke  ## everything, in order of speed
 
 quick: lint  ## what to run while you work: style, layers, and the tests of model, files and engine
 	$(PY) -m pytest --quiet --numprocesses $(JOBS) tests/model tests/files tests/engine tests/test_*.py
@@ -47,10 +48,10 @@ coverage: $(VENV)/.test  ## which branches of model and engine no test takes; 99
 	  --cov-report term-missing:skip-covered --cov-fail-under 99
 
 notebooks-test: $(VENV)/.test  ## every notebook again, each output compared
-	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(NBVAL) notebooks
+	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(BY_FILE) $(NBVAL) notebooks
 
-smoke: $(VENV)/.test  ## a changed notebook is red; the wheel runs the main job in a fresh environment
-	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet -p no:cacheprovider tests/smoke/notebook.py tests/smoke/wheel.py
+smoke: $(VENV)/.test  ## notebooks-test; a changed notebook is red; the wheel runs the main job in a fresh environment
+	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(BY_FILE) $(NBVAL) notebooks tests/smoke/notebook.py tests/smoke/wheel.py
 
 notebooks: $(VENV)/.test  ## run the notebooks and save what they show as the new reference
 	$(PY) notebooks/history.py

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from functools import partial
 from statistics import median
@@ -13,9 +12,9 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from tests.bench import memory, parts, queueing, workload
+from tests.sizes import FULL
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
-ROUNDS = 7 if FULL else 3
+ROUNDS = 7 if FULL else 2
 DAY = 86_400.0
 
 
@@ -57,7 +56,8 @@ def told(name, instances, seconds, hand):
 
 
 @pytest.mark.parametrize(
-    ("instances", "servers"), [(1000, None), (10_000, None), (1000, queueing.SERVERS)]
+    ("instances", "servers"),
+    [(1000, None), (1000, queueing.SERVERS), *([(10_000, None)] if FULL else [])],
 )
 def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, servers, capsys):
     programs = (queueing.by_hand, parts.by_parts, queueing.by_wfsim)

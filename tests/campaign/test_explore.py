@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import partial
 
 import pytest
@@ -12,13 +11,13 @@ from typer.testing import CliRunner
 import wfsim
 from fake_resources import polardb
 from tests.golden.subjects import Subject, subjects
+from tests.sizes import FULL
 from tests.zoo.mutants import MUTANTS, scenario
 from wfsim.campaign.oracles import ORACLES
 from wfsim.campaign.shrink import shrink
 from wfsim.cli.main import app
 from wfsim.sim.faults import load_plan
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 QUICK = ("polardb Creating", "polardb AddRo", "tiem BackupCluster", "tiem ExportData")
 CHOSEN = [each for each in subjects() if FULL or each.name in QUICK]
 

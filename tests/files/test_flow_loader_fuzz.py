@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.sizes import FULL
 from wfsim.errors import DefinitionError
 from wfsim.files.document import parse_document
 from wfsim.files.flow_loader import load_flow, load_flows
@@ -134,7 +135,7 @@ def check(load, name):
 
 
 @given(TEXTS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 if FULL else 150, deadline=None)
 def test_any_bytes_are_a_document_or_refused(text):
     document = check(lambda: parse_document(text, "f.yaml"), "f.yaml")
     if document:
@@ -143,7 +144,7 @@ def test_any_bytes_are_a_document_or_refused(text):
 
 
 @given(TEXTS, TEXTS, st.sampled_from([None, (), ("A", "p.B")]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 if FULL else 150, deadline=None)
 def test_any_folder_loads_or_is_refused(flow, group, classes):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.yaml"
@@ -154,7 +155,7 @@ def test_any_folder_loads_or_is_refused(flow, group, classes):
 
 
 @given(VALUES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 if FULL else 100, deadline=None)
 def test_json_reads_as_itself(value):
     # Nan is not itself, and JSON writes infinity as no YAML does.
     text = json.dumps({"x": value}).replace("NaN", "0").replace("Infinity", "0")

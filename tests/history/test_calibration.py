@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import wfsim
+from tests.sizes import FULL
 from wfsim.history.attempts import COLUMNS
 from wfsim.history.fits import Observed, fitted
 
@@ -405,7 +406,7 @@ def test_a_qq_plot_of_nothing_says_so():
 lengths = st.one_of(st.floats(0.0, 1e6), st.sampled_from([0.0, 1.0, 5.0, 1e-9]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 if FULL else 10, deadline=None)
 @example([954903.0, 955179.0, 957883.0], [])
 @given(st.lists(lengths, max_size=30), st.lists(lengths, max_size=10))
 def test_whatever_the_sample_what_is_fitted_is_a_duration(seen, cut):

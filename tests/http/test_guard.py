@@ -191,7 +191,7 @@ def closed(connections):
 
 @pytest.mark.parametrize("part", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
 def test_a_connection_on_which_no_whole_head_comes_is_ended(serve, monkeypatch, part):
-    monkeypatch.setattr("wfsim.http.connection.HEAD_SECONDS", 0.2)
+    monkeypatch.setattr("wfsim.http.guard.HEAD_SECONDS", 0.2)
     connections = opened(serve(), 3)
     for connection in connections:
         connection.sendall(part)
@@ -201,7 +201,7 @@ def test_a_connection_on_which_no_whole_head_comes_is_ended(serve, monkeypatch, 
 def test_a_connection_that_was_answered_and_sends_half_a_head_is_ended(
     serve, monkeypatch
 ):
-    monkeypatch.setattr("wfsim.http.connection.HEAD_SECONDS", 0.2)
+    monkeypatch.setattr("wfsim.http.guard.HEAD_SECONDS", 0.2)
     (connection,) = opened(serve(), 1)
     connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT")
     connection.settimeout(20)
@@ -238,7 +238,7 @@ def test_a_body_that_does_not_come_is_refused_and_the_connection_ended(
 def test_however_many_connections_stand_half_open_others_are_answered(
     serve, monkeypatch, capfd
 ):
-    monkeypatch.setattr("wfsim.http.connection.MOST", 20)
+    monkeypatch.setattr("wfsim.http.guard.MOST", 20)
     server = serve()
     connections = opened(server, 60)
     with Api(server) as api:

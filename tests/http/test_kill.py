@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -15,13 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.sizes import FULL
 from wfsim import load_flows
 from wfsim.sim.draws import KeyedDraws
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ROOT / "flows/tiem/cluster"
-FULL = os.environ.get("WFSIM_FULL") == "1"
-KILLS = 100 if FULL else 25
+KILLS = 100 if FULL else 5
 TWENTY = sorted(load_flows(FLOWS))[:20]
 FACTOR = 0.04  # a node every 0.2 s
 TAKES = 2.0  # seconds of virtual time
@@ -198,7 +197,7 @@ def test_no_flow_and_no_answer_is_lost_by_a_server_that_is_killed(tmp_path, seed
     for number in range(KILLS):
         # On a machine that is slow enough, nothing would ever be begun otherwise.
         live(db, client, draws.between(0.0, 0.5), sure=number % 4 < 3)
-        if number % 8 == 7:
+        if number % 4 == 3:
             be_stillborn(db, draws.between(0.0, 0.8))
     last = Life(db)
     try:

@@ -13,6 +13,7 @@ import wfsim
 from tests.properties.test_service import DEEDS, act
 from tests.properties.test_service import scenario as service
 from tests.report.conftest import scenario as backups
+from tests.sizes import FULL
 from tests.tiem.begun import asked_for, simulation
 from wfsim import Kind, Policy, Record, Retry, tables
 from wfsim.report.breakdown import PARTS
@@ -51,7 +52,7 @@ def rows(frame: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
     ]
 
 
-@settings(deadline=None, derandomize=True, max_examples=120)
+@settings(deadline=None, derandomize=True, max_examples=120 if FULL else 40)
 @given(
     st.lists(FAULTS, max_size=5),
     st.integers(1, 3),
@@ -93,7 +94,7 @@ def sums_up(log, crashed):
     assert waited >= float(parts["queued"].sum()) - 1e-6
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(deadline=None, derandomize=True, max_examples=40 if FULL else 15)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0, 0.5, 5, 7, 11]), st.sampled_from(DEEDS)), max_size=6

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 import wfsim
 from wfsim import Kind
-from wfsim.sim.faults import FAULTS
+from wfsim.sim.faults import FAULTS, TimedFault
 
 FAULT_KINDS = (Kind.FAULT_ARMED, Kind.FAULT_FIRED)
 
@@ -111,6 +113,11 @@ def test_a_fault_that_does_not_fire_changes_nothing(fault):
 
 def test_that_list_has_every_fault():
     assert {type(fault) for fault in NEVER} == set(FAULTS.values())
+
+
+def test_every_fault_that_has_a_time_is_one_that_the_plan_carries_out():
+    timed = {kind for kind in FAULTS.values() if "t" in kind.__dataclass_fields__}
+    assert timed == set(get_args(TimedFault)), "name it in TimedFault of sim/faults.py"
 
 
 @pytest.mark.parametrize("fault", NEVER, ids=repr)

@@ -14,7 +14,7 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from wfsim.errors import UsageError
-from wfsim.study.fingerprint import Fingerprints
+from wfsim.study.cache import Fingerprints
 
 
 class CountedWorld(wfsim.World):
@@ -287,7 +287,7 @@ def test_another_process_with_another_hash_seed_finds_the_same_cells():
     program = (
         "import wfsim\n"
         "from fake_resources import polardb\n"
-        "from wfsim.study.fingerprint import Fingerprints\n"
+        "from wfsim.study.cache import Fingerprints\n"
         "study = wfsim.sweep(polardb.scenario, {'replicas': [1, 2]}, replications=3)\n"
         "print(Fingerprints().of(polardb.scenario(2)), study.digest)\n"
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
+from functools import partial
 
 import pytest
 
 import wfsim
+from tests.sizes import FULL
 from wfsim.errors import DefinitionError
 from wfsim.study.objective import Objective
 
@@ -28,7 +29,8 @@ def queue(load=0.5, horizon=4000.0, workers=2, **more):
 
 
 def test_success_falls_with_the_load_as_what_workers_can_bear_does():
-    study = wfsim.sweep(queue, {"load": [0.5, 2.0, 4.0, 8.0]}, replications=3)
+    make = partial(queue, horizon=4000.0 if FULL else 2000.0)
+    study = wfsim.sweep(make, {"load": [0.5, 2.0, 4.0, 8.0]}, replications=3)
     success = study.summary()["success"].tolist()
     # Beyond a load of 1 the workers are always busy: 1 of *load* is done.
     assert success == pytest.approx([1.0, 1 / 2, 1 / 4, 1 / 8], abs=0.04)
@@ -143,9 +145,9 @@ def erlang_c(servers, load):
 
 def test_the_time_in_system_of_a_busy_queue_lies_in_its_interval_as_often_as_it_says():
     """An M/M/2 at 0.9: W = C / (2 mu - lambda) + 1 / mu, about 52.6 s."""
-    made = queue(0.9, horizon=1e6, warm_up=2000.0, drain=4000.0)
+    made = queue(0.9, horizon=1e6, warm_up=2000.0, drain=4000.0 if FULL else 3000.0)
     truth = erlang_c(2, 0.9) / (2 / 10 - 0.18) + 10.0
-    studies, size = (100, 10) if os.environ.get("WFSIM_FULL") else (8, 5)
+    studies, size = (100, 10) if FULL else (8, 3)
     study = wfsim.sweep(lambda: made, replications=studies * size, progress=False)
     totals = study.replications["total"].to_numpy().reshape(studies, size)
     from wfsim.study.estimates import of_mean

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 import wfsim
+from tests.sizes import FULL
 from wfsim.errors import UsageError
 from wfsim.report.load import average
 from wfsim.study.comparison import difference, holm, p_value
@@ -20,7 +21,9 @@ from wfsim.study.replication import Rows
 from wfsim.study.study import FrameByPoint, Study
 
 CONFIDENCE = 0.9
-STUDIES = 200
+STUDIES = 200 if FULL else 60
+LEEWAY = 0.07 if FULL else 0.12
+"""Binomial: at 90 % 200 studies give 84 % to 95 % in 99 of 100 cases, 60 80 % to 98 %."""
 
 
 def simple(values, share=None):
@@ -176,12 +179,11 @@ def test_intervals_of_single_exponential_runs_cover_the_truth_as_often_as_they_s
     truths = {"mean": 10.0, "p50": -10 * math.log(0.375), "success": 0.8}
     truths["p95"] = math.inf
     share = covered(partial(scenario, failure=0.2), truths, 30)
-    # Binomial: 200 studies at 90 % give 84 % to 95 % in 99 of 100 cases.  Order
-    # statistics and Wilson's interval cover at least as much as they say.
-    assert 0.83 <= share["mean"] <= 0.95
-    assert 0.85 <= share["p50"] <= 0.98
+    # Order statistics and Wilson's interval cover at least as much as they say.
+    assert abs(share["mean"] - CONFIDENCE) < LEEWAY
+    assert CONFIDENCE - LEEWAY < share["p50"] <= (0.98 if FULL else 1.0)
     assert share["p95"] == 1.0
-    assert 0.85 <= share["success"] <= 0.98
+    assert CONFIDENCE - LEEWAY < share["success"] <= (0.98 if FULL else 1.0)
 
 
 def test_intervals_of_runs_that_depend_on_each_other_cover_the_truth_as_well():
@@ -208,8 +210,8 @@ def test_intervals_of_runs_that_depend_on_each_other_cover_the_truth_as_well():
     shares = np.vectorize(below)(times)
     median = float(times[np.searchsorted(shares, 0.5)])
     share = covered(make, {"mean": 11.0, "p50": median}, 20)
-    assert 0.83 <= share["mean"] <= 0.95
-    assert 0.83 <= share["p50"] <= 0.96
+    assert abs(share["mean"] - CONFIDENCE) < LEEWAY
+    assert CONFIDENCE - LEEWAY < share["p50"] <= (0.96 if FULL else 1.0)
 
 
 def test_a_summary_has_a_row_for_each_point_and_each_measure_with_its_interval(queue):

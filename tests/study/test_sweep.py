@@ -16,6 +16,7 @@ import pytest
 
 import wfsim
 from fake_resources import polardb, tiem
+from tests.sizes import FULL
 from wfsim.errors import UsageError
 from wfsim.study.replication import seed_of
 
@@ -434,21 +435,30 @@ def test_ctrl_c_before_anything_is_complete_is_ctrl_c():
         wfsim.sweep(scenario, replications=2, measure=impatient)
 
 
-@pytest.mark.parametrize("measure", ["mean", "makespan"])
-def test_common_draws_need_fifty_times_fewer_replications_to_compare_policies(measure):
-    policies = {
+@pytest.fixture(scope="module")
+def policies():
+    """Replications of two policies of retry, by whether their draws are independent."""
+    over = {
         "steady": wfsim.Retry(limit=10, delay=10),
         "growing": wfsim.Retry(limit=10, delay=2, factor=2, cap=60),
     }
     make = partial(scenario, flows=30, workers=4)
+    count = 150 if FULL else 60
+    return {
+        independent: wfsim.sweep(
+            make, {"retry": over}, replications=count, independent=independent
+        ).replications
+        for independent in (False, True)
+    }
+
+
+@pytest.mark.parametrize("measure", ["mean", "makespan"])
+def test_common_draws_need_fifty_times_fewer_replications_to_compare_policies(
+    policies, measure
+):
     spread = {}
-    for independent in (False, True):
-        study = wfsim.sweep(
-            make, {"retry": policies}, replications=150, independent=independent
-        )
-        wide = study.replications.pivot(
-            index="replication", columns="retry", values=measure
-        )
+    for independent, rows in policies.items():
+        wide = rows.pivot(index="replication", columns="retry", values=measure)
         spread[independent] = (wide["growing"] - wide["steady"]).var()
     ratio = spread[True] / spread[False]
     print(f"{measure}: {ratio:.0f} times fewer replications")

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import wfsim
-from wfsim.sim.fault_plan import Plan
 
 
 class Cloud(wfsim.World):
@@ -152,17 +151,12 @@ class Deaf:
             return
 
 
-class DeafPlan(Plan):
-    def runs(self, inner: Any, controller: str) -> Any:
-        return Deaf(super().runs(inner, controller))
-
-
 class DeafEngine(wfsim.Simulation):
     """T9 of the reference: errors of persistence are only logged."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        self.plan = DeafPlan(self, self.faults)
+        self.plane.wrappers.append(lambda ports: ports._replace(runs=Deaf(ports.runs)))
 
 
 def deaf(faults: Iterable[wfsim.types.Fault]) -> wfsim.Simulation:

@@ -77,9 +77,9 @@ def sweep(
     )
     _tell(study, folder)
     mark(folder / "study.html", named)
-    violations = [said for gate in gates for said in gate.violations(study)]
-    for said in violations:
-        typer.echo(f"Failed: {said}")
+    violations = [violation for gate in gates for violation in gate.violations(study)]
+    for violation in violations:
+        typer.echo(f"Failed: {violation}")
     if study.interrupted:
         raise typer.Exit(130)
     if violations:
@@ -150,12 +150,12 @@ def _tell(study: Study, out: Path) -> None:
 
 def _write(frame: pd.DataFrame, out: Path, name: str) -> list[Path]:
     """Write *frame* as CSV and as Parquet, each whole or not at all."""
-    found = []
+    gates = []
     for kind, save in (("csv", frame.to_csv), ("parquet", frame.to_parquet)):
         draft, path = out / f"{name}.{kind}.part", out / f"{name}.{kind}"
         save(draft, index=False)
-        found.append(draft.replace(path))
-    return found
+        gates.append(draft.replace(path))
+    return gates
 
 
 def _shown(summary: pd.DataFrame, study: Study) -> Any:

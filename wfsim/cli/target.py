@@ -126,15 +126,15 @@ class Target(NamedTuple):
                 f"{self.text}: {error}; name a function that makes a scenario by itself"
             ) from None
         try:
-            made = self.source(**keywords)
+            scenario = self.source(**keywords)
         except WfsimError:
             raise
         except Exception as error:
             _blame(self.text, error)
-        if not isinstance(made, Scenario):
-            text = f"it returns {made!r}; return a wfsim.Scenario"
+        if not isinstance(scenario, Scenario):
+            text = f"it returns {scenario!r}; return a wfsim.Scenario"
             raise DefinitionError(f"{self.text}: {text}")
-        return made
+        return scenario
 
 
 def find_target(text: str) -> Target:
@@ -218,7 +218,7 @@ def _in_python(text: str, module: str, name: str) -> Any:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     try:
-        found: Any = importlib.import_module(module_name)
+        value: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             _blame(text, error)
@@ -228,22 +228,22 @@ def _in_python(text: str, module: str, name: str) -> Any:
     except Exception as error:
         _blame(text, error)
     if module.endswith(".py"):
-        loaded = getattr(found, "__file__", None)
+        loaded = getattr(value, "__file__", None)
         if loaded is None or not Path(loaded).samefile(module):
             raise DefinitionError(
                 f"{text}: another module is called {module_name!r}; rename the file"
             )
     for part in name.split("."):
-        if not hasattr(found, part):
-            near = suggest(part, [each for each in vars(found) if each[0] != "_"])
+        if not hasattr(value, part):
+            near = suggest(part, [each for each in vars(value) if each[0] != "_"])
             raise DefinitionError(f"{text}: no {part!r} in it{near}")
-        found = getattr(found, part)
-    if not (isinstance(found, Scenario) or callable(found)):
+        value = getattr(value, part)
+    if not (isinstance(value, Scenario) or callable(value)):
         raise DefinitionError(
-            f"{text}: {found!r} is no scenario; give a wfsim.Scenario, or a function "
+            f"{text}: {value!r} is no scenario; give a wfsim.Scenario, or a function "
             "that returns one"
         )
-    return found
+    return value
 
 
 def _blame(text: str, error: Exception) -> NoReturn:

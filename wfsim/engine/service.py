@@ -221,17 +221,17 @@ class WorkflowService:
         Pages count from 1 and have 100 flows at most.
         """
         wanted = {"biz_id": biz_id, "biz_type": biz_type, "status": status}
-        found = [
+        flows = [
             info
             for info in self._infos(tenant)
             if flow_name in info.name
             and all(not value or getattr(info, k) == value for k, value in wanted.items())
         ]
-        found.sort(key=lambda info: (-info.created, -_number(info.id)))
+        flows.sort(key=lambda info: (-info.created, -_number(info.id)))
         page = max(page, 1)
         size = min(page_size, MAX_PAGE_SIZE) if page_size > 0 else PAGE_SIZE
-        part = tuple(found[(page - 1) * size : page * size])
-        return Page(part, page, size, len(found))
+        part = tuple(flows[(page - 1) * size : page * size])
+        return Page(part, page, size, len(flows))
         yield
 
     def _infos(self, tenant: str) -> Iterator[FlowInfo]:

@@ -71,17 +71,17 @@ def load_mementos(file: str | os.PathLike[str]) -> Caretaker:
 
     document = read_document(file, most=MAX_DUMP)
     path = _location(document)
-    found = _ConfigMap.of(document, path)
+    configmap = _ConfigMap.of(document, path)
     mementos: list[Memento] = []
     quarantined: list[Quarantined] = []
-    for key, text in sorted(found.data.items(), key=lambda item: _number(item[0])):
+    for key, text in sorted(configmap.data.items(), key=lambda item: _number(item[0])):
         try:
             run_key = _key_of_run(key, text)
-            run = Memento.from_json(run_key, text, kind=found.resource.kind)
-            mementos.append(run._replace(resource=found.resource))
+            run = Memento.from_json(run_key, text, kind=configmap.resource.kind)
+            mementos.append(run._replace(resource=configmap.resource))
         except MementoError as error:
-            quarantined.append(Quarantined(key, found.resource, text, str(error)))
-    return Caretaker(found.resource, mementos, quarantined)
+            quarantined.append(Quarantined(key, configmap.resource, text, str(error)))
+    return Caretaker(configmap.resource, mementos, quarantined)
 
 
 def _key_of_run(key: str, text: str) -> str:

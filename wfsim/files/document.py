@@ -249,13 +249,13 @@ class Overridden(Document):
     def located(self, problem: Problem, path: Location = ()) -> Problem:
         """Return *problem* with file and line, or the override that brought it in."""
         # super() without arguments does not know a class that has been given slots.
-        found = Document.located(self, problem, path)
+        located = Document.located(self, problem, path)
         for given, override in self.paths.items():
-            inside = found.path[: len(given)] == given
-            above = given[: len(found.path)] == found.path
-            if inside or (above and found.path and found.path not in self.lines):
-                return replace(found, subject=f"override {override!r}", line=0)
-        return found
+            inside = located.path[: len(given)] == given
+            above = given[: len(located.path)] == located.path
+            if inside or (above and located.path and located.path not in self.lines):
+                return replace(located, subject=f"override {override!r}", line=0)
+        return located
 
 
 def overridden(document: Document, overrides: Mapping[str, Any]) -> Document:

@@ -206,13 +206,13 @@ def _items(document: Document, steps: list[Any]) -> tuple[_Item, ...]:
 
     from wfsim.files.flow_schema import StepItem
 
-    found = []
+    problems = []
     for number, step in enumerate(steps):
         try:
-            found.append(_Item(document, number, StepItem.model_validate(step)))
+            problems.append(_Item(document, number, StepItem.model_validate(step)))
         except ValidationError:
             continue  # reported with the file it is in
-    return tuple(found)
+    return tuple(problems)
 
 
 def _refuse_repeated(files: Iterable[_File], what: str) -> dict[str, _File]:

@@ -159,11 +159,11 @@ def problems_of(
     error: ValidationError, document: Document, model: type[BaseModel]
 ) -> list[Problem]:
     """Return what *error* found wrong with *document*, in the order of lines."""
-    found = []
+    problems = []
     for detail in error.errors(include_url=False):
         path = _path(detail["loc"], document.data)
-        found.append(document.problem(path, _sentence(detail, path, model)))
-    return sorted(found, key=lambda problem: document.line_of(problem.path))
+        problems.append(document.problem(path, _sentence(detail, path, model)))
+    return sorted(problems, key=lambda problem: document.line_of(problem.path))
 
 
 _WANTED = {

@@ -1,4 +1,8 @@
-"""The guard at the door: who may ask, under what name, and with how large a body."""
+"""The guard at the door: who may ask, under what name, how large a body, for how long.
+
+uvicorn ends a connection that is idle between two requests, but waits for ever for the
+first request and for the rest of a head that has begun: half-open ones are not kept here.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ import asyncio
 import socket
 from hmac import compare_digest
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from wfsim.errors import FORBIDDEN, PARAMETER_INVALID, UNAUTHORIZED, ServiceError
 from wfsim.http.messages import LONGEST, refusal
@@ -156,3 +161,69 @@ def _header(scope: Scope, wanted: bytes) -> bytes:
         if name == wanted:
             return bytes(value)
     return b""
+
+
+HEAD_SECONDS = 10.0
+"""Real seconds that a client has, from connecting or from the last answer, to send the
+head of a request.  Its body has a limit of its own, in the guard."""
+MOST = 200
+"""How many connections may be open; of those that wait for a head the oldest makes room.
+
+Together with the backlog that is less than the files that a process may have open."""
+
+
+class Connection(H11Protocol):
+    """A connection with a limit of time for each request's head."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request; with too many others the oldest that waits ends."""
+        super().connection_made(transport)
+        self._wait()
+        if len(self.connections) > MOST:
+            waiting = [
+                each
+                for each in self.connections
+                if isinstance(each, Connection) and each._timer is not None
+            ]
+            min(waiting, key=Connection._deadline)._end()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in *data*; the wait is over when a request's head is whole."""
+        super().data_received(data)
+        if self._is_busy():
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        if not (self._is_busy() or self.transport.is_closing()):
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _is_busy(self) -> bool:
+        """Whether a request is being answered."""
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _deadline(self) -> float:
+        assert self._timer is not None
+        return self._timer.when()
+
+    def _wait(self) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._end)
+
+    def _end(self) -> None:
+        self._stop_waiting()
+        self.transport.abort()
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -54,7 +54,7 @@ class Server:
             import uvicorn
 
             from wfsim.http.app import application
-            from wfsim.http.connection import Connection
+            from wfsim.http.guard import Connection
         except ImportError as error:
             raise UsageError(
                 f"serving over HTTP needs {error.name}: pip install 'wfsim-lab[http]'"

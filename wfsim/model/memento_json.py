@@ -204,8 +204,8 @@ def decode(key: str, text: str, kind: str = "") -> Memento:
 
 def _decode(key: str, document: Mapping[str, Any], kind: str) -> Memento:
     name = _typed(document, "flowName", str)
-    found = _KEY.fullmatch(key)
-    if found is None or found[2] != name:
+    parts = _KEY.fullmatch(key)
+    if parts is None or parts[2] != name:
         raise MementoError(f"the key {key!r} is not <number>-{name}")
     context = _typed(document, "initContext", dict, {})
     items = _typed(document, "runningSteps", list, [])
@@ -328,8 +328,8 @@ def _cursor(steps: tuple[StepMemento, ...]) -> int:
 
 
 def _reason_and_error(text: str) -> tuple[str, str]:
-    found = _INTERRUPT.fullmatch(text)
-    return (found[1], found[2]) if found else ("", text)
+    parts = _INTERRUPT.fullmatch(text)
+    return (parts[1], parts[2]) if parts else ("", text)
 
 
 # -- what the parts of a text may be; everything else raises `MementoError` --------------

@@ -98,8 +98,8 @@ class Resource(NamedTuple):
 
     def annotate(self, *remove: str, **add: str) -> Resource:
         """Return it without the annotations *remove* and with *add*."""
-        kept = {k: v for k, v in self.annotations.items() if k not in remove}
-        return self._replace(annotations=Frozen(kept | add))
+        others = {k: v for k, v in self.annotations.items() if k not in remove}
+        return self._replace(annotations=Frozen(others | add))
 
     def edit(
         self,

@@ -242,8 +242,8 @@ def _shorter(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 def _columns(steps: pd.DataFrame) -> list[str]:
     """Return which columns of *steps* a console has room for."""
-    kept = _shorter(steps, "resource", "flow")
-    names = [name for name in _STEP_COLUMNS if name in kept.columns]
+    shorter = _shorter(steps, "resource", "flow")
+    names = [name for name in _STEP_COLUMNS if name in shorter.columns]
     return [*names, *(["error"] if steps["error"].any() else [])]
 
 

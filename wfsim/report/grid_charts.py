@@ -79,16 +79,16 @@ def heatmap(
     axes.set_yticks(range(len(ys)), [plain(label(each), 24) for each in ys], fontsize=8)
     axes.set_xlabel(plain(x))
     axes.set_ylabel(plain(y))
-    said = [f"Heat map of {value} over {x} and {y}", *cut]
-    said.append(f"{count(len(known), 'cell')} of {_each(known['replications'])}")
+    clauses = [f"Heat map of {value} over {x} and {y}", *cut]
+    clauses.append(f"{count(len(known), 'cell')} of {_each(known['replications'])}")
     if in_logarithms:
-        said.append("in colours on a logarithmic scale")
+        clauses.append("in colours on a logarithmic scale")
     extremes = "; ".join(
         f"{name} {amount(value, float(row[value]))} at {x} {label(row[x])}, "
         f"{y} {label(row[y])}"
         for name, row in (("smallest", smallest), ("largest", largest))
     )
-    return Chart(axes, frame, f"{', '.join(said)}: {extremes}.")
+    return Chart(axes, frame, f"{', '.join(clauses)}: {extremes}.")
 
 
 def tornado(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> Chart:
@@ -136,7 +136,7 @@ def tornado(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> C
     axes.margins(x=0.14)
     legend(axes, [swatch("at its low value", _LOW), swatch("at its high value", _HIGH)])
     cut = f", the first {len(shown)} of {len(frame)}" * (len(shown) < len(frame))
-    said = "; ".join(
+    strongest = "; ".join(
         f"{row.parameter} from {label(row.low)} to {label(row.high)}: "
         f"{amount(measure, row.at_low)} to {amount(measure, row.at_high)}"
         for row in rows[:FEW]
@@ -145,7 +145,7 @@ def tornado(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> C
         axes,
         shown,
         f"Tornado chart of {measure} around {amount(measure, base)}, "
-        f"{count(len(frame), 'parameter')}{cut}: {said}.",
+        f"{count(len(frame), 'parameter')}{cut}: {strongest}.",
     )
 
 
@@ -192,7 +192,7 @@ def comparison(
     axes.margins(x=0.06)
     clear = int(((frame["low"] > 0.0) | (frame["high"] < 0.0)).sum())
     cut = f", the first {len(shown)}" * (len(shown) < len(frame))
-    said = "; ".join(
+    differences = "; ".join(
         f"{at}{of}{row.b} less {of}{row.a} {_signed(measure, row.difference)} "
         f"({_signed(measure, row.low)} to {_signed(measure, row.high)})"
         for at, row in zip(where[:FEW], rows, strict=False)
@@ -202,7 +202,7 @@ def comparison(
         axes,
         shown,
         f"Comparison{named} of {count(len(frame), 'pair')}{cut}, "
-        f"{clear} with an interval without zero{_corrected(frame)}: {said}.",
+        f"{clear} with an interval without zero{_corrected(frame)}: {differences}.",
     )
 
 
@@ -271,13 +271,13 @@ def _by_two(
     many = rows["replications"] if "replications" in rows.columns else 1
     rows = rows.assign(replications=rows[value].notna() * many)
     groups = dict(list(rows.groupby([y, x], sort=False)[[value, "replications"]]))
-    found = [
+    cells = [
         (across, down, float(group[value].mean()), int(group["replications"].sum()))
         for down in ys[:MOST_VALUES]
         for across in xs[:MOST_VALUES]
         if (group := groups.get((down, across))) is not None
     ]
-    return pd.DataFrame(found, columns=[x, y, value, "replications"]), cut
+    return pd.DataFrame(cells, columns=[x, y, value, "replications"]), cut
 
 
 def _each(numbers: pd.Series[int]) -> str:

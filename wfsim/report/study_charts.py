@@ -180,14 +180,14 @@ def convergence(
     rows = replications_of(study)
     column(rows, measure)
     groups = grouped(rows, keys(study, by))
-    found = [
+    shares = [
         (name, *each)
         for name, group in groups.of.items()
         for each in _running(group[measure].dropna(), confidence)
     ]
     frame = frames.table(
         (groups.name, "replications", "mean", "low", "high"),
-        found,
+        shares,
         {"replications": "int64", "low": "float64", "high": "float64"},
     )
     axes = canvas(ax, 9.0, 4.4)
@@ -538,7 +538,7 @@ def _largest(frame: pd.DataFrame, by: Groups) -> str:
     names = list(groups)
     if len(names) > FEW:
         names = [min(names, key=whole.__getitem__), max(names, key=whole.__getitem__)]
-    said = []
+    clauses = []
     for name in names:
         parts = groups[name][groups[name]["mean"] > 0.0]
         parts = parts.sort_values("mean", ascending=False, kind="stable")
@@ -546,7 +546,7 @@ def _largest(frame: pd.DataFrame, by: Groups) -> str:
             f"{part} {share:.1%}"
             for part, share in zip(parts["part"], parts["share"], strict=True)
         )
-        said.append(
+        clauses.append(
             f"{by.title(name)} {seconds(whole[name])} ({shares or 'no time at all'})"
         )
-    return "; ".join(said)
+    return "; ".join(clauses)

@@ -311,7 +311,7 @@ def there_already(
     resources: Sequence[Resource], arrivals: Sequence[Arrivals], horizon: float
 ) -> list[Problem]:
     """Return which *resources* some of the *arrivals* would be, which then are lost."""
-    found = (
+    clashes = (
         (resource, each, each.number_of(resource.key))
         for resource in resources
         for each in arrivals
@@ -322,7 +322,7 @@ def there_already(
             "give either another name",
             subject=str(resource.key),
         )
-        for resource, each, number in found
+        for resource, each, number in clashes
         if number is not None and number < each.times.most(horizon)
     ]
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from wfsim.errors import DefinitionError, Problem
 from wfsim.model.bounds import (
@@ -260,6 +260,18 @@ FAULTS: dict[str, type[Fault]] = {
     )
 }
 
+
+TimedFault: TypeAlias = (
+    CancelAt
+    | EditAt
+    | CrashAt
+    | StaleRead
+    | DropWatch
+    | PauseController
+    | ApiDown
+    | BreakOne
+)
+"""A fault that may happen at a time: what it does then is in `fault_plan`."""
 
 RENAMED = {"Conflict": "RefuseWrite"}
 """What a fault is called whose name of the version before still works, and warns."""

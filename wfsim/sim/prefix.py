@@ -63,7 +63,7 @@ class RecordedJournal(Journal):
             sim.now,
             None if sim.world is None else sim.world.copy(),
             sim.leases.as_they_are(),
-            dict(sim.asking.begun),
+            dict(sim.schedule.begun),
             sim.plan.progress,
         )
 
@@ -77,7 +77,7 @@ class Recorded(Simulation):
         if not self._begun:
             assert isinstance(self.journal, RecordedJournal)
             self.journal.simulation = self
-            self.plan.wrap_all = True
+            self.plan.ports.wrap_all = True
         super().begin()
 
 
@@ -147,7 +147,8 @@ class Prefix(Simulation):
         )
         self._begun = True
         self.clock.go_on_from(moment.time)
-        self.world = None if moment.world is None else moment.world.copy()
+        world = None if moment.world is None else moment.world.copy()
+        self.plane.world = world
         self.journal.go_on(origin.journal, entries)
         self.resources.go_on()
         self.leases.go_on(moment.leased)
@@ -155,15 +156,15 @@ class Prefix(Simulation):
         self.log.origin = self
         self._shown = entries
         self._record(entries)
-        if self.world is not None:
-            self.world.attach(self.clock, self.draws, self.journal)
-            self.resources.subscribe(self.world.heard)
+        if world is not None:
+            world.attach(self.clock, self.draws, self.journal)
+            self.resources.subscribe(world.heard)
             if is_after:
-                self._tell_last(self.world, origin.journal, entries - 1)
-        self.controllers = {name: self._controller(name) for name in self.names}
+                self._tell_last(world, origin.journal, entries - 1)
+        self.plane.set_up()
         self.plan.go_on(moment.faults)
-        self.asking.begun.update(moment.asked)
-        self.asking.start()
+        self.schedule.begun.update(moment.asked)
+        self.schedule.start()
 
     def _record(self, entries: int) -> None:
         """Keep moments from now on, if that is what it is for."""
@@ -187,7 +188,7 @@ class _RecordedPrefix(Prefix):
     def _record(self, entries: int) -> None:
         assert isinstance(self.journal, RecordedJournal)
         self.journal.simulation = self
-        self.plan.wrap_all = True
+        self.plan.ports.wrap_all = True
 
 
 def _prefix(recorded: bool) -> type[Prefix]:

@@ -16,11 +16,12 @@ from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
 from wfsim.model.memento import Memento, Quarantined, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
-from wfsim.sim.redo import CURE, Entry, Found, Past
+from wfsim.sim.redo import CURE, Entry, Redo
 from wfsim.sim.scenario import Scenario
+from wfsim.sim.storage import Standing
 
 
-class ServicePast(Past):
+class ServiceRedo(Redo):
     """Carries out all flows side by side, each node no earlier than it was begun.
 
     First the world is told of each flow what its caller had done (``Scenario.recall``).
@@ -39,13 +40,13 @@ class ServicePast(Past):
         """Return the service as a completed node of one of its flows saw it."""
         return _Children(self, context)
 
-    def standing(self, before: Sequence[Found]) -> list[Found]:
+    def standing(self, before: Sequence[Standing]) -> list[Standing]:
         """Return the flows as the nodes left them, and children that are told of."""
         known = {each.resource.key for each in before}
-        born = [Found(each, ()) for key, each in self.born.items() if key not in known]
+        born = [Standing(each, ()) for key, each in self.born.items() if key not in known]
         return [*super().standing(before), *born]
 
-    def _all(self, standing: Sequence[Found]) -> Effect[None]:
+    def _all(self, standing: Sequence[Standing]) -> Effect[None]:
         self.origin = min((_created(each.resource) for each in standing), default=0.0)
         for each in standing:
             yield from self.store.create(each.resource)
@@ -61,7 +62,7 @@ class ServicePast(Past):
         if left > 0:
             yield self.clock.timeout(left)
 
-    def _flow(self, each: Found) -> Effect[None]:
+    def _flow(self, each: Standing) -> Effect[None]:
         resource, entries = each
         yield from self._at_time(_created(resource))
         if self.scenario.recall is not None and self.world is not None:
@@ -142,8 +143,8 @@ def flow_of(entry: Entry) -> Resource:
 class _Children:
     """`ChildFlows` for a node that is carried out once more."""
 
-    def __init__(self, past: ServicePast, context: StepContext) -> None:
-        self._past = past
+    def __init__(self, redo: ServiceRedo, context: StepContext) -> None:
+        self._redo = redo
         self._context = context
 
     @types.coroutine
@@ -156,18 +157,18 @@ class _Children:
         context: Mapping[str, Any] = EMPTY,
     ) -> Effect[str]:
         """Return the child that the node had started, carried out if nobody else does."""
-        past, node = self._past, self._context
+        redo, node = self._redo, self._context
         own = node.resource
         about = own.spec["bizId"] if biz_id is None else biz_id
         parent = f"{node.run}/{node.step}/{flow_name}/{about}"
         # Its output tells the ids that later nodes will ask for.
-        output = past.told.get((node.run, node.step), EMPTY)
+        output = redo.told.get((node.run, node.step), EMPTY)
         names = [it for it in output.values() if str(it).partition("-")[2] == flow_name]
-        keys = past.store.keys()
-        for there in filter(None, map(past.store.peek, keys)):
+        keys = redo.store.keys()
+        for there in filter(None, map(redo.store.peek, keys)):
             if there.name in names or there.annotations.get(PARENT) == parent:
                 return there.name
-        flow, now = past.scenario.flows[flow_name], past.origin + past.clock.now
+        flow, now = redo.scenario.flows[flow_name], redo.origin + redo.clock.now
         kind = biz_type or flow.biz_type or own.spec["bizType"]
         spec = {"flow": flow_name, "bizId": about, "bizType": kind}
         child = Resource(
@@ -180,8 +181,8 @@ class _Children:
             annotations={PARENT: parent},
         )
         if names:
-            past.born[child.key] = child
-        yield from past.whole(flow, child)
+            redo.born[child.key] = child
+        yield from redo.whole(flow, child)
         return child.name
 
     @types.coroutine

@@ -46,26 +46,30 @@ from wfsim.text import short, suggest
 class Scenario:
     """Resources, their state machine, its flows, the steps' code and the fake world.
 
-    Without resources and machines it is a service, whose flows are created and started
-    by whoever asks for them.  *flows* is a folder of flow files, or flows.  *world* makes
-    the fake world anew for each simulation.  A step that has neither code nor a duration
-    is an error.  *horizon* is the virtual second at which a simulation stops whatever
-    goes on, *lag* the age in seconds of what controllers read from their cache.
-    Of a service, *begin* asks a simulation for a flow about a business object (None: one
-    that there is) as its caller does and returns its id, and *recall* does to a world
-    what such a caller had done to it; without them a flow is created and started, and a
-    world knows of no callers.
+    Times are seconds of virtual time.  Raises `DefinitionError` naming every problem.
 
-    *arrivals* come and *triggers* change resources as time goes by.  *settings* say of
-    steps, by name or class, how long they take, how often they fail and which places of
-    the *pools* (name: places) they hold.  *api_rate* bounds the requests of the
-    controllers (an `ApiRate`, or so many a second).  *faults* happen besides those given
-    to a simulation, and *rates* come to some more for each seed: of ``controller``,
-    ``api`` and ``pods``.  Runs that were called for before *warm_up* (seconds) do not
-    count in a study.  After the second *drain* nothing arrives and nothing is changed any
-    more; what is under way goes on until it is done, or until the horizon.  *seed* is
-    that of a simulation that is given none.
-    Raises `DefinitionError` naming every problem.
+    What there is: *resources*; *machine*, one or one a kind; *flows*, or a folder of flow
+    files; *steps*, their code (one that has neither code nor a duration is an error);
+    *world*, which makes the fake world anew for each simulation.
+
+    A service is what has no resources and machines: its flows are created and started by
+    whoever asks for them.  *begin* asks a simulation for a flow about a business object
+    (None: one that there is) as its caller does and returns its id, *recall* does to a
+    world what such a caller had done to it; without them a world knows of no callers.
+
+    How it is run: *policy*, *hooks*, *migrations*; *seed*, of a simulation that is given
+    none; *horizon*, when it stops whatever goes on; *lag*, the age of what controllers
+    read from their cache; *title*.
+
+    Demand: *arrivals* come and *triggers* change resources, nothing after *drain*, while
+    what is under way goes on; what was called for before *warm_up* counts in no study.
+
+    Capacities: *pools* (name: places); *settings* of steps, by name or class: how long
+    they take, how often they fail, which places they hold; *api_rate*, an `ApiRate` or
+    so many requests of the controllers a second.
+
+    Failures: *faults* happen besides those given to a simulation, *rates* come to some
+    more for each seed, of ``controller``, ``api`` and ``pods``.
     """
 
     def __init__(
@@ -76,24 +80,29 @@ class Scenario:
         steps: Iterable[Callable[..., Any]] = (),
         *,
         world: Callable[[], World] | None = None,
+        # Of a service.
+        begin: Callable[[Any, str, str | None], str] | None = None,
+        recall: Callable[[Any, Resource], None] | None = None,
+        # How it is run.
         policy: Policy | None = None,
         hooks: Iterable[Hooks] = (),
         migrations: Mapping[str, Migration] = EMPTY,
-        title: str = "",
+        seed: int = 0,
         horizon: float = 7 * 86400.0,
         lag: float = 0.0,
-        begin: Callable[[Any, str, str | None], str] | None = None,
-        recall: Callable[[Any, Resource], None] | None = None,
+        title: str = "",
+        # Demand.
         arrivals: Iterable[Arrivals] = (),
         triggers: Iterable[Trigger] = (),
-        settings: Mapping[str, StepSettings | Mapping[str, Any]] = EMPTY,
+        drain: float | None = None,
+        warm_up: float = 0.0,
+        # Capacities.
         pools: Mapping[str, int] = EMPTY,
+        settings: Mapping[str, StepSettings | Mapping[str, Any]] = EMPTY,
         api_rate: ApiRate | float | None = None,
+        # Failures.
         faults: Iterable[Fault] = (),
         rates: Mapping[str, Rate] = EMPTY,
-        warm_up: float = 0.0,
-        drain: float | None = None,
-        seed: int = 0,
     ) -> None:
         self.resources = tuple(map(_frozen, resources))
         self.arrivals, self.triggers = tuple(arrivals), tuple(triggers)

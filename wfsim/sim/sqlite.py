@@ -347,11 +347,11 @@ class SqliteResources(InMemoryResources):
         self._objects.clear()
         self._file.unreadable.clear()
         for key, raw, _ in self._file.read(_RESOURCES, MAX_BYTES + 1):
-            found = _resource(key, raw)
-            if isinstance(found, Quarantined):
-                self._file.unreadable[key] = found
+            resource = _resource(key, raw)
+            if isinstance(resource, Quarantined):
+                self._file.unreadable[key] = resource
             else:
-                self._objects[key] = found
+                self._objects[key] = resource
 
     def create(self, resource: Resource) -> Effect[Resource]:
         """Keep a new resource and return it with uid and revision."""

@@ -68,18 +68,18 @@ def load(text: str, world: W) -> W:
     """
     package = type(world).__module__.partition(".")[0]
     try:
-        kept = json_text.load(text)
-        state = {name: _decoded(it, package) for name, it in kept["state"].items()}
+        document = json_text.load(text)
+        state = {name: _decoded(it, package) for name, it in document["state"].items()}
         pending = [
             Completion(due, number, action, _decoded(args, package))
-            for due, number, action, args in kept["pending"]
+            for due, number, action, args in document["pending"]
         ]
         if any(name[0] == "_" for name in state):
             raise ValueError("an attribute is private")
         for item in pending:
             if not callable(getattr(world, item.action, None)) or item.action[0] == "_":
                 raise ValueError(f"no method {item.action!r}")
-        numbers = int(kept["numbers"])
+        numbers = int(document["numbers"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DefinitionError(
             f"what is kept is no {type(world).__name__}: {error}; give another file"
@@ -142,10 +142,10 @@ def _shape(kind: Any) -> tuple[str, tuple[str, ...] | None]:
 
 
 def _found(module: str, name: str) -> Any:
-    found: Any = sys.modules.get(module)
+    value: Any = sys.modules.get(module)
     for part in name.split("."):
-        found = getattr(found, part, None)
-    return found
+        value = getattr(value, part, None)
+    return value
 
 
 def _decoded(value: Any, package: str) -> Any:
@@ -165,8 +165,8 @@ def _decoded(value: Any, package: str) -> Any:
     return _made(name, inner, package)
 
 
-def _made(place: str, told: Any, package: str) -> Any:
-    """Return the enum member or dataclass instance that *told* describes.
+def _made(place: str, values: Any, package: str) -> Any:
+    """Return the enum member or dataclass instance that *values* describes.
 
     Only those of the world's own *package*, and only where they are loaded already: a
     file is to give values, not to choose what code is run.
@@ -174,15 +174,17 @@ def _made(place: str, told: Any, package: str) -> Any:
     module, _, name = place.partition(":")
     kind = _found(module, name) if module.partition(".")[0] == package else None
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(told)
-    if not (isinstance(kind, type) and is_dataclass(kind) and isinstance(told, Mapping)):
+        return kind(values)
+    if not (
+        isinstance(kind, type) and is_dataclass(kind) and isinstance(values, Mapping)
+    ):
         raise ValueError(f"{place!r} is nothing that it may hold")
-    given = {item.name: told[item.name] for item in fields(kind) if item.init}
-    made = kind(**given)
+    given = {item.name: values[item.name] for item in fields(kind) if item.init}
+    instance = kind(**given)
     for item in fields(kind):
         if not item.init:
-            object.__setattr__(made, item.name, told[item.name])
-    return made
+            object.__setattr__(instance, item.name, values[item.name])
+    return instance
 
 
 __all__ = ["dump", "load"]

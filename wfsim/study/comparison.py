@@ -57,7 +57,7 @@ def compare(
         a, b = (samples.at(point) for point in pair)
         a, b = paired(a, b)
         texts = [study.label(point, names) for point in pair]
-        found = difference(a, b, confidence)
+        interval = difference(a, b, confidence)
         rows.append(
             {
                 **group,
@@ -65,10 +65,10 @@ def compare(
                 "b": texts[1],
                 "at_a": a.estimate,
                 "at_b": b.estimate,
-                "difference": found.estimate,
-                "low": found.low,
-                "high": found.high,
-                "relative": found.estimate / a.estimate if a.estimate else math.nan,
+                "difference": interval.estimate,
+                "low": interval.low,
+                "high": interval.high,
+                "relative": interval.estimate / a.estimate if a.estimate else math.nan,
                 "p": p_value(a, b),
                 "replications": len(a),
             }
@@ -109,7 +109,7 @@ def difference(a: Sample, b: Sample, confidence: float = 0.95) -> Interval:
     with warnings.catch_warnings():
         # Of replications that all say the same: what is done then is below.
         warnings.simplefilter("ignore")
-        found = stats().bootstrap(
+        resampled = stats().bootstrap(
             (np.arange(size),),
             statistic,
             vectorized=True,
@@ -119,10 +119,10 @@ def difference(a: Sample, b: Sample, confidence: float = 0.95) -> Interval:
             method="BCa",
             random_state=np.random.default_rng(size),
         )
-    low, high = map(float, found.confidence_interval)
+    low, high = map(float, resampled.confidence_interval)
     if math.isnan(low) or math.isnan(high):
         tail = (1.0 - confidence) / 2.0
-        spread = np.sort(found.bootstrap_distribution).tolist()
+        spread = np.sort(resampled.bootstrap_distribution).tolist()
         low, high = (quantile(spread, q) for q in (tail, 1.0 - tail))
     return Interval(estimate, low, high)
 
@@ -141,7 +141,7 @@ def p_value(a: Sample, b: Sample) -> float:
         # Without rounding, sums of the same numbers in another order would differ.
         return np.asarray(np.round(_less(theirs, ours), 9))
 
-    found = stats().permutation_test(
+    test = stats().permutation_test(
         (np.arange(size), np.arange(size) + size),
         statistic,
         permutation_type="samples",
@@ -150,7 +150,7 @@ def p_value(a: Sample, b: Sample) -> float:
         batch=max(1, _AT_A_TIME // size),
         random_state=np.random.default_rng(size),
     )
-    return float(found.pvalue)
+    return float(test.pvalue)
 
 
 def _less(b: NDArray[Any], a: NDArray[Any]) -> NDArray[Any]:
@@ -272,8 +272,8 @@ def rank(
         values = np.where(np.isnan(values), np.inf, values)
         first = np.isclose(values, values.min(axis=0), rtol=1e-12, atol=0.0)
         best[able] += (first / first.sum(axis=0)).sum(axis=1)
-    found = intervals_of(study, measure, confidence)
-    estimates = sign * np.array([each.estimate for each in found])
+    intervals = intervals_of(study, measure, confidence)
+    estimates = sign * np.array([each.estimate for each in intervals])
     # NaN comes last, and whatever fails more often after all that does not.
     order = np.lexsort((estimates, ~np.array(is_eligible)))
     columns: dict[str, Any] = {
@@ -281,9 +281,9 @@ def rank(
     }
     columns |= {
         "rank": list(range(1, len(order) + 1)),
-        measure: [found[at].estimate for at in order],
-        "low": [found[at].low for at in order],
-        "high": [found[at].high for at in order],
+        measure: [intervals[at].estimate for at in order],
+        "low": [intervals[at].low for at in order],
+        "high": [intervals[at].high for at in order],
         "best": [float(best[at]) / RANKINGS for at in order],
     }
     if measure != "success":
@@ -327,7 +327,7 @@ def sensitivity(study: Study, measure: str, confidence: float) -> pd.DataFrame:
     if (values == values[0]).all():
         columns: dict[str, Any] = {name: [0.0] * len(names) for name in ends}
         return frame({"parameter": names, **columns}, dtypes)
-    found = library("SALib.analyze.sobol").analyze(
+    indices = library("SALib.analyze.sobol").analyze(
         problem(design.axes),
         values,
         calc_second_order=False,
@@ -337,7 +337,7 @@ def sensitivity(study: Study, measure: str, confidence: float) -> pd.DataFrame:
     )
     columns = {"parameter": names}
     for kind, short in (("first", "S1"), ("total", "ST")):
-        index, reach = found[short], found[f"{short}_conf"]
+        index, reach = indices[short], indices[f"{short}_conf"]
         columns[kind] = [float(each) for each in index]
         columns[f"{kind}_low"] = [float(each) for each in index - reach]
         columns[f"{kind}_high"] = [float(each) for each in index + reach]
@@ -420,10 +420,11 @@ def _values(study: Study, design: Design, measure: str) -> NDArray[Any]:
             for name, label in zip(study.over, labels, strict=True)
         )
         values.append(known[key])
-    found = np.array(values)
-    if np.isnan(found).any():
+    numbers = np.array(values)
+    if np.isnan(numbers).any():
+        unknown = int(np.isnan(numbers).sum())
         raise UsageError(
-            f"{int(np.isnan(found).sum())} of {len(found)} points have no {measure!r}; "
-            "replicate more often, or take another measure"
+            f"{unknown} of {len(numbers)} points have no {measure!r}; replicate "
+            "more often, or take another measure"
         )
-    return found
+    return numbers

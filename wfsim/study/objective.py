@@ -65,18 +65,18 @@ class Objective(NamedTuple):
 
         Raises `DefinitionError`, in which *subject* is what the text was given as.
         """
-        found = _SENTENCE.fullmatch(text)
+        parts = _SENTENCE.fullmatch(text)
         try:
-            limit = float(found[3].replace("_", "x")) if found else math.nan
+            limit = float(parts[3].replace("_", "x")) if parts else math.nan
         except ValueError:
             limit = math.nan
-        if found is None or math.isnan(limit):
+        if parts is None or math.isnan(limit):
             cure = (
                 "write a measure, one of > >= < <=, and a number, such as 'p95 > 300' or "
                 "'success < 0.99'"
             )
             raise DefinitionError(Problem(repr(text), cure, subject=subject))
-        return cls(found[1], found[2], limit)
+        return cls(parts[1], parts[2], limit)
 
     @property
     def end(self) -> tuple[str, str]:
@@ -92,8 +92,8 @@ class Objective(NamedTuple):
         if not end:
             samples = Samples(study, measure)
             return [samples.at(point).estimate for point in range(len(study.points))]
-        found = intervals_of(study, measure, confidence)
-        return [float(getattr(each, end)) for each in found]
+        intervals = intervals_of(study, measure, confidence)
+        return [float(getattr(each, end)) for each in intervals]
 
     def holds(self, value: float) -> bool:
         """Whether it is true of *value*; of NaN it is not."""

@@ -75,13 +75,13 @@ class Precision:
             )
 
     def __repr__(self) -> str:
-        said = [repr(self.measure)]
+        words = [repr(self.measure)]
         usual = {"confidence": 0.95, "look_ahead": 5}
         for name in ("relative", "absolute", "between", *usual):
             value = getattr(self, name)
             if value != usual.get(name):
-                said.append(f"{name}={value!r}")
-        return f"Precision({', '.join(said)})"
+                words.append(f"{name}={value!r}")
+        return f"Precision({', '.join(words)})"
 
     @classmethod
     def parse(cls, text: str) -> Precision:
@@ -89,8 +89,8 @@ class Precision:
 
         Raises `UsageError` for anything else.
         """
-        if found := _WITHIN.fullmatch(text.strip()):
-            measure, number, unit = found.groups()
+        if within := _WITHIN.fullmatch(text.strip()):
+            measure, number, unit = within.groups()
             try:
                 value = float(number)
             except ValueError:
@@ -100,8 +100,8 @@ class Precision:
             if unit == "%":
                 return cls(measure, relative=value / 100.0)
             return cls(measure, absolute=value)
-        if found := _BETTER.fullmatch(text.strip()):
-            better, than, measure = found.groups()
+        if within := _BETTER.fullmatch(text.strip()):
+            better, than, measure = within.groups()
             return cls(measure or "total", between=(better, than))
         raise UsageError(
             f"precision: {text!r}; write 'p95 within 5 %', 'mean within 2 s' or "

@@ -16,7 +16,7 @@ from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.scenario_loader import is_scenario, load_flow_as_scenario
 from wfsim.sim.simulation import in_sight
-from wfsim.study.cache import FORMAT, Cache, missing
+from wfsim.study.cache import FORMAT, Cache, Fingerprints, missing
 from wfsim.study.design import Design
 from wfsim.study.estimates import is_taken, sampled
 from wfsim.study.execution import (
@@ -28,7 +28,6 @@ from wfsim.study.execution import (
     serially,
     tasks,
 )
-from wfsim.study.fingerprint import Fingerprints
 from wfsim.study.grid import Grid, Over, Point, grid_of
 from wfsim.study.precision import Precision
 from wfsim.study.replication import TALLY_DTYPES, Measure, Rows, replicate, seed_of
