@@ -12,7 +12,7 @@ def simulation(hazard: hazards.Hazard) -> wfsim.Simulation:
     return wfsim.Simulation(hazard.scenario, seed=1, faults=hazard.faults)
 
 
-def at_fault(hazard: hazards.Hazard) -> tuple[wfsim.Simulation, wfsim.Record]:
+def at_fault(hazard: hazards.Hazard) -> tuple[wfsim.Simulation, wfsim.types.Record]:
     """The simulation at the record that shows the hazard."""
     sim = simulation(hazard)
     shown = next(record for record in iter(sim.step, None) if hazard.wrong(record))

@@ -11,9 +11,10 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from tests.changes import new
-from wfsim import Kind, Record, tables
+from wfsim import Kind, tables
 from wfsim.report import frames
 from wfsim.report.history import History
+from wfsim.types import Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -212,10 +212,14 @@ class ControlPlane(Storage, ABC):
             raise UsageError(f"{held.name} stands still already; unpause() it first")
 
     @from_outside
-    def unpause(self, controller: str | None = None) -> None:
-        """Let a paused controller go on."""
+    def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
+        """Let a paused controller go on.
+
+        A *zombie* goes on with what somebody else has taken over, until a store refuses
+        to write it.
+        """
         held = self.controller(controller)
-        if not self.plan.unpause(held):
+        if not self.plan.unpause(held, zombie=zombie):
             raise UsageError(f"{held.name} does not stand still; pause() it first")
 
     # What may be done to resources.

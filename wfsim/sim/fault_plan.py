@@ -30,6 +30,7 @@ from wfsim.sim.faults import (
     DropWatch,
     EditAt,
     Fault,
+    LoseLease,
     PauseController,
     StaleRead,
     StepFault,
@@ -197,6 +198,8 @@ class Plan:
                     self._break(fault)
                 case PauseController():
                     self._pause(fault)
+                case LoseLease():
+                    self._lose(fault)
 
         return act
 
@@ -270,16 +273,35 @@ class Plan:
         victim = self._simulation.controller(fault.controller)
         if not victim.alive or victim.name in self._held:
             return
-        self._fired(fault)
+        leases = self._simulation.leases
+        is_idle = not leases.held(victim.name)
+        if not is_idle:
+            self._fired(fault)
         self.pause(victim)
         held = self._held[victim.name]
 
         def unpause() -> None:
             # It may have died since, and stand still again for another reason.
-            if self._held.get(victim.name) is held:
-                self.unpause(victim)
+            if self._held.get(victim.name) is not held:
+                return
+            # Somebody else would have done what is left.
+            if is_idle and not self._at_large and any(map(leases.is_free, victim.queued)):
+                self._fired(fault)
+            self.unpause(victim, zombie=fault.zombie)
 
         self._simulation.clock.call(fault.for_, unpause)
+
+    def _lose(self, fault: LoseLease) -> None:
+        simulation, key = self._simulation, None
+        if fault.resource is not None:
+            key = simulation.key_meant(fault.resource)
+            if key is None:
+                return
+        # What it frees is taken at once: that is told first.
+        taken = simulation.leases.held(fault.controller, key)
+        if taken:
+            self._fired(fault)
+            simulation.leases.lose(taken)
 
     def _crash(self, fault: CrashAt, name: str) -> None:
         simulation = self._simulation
@@ -296,6 +318,12 @@ class Plan:
         """Crash the controller that writes; its process does not live to see it."""
         self._crash(fault, writer)
         raise Killed
+
+    @property
+    def _at_large(self) -> set[str]:
+        """The names of the controllers that are alive and do not stand still."""
+        controllers = self._simulation.controllers.values()
+        return {each.name for each in controllers if each.alive} - self._held.keys()
 
     @property
     def _see(self) -> View:
@@ -315,12 +343,12 @@ class Plan:
         simulation.leases.stop_renewing(controller.name)
         return True
 
-    def unpause(self, controller: Controller) -> bool:
+    def unpause(self, controller: Controller, *, zombie: bool = False) -> bool:
         """Let the processes of *controller* go on; whether it was paused."""
         held = self.release(controller.name)
         if held and controller.alive:
             self._simulation.leases.renew_again(controller.name)
-            controller.resume()
+            controller.resume(zombie=zombie)
         return held
 
     def release(self, controller: str) -> bool:
