@@ -558,6 +558,14 @@ def test_a_run_of_many_resources_prints_a_page(run):
 DUMP = str(ROOT / "notebooks/mpd-0-workflow.yaml")
 
 
+def test_a_file_called_out_is_left_alone(run, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    status, out, err = run("run", NIGHTLY)
+    assert (status, err) == (0, "")
+    assert "Written: out-nightly/log.jsonl" in out
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def words_of(out):
     """What was printed, without the frames and the breaks of the lines of tables."""
     return " ".join(out.split())
