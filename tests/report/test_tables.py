@@ -120,7 +120,7 @@ def test_the_last_attempt_of_an_interrupted_run_is_interrupted(interrupted):
         ("users", "Verify", 1, "completed", 50.0, 55.0),
         ("orders", "Verify", 2, "interrupted", 51.0, 51.0),
     ]
-    error = many("injected failure", retries=1, flow="Create", step="Verify")
+    error = many("injected failure", retries=1, flow="NightlyBackup", step="Verify")
     assert rows(tables.runs(interrupted), "resource", "status", "end", "error") == [
         ("orders", "interrupted", 51.0, error),
         ("users", "completed", 55.0, ""),
