@@ -154,3 +154,9 @@ def _in_step(draw: Draw, run: Run) -> list[Change]:
         case StepStatus.FAILED if run.status is RunStatus.RUNNING:
             return [FailRun(text)]
     return [*ends, Start(index), Start(index)]
+
+
+def many(text: str, *, retries: int = 0, flow: str = "F", step: str = "A") -> str:
+    """Return what an interruption says whose step has failed too often with *text*."""
+    said = f"too many times retry [{retries}] to do [{flow}]"
+    return f"MANY_RETRY: {said}, last err step[{step}], err:[step {step} fail: {text}]"

@@ -186,6 +186,50 @@ def test_check_says_what_is_wrong_with_every_file_of_a_folder(run, tmp_path):
     ]
 
 
+CIRCLE = {
+    "a.yaml": "flowName: A\nsteps:\n- {stepName: s, childFlow: B}\n",
+    "b.yaml": "flowName: B\nsteps:\n- {stepName: t, childFlow: C}\n",
+    "c.yaml": "flowName: C\nsteps:\n- {stepName: u, childFlow: A}\n"
+    "- {stepName: v, childFlow: Bee}\n",
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"plan.yaml": "- CrashAt: {t: 3}\n"}])
+def test_check_refuses_flows_that_wait_in_a_circle_and_those_not_there(
+    run, tmp_path, more
+):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, text in {**CIRCLE, **more}.items():
+        (folder / name).write_text(text)
+    status, out, err = run("check", "mine")
+    assert (status, out) == (2, "")
+    turn = "in turn; add 'wait: false'"
+    assert err.splitlines() == [
+        f"wfsim: mine/a.yaml:3: step 's' of flow 'A' starts 'B', which waits for 'A' "
+        f"{turn}",
+        f"wfsim: mine/b.yaml:3: step 't' of flow 'B' starts 'C', which waits for 'B' "
+        f"{turn}",
+        f"wfsim: mine/c.yaml:3: step 'u' of flow 'C' starts 'A', which waits for 'C' "
+        f"{turn}",
+        "wfsim: mine/c.yaml:4: step 'v' of flow 'C' starts 'Bee', which is not there; "
+        "did you mean 'B'?",
+    ]
+
+
+def test_check_of_one_flow_looks_for_what_it_starts_beside_it(run, tmp_path):
+    for name, text in CIRCLE.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "c.yaml").write_text("flowName: C\nsteps: [{stepName: u, duration: 1}]\n")
+    assert run("check", "a.yaml")[0] == 0
+    (tmp_path / "c.yaml").write_text(CIRCLE["c.yaml"])
+    status, _, err = run("check", "a.yaml")
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith("wfsim: a.yaml:3: step 's' of flow 'A' starts 'B', which waits")
+    (tmp_path / "b.yaml").unlink()
+    assert "starts 'B', which is not there; known: 'A', 'C'" in run("check", "a.yaml")[2]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -512,6 +556,14 @@ def test_a_run_of_many_resources_prints_a_page(run):
 # Going on from a dump.
 
 DUMP = str(ROOT / "notebooks/mpd-0-workflow.yaml")
+
+
+def test_a_file_called_out_is_left_alone(run, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    status, out, err = run("run", NIGHTLY)
+    assert (status, err) == (0, "")
+    assert "Written: out-nightly/log.jsonl" in out
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 def words_of(out):

@@ -60,7 +60,6 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.model.policy import Policy as Policy
     from wfsim.model.policy import Retry as Retry
     from wfsim.model.record import Kind as Kind
-    from wfsim.model.record import Record as Record
     from wfsim.model.resource import Resource as Resource
     from wfsim.notebook.debugger import Debugger as Debugger
     from wfsim.notebook.player import Player as Player
@@ -82,6 +81,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.sim.faults import FailStep as FailStep
     from wfsim.sim.faults import HangStep as HangStep
     from wfsim.sim.faults import InterruptStep as InterruptStep
+    from wfsim.sim.faults import LoseLease as LoseLease
     from wfsim.sim.faults import PauseController as PauseController
     from wfsim.sim.faults import RefuseWrite as RefuseWrite
     from wfsim.sim.faults import StaleRead as StaleRead
@@ -111,8 +111,8 @@ _MOVED = {
     ),
     "types": (
         "Calibration", "Fault", "FlowStatus", "Key", "PastRuns", "Precision",
-        "Quarantined", "RunStatus", "Snapshot", "StepMemento", "StepStatus", "Study",
-        "flow_schema",
+        "Quarantined", "Record", "RunStatus", "Snapshot", "StepMemento", "StepStatus",
+        "Study", "flow_schema",
     ),
 }  # fmt: skip
 _RENAMED = {

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wfsim.model.memento import RunStatus as RunStatus
     from wfsim.model.memento import StepMemento as StepMemento
     from wfsim.model.memento import StepStatus as StepStatus
+    from wfsim.model.record import Record as Record
     from wfsim.model.resource import Key as Key
     from wfsim.sim.faults import Fault as Fault
     from wfsim.study.precision import Precision as Precision

@@ -65,7 +65,7 @@ def ask(sim: Any, wanted: Ask, name: str | None = None) -> None:
                 getattr(sim, call)(name, **keywords)
 
 
-def _is_gone(record: wfsim.Record) -> bool:
+def _is_gone(record: wfsim.types.Record) -> bool:
     return record.kind is wfsim.Kind.RESOURCE_DELETED
 
 

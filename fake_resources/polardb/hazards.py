@@ -45,7 +45,7 @@ class Hazard(NamedTuple):
     said: str
     scenario: wfsim.Scenario
     faults: tuple[wfsim.types.Fault, ...]
-    wrong: Callable[[wfsim.Record], bool]
+    wrong: Callable[[wfsim.types.Record], bool]
 
 
 def lost_request(sound: bool = False) -> Hazard:
@@ -54,7 +54,7 @@ def lost_request(sound: bool = False) -> Hazard:
     With *sound*, the same with our step, which drops what its flow has served.
     """
 
-    def wrong(record: wfsim.Record) -> bool:
+    def wrong(record: wfsim.types.Record) -> bool:
         return (
             record.kind is wfsim.Kind.RESOURCE_EDITED
             and record.time > CREATED + 5
@@ -76,7 +76,7 @@ def lost_request(sound: bool = False) -> Hazard:
 def ha_left_off() -> Hazard:
     """Return a restart that is interrupted between DisableHA and EnableHA."""
 
-    def wrong(record: wfsim.Record) -> bool:
+    def wrong(record: wfsim.types.Record) -> bool:
         return record.kind is wfsim.Kind.RESOURCE_STATE and record.text.endswith(
             "-> Interrupt"
         )
@@ -98,7 +98,7 @@ def stale_write_back(sound: bool = False) -> Hazard:
     With *sound*, the same with our step, which writes what it has to say.
     """
 
-    def wrong(record: wfsim.Record) -> bool:
+    def wrong(record: wfsim.types.Record) -> bool:
         return (
             record.kind is wfsim.Kind.RESOURCE_EDITED
             and record.time > 120.0
@@ -121,7 +121,7 @@ def stale_write_back(sound: bool = False) -> Hazard:
 def endless_rebuild_ro() -> Hazard:
     """Return a temporary follower that failed, and a flow that does nothing about it."""
 
-    def wrong(record: wfsim.Record) -> bool:
+    def wrong(record: wfsim.types.Record) -> bool:
         return record.kind is wfsim.Kind.RUN_CREATED and record.run.startswith("3-")
 
     instances = {
@@ -141,7 +141,7 @@ def endless_rebuild_ro() -> Hazard:
 def unknown_leader() -> Hazard:
     """Return a request that somebody lead whom nobody knows: eleven waits of 30 s."""
 
-    def wrong(record: wfsim.Record) -> bool:
+    def wrong(record: wfsim.types.Record) -> bool:
         return record.kind is wfsim.Kind.RUN_INTERRUPTED
 
     return Hazard(
@@ -158,7 +158,7 @@ def wrong_stand_in(sound: bool = False) -> Hazard:
     With *sound*, the same with our step, which takes the leader's.
     """
 
-    def wrong(record: wfsim.Record) -> bool:
+    def wrong(record: wfsim.types.Record) -> bool:
         if record.kind is not wfsim.Kind.RESOURCE_EDITED or record.time < CREATED:
             return False
         leader, stand_ins = members.leader(record.value), requests.temp_ids(record.value)
@@ -185,7 +185,7 @@ def nil_annotations(sound: bool = False) -> Hazard:
     with our step, which needs none.
     """
 
-    def wrong(record: wfsim.Record) -> bool:
+    def wrong(record: wfsim.types.Record) -> bool:
         return record.kind is wfsim.Kind.RUN_INTERRUPTED
 
     panics = [
@@ -210,7 +210,7 @@ def starvation(sound: bool = False) -> Hazard:
     With *sound*, the same with a worker more.
     """
 
-    def wrong(record: wfsim.Record) -> bool:
+    def wrong(record: wfsim.types.Record) -> bool:
         return record.kind is wfsim.Kind.RUN_CREATED and record.time > CREATED
 
     return Hazard(

@@ -92,7 +92,7 @@ def ask(sim: Any, wanted: Ask, flow_id: str = "") -> str:
     return flow_id
 
 
-def _has_ended(record: wfsim.Record, flow_id: str) -> bool:
+def _has_ended(record: wfsim.types.Record, flow_id: str) -> bool:
     after = record.value
     return (
         record.resource == flow_id

@@ -49,7 +49,7 @@ def test_every_kind_of_fault_at_every_write_of_a_cluster_raises_no_alarm() -> No
         *("FailStep after", "InterruptStep", "PauseController", "RefuseWrite"),
         "StaleRead",
     ]
-    assert set(report.never) == {"HangStep", "EditAt"}
+    assert set(report.never) == {"HangStep", "EditAt", "LoseLease"}
 
 
 @pytest.mark.parametrize("name", MUTANTS)

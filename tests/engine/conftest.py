@@ -20,7 +20,7 @@ _OF_RUNS = (
 )
 
 
-def _rows(log: Iterable[wfsim.Record], *kinds: str) -> list[Row]:
+def _rows(log: Iterable[wfsim.types.Record], *kinds: str) -> list[Row]:
     """What happened, as (time, kind, step, state change, run or text)."""
     found = []
     for record in log:

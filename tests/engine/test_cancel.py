@@ -18,7 +18,7 @@ from wfsim import (
     Waiting,
 )
 
-CANCELLED = "CANCELLED: the resource was cancelled"
+CANCELLED = "CANCELLED: workflow cancelled! the resource was cancelled"
 GONE = "CANCELLED: the resource is gone"
 
 
@@ -79,7 +79,7 @@ def test_a_cancelled_run_is_these_rows_and_its_resource_says_why(scenario, rows,
     ]
     assert simulation.resource().annotations == {
         "cancelled": "true",
-        "interrupt.message": "the resource was cancelled",
+        "interrupt.message": "workflow cancelled! the resource was cancelled",
         "interrupt.previous.status": "Creating",
         "interrupt.reason": "CANCELLED",
         "interrupt.recover": "F",
@@ -148,7 +148,7 @@ def test_a_resource_that_is_cancelled_before_its_run_begins_has_none(
     simulation = Simulation(scenario(body("A"), resource=resource))
     assert rows(simulation.run()) == [(0.0, "resource.state", "-> Interrupt")]
     assert simulation.resource().annotations["interrupt.message"] == (
-        "cancelled before it began"
+        "workflow cancelled! cancelled before it began"
     )
     simulation.uncancel()
     simulation.recover()

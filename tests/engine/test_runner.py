@@ -7,6 +7,7 @@ import math
 import pytest
 
 import wfsim
+from tests.changes import many
 from wfsim import Flow, Interrupted, Kind, Policy, Retry, Simulation, Step, Waiting
 from wfsim.engine.runner import describe, signal_of
 from wfsim.engine.steps import storable
@@ -74,7 +75,7 @@ def test_a_step_that_always_fails_runs_11_times_then_interrupts_in_the_same_pass
     assert starts(log, "A") == [2.0 * n for n in range(11)]
     assert rows(log)[-3:] == [
         (20.0, "step.started", "A #11"),
-        (21.0, "run.interrupted", "MANY_RETRY: step A fail: ValueError: no luck"),
+        (21.0, "run.interrupted", many("ValueError: no luck", retries=10, flow="Build")),
         (21.0, "resource.state", "-> Interrupt"),
     ]
     step = newest(simulation).steps[0]
@@ -192,7 +193,10 @@ def test_a_limit_that_was_lowered_stops_a_failed_step_before_it_runs(scenario, b
     log = resumed.run()
     assert starts(log, "A") == []
     assert newest(resumed).reason == "MANY_RETRY"
-    assert newest(resumed).error == "step A fail: ValueError"
+    assert newest(resumed).error == (
+        "[default/orders]too many times retry [4] to do [Build], last error step [A], "
+        "err: [step A fail: ValueError]"
+    )
 
 
 @pytest.mark.parametrize("where", ["policy", "flow", "step"])
@@ -209,7 +213,7 @@ def test_a_step_that_takes_too_long_fails_wherever_its_timeout_is_set(
         (0.0, "step.started", "A"),
         (4.0, "step.failed", "step A fail: no end after 4 s"),
         (5.0, "step.started", "A #2"),
-        (9.0, "run.interrupted", "MANY_RETRY: step A fail: no end after 4 s"),
+        (9.0, "run.interrupted", many("no end after 4 s", retries=1, flow="Build")),
     ]
 
 
@@ -224,7 +228,7 @@ def test_a_step_that_ends_when_its_time_is_up_is_too_late(scenario, rows, body):
     policy = Policy(timeout=4.0, retry=Retry(limit=0))
     log = wfsim.simulate(scenario(body("A", takes=4.0), policy=policy))
     assert rows(log, "run.interrupted") == [
-        (4.0, "run.interrupted", "MANY_RETRY: step A fail: no end after 4 s")
+        (4.0, "run.interrupted", many("no end after 4 s", flow="Build"))
     ]
 
 
@@ -239,7 +243,11 @@ def test_a_step_that_catches_every_exception_is_timed_out_all_the_same(scenario,
     policy = Policy(timeout=2.5, retry=Retry(limit=0))
     assert rows(wfsim.simulate(scenario(Stubborn, policy=policy)), "step", "run.i") == [
         (0.0, "step.started", "Stubborn"),
-        (2.5, "run.interrupted", "MANY_RETRY: step Stubborn fail: no end after 2.5 s"),
+        (
+            2.5,
+            "run.interrupted",
+            many("no end after 2.5 s", step="Stubborn", flow="Build"),
+        ),
     ]
 
 
@@ -436,7 +444,8 @@ def test_an_unknown_class_interrupts_before_the_step_begins(scenario, rows, body
         (
             0.0,
             "run.interrupted",
-            "UNKNOWN_TASK: no code for 'Verify'; did you mean 'Verifi'?",
+            "UNKNOWN_TASK: [Verify Verify]can not find step meta in type resistry! "
+            "no code for 'Verify'; did you mean 'Verifi'?",
         )
     ]
     assert newest(resumed).steps[1].status == "prepared"

@@ -84,8 +84,8 @@ def test_a_start_returns_at_once_and_the_flow_runs_from_the_next_tick_on(sim):
     found = sim.service.detail(flow)
     assert (found.status, found.info.updated) == ("Finished", 15.0)
     assert [(n.name, n.status, n.result, n.started, n.finished) for n in found.nodes] == [
-        ("stop", "Finished", "Completed.", 5.0, 5.0),
-        ("end", "Finished", "Completed.", 10.0, 10.0),
+        ("stop", "Finished", "Completed.\n", 5.0, 5.0),
+        ("end", "Finished", "Completed.\n", 10.0, 10.0),
     ]
 
 
@@ -267,8 +267,8 @@ def test_a_detail_shows_the_nodes_after_an_error_too():
     sim.run()
     found = sim.service.detail(flow)
     assert [(node.name, node.status, node.result) for node in found.nodes] == [
-        ("stop", "Error", "step stop fail: OSError: full"),
-        ("fail", "Finished", "Completed."),
+        ("stop", "Error", "step stop fail: OSError: full\n"),
+        ("fail", "Finished", "Completed.\n"),
     ]
     assert (found.status, found.info.error) == ("Error", "step stop fail: OSError: full")
 

@@ -294,7 +294,7 @@ def test_the_share_of_failures_over_many_seeds_is_the_probability(operation, sha
 def test_the_share_of_simulations_with_a_failure_is_the_probability(operation):
     scenario = polardb.scenario(0, failures={operation: 0.3})
 
-    def ended(record: wfsim.Record) -> bool:
+    def ended(record: wfsim.types.Record) -> bool:
         over = record.kind in (FAILED, wfsim.Kind.STEP_COMPLETED)
         return over and record.step == CREATING[operation][0]
 

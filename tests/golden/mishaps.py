@@ -104,6 +104,7 @@ FAULTS: Mapping[str, Callable[[Middle], tuple[Fault, ...]]] = {
         wfsim.InterruptStep(m.step, reason="LOOK", message="well", resource=m.resource),
     ),
     "PauseController": lambda m: (wfsim.PauseController(t=m.time, for_=40),),
+    "LoseLease": lambda m: (wfsim.LoseLease(t=m.time),),
     "StaleRead": lambda m: (wfsim.StaleRead(t=m.time, for_=25),),
     "all at once": lambda m: (
         wfsim.FailStep(m.step, times=2, resource=m.resource),

@@ -77,7 +77,7 @@ def test_a_flow_that_has_finished_shows_its_nodes_and_a_cancelled_one_why(lived)
             "id": f"1-StopCluster/{name}",
             "name": name,
             "parameters": "",
-            "result": "Completed.",
+            "result": "Completed.\n",
             "status": "Finished",
             "startTime": at,
             "endTime": at,

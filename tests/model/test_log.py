@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 import wfsim
 from tests.changes import after, new
-from wfsim import Kind, Record
+from wfsim import Kind
 from wfsim.model.frozen import Frozen
 from wfsim.model.run import Complete, Start
+from wfsim.types import Record
 
 unhurried = settings(deadline=None, derandomize=True)
 MPD = wfsim.types.Key("mpd", "default", "mpd-0")

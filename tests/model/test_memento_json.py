@@ -260,7 +260,14 @@ def test_keys_that_nobody_knows_are_kept_also_those_of_a_step():
         (changed(flowStatus="paused"), 'flowStatus is "paused", not one of prepared,'),
         (changed(flowStatus="superseded"), "which no memento says there"),
         (changed(flowStatus=1), "flowStatus is 1, not a string"),
-        (changed(retryTimes="3"), 'retryTimes is "3", not a whole number from 0 on'),
+        (
+            changed(retryTimes="3"),
+            'retryTimes is "3", not a whole number from 0 to 1000000000',
+        ),
+        (
+            changed(retryTimes=10**18),
+            f"retryTimes is {10**18}, not a whole number from 0 to 1000000000",
+        ),
         (changed(retryTimes=True), "retryTimes is true, not a whole number"),
         (changed(retryTimes=-1), "retryTimes is -1, not a whole number"),
         (changed(retryTimes=10**30), "not a whole number"),

@@ -26,7 +26,9 @@ def text(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
 
 
-def go(debugger: Debugger, kind: Kind, *, step: str = "", nth: int = 0) -> wfsim.Record:
+def go(
+    debugger: Debugger, kind: Kind, *, step: str = "", nth: int = 0
+) -> wfsim.types.Record:
     """Slide to the *nth* record of *kind*."""
     record = debugger.player.log.filter(kind, step=step)[nth]
     debugger.controls.slider.value = record.seq + 1

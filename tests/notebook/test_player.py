@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 import wfsim
 from tests.changes import after, new
-from wfsim import EventLog, Kind, Player, Record, Resource
+from wfsim import EventLog, Kind, Player, Resource
 from wfsim.model.flow import Flow, Step
 from wfsim.model.resource import Key
 from wfsim.model.run import Start
 from wfsim.notebook.player import Change
+from wfsim.types import Record
 
 FLOW = Flow("Create", (Step("Prepare"), Step("Attach")))
 

@@ -15,9 +15,10 @@ from tests.properties.test_service import scenario as service
 from tests.report.conftest import scenario as backups
 from tests.sizes import FULL
 from tests.tiem.begun import asked_for, simulation
-from wfsim import Kind, Policy, Record, Retry, tables
+from wfsim import Kind, Policy, Retry, tables
 from wfsim.report.breakdown import PARTS
 from wfsim.report.load import average
+from wfsim.types import Record
 
 if TYPE_CHECKING:
     import pandas as pd

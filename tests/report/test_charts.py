@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 import wfsim
-from wfsim import Kind, Record, charts, tables
+from wfsim import Kind, charts, tables
 from wfsim.errors import UsageError
 from wfsim.report.chart import (
     DPI,
@@ -24,6 +24,7 @@ from wfsim.report.chart import (
     status_style,
 )
 from wfsim.report.text import frame_digest
+from wfsim.types import Record
 
 OF_A_LOG = [
     charts.gantt, charts.states, charts.latency, charts.outcomes, charts.state_graph,

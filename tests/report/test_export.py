@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 import wfsim
-from wfsim import Kind, Record, export
+from wfsim import Kind, export
+from wfsim.types import Record
 
 EVIL = "<script>alert('&\"')</script> [red]"
 

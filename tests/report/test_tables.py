@@ -10,10 +10,11 @@ import pytest
 
 import wfsim
 from fake_resources import polardb
-from tests.changes import new
-from wfsim import Kind, Record, tables
+from tests.changes import many, new
+from wfsim import Kind, tables
 from wfsim.report import frames
 from wfsim.report.history import History
+from wfsim.types import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,7 @@ def test_the_last_attempt_of_an_interrupted_run_is_interrupted(interrupted):
         ("users", "Verify", 1, "completed", 50.0, 55.0),
         ("orders", "Verify", 2, "interrupted", 51.0, 51.0),
     ]
-    error = "MANY_RETRY: step Verify fail: injected failure"
+    error = many("injected failure", retries=1, flow="NightlyBackup", step="Verify")
     assert rows(tables.runs(interrupted), "resource", "status", "end", "error") == [
         ("orders", "interrupted", 51.0, error),
         ("users", "completed", 55.0, ""),

@@ -1,4 +1,4 @@
-"""Each of the fourteen faults: what it does to a run, and that nothing else changes."""
+"""Each of the faults: what it does to a run, and that nothing else changes."""
 
 from __future__ import annotations
 
@@ -93,6 +93,7 @@ NEVER = [
     wfsim.StaleRead(t=1e9, for_=1),
     wfsim.DropWatch(t=1e9, for_=1),
     wfsim.PauseController(t=1e9, for_=1),
+    wfsim.LoseLease(t=1e9),
     wfsim.ApiDown(t=1e9, for_=1),
     wfsim.BreakOne(t=1, draw=0.5, for_=1),
 ]
@@ -467,3 +468,145 @@ def test_a_fault_names_a_controller_that_there_is():
 def test_what_is_no_fault_is_refused(faults):
     with pytest.raises(wfsim.UsageError, match="is not a fault; give some"):
         wfsim.Simulation(scenario(), faults=faults)
+
+
+# A lease that is lost while its holder lives.
+
+
+def slowly(name):
+    @wfsim.step(name)
+    def body(ctx):
+        for part in range(4):
+            yield from ctx.sleep(5)
+            ctx.world.do((name, ctx.attempt, part))
+        yield from ctx.update(status={name: ctx.attempt})
+
+    return body
+
+
+def two(*faults, name="controller-0", db=None):
+    """Return a simulation of a flow of two slow steps under two controllers, run."""
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    sc = wfsim.Scenario(
+        resources=[wfsim.Resource("db", "orders")],
+        machine=machine.unstable("Creating", run="Create"),
+        flows=[wfsim.Flow("Create", (wfsim.Step("A"), wfsim.Step("B")))],
+        steps=[slowly("A"), slowly("B")],
+        world=Ledger,
+    )
+    sim = wfsim.Simulation(sc, faults=faults, controllers=2, db=db)
+    sim.run()
+    return sim
+
+
+def overlap(sim):
+    """Return what the first attempt at A has done after the second one had begun."""
+    of_a = [(attempt, part) for step, attempt, part in sim.world.done if step == "A"]
+    second = next((i for i, (attempt, _) in enumerate(of_a) if attempt == 2), len(of_a))
+    return [part for attempt, part in of_a[second:] if attempt == 1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "zombie", "refused"),
+    [
+        (wfsim.PauseController(t=7, for_=12, zombie=True), [2, 3], 29.0),
+        (wfsim.PauseController(t=7, for_=25, zombie=True), [1, 2, 3], 42.0),
+        (wfsim.PauseController(t=7, for_=25), [], 32.0),
+        (wfsim.LoseLease(t=7), [2, 3], 20.0),
+        (wfsim.LoseLease(t=7, controller="controller-0"), [2, 3], 20.0),
+        (wfsim.LoseLease(t=7, resource="orders"), [2, 3], 20.0),
+    ],
+    ids=repr,
+)
+def test_who_has_lost_its_lease_goes_on_until_its_next_write_is_refused(
+    fault, zombie, refused
+):
+    sim = two(fault)
+    assert fired(sim) == [(7.0, repr(fault))]
+    assert overlap(sim) == zombie
+    assert sim.resource().state == "Running"
+    assert sim.resource().status == {"A": 2, "B": 1}
+    assert [r.attempt for r in sim.log.filter(Kind.STEP_COMPLETED)] == [2, 1]
+    by = {r.controller for r in sim.log.filter(Kind.STEP_COMPLETED)}
+    assert by == {"controller-1"}
+    fences = sim.log.filter(Kind.PASS_FAILED)
+    assert [r.time for r in fences] == [refused]
+    assert all("Fenced" in r.text for r in fences)
+    steps = wfsim.tables.steps(sim.log)
+    assert steps["status"].tolist() == ["crashed", "completed", "completed"]
+
+
+def test_a_lease_that_nobody_has_taken_is_its_holders_own_at_the_next_renewal():
+    scene = scenario()
+    sim = wfsim.Simulation(scene, faults=[wfsim.LoseLease(t=7)])
+    sim.run()
+    assert fired(sim) == [(7.0, "LoseLease(t=7)")]
+    assert sim.world.done == ["A", "B", "C"]
+    assert not sim.log.filter(Kind.PASS_FAILED)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        wfsim.PauseController(t=7, for_=8, controller="controller-1"),
+        wfsim.PauseController(t=7, for_=80, controller="controller-1"),
+        wfsim.PauseController(t=7, for_=8, controller="controller-1", zombie=True),
+        wfsim.PauseController(t=70, for_=8),
+        wfsim.LoseLease(t=7, controller="controller-1"),
+        wfsim.LoseLease(t=70),
+    ],
+    ids=repr,
+)
+def test_who_holds_nothing_has_nothing_to_lose(fault):
+    calm, sim = two(), two(fault)
+    assert fired(sim) == []
+    assert sim.world.done == calm.world.done
+    assert wfsim.tables.faults(sim.log).fired.isna().all()
+
+
+def test_a_pause_that_has_kept_something_from_being_done_has_fired_when_it_is_over():
+    retry = wfsim.Policy(retry=wfsim.Retry(delay=5))
+    pause = wfsim.PauseController(t=12, for_=20)
+    sim = ran(wfsim.FailStep("A", after=True), pause, policy=retry)
+    assert fired(sim)[1:] == [(32.0, repr(pause))]
+    assert rows(sim, Kind.STEP_STARTED)[:2] == [
+        (0.0, "step.started", "A"),
+        (32.0, "step.started", "A"),
+    ]
+
+
+def test_a_zombie_over_a_file_is_refused_there_too(tmp_path):
+    sim = two(wfsim.PauseController(t=7, for_=25, zombie=True), db=tmp_path / "a.db")
+    assert overlap(sim) == [1, 2, 3]
+    assert [r.time for r in sim.log.filter(Kind.PASS_FAILED)] == [42.0]
+
+
+def test_who_is_woken_by_hand_may_be_a_zombie():
+    sim = two()
+    again = wfsim.Simulation(sim.scenario, controllers=2)
+    again.run(7)
+    again.pause()
+    again.run(30)
+    again.unpause(zombie=True)
+    again.run()
+    assert overlap(again) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PauseController: {t: 7, for_: 25, zombie: true}",
+        "LoseLease: {t: 7, resource: resource-0}",
+    ],
+)
+def test_a_zombie_can_be_said_in_a_plan_and_in_a_scenario_file(tmp_path, text):
+    (tmp_path / "flow.yaml").write_text(
+        "flowName: Nap\nsteps: [{stepName: A, duration: 40}]\n"
+    )
+    (tmp_path / "scenario.yaml").write_text(f"flow: flow.yaml\nfaults:\n- {text}\n")
+    (tmp_path / "plan.yaml").write_text(f"- {text}\n")
+    scene = wfsim.Scenario.load(tmp_path / "scenario.yaml")
+    assert scene.faults == wfsim.load_plan(tmp_path / "plan.yaml")
+    log = wfsim.simulate(scene, controllers=2)
+    assert [r.time for r in log.filter(Kind.FAULT_FIRED)] == [7.0]
+    assert "Fenced" in log.filter(Kind.PASS_FAILED)[0].text

@@ -134,7 +134,7 @@ def test_an_output_beyond_a_config_map_is_refused_when_it_is_written(
     sim = Simulation(dumping(1_100_000), faults=faults, db=file)
     sim.run()
     (ended,) = sim.log.filter(Kind.RUN_INTERRUPTED)
-    assert ended.text.startswith("MANY_RETRY: step Dump fail: StoreError: the ConfigMap")
+    assert "err:[step Dump fail: StoreError: the ConfigMap" in ended.text
     assert "Too long: must have at most 1048576 bytes" in ended.text
 
 

@@ -57,7 +57,8 @@ FAULT = st.one_of(
     st.builds(wfsim.RefuseWrite, write=COUNT, times=COUNT),
     st.builds(wfsim.StaleRead, t=FROM_0, for_=ABOVE_0),
     st.builds(wfsim.DropWatch, t=FROM_0, for_=ABOVE_0),
-    st.builds(wfsim.PauseController, t=FROM_0, for_=ABOVE_0),
+    st.builds(wfsim.PauseController, t=FROM_0, for_=ABOVE_0, zombie=st.booleans()),
+    st.builds(wfsim.LoseLease, t=FROM_0, resource=st.none() | TEXT),
 )
 
 

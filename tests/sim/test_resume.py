@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -410,5 +411,56 @@ def test_a_memento_that_is_completed_with_open_steps_is_quarantined_naming_them(
     resumed = wfsim.Simulation.resume(polardb.scenario(replicas=2), mementos=[edited])
     (bad,) = resumed.run().filter(wfsim.Kind.RUN_QUARANTINED)
     assert bad.text.startswith("it is completed, but its steps PrepareStorage, ")
+    # Nothing is begun anew unless somebody who has seen that says so.
+    assert resumed.log.filter(wfsim.Kind.STEP_STARTED) == []
+    waiting = resumed.resource()
+    assert (waiting.state, waiting.annotations["interrupt.reason"]) == (
+        *("Interrupt", "OPEN_STEPS"),
+    )
+    assert "its steps PrepareStorage, " in waiting.annotations["interrupt.message"]
+    resumed.recover()
+    resumed.run()
     first = resumed.log.filter(wfsim.Kind.STEP_COMPLETED)[0]
     assert (first.run, first.step) == ("2-CreateSharedStorageCluster", "InitMeta")
+    assert resumed.resource().state == "Running"
+
+
+def test_a_completed_memento_that_lists_no_step_is_not_believed_either():
+    sim = wfsim.Simulation(polardb.scenario(replicas=2), seed=1)
+    sim.run()
+    edited = sim.mementos("mpd-0")[-1]._replace(steps=())
+    resumed = wfsim.Simulation.resume(polardb.scenario(replicas=2), mementos=[edited])
+    resumed.run()
+    assert resumed.resource().annotations["interrupt.reason"] == "OPEN_STEPS"
+
+
+def test_of_a_file_that_says_so_too_nothing_is_begun_anew_unasked(tmp_path):
+    scenario, db = polardb.scenario(replicas=2), tmp_path / "runs.db"
+    sim = wfsim.Simulation(scenario, seed=1, db=db)
+    sim.run(30)
+    sim.crash()
+    sim.database.close()
+    with sqlite3.connect(db) as file:
+        status = ('"flowStatus":"running"', '"flowStatus":"completed"')
+        file.execute("UPDATE mementos SET text = replace(text, ?, ?)", status)
+    again = wfsim.Simulation(scenario, seed=1, db=db)
+    again.run()
+    assert again.resource().state == "Interrupt"
+    assert again.resource().annotations["interrupt.reason"] == "OPEN_STEPS"
+    again.recover()
+    again.run()
+    assert again.resource().state == "Running"
+
+
+def test_an_older_run_that_is_not_what_it_says_is_only_kept_out_of_the_way():
+    sim = wfsim.Simulation(polardb.scenario(replicas=2), seed=1)
+    sim.run()
+    early, whole = sim.mementos("mpd-0")[2], sim.mementos("mpd-0")[-1]
+    edited = early._replace(status=wfsim.types.RunStatus.COMPLETED)
+    newer = whole._replace(key="2-CreateSharedStorageCluster")
+    resumed = wfsim.Simulation.resume(
+        polardb.scenario(replicas=2), mementos=[edited, newer]
+    )
+    assert resumed.run().filter(wfsim.Kind.RUN_QUARANTINED)
+    assert resumed.resource().state == "Running"
+    assert resumed.log.filter(wfsim.Kind.STEP_STARTED) == []

@@ -99,7 +99,7 @@ def simulation(flows: Mapping[str, wfsim.Flow]) -> Callable[..., wfsim.Simulatio
     return build
 
 
-def _subject(record: wfsim.Record) -> str:
+def _subject(record: wfsim.types.Record) -> str:
     """What a row is about; a recovered run still has the error that it is rid of."""
     if record.kind is wfsim.Kind.RUN_RECOVERED:
         return record.run

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import wfsim
+from tests.changes import many
 from wfsim import FailSave, Interrupted, Memento, Waiting
 from wfsim.types import Key
 
@@ -64,7 +65,11 @@ def test_a_step_that_was_prepared_again_with_ten_retries_is_begun(simulation, ro
     sim = simulation(run, Step2=[ValueError("x")])
     assert rows(sim.run(), "step", "run.i") == [
         (0.0, "step.started", "Step2"),
-        (1.0, "run.interrupted", "MANY_RETRY: step Step2 fail: ValueError: x"),
+        (
+            1.0,
+            "run.interrupted",
+            many("ValueError: x", retries=1, flow="WF1", step="Step2"),
+        ),
     ]
     assert of_steps(sim.mementos()[-1]) == [("completed", 0, 0), ("failed", 10, 0)]
 
@@ -81,7 +86,11 @@ def test_a_step_that_was_under_way_at_the_ninth_retry_has_one_more(simulation, r
         (0.0, "step.started", "Step1"),
         (1.0, "step.failed", "step Step1 fail: ValueError: x"),
         (2.0, "step.started", "Step1"),
-        (3.0, "run.interrupted", "MANY_RETRY: step Step1 fail: ValueError: x"),
+        (
+            3.0,
+            "run.interrupted",
+            many("ValueError: x", retries=10, flow="WF1", step="Step1"),
+        ),
         (3.0, "resource.state", "-> Interrupt"),
     ]
     last = sim.mementos()[-1]
@@ -97,7 +106,11 @@ def test_the_last_retry_that_the_reference_left_is_the_last_here(simulation, row
     )
     assert rows(sim.run(), "step", "run.i", "resource.state") == [
         (0.0, "step.started", "Step1"),
-        (1.0, "run.interrupted", "MANY_RETRY: step Step1 fail: ValueError: x"),
+        (
+            1.0,
+            "run.interrupted",
+            many("ValueError: x", retries=10, flow="WF1", step="Step1"),
+        ),
         (1.0, "resource.state", "-> Interrupt"),
     ]
     last = sim.mementos()[-1]
@@ -109,7 +122,11 @@ def test_the_last_retry_that_the_reference_left_is_the_last_here(simulation, row
 def test_a_step_that_has_no_retry_left_is_not_begun_again(simulation, rows):
     run = written("WF1", "failed", ("failed", 10), ("prepared", 0), retries=10)
     assert rows(simulation(run).run(), "step", "run.i") == [
-        (0.0, "run.interrupted", "MANY_RETRY")
+        (
+            *(0.0, "run.interrupted"),
+            "MANY_RETRY: [default/orders]too many times retry [11] to do [WF1], "
+            "last error step [Step1], err: []",
+        )
     ]
 
 

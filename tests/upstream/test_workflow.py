@@ -181,7 +181,10 @@ def test_a_class_whose_code_is_gone_interrupts_the_run(simulation, rows, done):
     bodies = sim.scenario.bodies()
     left = {name: body for name, body in bodies.items() if "GroupStep2" not in name}
     sim.scenario.bodies = lambda: left
-    text = "no code for 'main.GroupStep2'; did you mean 'main.GroupStep1'?"
+    text = (
+        "[GroupStep2 main.GroupStep2]can not find step meta in type resistry! "
+        "no code for 'main.GroupStep2'; did you mean 'main.GroupStep1'?"
+    )
     assert rows(sim.run(), "run.i", "resource.state") == [
         (2.0, "run.interrupted", f"UNKNOWN_TASK: {text}"),
         (2.0, "resource.state", "Creating -> Interrupt"),

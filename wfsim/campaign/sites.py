@@ -121,6 +121,7 @@ def unfit(
         "EditAt": "what may be edited nobody knows; say so in asks=",
         "BreakOne": "the world breaks nothing: it has no break_one() of its own",
         "HangStep": "no step has a time limit, so nothing would end it",
+        "LoseLease": "there is one controller, so nobody would take the lease",
     }
     if world is not None and type(world).break_one is not World.break_one:
         del found["BreakOne"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from wfsim.cli.target import Target, TargetKind, find_target, kind_of
+from wfsim.engine.steps import StepRegistry
 from wfsim.errors import DefinitionError, Problem
 from wfsim.files.flow_loader import (
     GROUP_ENDING,
@@ -15,6 +16,7 @@ from wfsim.files.flow_loader import (
 )
 from wfsim.model.flow import Flow
 from wfsim.sim.faults import load_plan
+from wfsim.sim.scenario import wrong_children
 
 
 def checked(targets: Iterable[str]) -> list[str]:
@@ -43,7 +45,7 @@ def _described(target: Target) -> list[str]:
             plan = load_plan(target.source)
             return [f"{target.text}: a plan of {_count(len(plan), 'fault')}"]
         case TargetKind.FLOW:
-            return [_flow(load_flow(target.source))]
+            return [_flow(_alone(target.source))]
     scenario = target.scenario()
     flows = _count(len(scenario.flows), "flow")
     resources = _count(len(scenario.resources), "resource")
@@ -60,8 +62,34 @@ def _folder(folder: Path) -> list[str]:
         return checked(map(str, folders))
     if all(kind_of(file) is TargetKind.FLOW for file in files):
         # Together, since no two flows of a folder may have one name.
-        return [_flow(flow) for flow in load_flows(folder).values()]
+        flows = load_flows(folder)
+        _refuse_wrong_children(flows)
+        return [_flow(flow) for flow in flows.values()]
     return checked(str(file) for file in files if not file.name.endswith(GROUP_ENDING))
+
+
+def _alone(file: Path) -> Flow:
+    """Return the flow in *file*; what it starts must be in the flow files beside it."""
+    flow = load_flow(file)
+    if any(step.child for step in flow.steps):
+        beside = [
+            load_flow(each)
+            for each in sorted(file.parent.glob("*.yaml"))
+            if each.name != file.name and kind_of(each) is TargetKind.FLOW
+            if not each.name.endswith(GROUP_ENDING)
+        ]
+        flows = {each.name: each for each in (*beside, flow)}
+        _refuse_wrong_children(flows, [flow])
+    return flow
+
+
+def _refuse_wrong_children(
+    flows: Mapping[str, Flow], of: Iterable[Flow] | None = None
+) -> None:
+    """Raise what a service of *flows* refuses of the flows that they start."""
+    problems = wrong_children(flows, StepRegistry(()), is_service=True, of=of)
+    if problems:
+        raise DefinitionError(*problems)
 
 
 def _flow(flow: Flow) -> str:

@@ -57,14 +57,16 @@ PAGES = ("report.html", "study.html")
 def folder_for(target: Target, out: Path | None) -> Path:
     """Return where what comes of *target* is written: *out*, or a folder of its own.
 
-    Without *out* that is ``out``, or ``out-NAME`` if that has what came of another one.
-    Raises `UsageError` if it can be no folder.
+    Without *out* that is ``out``, or ``out-NAME`` if that has what came of another one
+    or is a file.  Raises `UsageError` if it can be no folder.
     """
     if out is not None:
         return check_folder(out, "--out")
     name = re.sub(r"\W+", "-", Path(target.text).stem.rpartition(":")[2]).strip("-")
     candidates = [OUT, *(Path(f"{OUT}-{name}{end}") for end in ("", *_ENDINGS))]
     for folder in candidates:
+        if folder.is_file():
+            continue  # somebody else's, and no reason to do nothing
         if check_folder(folder, "--out") and not _is_of_another(folder, target):
             return folder
     raise UsageError(f"--out: {OUT} has what came of other targets; give another folder")

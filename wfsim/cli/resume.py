@@ -24,6 +24,7 @@ from wfsim.cli.target import existing, find_target
 from wfsim.errors import UsageError
 from wfsim.model.memento import Memento, Quarantined, RunStatus, StepStatus
 from wfsim.model.record import Kind
+from wfsim.model.resource import INTERRUPT
 from wfsim.sim.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def resume(
     simulation = Simulation.resume(scenario, mementos, seed=seed, faults=plan)
     if recover:
         for run in mementos[-1:]:
-            if run.status is RunStatus.INTERRUPTED:
+            if simulation.resource(run.resource.name).state == INTERRUPT:
                 simulation.recover(run.resource.name)
     simulation.run(until)
     _print_decisions(mementos, simulation.log)
@@ -101,6 +102,8 @@ def _decision(run: Memento, log: EventLog) -> str:
     """Return what the controller did first with *run*, read off the *log*."""
     for record in log.filter(resource=run.resource.name, run=run.key):
         match record.kind:
+            case Kind.RUN_QUARANTINED:
+                return f"is quarantined and left as it is: {record.text}"
             case Kind.STEP_STARTED:
                 which = f" (attempt {record.attempt})" if record.attempt else ""
                 return f"goes on with {record.step}{which}"

@@ -138,16 +138,25 @@ class Controller:
         )
         return [turn.process for turn in self._active.values()]
 
-    def resume(self) -> None:
-        """Go on after `pause`, but with nothing that somebody else has taken over."""
+    @property
+    def queued(self) -> list[Key]:
+        """The keys of what it is to work on next."""
+        return list(self._queue)
+
+    def resume(self, *, zombie: bool = False) -> None:
+        """Go on after `pause`, but with nothing that somebody else has taken over.
+
+        A *zombie* does not look who has the lease: a store will tell.
+        """
         self._paused = False
         self._ports.notes.note(
             Kind.CONTROLLER_RESUMED, text=self.name, controller=self.name
         )
         for turn in self._active.values():
-            if turn.token and not self._leases.holds(turn.key, turn.token):
-                lost = Fenced(f"{turn.key}: the lease was lost in a pause")
-                self._throw(turn, Cancelled() if turn.stepping else lost)
+            if zombie or not turn.token or self._leases.holds(turn.key, turn.token):
+                continue
+            lost = Fenced(f"{turn.key}: the lease was lost in a pause")
+            self._throw(turn, Cancelled() if turn.stepping else lost)
         self._dispatch()
 
     def enqueue(self, key: Key) -> None:

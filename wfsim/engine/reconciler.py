@@ -40,6 +40,9 @@ class Work(NamedTuple):
     adoption: Adoption | None = None
 
 
+NOT_BEGUN = "workflow cancelled! cancelled before it began"
+"""What a resource says that was cancelled before its run, in the reference's words."""
+
 _DONE = Result()
 _CLOSED = (RunStatus.COMPLETED, RunStatus.SUPERSEDED)
 _FAILED = (RunStatus.INTERRUPTED, RunStatus.ERROR, RunStatus.CANCELLED)
@@ -261,7 +264,7 @@ class FlowReconciler:
             superseded = Supersede()
             yield from self._runner.commit(ignored, turn, superseded)
         if live.cancelled:
-            moved = live.interrupt(reasons.CANCELLED, "cancelled before it began")
+            moved = live.interrupt(reasons.CANCELLED, NOT_BEGUN)
             yield from self._resources.update(moved, turn.token)
             return _DONE
         try:

@@ -16,6 +16,7 @@ from wfsim.engine.context import StepContext, Turn
 from wfsim.engine.ports import Draws, Effect, Nothing, Ports, StepFunction
 from wfsim.engine.steps import (
     OPERATION,
+    InitFailed,
     body_of,
     checked_output,
     describe,
@@ -155,6 +156,9 @@ class FlowRunner:
         migrated = None if adoption is None else adoption.migrated
         steps = run.steps if migrated is None else migrated.steps
         ran = index < len(steps) and steps[index].status in _BEGUN
+        draft = run if adoption is None else adoption
+        step = steps[index].name if index < len(steps) else ""
+        stop = stop._replace(text=in_their_words(stop, run, step, draft.retries, ran))
         change: Change = Interrupt(index, *stop)
         if adoption is not None:
             change = Adopt(adoption, change)
@@ -486,7 +490,10 @@ class Progress:
             and (name := unknown_class(spec, steps))
         ):
             near = suggest(name, steps)
-            text = f"no code for {name!r}{near}"
+            text = (
+                f"[{spec.name} {name}]can not find step meta in type resistry! "
+                f"no code for {name!r}{near}"
+            )
             return Stop(reasons.UNKNOWN_TASK, text, Cause.DEFINITION)
         return None
 
@@ -559,6 +566,8 @@ class Progress:
                 text = f"no end after {limit:g} s"
             case _:
                 text = describe(error)
+        if not isinstance(error, InitFailed):
+            text = f"step {self.run.steps[index].name} fail: {text}"
         return (yield from self.fail(index, retry, text, cause, limit))
 
     def wait(self, index: int, after: float | None, end: float) -> Effect[None]:
@@ -580,9 +589,7 @@ class Progress:
         self, index: int, retry: Retry, text: str, cause: Cause, limit: float | None
     ) -> Effect[None]:
         """End the attempt badly: to be tried again, unless it was one too many."""
-        step = self.run.steps[index]
-        text = f"step {step.name} fail: {text}"
-        failures = step.retries + 1
+        failures = self.run.steps[index].retries + 1
         if failures > retry.limit:
             many = Stop(reasons.MANY_RETRY, text, Cause.RETRIES, limit)
             return (yield from self.end(index, many))
@@ -592,6 +599,23 @@ class Progress:
             Fail(index, text, now + retry.after(failures), cause, limit)
         )
         self.runner.tell_step(self.turn, "on_step_completed", self.run, index)
+
+
+def in_their_words(stop: Stop, run: Run, step: str, retries: int, ran: bool) -> str:
+    """Return the text of *stop* as the reference has it for people's alerts, then ours.
+
+    Source: wf_runtime.go, ``Start`` and ``doInitedStepIns``.
+    """
+    text, flow = stop.text, run.flow
+    if stop.cause is Cause.CANCEL:
+        return f"workflow cancelled! {text}"
+    if stop.cause is not Cause.RETRIES:
+        return text
+    many = f"too many times retry [{retries}] to do [{flow}]"
+    if ran:
+        return f"{many}, last err step[{step}], err:[{text}]"
+    key = run.resource
+    return f"[{key.namespace}/{key.name}]{many}, last error step [{step}], err: [{text}]"
 
 
 def end_of(run: Run, name: str) -> tuple[Cause, float | None]:

@@ -55,7 +55,10 @@ class FlowInfo(NamedTuple):
 
 
 class NodeInfo(NamedTuple):
-    """One node that was begun; times are seconds of virtual time."""
+    """One node that was begun; times are seconds of virtual time.
+
+    *result* is what its end has to say, in one line that ends with a line feed.
+    """
 
     id: str
     name: str
@@ -366,9 +369,10 @@ def _began(step: StepMemento) -> float:
 
 def _node(flow_id: str, step: StepMemento) -> NodeInfo:
     status = NODE_STATUS[step.status]
-    result = step.error
+    # A log of one line, each of which ends with a line feed: workflownode.go, Record.
+    result = f"{step.error}\n" if step.error else ""
     if status is FlowStatus.FINISHED:
-        result = str(step.output.get("result") or "Completed.")
+        result = f"{step.output.get('result') or 'Completed.'}\n"
     return NodeInfo(
         f"{flow_id}/{step.name}",
         step.name,

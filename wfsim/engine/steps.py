@@ -132,6 +132,16 @@ class StepRegistry(Mapping[str, StepFunction]):
         return f"StepRegistry({sorted(self._bodies)})"
 
 
+class InitFailed(StepFailed):
+    """The ``init`` of a step failed, in the words of the reference's wf_runtime.go."""
+
+    @classmethod
+    def of(cls, spec: Step, error: Exception) -> InitFailed:
+        """Return what *error* in the ``init`` of the step *spec* becomes."""
+        meta = f"&{{{spec.class_name} {spec.name}}}"
+        return cls(f"init step context fail for {meta}: {describe(error)}")
+
+
 def as_effect(body: Callable[..., Any]) -> StepFunction:
     """Return *body*, whatever its shape, as a generator function of a context."""
     if inspect.isclass(body):
@@ -151,10 +161,15 @@ def _class_effect(cls: type) -> StepFunction:
 
     def effect(context: StepContext) -> Effect[Any]:
         instance = cls()
-        for name in ("init", "do_step"):
-            method = getattr(instance, name, None)
-            if method is not None:
-                returned = yield from driven(method(context))
+        init = getattr(instance, "init", None)
+        if init is not None:
+            try:
+                yield from driven(init(context))
+            except Exception as error:
+                if isinstance(signal_of(error), StepSignal):
+                    raise
+                raise InitFailed.of(context.spec, error) from error
+        returned = yield from driven(instance.do_step(context))
         output = getattr(instance, "output", None)
         return returned if output is None else (yield from driven(output(context)))
 
@@ -347,7 +362,13 @@ def describe(error: BaseException) -> str:
     if isinstance(error, UsageError) and (line := _line_of(error)):
         text = f"{text} ({line})"
     name = type(error).__name__
-    return text if name == "StepFailed" and text else f"{name}: {text}" if text else name
+    return (
+        text
+        if isinstance(error, StepFailed) and text
+        else f"{name}: {text}"
+        if text
+        else name
+    )
 
 
 def _line_of(error: BaseException) -> str:

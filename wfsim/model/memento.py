@@ -24,6 +24,7 @@ DEADLINE = "DEADLINE"
 DEFINITION_CHANGED = "DEFINITION_CHANGED"
 MANY_RESTARTS = "MANY_RESTARTS"
 MANY_RETRY = "MANY_RETRY"
+OPEN_STEPS = "OPEN_STEPS"
 UNKNOWN_FLOW = "UNKNOWN_FLOW"
 UNKNOWN_TASK = "UNKNOWN_TASK"
 
@@ -82,12 +83,17 @@ class StepMemento(NamedTuple):
 
 
 class Quarantined(NamedTuple):
-    """A memento's text that cannot be read, kept as it is, and why."""
+    """A memento's text that cannot be read or believed, kept as it is, and why.
+
+    *code* is why its resource waits for an operator if it is the newest; "" if it does
+    not, and a new run may begin.
+    """
 
     key: str
     resource: Key
     text: str
     reason: str
+    code: str = ""
 
 
 class Memento(NamedTuple):

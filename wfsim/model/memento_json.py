@@ -15,6 +15,7 @@ from typing import Any
 
 from wfsim.errors import MementoError
 from wfsim.model import json_text
+from wfsim.model.bounds import MAX_COUNT
 from wfsim.model.frozen import EMPTY, freeze
 from wfsim.model.memento import OURS as OUR_STATUSES
 from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
@@ -364,9 +365,9 @@ def _count(document: Mapping[str, Any], key: str, least: int = 0) -> int:
     value = document.get(key)
     if value is None:
         return least
-    if not _is_int(value) or not least <= value <= _LARGEST:
+    if not _is_int(value) or not least <= value <= MAX_COUNT:
         raise MementoError(
-            f"{key} is {_shown(value)}, not a whole number from {least} on"
+            f"{key} is {_shown(value)}, not a whole number from {least} to {MAX_COUNT}"
         )
     return int(value)
 

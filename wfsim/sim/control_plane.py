@@ -120,10 +120,10 @@ class ControlPlane:
             raise UsageError(f"{victim.name} is running; crash() it first")
         self.start(victim.name)
 
-    def pause(self, controller: str | None = None) -> Callable[[], None]:
+    def pause(self, controller: str | None = None) -> object:
         """Hold every process of a controller still and let its leases run out.
 
-        Returns what lets it go on, unless it has died or gone on since.
+        Returns what tells this pause from a later one; see `is_paused`.
         """
         held = self.controller(controller)
         if not held.alive:
@@ -131,28 +131,27 @@ class ControlPlane:
         if self.is_paused(held.name):
             raise UsageError(f"{held.name} stands still already; unpause() it first")
         clock = self.storage.clock
-        releases = self._held[held.name] = [clock.hold(each) for each in held.pause()]
+        pause = self._held[held.name] = [clock.hold(each) for each in held.pause()]
         self.storage.leases.stop_renewing(held.name)
+        return pause
 
-        def unpause() -> None:
-            # It may have died since, and stand still again for another reason.
-            if self._held.get(held.name) is releases:
-                self.unpause(held.name)
+    def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
+        """Let a paused controller go on.
 
-        return unpause
-
-    def unpause(self, controller: str | None = None) -> None:
-        """Let a paused controller go on."""
+        A *zombie* goes on with what somebody else has taken over, until a store refuses
+        to write it.
+        """
         held = self.controller(controller)
         if not self._let_go(held.name):
             raise UsageError(f"{held.name} does not stand still; pause() it first")
         if held.alive:
             self.storage.leases.renew_again(held.name)
-            held.resume()
+            held.resume(zombie=zombie)
 
-    def is_paused(self, controller: str) -> bool:
-        """Whether the processes of *controller* are held still."""
-        return controller in self._held
+    def is_paused(self, controller: str, pause: object = None) -> bool:
+        """Whether a controller is held still, by that *pause* if it is given."""
+        held = self._held.get(controller)
+        return held is not None and (pause is None or held is pause)
 
     def _let_go(self, controller: str) -> bool:
         """Let go of what is held still for *controller*; whether there was anything."""

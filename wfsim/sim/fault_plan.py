@@ -31,6 +31,7 @@ from wfsim.sim.faults import (
     DropWatch,
     EditAt,
     Fault,
+    LoseLease,
     PauseController,
     StaleRead,
     StepFault,
@@ -61,11 +62,14 @@ class Operator(Protocol):
     def restart(self, controller: str | None = None) -> None:
         """Start a controller anew."""
 
-    def pause(self, controller: str | None = None) -> Callable[[], None]:
-        """Hold a controller still; return what lets it go on."""
+    def pause(self, controller: str | None = None) -> object:
+        """Hold a controller still; return what tells this pause from a later one."""
 
-    def is_paused(self, controller: str) -> bool:
-        """Whether a controller is held still."""
+    def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
+        """Let a paused controller go on, a *zombie* with what others have taken over."""
+
+    def is_paused(self, controller: str, pause: object = None) -> bool:
+        """Whether a controller is held still, by that *pause* if it is given."""
 
     def cancel(self, resource: str | None = None) -> None:
         """Ask that the resource's flow be cancelled."""
@@ -278,6 +282,8 @@ class FaultPlan:
                     self._break(fault)
                 case PauseController():
                     self._pause(fault)
+                case LoseLease():
+                    self._lose(fault)
                 case _:
                     assert_never(fault)
 
@@ -351,8 +357,43 @@ class FaultPlan:
         victim = self._operator.controller(fault.controller)
         if not victim.alive or self._operator.is_paused(victim.name):
             return
-        self.ports.fired(fault)
-        self._storage.clock.call(fault.for_, self._operator.pause(victim.name))
+        leases = self._storage.leases
+        is_idle = not leases.held(victim.name)
+        if not is_idle:
+            self.ports.fired(fault)
+        pause = self._operator.pause(victim.name)
+
+        def unpause() -> None:
+            # It may have died since, and stand still again for another reason.
+            if not self._operator.is_paused(victim.name, pause):
+                return
+            # Somebody else would have done what is left.
+            is_needed = any(map(leases.is_free, victim.queued))
+            if is_idle and is_needed and not self._is_anybody_at_work():
+                self.ports.fired(fault)
+            self._operator.unpause(victim.name, zombie=fault.zombie)
+
+        self._storage.clock.call(fault.for_, unpause)
+
+    def _is_anybody_at_work(self) -> bool:
+        """Whether a controller is alive and does not stand still."""
+        operator = self._operator
+        return any(
+            operator.controller(name).alive and not operator.is_paused(name)
+            for name in operator.names
+        )
+
+    def _lose(self, fault: LoseLease) -> None:
+        storage, key = self._storage, None
+        if fault.resource is not None:
+            key = storage.key_meant(fault.resource)
+            if key is None:
+                return
+        # What it frees is taken at once: that is told first.
+        taken = storage.leases.held(fault.controller, key)
+        if taken:
+            self.ports.fired(fault)
+            storage.leases.lose(taken)
 
     def _crash(self, fault: CrashAt, name: str) -> None:
         if fault.restart_after is not None:

@@ -208,11 +208,35 @@ class DropWatch(Fault):
 
 @dataclass(frozen=True, repr=False)
 class PauseController(Fault):
-    """The controller's process stands still from *t* on, for *for_* seconds."""
+    """The controller's process stands still from *t* on, for *for_* seconds.
+
+    It wakes up as one that looks at its lease before anything else: what somebody has
+    taken over meanwhile is dropped.  A *zombie* does not look: its steps go on, beside
+    those of who has the lease now, until the first write that a store refuses.
+
+    It fires if it keeps something from being done: at once for a controller that holds
+    a lease, else when the pause is over, if there is something to do that nobody else
+    was there for.
+    """
 
     t: Seconds
     for_: PositiveSeconds
     controller: Word | None = None
+    zombie: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class LoseLease(Fault):
+    """The leases of *controller* (None: whoever has one) are free at *t*; it lives on.
+
+    It knows nothing of it: its steps go on until the first write that a store refuses,
+    if somebody else has taken the lease by its next renewal; with that, it is its own
+    again.  With *resource* only the lease of that one is lost.
+    """
+
+    t: Seconds
+    controller: Word | None = None
+    resource: Word | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -255,6 +279,7 @@ FAULTS: dict[str, type[Fault]] = {
         StaleRead,
         DropWatch,
         PauseController,
+        LoseLease,
         ApiDown,
         BreakOne,
     )

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from wfsim.engine.service import KIND
 from wfsim.errors import UsageError
-from wfsim.model.memento import Memento, Quarantined, RunStatus, StepMemento, StepStatus
+from wfsim.model.memento import Memento, Quarantined, RunStatus, StepMemento
 from wfsim.model.resource import Key, Resource
 from wfsim.sim.redo import Entry, Redo
 from wfsim.sim.redo_service import ServiceRedo, flow_of
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.storage import Standing
+from wfsim.sim.storage import Standing, doubted, trusted
 from wfsim.sim.world import World
 
 
@@ -92,30 +92,13 @@ def _standing(
             resources[key] = arrived or scenario.first._replace(
                 name=key.name, namespace=key.namespace
             )
-        of[key].append(_moved(_trusted(scenario, entry), key))
+        of[key].append(_moved(trusted(entry, scenario.flows), key))
     return [
         Standing(resource, tuple(of[key]))
         for key, resource in resources.items()
         # What it is taken for is not there a second time.
         if not (unlike and key == scenario.first.key and not of[key])
     ]
-
-
-def _trusted(scenario: Scenario, entry: Entry) -> Entry:
-    """Return *entry*, quarantined if it says that it is complete and is not.
-
-    Such a text has been edited: the steps that it leaves open would never be run.
-    """
-    flow = scenario.flows.get(entry.flow) if isinstance(entry, Memento) else None
-    if flow is None or not isinstance(entry, Memento):
-        return entry
-    steps = {step.name: step.status for step in entry.steps}
-    done = StepStatus.COMPLETED
-    left = [name for name in flow.main_path() if steps.get(name, done) is not done]
-    if entry.status is not RunStatus.COMPLETED or not left:
-        return entry
-    reason = f"it is completed, but its steps {', '.join(left)} are not"
-    return Quarantined(entry.key, entry.resource, entry.to_json(), reason)
 
 
 def _key_among(known: Sequence[Resource], entry: Entry, kind: str) -> Key:
@@ -148,6 +131,8 @@ def _settled(scenario: Scenario, each: Standing, shift: float) -> Standing:
         resource = _earlier_flow(each.resource, shift)
     else:
         resource = _state(scenario, each.resource, begun)
+        if runs and isinstance(runs[-1], Quarantined):
+            resource = doubted(resource, runs[-1])
     return Standing(resource._replace(uid="", revision=0, entered=0), tuple(runs))
 
 

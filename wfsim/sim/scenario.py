@@ -491,15 +491,21 @@ def _of_step(flow: Flow, step: Step, text: str, near: str = "") -> Problem:
 
 
 def wrong_children(
-    flows: Mapping[str, Flow], steps: StepRegistry, is_service: bool
+    flows: Mapping[str, Flow],
+    steps: StepRegistry,
+    is_service: bool,
+    of: Iterable[Flow] | None = None,
 ) -> list[Problem]:
-    """Return a problem for each step that cannot start the flow that it names."""
+    """Return a problem for each step that cannot start the flow that it names.
+
+    Those are the steps of *flows*, or only those of some *of* them.
+    """
     waits = {
         flow.name: [step.child for step in flow.steps if step.child and step.waits]
         for flow in flows.values()
     }
     problems = []
-    for flow in flows.values():
+    for flow in flows.values() if of is None else of:
         for step in flow.steps:
             if step.child is None:
                 continue

@@ -381,9 +381,13 @@ class Simulation:
         self.plane.pause(controller)
 
     @from_outside
-    def unpause(self, controller: str | None = None) -> None:
-        """Let a paused controller go on."""
-        self.plane.unpause(controller)
+    def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
+        """Let a paused controller go on.
+
+        A *zombie* goes on with what somebody else has taken over, until a store refuses
+        to write it.
+        """
+        self.plane.unpause(controller, zombie=zombie)
 
     @from_outside
     def cancel(self, resource: str | None = None) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wfsim.engine.service import key_of
 from wfsim.errors import DefinitionError, NotFound, UsageError
+from wfsim.model.flow import Flow
 from wfsim.model.journal import Create, Journal, Quarantine
-from wfsim.model.memento import Memento, Quarantined
-from wfsim.model.resource import Key, Resource, key_called
+from wfsim.model.memento import OPEN_STEPS, Memento, Quarantined, RunStatus, StepStatus
+from wfsim.model.resource import INTERRUPT, Key, Resource, key_called
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.demand import keys_arriving
 from wfsim.sim.scenario import Scenario
@@ -101,8 +102,17 @@ class Storage:
             resource = self.resources.peek(key)
             if resource is not None:
                 self.journal.write(Create(resource))
-            for entry in loaded.get(key, ()):
-                self.runs.recall(entry)
+            entries = loaded.get(key, [])
+            flows = self.scenario.flows
+            for entry in entries:
+                self.runs.recall(trusted(entry, flows))
+            if resource is None or not entries or self.scenario.is_service:
+                continue
+            newest = trusted(entries[-1], flows)
+            serves = getattr(entries[-1], "entered", None) == resource.entered
+            if isinstance(newest, Quarantined) and serves:
+                waiting = doubted(resource, newest)
+                immediately(self.resources.update(waiting))
 
     def world_as_left(self, world: World) -> World:
         """Return *world*, which is new, as it was when the file was last written to."""
@@ -194,6 +204,36 @@ class Storage:
         if not keys:
             raise NotFound(f"no resource {otherwise}: there is none left; create() one")
         return otherwise if otherwise in keys else keys[0]
+
+
+def trusted(
+    entry: Memento | Quarantined, flows: Mapping[str, Flow]
+) -> Memento | Quarantined:
+    """Return *entry*, quarantined if it says that it is complete and is not.
+
+    Such a text has been edited: the steps that it leaves open would never be run.
+    """
+    if not isinstance(entry, Memento) or entry.status is not RunStatus.COMPLETED:
+        return entry
+    steps = {step.name: step.status for step in entry.steps}
+    flow, done = flows.get(entry.flow), StepStatus.COMPLETED
+    path = flow.main_path() if flow else ()
+    # What it does not list may be new in the flow since.
+    is_whole = not steps or (flow is not None and entry.digest == flow.digest)
+    unlisted = StepStatus.PREPARED if is_whole else done
+    left = [name for name in path if steps.get(name, unlisted) is not done]
+    if not left:
+        return entry
+    reason = f"it is completed, but its steps {', '.join(left)} are not"
+    text = entry.to_json()
+    return Quarantined(entry.key, entry.resource, text, reason, OPEN_STEPS)
+
+
+def doubted(resource: Resource, newest: Quarantined) -> Resource:
+    """Return *resource* waiting for an operator, if *newest* of its runs demands it."""
+    if not newest.code or resource.state == INTERRUPT:
+        return resource
+    return resource.interrupt(newest.code, f"{newest.key}: {newest.reason}")
 
 
 def immediately(effect: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -444,6 +444,35 @@ class InMemoryLeases:
                 lease.lapses = now + max(left, 0.0)
                 self._clock.call(max(left, 0.0), partial(self._lapse, key, stopped))
 
+    def held(self, holder: str | None, key: Key | None = None) -> list[Key]:
+        """Return the keys of the leases that are *holder*'s own: all, or that of *key*.
+
+        None is any holder.  What has lapsed is nobody's.
+        """
+        return sorted(
+            its
+            for its, lease in self._held.items()
+            if holder in (None, lease.holder) and key in (None, its) and not lease.lapsed
+        )
+
+    def lose(self, keys: Sequence[Key]) -> None:
+        """Let the leases of *keys* lapse though whoever has them is alive.
+
+        What nobody has taken by the next renewal is the holder's own again.
+        """
+        now, renew = self._clock.now, self._renew
+        for key in keys:
+            lease = self._held[key]
+            self._changes += 1
+            lease.lapsed = True
+            left = lease.since + ((now - lease.since) // renew + 1) * renew - now
+            self._clock.call(left, partial(self._renew_lost, key, lease.token))
+            self._free(key)
+
+    def is_free(self, key: Key) -> bool:
+        """Whether nobody has the lease of *key*, or it is there for the taking."""
+        return key not in self._held or self._held[key].lapsed
+
     def as_they_are(self) -> Leased:
         """Return what there is, for `go_on`; the same object while nothing changes."""
         if self._leased is None or self._leased[0] != self._changes:
@@ -477,6 +506,12 @@ class InMemoryLeases:
             self._changes += 1
             lease.lapsed = True
             self._free(key)
+
+    def _renew_lost(self, key: Key, token: int) -> None:
+        lease = self._held.get(key)
+        if lease is not None and lease.token == token and lease.stopped is None:
+            self._changes += 1
+            lease.lapsed = False
 
     def _free(self, key: Key) -> None:
         for freed in self._waiting.pop(key, {}).values():
