@@ -18,6 +18,7 @@
 * StepFailed            what an injected or configured failure raises
 * Cancelled             (BaseException) the resource was cancelled
 * TimedOut              (BaseException) a step took longer than its policy allows
+* Halted                (BaseException) Ctrl-C found a step that would not end
 * Killed                (BaseException) the controller died
 
 SimPy re-creates an exception as ``type(exc)(*exc.args)`` whenever it crosses a
@@ -156,6 +157,13 @@ class TimedOut(BaseException):
         super().__init__(limit, deadline)
         self.limit = limit
         self.deadline = deadline
+
+
+class Halted(BaseException):
+    """Thrown into a step that takes no virtual time and does not end, by Ctrl-C."""
+
+    def __str__(self) -> str:
+        return "stopped by Ctrl-C in a step that did not end"
 
 
 class Killed(BaseException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Any
 
 _SHORT = reprlib.Repr()
@@ -27,6 +28,31 @@ def suggest(name: str, names: Iterable[str]) -> str:
             return f"; did you mean {near!r}?"
     more = ", ..." if len(known) > 10 else ""
     return f"; known: {', '.join(map(repr, known[:10])) or 'none'}{more}"
+
+
+def called(function: Any) -> str:
+    """Return how to call *function* in a message: one without a name by its line.
+
+    >>> called(len), called(called)
+    ('len', 'called')
+    """
+    function = getattr(function, "func", function)  # of a partial
+    name: str = getattr(function, "__name__", type(function).__name__)
+    if name != "<lambda>":
+        return name
+    code = function.__code__
+    return f"the lambda at {place_of(code.co_filename, code.co_firstlineno)}"
+
+
+def place_of(file: str, line: int) -> str:
+    """Return how a line of code is called: not by its folder, which depends on where.
+
+    >>> place_of("/home/me/job.py", 12), place_of("/tmp/ipykernel_17/2938.py", 2)
+    ('job.py:12', 'cell:2')
+    """
+    path = PurePath(file)
+    is_cell = path.parent.name.startswith("ipykernel_") or file.startswith("<ipython-")
+    return f"{'cell' if is_cell else path.name}:{line}"
 
 
 def short(value: Any) -> str:

@@ -45,6 +45,7 @@ class StepContext:
         "resource",
         "run",
         "spec",
+        "undriven",
         "world",
     )
 

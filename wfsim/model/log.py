@@ -119,10 +119,13 @@ class EventLog:
         return lines(self.records, self.meta)
 
     def digest(self) -> str:
-        """Return sixteen hex digits that any difference between two logs changes."""
+        """Return sixteen hex digits that any difference between two logs changes.
+
+        Lines of code are none: a comment above a step changes nothing of what it does.
+        """
         if self._digested is None or self._digested[0] != len(self.records):
             digest = hashlib.blake2b(digest_size=8)
-            for line in self.lines():
+            for line in lines(self.records, self.meta, where=False):
                 digest.update(line.encode())
             self._digested = len(self.records), digest.hexdigest()
         return self._digested[1]
@@ -196,25 +199,30 @@ V = TypeVar("V", Memento, Resource, StepMemento)
 Known: TypeAlias = dict[tuple[str, ...], Value]
 
 _TEXTS = ("resource", "run", "flow", "step", "text")
-_AFTERWARDS = ("cause", "controller", "before")
+_AFTERWARDS = ("cause", "controller", "before", "where")
 _NO_STEP = StepMemento("")
 _NO_RUN = Memento("", Key("", "", ""), "", RunStatus.PREPARED, ())
 _NO_RESOURCE = Resource("", "")
 
 
-def lines(records: Sequence[Record], meta: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of *records*, the head first."""
+def lines(
+    records: Sequence[Record], meta: Mapping[str, Any], where: bool = True
+) -> Iterator[str]:
+    """Yield the lines of *records*, the head first, with lines of code if *where*."""
     head = {"format": FORMAT, "version": VERSION, "records": len(records)}
     yield json_text.dump(head | {"meta": meta})
     known: Known = {}
     for record in records:
-        yield json_text.dump(_row(record, known))
+        row = _row(record, known)
+        if not where:
+            row.pop("where", None)
+        yield json_text.dump(row)
 
 
 def _row(record: Record, known: Known) -> dict[str, Any]:
     (
         seq, time, kind, resource, run, flow, step, attempt, text, value,
-        cause, limit, controller, token, left,
+        cause, limit, controller, token, left, where,
     ) = record  # fmt: skip
     row: dict[str, Any] = {"seq": seq, "time": float(time), "kind": kind.value}
     if resource:
@@ -250,6 +258,8 @@ def _row(record: Record, known: Known) -> dict[str, Any]:
         row["controller"] = controller
     if token:
         row["token"] = token
+    if where:
+        row["where"] = where
     return row
 
 
@@ -331,7 +341,9 @@ def _record(row: Any, known: Known, last: Record | None) -> Record:
     texts = [_of(str, row.pop(name, ""), name) for name in _TEXTS]
     if last is not None and (_of(int, seq, "seq") <= last.seq or time < last.time):
         raise ValueError(f"record {seq} at {time:g} s cannot follow {last.seq}")
-    cause, controller, left = (_of(str, row.pop(name, ""), name) for name in _AFTERWARDS)
+    cause, controller, left, where = (
+        _of(str, row.pop(name, ""), name) for name in _AFTERWARDS
+    )
     limit, token = row.pop("limit", None), _of(int, row.pop("token", 0), "token")
     if limit is not None:
         limit = float(_of((int, float), limit, "limit"))
@@ -351,7 +363,7 @@ def _record(row: Any, known: Known, last: Record | None) -> Record:
     resource_name, run_key, flow, step, text = texts
     return Record(
         seq, time, kind, resource_name, run_key, flow, step, attempt, text, value,
-        cause, limit, controller, token, left,
+        cause, limit, controller, token, left, where,
     )  # fmt: skip
 
 

@@ -176,6 +176,10 @@ class StateMachine:
         self.finalizers[name] = release
         return self
 
+    def knows(self, state: str) -> bool:
+        """Whether *state* is a registered one."""
+        return self.is_stable(state) or self.action(state) is not None
+
     def is_stable(self, state: str) -> bool:
         """Whether *state* is one that only a check leaves."""
         return (state or CREATING) in self.stable_states

@@ -244,7 +244,7 @@ def _columns(steps: pd.DataFrame) -> list[str]:
     """Return which columns of *steps* a console has room for."""
     kept = _shorter(steps, "resource", "flow")
     names = [name for name in _STEP_COLUMNS if name in kept.columns]
-    return [*names, *(["error"] if steps["error"].any() else [])]
+    return [*names, *(name for name in ("error", "where") if steps[name].any())]
 
 
 def _table(title: str, frame: pd.DataFrame) -> Any:

@@ -93,6 +93,7 @@ class Attempt(NamedTuple):
     start: float
     end: float
     error: str
+    where: str
 
 
 class Attempts:
@@ -109,10 +110,12 @@ class Attempts:
         self.start: list[float] = []
         self.end: list[float] = []
         self.error: list[str] = []
+        self.where: list[str] = []
 
     def __iter__(self) -> Iterator[Attempt]:
         columns = (self.of, self.step, self.attempt, self.status)
-        rows = zip(*columns, self.start, self.end, self.error, strict=True)
+        times = (self.start, self.end)
+        rows = zip(*columns, *times, self.error, self.where, strict=True)
         return map(Attempt._make, rows)
 
     def begin(self, run: Run, step: str, attempt: int, start: float) -> None:
@@ -125,12 +128,17 @@ class Attempts:
         self.start.append(start)
         self.end.append(NAN)
         self.error.append("")
+        self.where.append("")
 
-    def close(self, at: int, status: str, end: float, error: str = "") -> None:
+    def close(
+        self, at: int, status: str, end: float, error: str = "", where: str = ""
+    ) -> None:
         self.status[at] = status
         self.end[at] = end
         if error:
             self.error[at] = error
+        if where:
+            self.where[at] = where
 
     def lose(self, run: Run, time: float) -> None:
         """End the last one of *run* as cut short: when struck, or noticed at *time*."""
@@ -182,7 +190,7 @@ class History:
                 and kept in known
                 and status[known[kept][0].last] == "running"
             ):
-                self._fail(known[kept][0], "failed", time, change.error, change.wake)
+                self._fail(known[kept][0], time, change)
             elif kept is not None or kind not in OF_RESOURCES:
                 record = records.made(seq)
                 self._take(record)
@@ -219,14 +227,11 @@ class History:
         run.status, run.error, run.end = "completed", "", time
         run.incidents.append(Incident(run.count, time, Kind.RUN_COMPLETED))
 
-    def _fail(
-        self, run: Run, status: str, time: float, error: str, wake: float | None
-    ) -> None:
-        """End the attempt under way, and the run for now, in *status*."""
-        self.attempts.close(run.last, status, time, error)
-        run.status, run.error = status, error
-        kind = Kind.STEP_FAILED if status == "failed" else Kind.STEP_CANCELLED
-        run.incidents.append(Incident(run.count, time, kind, wake))
+    def _fail(self, run: Run, time: float, change: Fail) -> None:
+        """End the attempt under way, and the run for now."""
+        self.attempts.close(run.last, "failed", time, change.error, change.where)
+        run.status, run.error = "failed", change.error
+        run.incidents.append(Incident(run.count, time, change.kind, change.wake))
 
     def _run_of(self, record: Record) -> Run:
         return self._known.get((record.resource, record.run)) or self._new_run(record)
@@ -277,7 +282,7 @@ class History:
             status = _TURNS[kind]
             if record.attempt:
                 at = self._attempt_of(run, record)
-                self.attempts.close(at, status, record.time, record.text)
+                self.attempts.close(at, status, record.time, record.text, record.where)
             run.status, run.error = status, record.text
             wake = value.wake if isinstance(value, Memento) else None
             run.incidents.append(Incident(run.count, record.time, kind, wake))
@@ -321,7 +326,7 @@ class History:
         ):
             cancelled = _is(record, CANCELLED, Cause.CANCEL, Cause.GONE)
             status = "cancelled" if cancelled else "interrupted"
-            attempts.close(at, status, time, record.text)
+            attempts.close(at, status, time, record.text, record.where)
         elif attempts.status[at] == "waiting":
             attempts.close(at, "superseded", time)
         else:

@@ -73,6 +73,8 @@ def page(log: EventLog) -> str:
     seed = log.meta.get("seed")
     # The name of the flow is in that of the run.
     attempts = tables.steps(log).drop(columns="flow")
+    if not attempts["where"].any():
+        attempts = attempts.drop(columns="where")
     end = log.records[-1].time if log.records else 0.0
     seeded = "" if seed is None else f" · seed {seed}"
     parts = [

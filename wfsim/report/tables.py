@@ -83,6 +83,7 @@ def steps(log: EventLog) -> pd.DataFrame:
                          the crash
     ``duration`` float64 *end* - *start*
     ``error``    text    what it failed with, or why its run was interrupted
+    ``where``    text    the line of your code at which it failed, such as ``job.py:12``
     ============ ======= =========================================================
 
     An attempt that waited and then went on is one row.
@@ -100,6 +101,7 @@ def steps(log: EventLog) -> pd.DataFrame:
             "end": found.end,
             "duration": _durations(found.start, found.end),
             "error": found.error,
+            "where": found.where,
         }
     )
 

@@ -326,6 +326,11 @@ class Scenario:
             seen.add(name)
             if not resource.name:
                 problems.append(Problem("a resource has no name", "give it one"))
+            machine = self.machines.get(resource.kind)
+            if machine is not None and not machine.knows(resource.state):
+                near = suggest(resource.state, machine.states)
+                text = f"no state {resource.state!r}{near}"
+                problems.append(Problem(text, path=("state",), subject=name))
             if resource.kind not in self.kinds:
                 near = suggest(resource.kind, self.kinds)
                 text = f"no state machine for the kind {resource.kind!r}{near}"

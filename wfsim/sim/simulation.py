@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from _thread import interrupt_main
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ from pathlib import Path
 from signal import SIGINT, default_int_handler, getsignal, signal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from wfsim.errors import UsageError
+from wfsim.engine.steps import line_of
+from wfsim.errors import Halted, UsageError
 from wfsim.model.bounds import LEAST_GAP
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
@@ -38,6 +40,9 @@ Until: TypeAlias = float | Condition | None
 
 EVENTS = 1 << 14
 """After so many events of the clock, a quarter of a second or so, the bar is told."""
+
+PATIENCE = 1.0
+"""Seconds that the event under way has to come to its end after Ctrl-C."""
 
 MAX_IDLE = 1 << 20
 """So many events may happen without a record or time passing before it is a bug."""
@@ -311,7 +316,11 @@ class Simulation(ControlPlane):
 
     @contextmanager
     def whole_events(self) -> Iterator[None]:
-        """Let Ctrl-C wait until the event under way is over; a second one does not."""
+        """Let Ctrl-C wait until the event under way is over, for `PATIENCE` at most.
+
+        After that, or at a second Ctrl-C, `Halted` is raised where the event spins: a
+        step fails by it, at that line.
+        """
         if self._running:
             raise UsageError("the simulation runs already; a step must not run() it")
         self.clock.sync()
@@ -323,9 +332,16 @@ class Simulation(ControlPlane):
             and not isinstance(self.clock, WallClock)
         )
 
+        timers: list[threading.Timer] = []
+
         def stop(*_: Any) -> None:
+            if self._stopped:
+                signal(SIGINT, usual)
+                raise Halted
             self._stopped = self.clock.halted = True
-            signal(SIGINT, usual)
+            timers.append(threading.Timer(PATIENCE, interrupt_main))
+            timers[0].daemon = True
+            timers[0].start()
 
         if patient:
             signal(SIGINT, stop)
@@ -333,12 +349,16 @@ class Simulation(ControlPlane):
         try:
             with self.unrecorded():
                 yield
+        except Halted as halted:
+            raise KeyboardInterrupt(f"{halted} ({line_of(halted)})") from halted
         finally:
             self._running = False
+            for timer in timers:
+                timer.cancel()
+            stopped, self._stopped, self.clock.halted = self._stopped, False, False
             if patient:
                 signal(SIGINT, usual)
-        if self._stopped:
-            self._stopped = self.clock.halted = False
+        if stopped:
             raise KeyboardInterrupt
 
     def advance(self, limit: float) -> bool:
