@@ -47,7 +47,7 @@ def called(function: Any) -> str:
 def place_of(file: str, line: int) -> str:
     """Return how a line of code is called: not by its folder, which depends on where.
 
-    >>> place_of("/home/me/job.py", 12), place_of("/tmp/ipykernel_17/2938.py", 2)
+    >>> place_of("steps/job.py", 12), place_of("ipykernel_17/2938.py", 2)
     ('job.py:12', 'cell:2')
     """
     path = PurePath(file)

@@ -75,6 +75,8 @@ class StepContext:
         self._token = token
         self.operation = operation
         self.is_open = True
+        # Set for a step that may leave an effect undriven, and only then.
+        self.undriven: list[Any]
 
     def __repr__(self) -> str:
         return f"<StepContext {self.resource.key} {self.run} {self.step} {self.attempt}>"

@@ -148,7 +148,7 @@ def _functions(thing: Any) -> list[FunctionType]:
     if isinstance(thing, MethodType):
         thing = thing.__func__
     if isinstance(thing, FunctionType):
-        return [inspect.unwrap(thing)]  # type: ignore[list-item]
+        return [inspect.unwrap(thing)]
     if inspect.isclass(thing):
         if thing.__module__.partition(".")[0] in _OTHERS:
             return []

@@ -50,7 +50,7 @@ class Process(simpy.Process):
                 if event._ok:
                     event = generator.send(event._value)
                 else:
-                    event._defused = True  # type: ignore[attr-defined]
+                    event._defused = True
                     # One of its own, as others that wait for the event have theirs.
                     error = type(event._value)(*event._value.args)
                     error.__cause__ = event._value
