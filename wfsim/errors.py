@@ -4,6 +4,7 @@
   x DefinitionError     a flow, machine, scenario or plan is wrong; nothing has run
   x MementoError        a memento's text cannot be read
   x UsageError          a call that makes no sense now, such as restarting what runs
+  x NoticeError         a strict run has had notices
   x StoreError
     - NotFound
     - AlreadyExists
@@ -77,6 +78,13 @@ class DefinitionError(WfsimError):
 
 class MementoError(WfsimError):
     """A memento's text is corrupt, truncated or newer than this version."""
+
+
+class NoticeError(WfsimError):
+    """What was noticed in a run that was to be strict; every notice, one a line."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class UsageError(WfsimError):

@@ -8,7 +8,16 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
-_SHORT = reprlib.Repr()
+
+class _Short(reprlib.Repr):
+    """The standard library's own, but for functions, which it calls by their address."""
+
+    def repr_function(self, function: Any, level: int) -> str:
+        """Call it by its name."""
+        return called(function)
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
@@ -53,6 +62,21 @@ def place_of(file: str, line: int) -> str:
     path = PurePath(file)
     is_cell = path.parent.name.startswith("ipykernel_") or file.startswith("<ipython-")
     return f"{'cell' if is_cell else path.name}:{line}"
+
+
+def plain(value: Any) -> str:
+    """Return *value* for a message: without its address in memory, and not too long.
+
+    >>> plain(len), plain(object()), plain([1])
+    ('len', 'an object of the class object', '[1]')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if callable(value) and hasattr(value, "__name__"):
+        return called(value)
+    if getattr(type(value), "__repr__", None) is object.__repr__:
+        return f"an object of the class {type(value).__name__}"
+    return short(value)
 
 
 def short(value: Any) -> str:

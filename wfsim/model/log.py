@@ -18,6 +18,7 @@ from wfsim.model import json_text
 from wfsim.model.frozen import EMPTY, Frozen, freeze
 from wfsim.model.journal import Journal
 from wfsim.model.memento import Memento, RunStatus, StepMemento
+from wfsim.model.notices import Notices, notices_of
 from wfsim.model.record import Kind, PoolState, Record
 from wfsim.model.resource import Key, Resource
 
@@ -78,6 +79,15 @@ class EventLog:
         It is the simulation that knows; of records that were read nobody does.
         """
         return self.origin is not None and bool(self.origin.is_cut_off)
+
+    @property
+    def notices(self) -> Notices:
+        """What would be noticed too late, each once with a count.
+
+        ``assert not log.notices`` says that there is nothing; `wfsim.tables.notices` is
+        the same as a frame.
+        """
+        return notices_of(self)
 
     def filter(
         self, *kinds: Kind, resource: str = "", run: str = "", step: str = ""

@@ -14,8 +14,9 @@ from signal import SIGINT, default_int_handler, getsignal, signal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wfsim.engine.steps import line_of
-from wfsim.errors import Halted, UsageError
+from wfsim.errors import Halted, NoticeError, UsageError
 from wfsim.model.bounds import LEAST_GAP
+from wfsim.model.flow import Flow
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.record import Kind, Record
@@ -29,7 +30,7 @@ from wfsim.sim.resume import detached, found
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.schedule import Asking
 from wfsim.sim.world import World
-from wfsim.text import suggest
+from wfsim.text import plain, suggest
 
 if TYPE_CHECKING:
     from wfsim.sim.prefix import Prefix, Tape
@@ -139,6 +140,8 @@ class Simulation(ControlPlane):
         world: World | None = None,
         db: str | Path | None = None,
     ) -> None:
+        if not isinstance(scenario, Scenario):
+            raise UsageError(no_scenario(scenario))
         plan = _checked(faults)
         if controllers < 1:
             raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
@@ -146,8 +149,8 @@ class Simulation(ControlPlane):
         self._given_world = None if world is None else detached(world)
         if self._given_world is not None:
             world = self._given_world.copy()
-        elif scenario.world is not None:
-            world = scenario.world()
+        else:
+            world = scenario.new_world()
         super().__init__(
             scenario, seed, plan, controllers, clock or VirtualClock(), world, db
         )
@@ -173,6 +176,11 @@ class Simulation(ControlPlane):
             return False
         runs = (run for each in self.journal.runs.values() for run in each.values())
         return any(isinstance(run, Run) and not run.is_final for run in runs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is going to happen, or not before the horizon."""
+        return self._begun and self.clock.peek() > self.scenario.horizon
 
     # Going on.
 
@@ -555,14 +563,27 @@ class Simulation(ControlPlane):
         return simulation
 
 
+def no_scenario(value: Any) -> str:
+    """Return what is wrong with *value* in place of a scenario, and what to give."""
+    if callable(value):
+        cure = f"call it: {plain(value)}()" if hasattr(value, "__name__") else "call it"
+    elif isinstance(value, Flow):
+        cure = "give wfsim.Scenario.of_flow(flow)"
+    elif isinstance(value, (str, Path)):
+        cure = "give wfsim.Scenario.load(file), or wfsim.Scenario.of_flow(file)"
+    else:
+        cure = "give wfsim.Scenario(...)"
+    return f"{plain(value)} is no scenario; {cure}"
+
+
 def _checked(faults: Any) -> tuple[Fault, ...]:
-    listed = [faults] if isinstance(faults, (Fault, str)) else faults
-    plan = tuple(listed)
+    single = isinstance(faults, (Fault, str, type)) or not isinstance(faults, Iterable)
+    plan = (faults,) if single else tuple(faults)
     for fault in plan:
         if not isinstance(fault, Fault):
             raise UsageError(
-                f"{fault!r} is not a fault; give some, such as [wfsim.CrashAt(t=40)], or "
-                "what wfsim.load_plan(file) returns"
+                f"{plain(fault)} is not a fault; give some, such as "
+                "[wfsim.CrashAt(t=40)], or what wfsim.load_plan(file) returns"
             )
     return plan
 
@@ -579,11 +600,22 @@ def simulate(
     until: float | None = None,
     controllers: int = 1,
     progress: bool | None = None,
+    strict: bool = False,
 ) -> EventLog:
     """Run *scenario* with *faults* to its end, or to *until* seconds; return the log.
 
     *faults* come on top of those that the scenario has; with None as *seed* it is the
-    scenario's own.  *progress* is that of `Simulation.run`.
+    scenario's own.  *progress* is that of `Simulation.run`.  The notices of the log are
+    shown, by the logger ``wfsim``; if *strict*, they are raised as a `NoticeError`.
     """
     simulation = Simulation(scenario, seed=seed, faults=faults, controllers=controllers)
-    return simulation.run(until, progress=progress)
+    log = simulation.run(until, progress=progress)
+    if notices := log.notices:
+        if strict:
+            raise NoticeError(*map(str, notices))
+        import logging
+
+        logger = logging.getLogger("wfsim")
+        for notice in notices:
+            logger.warning("notice: %s", notice)
+    return log
