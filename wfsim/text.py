@@ -12,6 +12,10 @@ from typing import Any
 class _Short(reprlib.Repr):
     """The standard library's own, but for functions, which it calls by their address."""
 
+    def repr_instance(self, value: Any, level: int) -> str:
+        """Call it by the first line of what it calls itself."""
+        return super().repr_instance(value, level).partition("\n")[0]
+
     def repr_function(self, function: Any, level: int) -> str:
         """Call it by its name."""
         return called(function)

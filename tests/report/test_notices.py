@@ -55,8 +55,8 @@ def test_the_same_event_over_and_over_is_noticed_once_with_a_count():
     assert first == (
         "same event",
         "db",
-        "BackingUp is entered over and over, each time as soon as the run before is over; "
-        "is 'wants_backup' ever false?",
+        "BackingUp is entered over and over, each time as soon as the run before is "
+        "over; is 'wants_backup' ever false?",
         31,
         0.0,
         "",

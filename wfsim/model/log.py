@@ -16,11 +16,12 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model import json_text
 from wfsim.model.frozen import EMPTY, Frozen, freeze
+from wfsim.model.glance import as_html, glance, of_log
 from wfsim.model.journal import Journal
 from wfsim.model.memento import Memento, RunStatus, StepMemento
 from wfsim.model.notices import Notices, notices_of
 from wfsim.model.record import Kind, PoolState, Record
-from wfsim.model.resource import Key, Resource
+from wfsim.model.resource import CREATING, Key, Resource
 
 MAX_BYTES = 1 << 30
 """A log file larger than 1 GiB is refused rather than read into memory."""
@@ -35,6 +36,22 @@ class Snapshot(NamedTuple):
     time: float
     resources: Mapping[str, Resource]
     mementos: Mapping[tuple[str, str], Memento]
+
+    def __repr__(self) -> str:
+        resources, runs = len(self.resources), len(self.mementos)
+        head = (
+            f"<Snapshot at {self.time:.3f} s: {resources:,} resource"
+            f"{'s' * (resources != 1)}, {runs:,} memento{'s' * (runs != 1)}>"
+        )
+        lines = [
+            f"  {name} {resource.state or CREATING}"
+            for name, resource in self.resources.items()
+        ]
+        lines += [f"  {run!r}" for run in self.mementos.values()]
+        return glance(head, lines, "snapshot.resources[NAME], .mementos[NAME, RUN]")
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
 
 
 class EventLog:
@@ -67,6 +84,15 @@ class EventLog:
         return self.records[index]
 
     def __repr__(self) -> str:
+        if not self.records:
+            return str(self)
+        then = "wfsim.tables.steps(log), wfsim.charts.gantt(log), wfsim.Debugger(log)"
+        return glance(str(self), of_log(self), then)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+    def __str__(self) -> str:
         end = self.records[-1].time if self.records else 0.0
         cut = ", cut off by the horizon" if self.is_cut_off else ""
         text = f"{len(self)} records, {end:.3f} s{cut}, digest {self.digest()}"

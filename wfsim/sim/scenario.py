@@ -17,6 +17,7 @@ from wfsim.model.bounds import PositiveSeconds, Seconds, Share, problems_in
 from wfsim.model.duration import Duration, Length
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
+from wfsim.model.glance import as_html, glance, words
 from wfsim.model.machine import StateMachine
 from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
@@ -170,8 +171,25 @@ class Scenario:
         ]
 
     def __repr__(self) -> str:
-        names = ", ".join(str(resource.key) for resource in self.resources)
-        return f"<Scenario {self.title}: {names}>"
+        names = [str(resource.key) for resource in self.resources]
+        what = words(names, 6) or ("a service" if self.is_service else "what arrives")
+        lines = [
+            f"  {name}: {words(values, 6)}"
+            for name, values in (
+                ("kinds", () if self.is_service else self.kinds),
+                ("flows", [*self.flows]),
+                ("pools", [f"{name} ({size})" for name, size in self.pools.items()]),
+                ("faults", [*map(repr, self.faults)]),
+                ("rates", [*self.rates]),
+            )
+            if values
+        ]
+        lines.append(f"  until {self.horizon:,.10g} s at most, seed {self.seed}")
+        then = "wfsim.simulate(scenario), wfsim.Simulation(scenario)"
+        return glance(f"<Scenario {self.title}: {what}>", lines, then)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
 
     @classmethod
     def of_flow(

@@ -17,6 +17,7 @@ from wfsim.engine.steps import line_of
 from wfsim.errors import Halted, NoticeError, UsageError
 from wfsim.model.bounds import LEAST_GAP
 from wfsim.model.flow import Flow
+from wfsim.model.glance import as_html, glance, of_log
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.record import Kind, Record
@@ -164,6 +165,16 @@ class Simulation(ControlPlane):
         self._stopped = False
 
     def __repr__(self) -> str:
+        if not self._begun:
+            return glance(str(self), (), "sim.step(), sim.run()")
+        then = "sim.step(), sim.run(until=wfsim.step_started(STEP)), sim.fork(faults=[])"
+        over = "wfsim.charts.gantt(sim), wfsim.Debugger(sim), sim.mementos()"
+        return glance(str(self), of_log(self.log), over if self.is_over else then)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+    def __str__(self) -> str:
         at = f"at {self.now:.3f} s, {len(self.log)} records"
         end = ", cut off by the horizon" if self.is_cut_off else ""
         return f"<Simulation {self.scenario.title} {at}{end}>"

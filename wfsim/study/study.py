@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
+from wfsim.model.glance import glance
 from wfsim.report.frames import frame
 from wfsim.report.grouping import column, label
 from wfsim.report.text import count, frame_digest
-from wfsim.study.estimates import check_confidence, intervals_of
+from wfsim.study.estimates import Interval, check_confidence, intervals_of
 from wfsim.study.grid import Grid
 from wfsim.study.replication import (
     LOAD_COLUMNS,
@@ -538,6 +539,42 @@ class Study:
         return found[0] if found else None
 
     def __repr__(self) -> str:
+        then = "study.summary(), study.compare(by=...), wfsim.charts.ecdf(study)"
+        return glance(str(self), self._compact(), then)
+
+    def _compact(self) -> list[str]:
+        """Return a line per point: estimates with their intervals, at 95 %."""
+        try:
+            rows = [
+                [compact(each) for each in intervals_of(self, name, 0.95)]
+                for name in ("mean", "p95")
+            ]
+            rows.append(
+                [compact(each, 100) for each in intervals_of(self, "success", 0.95)]
+            )
+        except UsageError:  # without scipy there are no intervals
+            return []
+        names = [str(name) for name in self.points.columns]
+        points = [
+            ", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True))
+            for row in self.points.itertuples(index=False)
+        ] or ["all"]
+        columns = [
+            ["", *points],
+            *(
+                [title, *row]
+                for title, row in zip(
+                    ("mean [s]", "p95 [s]", "success [%]"), rows, strict=True
+                )
+            ),
+        ]
+        widths = [max(map(len, column)) for column in columns]
+        return [
+            "  " + "  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True))
+            for row in zip(*columns, strict=True)
+        ]
+
+    def __str__(self) -> str:
         said = f" over {', '.join(self.over)}" if self.over else ""
         cut = ", interrupted" if self.interrupted else ""
         return (
@@ -547,7 +584,7 @@ class Study:
         )
 
     def _repr_html_(self) -> str:
-        said = f"<p>{html.escape(repr(self))}</p>"
+        said = f"<p>{html.escape(str(self))}</p>"
         try:
             return said + self.summary().to_html(index=False)
         except UsageError:  # without scipy there are no intervals
@@ -600,6 +637,16 @@ def replications_by_point(grid: Grid, ordered: Sequence[Rows]) -> FrameByPoint:
 
 COUNTS = ("runs", "unfinished")
 """Of what a summary tells how many there were."""
+
+
+def compact(interval: Interval, scale: float = 1.0) -> str:
+    """Return an estimate and the ends of its interval as a text.
+
+    >>> compact(Interval(96.42, 91.81, 101.0)), compact(Interval(0.5, 0.4, 0.6), 100)
+    ('96.4 (91.8 to 101.0)', '50.0 (40.0 to 60.0)')
+    """
+    estimate, low, high = (f"{each * scale:,.1f}" for each in interval)
+    return f"{estimate} ({low} to {high})"
 
 
 def own_measures(study: Study) -> list[str]:
