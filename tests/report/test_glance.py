@@ -70,8 +70,8 @@ def test_a_memento_and_a_flow_are_one_line_and_a_list_in_a_notebook(log):
         "<Memento mpd-0 1-CreateSharedStorageCluster completed, 7 of 7 steps completed>"
     )
     assert repr(flow) == (
-        "<Flow CreateSharedStorageCluster: 7 steps, InitMeta -> PrepareStorage -> "
-        "... -> UpdateRunningStatus>"
+        "<Flow CreateSharedStorageCluster: 7 steps, InitMeta -> ... -> "
+        "UpdateRunningStatus>"
     )
     for value in (memento, flow):
         assert len(value._repr_html_().splitlines()) == 9

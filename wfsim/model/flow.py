@@ -306,7 +306,7 @@ class Flow:
         number = len(self.steps)
         steps = f"{number} step{'s' * (number != 1)}"
         graph = "" if self.is_linear else " with edges"
-        return f"<Flow {self.name}: {steps}{graph}, {words(self.names, 4, arrow)}>"
+        return f"<Flow {self.name}: {steps}{graph}, {words(self.names, 3, arrow)}>"
 
     def _repr_html_(self) -> str:
         lines = [

@@ -96,9 +96,8 @@ class Scenario:
         drain: float | None = None,
         seed: int = 0,
     ) -> None:
-        self.resources = tuple(
-            map(_frozen, listed("resources", resources, "Resource(...)"))
-        )
+        given = listed("resources", resources, "Resource(...)")
+        self.resources = tuple(map(_frozen, given))
         self.arrivals = listed("arrivals", arrivals, "Arrivals(...)")
         self.triggers = listed("triggers", triggers, "Trigger(...)")
         self.faults = listed("faults", faults, "CrashAt(t=40)")
@@ -107,11 +106,7 @@ class Scenario:
         self.pools = dict(pools)
         self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
-        one = isinstance(machine, StateMachine)
-        machines = listed("machine", [machine] if one else machine, "StateMachine(...)")
-        for item in machines:
-            if not isinstance(item, StateMachine):
-                wrong("machine", item, "give StateMachine(...), or a list of them")
+        machines = _machines(machine)
         self.machines = {item.kind: item for item in machines}
         self._code = listed("steps", steps, "the function or class of a step")
         self.steps = StepRegistry(self._code)
@@ -119,18 +114,14 @@ class Scenario:
         self.flows, self._wrapped = set_flows(
             self._written, self.settings, partial(has_code, steps=self.steps)
         )
-        if world is not None and not callable(world):
-            name = type(world).__name__
-            wrong("world", world, f"give the class, or what makes one: world={name}")
-        self.world = world
+        self.world = _maker(world)
         self.is_service = not (machines or self.resources)
         self.policy = policy or (Policy.service() if self.is_service else Policy())
         self.hooks = listed("hooks", hooks, "Hooks()")
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon, self.lag = horizon, lag
-        self.begin = begin
-        self.recall = recall
+        self.begin, self.recall = begin, recall
         self.assumed: Mapping[str, Duration] = EMPTY
         problems = [
             Problem(f"two state machines for the kind {item.kind!r}", "make them one")
@@ -489,6 +480,22 @@ def listed(name: str, values: Any, item: str) -> tuple[Any, ...]:
     if single or not isinstance(values, Iterable):
         wrong(name, values, f"give a list: {name}=[{item}]")
     return tuple(values)
+
+
+def _machines(machine: Any) -> tuple[StateMachine, ...]:
+    one = isinstance(machine, StateMachine)
+    machines = listed("machine", [machine] if one else machine, "StateMachine(...)")
+    for item in machines:
+        if not isinstance(item, StateMachine):
+            wrong("machine", item, "give StateMachine(...), or a list of them")
+    return machines
+
+
+def _maker(world: Any) -> Callable[[], World] | None:
+    if world is None or callable(world):
+        return world  # type: ignore[no-any-return]
+    cure = f"give the class, or what makes one: world={type(world).__name__}"
+    return wrong("world", world, cure)
 
 
 def wrong(name: str, value: Any, cure: str) -> NoReturn:

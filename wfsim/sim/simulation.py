@@ -357,7 +357,8 @@ class Simulation(ControlPlane):
             if self._stopped:
                 signal(SIGINT, usual)
                 raise Halted
-            self._stopped = self.clock.halted = True
+            self._stopped = True
+            self.clock.halt()
             timers.append(threading.Timer(PATIENCE, interrupt_main))
             timers[0].daemon = True
             timers[0].start()
@@ -374,7 +375,7 @@ class Simulation(ControlPlane):
             self._running = False
             for timer in timers:
                 timer.cancel()
-            stopped, self._stopped, self.clock.halted = self._stopped, False, False
+            stopped, self._stopped = self._stopped, False
             if patient:
                 signal(SIGINT, usual)
         if stopped:

@@ -11,7 +11,7 @@ from wfsim.model.glance import glance
 from wfsim.report.frames import frame
 from wfsim.report.grouping import column, label
 from wfsim.report.text import count, frame_digest
-from wfsim.study.estimates import Interval, check_confidence, intervals_of
+from wfsim.study.estimates import check_confidence, compact, intervals_of
 from wfsim.study.grid import Grid
 from wfsim.study.replication import (
     LOAD_COLUMNS,
@@ -546,27 +546,18 @@ class Study:
         """Return a line per point: estimates with their intervals, at 95 %."""
         try:
             rows = [
-                [compact(each) for each in intervals_of(self, name, 0.95)]
-                for name in ("mean", "p95")
+                [compact(each, scale) for each in intervals_of(self, name, 0.95)]
+                for name, scale in (("mean", 1), ("p95", 1), ("success", 100))
             ]
-            rows.append(
-                [compact(each, 100) for each in intervals_of(self, "success", 0.95)]
-            )
         except UsageError:  # without scipy there are no intervals
             return []
-        names = [str(name) for name in self.points.columns]
         points = [
-            ", ".join(f"{name} {value}" for name, value in zip(names, row, strict=True))
-            for row in self.points.itertuples(index=False)
+            ", ".join(f"{name} {value}" for name, value in point.items())
+            for point in self.points.to_dict("records")
         ] or ["all"]
         columns = [
             ["", *points],
-            *(
-                [title, *row]
-                for title, row in zip(
-                    ("mean [s]", "p95 [s]", "success [%]"), rows, strict=True
-                )
-            ),
+            *([title, *row] for title, row in zip(_TITLES, rows, strict=True)),
         ]
         widths = [max(map(len, column)) for column in columns]
         return [
@@ -635,18 +626,10 @@ def replications_by_point(grid: Grid, ordered: Sequence[Rows]) -> FrameByPoint:
     return FrameByPoint(frame(columns, {**dtypes, **grid.dtypes}), of)
 
 
+_TITLES = ("mean [s]", "p95 [s]", "success [%]")
+
 COUNTS = ("runs", "unfinished")
 """Of what a summary tells how many there were."""
-
-
-def compact(interval: Interval, scale: float = 1.0) -> str:
-    """Return an estimate and the ends of its interval as a text.
-
-    >>> compact(Interval(96.42, 91.81, 101.0)), compact(Interval(0.5, 0.4, 0.6), 100)
-    ('96.4 (91.8 to 101.0)', '50.0 (40.0 to 60.0)')
-    """
-    estimate, low, high = (f"{each * scale:,.1f}" for each in interval)
-    return f"{estimate} ({low} to {high})"
 
 
 def own_measures(study: Study) -> list[str]:
