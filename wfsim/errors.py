@@ -4,6 +4,7 @@
   x DefinitionError     a flow, machine, scenario or plan is wrong; nothing has run
   x MementoError        a memento's text cannot be read
   x UsageError          a call that makes no sense now, such as restarting what runs
+  x NoticeError         a strict run has had notices
   x StoreError
     - NotFound
     - AlreadyExists
@@ -18,6 +19,7 @@
 * StepFailed            what an injected or configured failure raises
 * Cancelled             (BaseException) the resource was cancelled
 * TimedOut              (BaseException) a step took longer than its policy allows
+* Halted                (BaseException) Ctrl-C found a step that would not end
 * Killed                (BaseException) the controller died
 
 SimPy re-creates an exception as ``type(exc)(*exc.args)`` whenever it crosses a
@@ -76,6 +78,13 @@ class DefinitionError(WfsimError):
 
 class MementoError(WfsimError):
     """A memento's text is corrupt, truncated or newer than this version."""
+
+
+class NoticeError(WfsimError):
+    """What was noticed in a run that was to be strict; every notice, one a line."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class UsageError(WfsimError):
@@ -156,6 +165,13 @@ class TimedOut(BaseException):
         super().__init__(limit, deadline)
         self.limit = limit
         self.deadline = deadline
+
+
+class Halted(BaseException):
+    """Thrown into a step that takes no virtual time and does not end, by Ctrl-C."""
+
+    def __str__(self) -> str:
+        return "stopped by Ctrl-C in a step that did not end"
 
 
 class Killed(BaseException):

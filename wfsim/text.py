@@ -5,9 +5,23 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Any
 
-_SHORT = reprlib.Repr()
+
+class _Short(reprlib.Repr):
+    """The standard library's own, but for functions, which it calls by their address."""
+
+    def repr_instance(self, value: Any, level: int) -> str:
+        """Call it by the first line of what it calls itself."""
+        return super().repr_instance(value, level).partition("\n")[0]
+
+    def repr_function(self, function: Any, level: int) -> str:
+        """Call it by its name."""
+        return called(function)
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
@@ -27,6 +41,46 @@ def suggest(name: str, names: Iterable[str]) -> str:
             return f"; did you mean {near!r}?"
     more = ", ..." if len(known) > 10 else ""
     return f"; known: {', '.join(map(repr, known[:10])) or 'none'}{more}"
+
+
+def called(function: Any) -> str:
+    """Return how to call *function* in a message: one without a name by its line.
+
+    >>> called(len), called(called)
+    ('len', 'called')
+    """
+    function = getattr(function, "func", function)  # of a partial
+    name: str = getattr(function, "__name__", type(function).__name__)
+    if name != "<lambda>":
+        return name
+    code = function.__code__
+    return f"the lambda at {place_of(code.co_filename, code.co_firstlineno)}"
+
+
+def place_of(file: str, line: int) -> str:
+    """Return how a line of code is called: not by its folder, which depends on where.
+
+    >>> place_of("steps/job.py", 12), place_of("ipykernel_17/2938.py", 2)
+    ('job.py:12', 'cell:2')
+    """
+    path = PurePath(file)
+    is_cell = path.parent.name.startswith("ipykernel_") or file.startswith("<ipython-")
+    return f"{'cell' if is_cell else path.name}:{line}"
+
+
+def plain(value: Any) -> str:
+    """Return *value* for a message: without its address in memory, and not too long.
+
+    >>> plain(len), plain(object()), plain([1])
+    ('len', 'an object of the class object', '[1]')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if callable(value) and hasattr(value, "__name__"):
+        return called(value)
+    if getattr(type(value), "__repr__", None) is object.__repr__:
+        return f"an object of the class {type(value).__name__}"
+    return short(value)
 
 
 def short(value: Any) -> str:

@@ -53,7 +53,7 @@ def test_a_log_has_a_length_iterates_and_slices_into_logs():
     assert [record.seq for record in log[2:4]] == [2, 3]
     assert log[2:4].meta == META
     assert log[-1].kind is Kind.RESOURCE_DELETED
-    assert repr(log) == f"<EventLog 9 records, 4.000 s, digest {log.digest()}>"
+    assert str(log) == f"<EventLog 9 records, 4.000 s, digest {log.digest()}>"
     assert repr(log[:0]).startswith("<EventLog 0 records, 0.000 s, digest ")
 
 

@@ -418,7 +418,8 @@ def test_a_condition_that_raises_leaves_a_simulation_that_can_go_on(sim):
 
 def test_a_simulation_says_in_short_where_it_is(sim):
     sim.run()
-    assert repr(sim) == "<Simulation Create at 20.000 s, 9 records>"
+    assert str(sim) == "<Simulation Create at 20.000 s, 9 records>"
+    assert repr(sim).startswith(f"{sim}\n")
 
 
 def test_a_world_that_is_given_is_left_as_it_was():

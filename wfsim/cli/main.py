@@ -1,8 +1,8 @@
 """The command ``wfsim``: run a scenario or a flow file, look at the outcome.
 
 Exit status: 0 when the run was made, whatever its outcome; 1 when ``--expect`` names a
-state that a resource did not end in; 2 when the input is wrong, before anything runs; 3
-when the horizon has cut off what was under way.
+state that a resource did not end in, or ``--strict`` meets a notice; 2 when the input is
+wrong, before anything runs; 3 when the horizon has cut off what was under way.
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ def run(
     until: UntilOption = None,
     horizon: HorizonOption = None,
     expect: ExpectOption = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if there are notices.")
+    ] = False,
     out: OutOption = None,
 ) -> None:
     """Run TARGET; print states, steps and outcome; write log.jsonl and report.html."""
@@ -114,7 +117,7 @@ def run(
     flow_id = None if flow is None else sim.service.begin(flow, biz_id)
     sim.run(until)
     show(sim, named, folder, flow_id)
-    if status := exit_status(sim, until, expect):
+    if status := exit_status(sim, until, expect, strict):
         raise typer.Exit(status)
 
 

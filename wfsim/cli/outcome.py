@@ -136,11 +136,14 @@ def wide_console() -> Console:
     return Console(width=max(Console().width, 100), highlight=False)
 
 
-def exit_status(sim: Simulation, until: float | None, expect: str | None) -> int:
+def exit_status(
+    sim: Simulation, until: float | None, expect: str | None, strict: bool = False
+) -> int:
     """Return the status to exit with, after saying why it is not 0.
 
-    1 if a resource is not in the state *expect*, `CUT_OFF` if the horizon, rather than
-    *until*, has cut off runs or resources that were under way.
+    1 if there were notices in a *strict* run, or a resource is not in the state *expect*;
+    `CUT_OFF` if the horizon, rather than *until*, has cut off runs or resources that were
+    under way.
     """
     if expect is not None:
         resources = sim.log.fold().resources
@@ -148,6 +151,9 @@ def exit_status(sim: Simulation, until: float | None, expect: str | None) -> int
         if any(state != expect for state in ended.values()):
             typer.echo(f"Expected {expect}; ended in {_some_states(ended)}")
             return 1
+    if strict and sim.log.notices:
+        typer.echo("--strict: there were notices")
+        return 1
     horizon = sim.scenario.horizon
     unfinished = _unfinished(sim)
     if until is not None or not unfinished or sim.clock.peek() <= horizon:
@@ -204,6 +210,7 @@ def _print_log(log: EventLog, console: Console) -> None:
         rows = _counted(faults["status"])
         _print_table(console, "Faults", ("status", "faults"), rows)
     console.print(outcome(log), markup=False)
+    export.print_notices(log, console)
     console.print("Each row is in report.html and in wfsim.tables of the log.")
 
 

@@ -45,6 +45,7 @@ class StepContext:
         "operation",
         "resource",
         "spec",
+        "undriven",
     )
 
     # Not of Python: each attempt of each step may look, and all are made.
@@ -75,6 +76,8 @@ class StepContext:
         self._token = token
         self.operation = operation
         self.is_open = True
+        # Set for a step that may leave an effect undriven, and only then.
+        self.undriven: list[Any]
 
     def __repr__(self) -> str:
         return f"<StepContext {self.resource.key} {self.run} {self.step} {self.attempt}>"

@@ -202,6 +202,7 @@ class Notes(Protocol):
         text: str = "",
         controller: str = "",
         token: int = 0,
+        where: str = "",
     ) -> None: ...
 
     def pool(self, state: PoolState) -> None:

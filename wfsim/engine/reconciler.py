@@ -9,28 +9,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from wfsim.engine.context import StepContext, Turn, rewrite
 from wfsim.engine.ports import Effect, Ports
 from wfsim.engine.runner import FlowRunner, Progress, Stop, to_run_again
-from wfsim.engine.steps import as_effect, describe, storable
+from wfsim.engine.steps import as_effect, describe, line_of, storable
 from wfsim.errors import NotFound
 from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY
 from wfsim.model.machine import StateMachine
 from wfsim.model.memento import Memento, Quarantined, RunStatus, number_of
+from wfsim.model.policy import Retry
 from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
 from wfsim.model.run import Adoption, Begin, Cause, Recover, Run, Supersede
-from wfsim.text import suggest
+from wfsim.text import called, suggest
 
 
 class Result(NamedTuple):
     """When to look again: after so many seconds, or (None) when something changes."""
 
     after: float | None = None
+
+
+def doubling(retry: Retry) -> Retry:
+    """Return *retry* with waits that grow, twice as long each, if its own do not."""
+    return replace(retry, factor=2.0) if retry.factor == 1.0 else retry
 
 
 class Work(NamedTuple):
@@ -82,6 +89,8 @@ class FlowReconciler:
         self._runner = FlowRunner(ports)
         self._history = RunHistory(ports, self._runner)
         self._again = Result(ports.policy.redrive.delay)
+        self._back_off = doubling(ports.policy.redrive)
+        self._failed_checks: dict[Key, int] = {}
         self._resting = {kind: at_rest(machine) for kind, machine in machines.items()}
 
     def is_settled(self, key: Key) -> bool:
@@ -244,7 +253,10 @@ class FlowReconciler:
                 moved = resource.move(transition.target, answer.name)
                 yield from self._resources.update(moved, turn.token)
                 return _DONE
-        return self._again if failed else _DONE
+        if failed:
+            return self._ask_later(resource.key)
+        self._failed_checks.pop(resource.key, None)
+        return _DONE
 
     def _enter(
         self, resource: Resource, entries: Entries, ignored: Run | None, turn: Turn
@@ -272,7 +284,8 @@ class FlowReconciler:
             params = storable(event.params) if event else None
         except Exception as error:
             self._check_failed(turn, live, action.check, error)
-            return self._again
+            return self._ask_later(live.key)
+        self._failed_checks.pop(live.key, None)
         if params is None:
             moved = live.move(RUNNING, "no event")
             yield from self._resources.update(moved, turn.token)
@@ -319,7 +332,7 @@ class FlowReconciler:
                 yield from as_effect(release)(context)
             except Exception as error:
                 text = f"finalizer {name!r}: {describe(error)}"
-                self._note(turn, Kind.PASS_FAILED, resource, text)
+                self._note(turn, Kind.PASS_FAILED, resource, text, line_of(error))
                 return self._again
 
             def without(live: Resource, gone: str = name) -> Resource:
@@ -345,11 +358,20 @@ class FlowReconciler:
     def _check_failed(
         self, turn: Turn, resource: Resource, check: object, error: Exception
     ) -> None:
-        name = getattr(check, "__name__", type(check).__name__)
-        self._note(turn, Kind.CHECK_FAILED, resource, f"{name}: {describe(error)}")
+        text = f"{called(check)}: {describe(error)}"
+        self._note(turn, Kind.CHECK_FAILED, resource, text, line_of(error))
 
-    def _note(self, turn: Turn, kind: Kind, resource: Resource, text: str) -> None:
-        self._ports.notes.note(kind, resource=resource.key, text=text, token=turn.token)
+    def _ask_later(self, key: Key) -> Result:
+        """Return when to ask again after a check has raised: later each time."""
+        failures = self._failed_checks[key] = self._failed_checks.get(key, 0) + 1
+        return Result(self._back_off.after(failures))
+
+    def _note(
+        self, turn: Turn, kind: Kind, resource: Resource, text: str, where: str = ""
+    ) -> None:
+        self._ports.notes.note(
+            kind, resource=resource.key, text=text, token=turn.token, where=where
+        )
 
 
 def at_rest(machine: StateMachine) -> frozenset[str]:

@@ -20,6 +20,7 @@ from wfsim.engine.steps import (
     body_of,
     checked_output,
     describe,
+    line_of,
     signal_of,
     unknown_class,
     watch,
@@ -27,6 +28,7 @@ from wfsim.engine.steps import (
 from wfsim.errors import (
     Cancelled,
     Conflict,
+    Halted,
     Interrupted,
     NotFound,
     TimedOut,
@@ -98,13 +100,15 @@ class Raised(NamedTuple):
 class Stop(NamedTuple):
     """Why a step is not to go on: the code that its resource shows, words, the cause.
 
-    *limit* is the time in seconds that was exceeded, if one was.
+    *limit* is the time in seconds that was exceeded, if one was, *where* the line of
+    code that failed.
     """
 
     reason: str
     text: str
     cause: Cause
     limit: float | None = None
+    where: str = ""
 
 
 _GONE = Stop(reasons.CANCELLED, "the resource is gone", Cause.GONE)
@@ -191,6 +195,7 @@ class FlowRunner:
                     flow=run.flow,
                     text=f"{hook}: {error!r}",
                     token=turn.token,
+                    where=line_of(error),
                 )
 
     def compiled(self, flow: Flow) -> tuple[CompiledStep, ...]:
@@ -305,7 +310,7 @@ class Progress:
                 attempt, body, call_off = self.open(index, compiled, seen, draws)
             try:
                 end = yield from body(attempt)
-            except (Cancelled, TimedOut, Exception) as error:
+            except (Cancelled, TimedOut, Halted, Exception) as error:
                 end = Raised(error)
             finally:
                 turn.attempt, attempt.is_open = None, False
@@ -441,7 +446,7 @@ class Progress:
         cancelled = stop.reason == reasons.CANCELLED
         status = _CANCELLED if cancelled else StepStatus.FAILED
         ran = self.run.steps[index].status in _BEGUN
-        yield from self.commit(Close(index, status, stop.text, stop.cause, stop.limit))
+        yield from self.commit(Close(index, status, *stop[1:]))
         if ran:
             self.runner.tell_step(self.turn, "on_step_completed", self.run, index)
         if not cancelled:
@@ -553,7 +558,8 @@ class Progress:
                         return (yield from self.wait(index, pause, started + limit))
                     cause, text = Cause.TIMEOUT, f"no end after {limit:g} s"
             case Interrupted(reason=reason, message=message):
-                stop = Stop(str(reason), str(message), Cause.STEP)
+                where = line_of(error)
+                stop = Stop(str(reason), str(message), Cause.STEP, None, where)
                 yield from self.interrupt(index, stop)
                 return None
             case Cancelled():
@@ -568,7 +574,8 @@ class Progress:
                 text = describe(error)
         if not isinstance(error, InitFailed):
             text = f"step {self.run.steps[index].name} fail: {text}"
-        return (yield from self.fail(index, retry, text, cause, limit))
+        where = line_of(error)
+        return (yield from self.fail(index, retry, text, cause, limit, where))
 
     def wait(self, index: int, after: float | None, end: float) -> Effect[None]:
         """Park the step, until *end* at most.
@@ -586,17 +593,23 @@ class Progress:
         self.runner.tell_step(self.turn, "on_step_waiting", self.run, index)
 
     def fail(
-        self, index: int, retry: Retry, text: str, cause: Cause, limit: float | None
+        self,
+        index: int,
+        retry: Retry,
+        text: str,
+        cause: Cause,
+        limit: float | None,
+        where: str,
     ) -> Effect[None]:
         """End the attempt badly: to be tried again, unless it was one too many."""
         failures = self.run.steps[index].retries + 1
         if failures > retry.limit:
-            many = Stop(reasons.MANY_RETRY, text, Cause.RETRIES, limit)
+            many = Stop(reasons.MANY_RETRY, text, Cause.RETRIES, limit, where)
             return (yield from self.end(index, many))
         now = self.ports.clock.now
         self.turn.left = 0
         yield from self.commit(
-            Fail(index, text, now + retry.after(failures), cause, limit)
+            Fail(index, text, now + retry.after(failures), cause, limit, where)
         )
         self.runner.tell_step(self.turn, "on_step_completed", self.run, index)
 

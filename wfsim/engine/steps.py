@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import inspect
 import math
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import PurePath
 from typing import Any, TypeVar, overload
 
 from wfsim.engine.context import StepContext, Turn, rewrite
+from wfsim.engine.effects import Undriven, WatchedEffect, watched
 from wfsim.engine.ports import (
     Clock,
     Effect,
@@ -31,13 +32,12 @@ from wfsim.errors import (
     StepFailed,
     StepSignal,
     TimedOut,
-    UsageError,
     Waiting,
 )
 from wfsim.model.duration import Duration
 from wfsim.model.flow import Polling, Step
 from wfsim.model.frozen import EMPTY, Frozen, storable
-from wfsim.text import suggest
+from wfsim.text import place_of, suggest
 
 T = TypeVar("T")
 B = TypeVar("B", bound=Callable[..., Any])
@@ -145,14 +145,14 @@ class InitFailed(StepFailed):
 def as_effect(body: Callable[..., Any]) -> StepFunction:
     """Return *body*, whatever its shape, as a generator function of a context."""
     if inspect.isclass(body):
-        return _class_effect(body)
+        return watched(body, _class_effect(body))
     if inspect.isgeneratorfunction(body):
-        return body
+        return watched(body, body)
 
     def effect(context: StepContext) -> Effect[Any]:
         return (yield from driven(body(context)))
 
-    return effect
+    return watched(body, effect)
 
 
 def _class_effect(cls: type) -> StepFunction:
@@ -192,7 +192,7 @@ def _poll_effect(body: Any) -> StepFunction | None:
 
 def driven(result: Any) -> Effect[Any]:
     """Return what a body returned, once it is over if it takes time."""
-    if inspect.isgenerator(result):
+    if inspect.isgenerator(result) or type(result) is WatchedEffect:
         return (yield from result)
     if inspect.iscoroutine(result):
         return (yield from result.__await__())
@@ -358,26 +358,36 @@ def signal_of(error: BaseException) -> BaseException:
 
 def describe(error: BaseException) -> str:
     """Return *error* in one line, its class included unless it says nothing more."""
-    text = " ".join(str(error).split())
-    if isinstance(error, UsageError) and (line := _line_of(error)):
-        text = f"{text} ({line})"
     name = type(error).__name__
-    return (
-        text
-        if isinstance(error, StepFailed) and text
-        else f"{name}: {text}"
-        if text
-        else name
-    )
+    try:
+        text = " ".join(str(error).split())
+    except Exception as second:
+        text = f"(its __str__ raises {type(second).__name__})"
+    if text and isinstance(error, StepFailed):
+        return text
+    return f"{name}: {text}" if text else name
 
 
-def _line_of(error: BaseException) -> str:
-    """Return the last line of the user's that *error* came through, as file:line."""
-    line = ""
-    for frame, number in traceback.walk_tb(error.__traceback__):
-        if not frame.f_globals.get("__name__", "").startswith("wfsim."):
-            line = f"{PurePath(frame.f_code.co_filename).name}:{number}"
-    return line
+def line_of(error: BaseException) -> str:
+    """Return the innermost line of the user's that *error* came through, as file:line.
+
+    It is "" if there is none.  A line of a library counts only if no other one does.
+    """
+    if isinstance(error, Undriven):
+        return error.where
+    lines = [
+        (frame.f_code.co_filename, number)
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if not frame.f_globals.get("__name__", "").startswith("wfsim.")
+    ]
+    if len(lines) > 1:
+        paths = sysconfig.get_paths()
+        libraries = *(paths[name] for name in _LIBRARIES), "<frozen"
+        lines = [each for each in lines if not each[0].startswith(libraries)] or lines
+    return place_of(*lines[-1]) if lines else ""
+
+
+_LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")
 
 
 def checked_output(spec: Step, output: Any) -> Mapping[str, Any]:

@@ -50,6 +50,7 @@ from wfsim.model.bounds import (
     check,
 )
 from wfsim.model.duration import Length
+from wfsim.model.glance import as_html, glance, words
 from wfsim.model.policy import Retry
 from wfsim.text import suggest
 
@@ -299,6 +300,20 @@ class Flow:
         if problems:
             subject = f"flow {self.name!r}"
             raise DefinitionError(*(Problem(text, subject=subject) for text in problems))
+
+    def __repr__(self) -> str:
+        arrow = " -> " if self.is_linear else ", "
+        number = len(self.steps)
+        steps = f"{number} step{'s' * (number != 1)}"
+        graph = "" if self.is_linear else " with edges"
+        return f"<Flow {self.name}: {steps}{graph}, {words(self.names, 3, arrow)}>"
+
+    def _repr_html_(self) -> str:
+        lines = [
+            f"  {step.name}" + (f"  {step.duration}" if step.duration else "")
+            for step in self.steps
+        ]
+        return as_html(glance(repr(self), lines, "wfsim.Scenario.of_flow(flow)"))
 
     @cached_property
     def digest(self) -> str:

@@ -173,6 +173,7 @@ class Journal(Sequence[Record]):
         text: str = "",
         controller: str = "",
         token: int = 0,
+        where: str = "",
     ) -> None:
         """Keep what no store shows; *token* tells the *controller*, if it is given."""
         name = "" if resource is None else self.name(resource)
@@ -181,7 +182,7 @@ class Journal(Sequence[Record]):
         self.write(
             Record(
                 0, 0.0, kind, name, run, flow, step, attempt, text,
-                controller=controller, token=token,
+                controller=controller, token=token, where=where,
             )
         )  # fmt: skip
 
@@ -428,7 +429,7 @@ class Journal(Sequence[Record]):
         return _new(Record, (
             seq, time, kind, self.name(key), run.key, after.flow, step, attempt, text,
             after.memento(), getattr(change, "cause", ""), getattr(change, "limit", None),
-            self._controller(key, token), token, "",
+            self._controller(key, token), token, "", getattr(change, "where", ""),
         ))  # fmt: skip
 
     def _of_resource(

@@ -16,10 +16,12 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model import json_text
 from wfsim.model.frozen import EMPTY, Frozen, freeze
+from wfsim.model.glance import as_html, glance, of_log
 from wfsim.model.journal import Journal
 from wfsim.model.memento import Memento, RunStatus, StepMemento
+from wfsim.model.notices import Notices, notices_of
 from wfsim.model.record import Kind, PoolState, Record
-from wfsim.model.resource import Key, Resource
+from wfsim.model.resource import CREATING, Key, Resource
 
 MAX_BYTES = 1 << 30
 """A log file larger than 1 GiB is refused rather than read into memory."""
@@ -34,6 +36,22 @@ class Snapshot(NamedTuple):
     time: float
     resources: Mapping[str, Resource]
     mementos: Mapping[tuple[str, str], Memento]
+
+    def __repr__(self) -> str:
+        resources, runs = len(self.resources), len(self.mementos)
+        head = (
+            f"<Snapshot at {self.time:.3f} s: {resources:,} resource"
+            f"{'s' * (resources != 1)}, {runs:,} memento{'s' * (runs != 1)}>"
+        )
+        lines = [
+            f"  {name} {resource.state or CREATING}"
+            for name, resource in self.resources.items()
+        ]
+        lines += [f"  {run!r}" for run in self.mementos.values()]
+        return glance(head, lines, "snapshot.resources[NAME], .mementos[NAME, RUN]")
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
 
 
 class EventLog:
@@ -66,6 +84,15 @@ class EventLog:
         return self.records[index]
 
     def __repr__(self) -> str:
+        if not self.records:
+            return str(self)
+        then = "wfsim.tables.steps(log), wfsim.charts.gantt(log), wfsim.Debugger(log)"
+        return glance(str(self), of_log(self), then)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+    def __str__(self) -> str:
         end = self.records[-1].time if self.records else 0.0
         cut = ", cut off by the horizon" if self.is_cut_off else ""
         text = f"{len(self)} records, {end:.3f} s{cut}, digest {self.digest()}"
@@ -78,6 +105,15 @@ class EventLog:
         It is the simulation that knows; of records that were read nobody does.
         """
         return self.origin is not None and bool(self.origin.is_cut_off)
+
+    @property
+    def notices(self) -> Notices:
+        """What would be noticed too late, each once with a count.
+
+        ``assert not log.notices`` says that there is nothing; `wfsim.tables.notices` is
+        the same as a frame.
+        """
+        return notices_of(self)
 
     def filter(
         self, *kinds: Kind, resource: str = "", run: str = "", step: str = ""
@@ -119,10 +155,13 @@ class EventLog:
         return lines(self.records, self.meta)
 
     def digest(self) -> str:
-        """Return sixteen hex digits that any difference between two logs changes."""
+        """Return sixteen hex digits that any difference between two logs changes.
+
+        Lines of code are none: a comment above a step changes nothing of what it does.
+        """
         if self._digested is None or self._digested[0] != len(self.records):
             digest = hashlib.blake2b(digest_size=8)
-            for line in self.lines():
+            for line in lines(self.records, self.meta, where=False):
                 digest.update(line.encode())
             self._digested = len(self.records), digest.hexdigest()
         return self._digested[1]
@@ -196,25 +235,30 @@ V = TypeVar("V", Memento, Resource, StepMemento)
 Known: TypeAlias = dict[tuple[str, ...], Value]
 
 _TEXTS = ("resource", "run", "flow", "step", "text")
-_AFTERWARDS = ("cause", "controller", "before")
+_AFTERWARDS = ("cause", "controller", "before", "where")
 _NO_STEP = StepMemento("")
 _NO_RUN = Memento("", Key("", "", ""), "", RunStatus.PREPARED, ())
 _NO_RESOURCE = Resource("", "")
 
 
-def lines(records: Sequence[Record], meta: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of *records*, the head first."""
+def lines(
+    records: Sequence[Record], meta: Mapping[str, Any], where: bool = True
+) -> Iterator[str]:
+    """Yield the lines of *records*, the head first, with lines of code if *where*."""
     head = {"format": FORMAT, "version": VERSION, "records": len(records)}
     yield json_text.dump(head | {"meta": meta})
     known: Known = {}
     for record in records:
-        yield json_text.dump(_row(record, known))
+        row = _row(record, known)
+        if not where:
+            row.pop("where", None)
+        yield json_text.dump(row)
 
 
 def _row(record: Record, known: Known) -> dict[str, Any]:
     (
         seq, time, kind, resource, run, flow, step, attempt, text, value,
-        cause, limit, controller, token, left,
+        cause, limit, controller, token, left, where,
     ) = record  # fmt: skip
     row: dict[str, Any] = {"seq": seq, "time": float(time), "kind": kind.value}
     if resource:
@@ -250,6 +294,8 @@ def _row(record: Record, known: Known) -> dict[str, Any]:
         row["controller"] = controller
     if token:
         row["token"] = token
+    if where:
+        row["where"] = where
     return row
 
 
@@ -331,7 +377,9 @@ def _record(row: Any, known: Known, last: Record | None) -> Record:
     texts = [_of(str, row.pop(name, ""), name) for name in _TEXTS]
     if last is not None and (_of(int, seq, "seq") <= last.seq or time < last.time):
         raise ValueError(f"record {seq} at {time:g} s cannot follow {last.seq}")
-    cause, controller, left = (_of(str, row.pop(name, ""), name) for name in _AFTERWARDS)
+    cause, controller, left, where = (
+        _of(str, row.pop(name, ""), name) for name in _AFTERWARDS
+    )
     limit, token = row.pop("limit", None), _of(int, row.pop("token", 0), "token")
     if limit is not None:
         limit = float(_of((int, float), limit, "limit"))
@@ -351,7 +399,7 @@ def _record(row: Any, known: Known, last: Record | None) -> Record:
     resource_name, run_key, flow, step, text = texts
     return Record(
         seq, time, kind, resource_name, run_key, flow, step, attempt, text, value,
-        cause, limit, controller, token, left,
+        cause, limit, controller, token, left, where,
     )  # fmt: skip
 
 

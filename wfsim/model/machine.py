@@ -40,6 +40,7 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 from wfsim.errors import DefinitionError, Problem
 from wfsim.model.frozen import EMPTY
+from wfsim.model.glance import glance, words
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
 from wfsim.text import suggest
 
@@ -109,10 +110,13 @@ class StateMachine:
         self.finalizers: dict[str, Callable[..., Any]] = {}
 
     def __repr__(self) -> str:
-        return (
-            f"StateMachine({self.kind!r}, stable={list(self.stable_states)}, "
-            f"unstable={sorted(self.actions)})"
-        )
+        head = f"<StateMachine {self.kind}: {len(self.states)} states>"
+        lines = [f"  stable: {words(self.stable_states, 8)}"]
+        lines += [
+            f"  {action.state}: runs {action.flow}, then {action.then}"
+            for action in self.actions.values()
+        ]
+        return glance(head, lines, "machine.to_mermaid(), wfsim.charts.states(log)")
 
     def stable(self, *states: str) -> Self:
         """Register *states* in which nothing runs until a check says so."""
@@ -175,6 +179,10 @@ class StateMachine:
             raise DefinitionError(f"{self.kind}: finalizer {name!r} is registered twice")
         self.finalizers[name] = release
         return self
+
+    def knows(self, state: str) -> bool:
+        """Whether *state* is a registered one."""
+        return self.is_stable(state) or self.action(state) is not None
 
     def is_stable(self, state: str) -> bool:
         """Whether *state* is one that only a check leaves."""

@@ -126,6 +126,25 @@ class Memento(NamedTuple):
     deadline: float | None = None
     extra: Mapping[str, Any] = EMPTY
 
+    def __repr__(self) -> str:
+        interrupted = self.status is RunStatus.INTERRUPTED
+        status = "interrupted" if interrupted else self.status.value
+        done = sum(step.status is StepStatus.COMPLETED for step in self.steps)
+        at = ""
+        if self.step is not None and self.status is not RunStatus.COMPLETED:
+            at = f", at {self.step.name} (attempt {self.step.attempts})"
+        why = f": {self.reason or self.error}"[:40] if self.reason or self.error else ""
+        return (
+            f"<Memento {self.resource} {self.key} {status}{why}, {done} of "
+            f"{len(self.steps)} steps completed{at}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from wfsim.model.glance import as_html, glance, of_run
+
+        then = "wfsim.Simulation.resume(scenario, [memento]), memento.to_json()"
+        return as_html(glance(repr(self), of_run(self), then))
+
     @property
     def number(self) -> int:
         """Its place among the runs of its resource, from 1; 0 if its key has none."""

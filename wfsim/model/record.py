@@ -80,7 +80,8 @@ class Record(NamedTuple):
     `Resource`, or the `PoolState`; other records have None.  *cause* says why a step or
     run ended before its time (`Cause`), *limit* how many seconds it might have taken if
     that was too long.  *controller* is who wrote it, by the lease with that *token*,
-    *before* the state that a resource has left.
+    *before* the state that a resource has left.  *where* is the line of the user's code
+    at which a step failed, such as ``job.py:12``.
     """
 
     seq: int
@@ -98,13 +99,15 @@ class Record(NamedTuple):
     controller: str = ""
     token: int = 0
     before: str = ""
+    where: str = ""
 
     def __str__(self) -> str:
-        where = " ".join(filter(None, (self.resource, self.run, self.step)))
+        of = " ".join(filter(None, (self.resource, self.run, self.step)))
         again = f" attempt {self.attempt}" if self.attempt > 1 else ""
         text = f": {self.text}" if self.text else ""
-        what = f"{self.kind.value} {where}".rstrip()
-        return f"#{self.seq} {self.time:.3f} s {what}{again}{text}"
+        what = f"{self.kind.value} {of}".rstrip()
+        where = f" ({self.where})" if self.where else ""
+        return f"#{self.seq} {self.time:.3f} s {what}{again}{text}{where}"
 
     def __repr__(self) -> str:
         return f"<Record {self}>"

@@ -440,7 +440,7 @@ class Interrupt:
     """A run ended at step *index* until an operator recovers it.
 
     *reason* is the code that the resource shows, *cause* why, *limit* the time in
-    seconds that was exceeded, if one was.
+    seconds that was exceeded, if one was, *where* the line of code that failed.
     """
 
     index: int
@@ -448,6 +448,7 @@ class Interrupt:
     error: str
     cause: Cause
     limit: float | None = None
+    where: str = ""
 
     kind: ClassVar[Kind] = Kind.RUN_INTERRUPTED
 
@@ -557,7 +558,8 @@ class Wait:
 class Fail:
     """Step *index* ended badly, to be tried again at *wake*.
 
-    *limit* is the time in seconds that it may take, if it took longer.
+    *limit* is the time in seconds that it may take, if it took longer, *where* the line
+    of code that failed, if it was one of the user's.
     """
 
     index: int
@@ -565,6 +567,7 @@ class Fail:
     wake: float
     cause: Cause = Cause.ERROR
     limit: float | None = None
+    where: str = ""
 
     kind: ClassVar[Kind] = Kind.STEP_FAILED
 
@@ -583,6 +586,7 @@ class Close:
     error: str
     cause: Cause
     limit: float | None = None
+    where: str = ""
 
     @property
     def kind(self) -> Kind:

@@ -62,7 +62,7 @@ class Debugger:
 
     def __repr__(self) -> str:
         which = f"run {self._chosen + 1} of {len(self._players)}"
-        return f"<Debugger of {self.player.log!r}, {which}, {self.player!r}>"
+        return f"<Debugger of {self.player.log}, {which}, {self.player!r}>"
 
     def _repr_mimebundle_(self, **keywords: Any) -> dict[str, Any]:
         shown: dict[str, Any] = self.controls.box._repr_mimebundle_(**keywords)

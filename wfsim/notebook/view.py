@@ -187,7 +187,10 @@ def _badge(status: str, text: str) -> str:
 
 
 def _text(record: Record) -> str:
-    return f'<div class="wf-text">{escape(record.text)}</div>' if record.text else ""
+    if not record.text:
+        return ""
+    where = f" <b>{escape(record.where)}</b>" if record.where else ""
+    return f'<div class="wf-text">{escape(record.text)}{where}</div>'
 
 
 def _changes(changes: Collection[Change]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.report.frames import frame, table
 from wfsim.report.stretches import (
     CRASHED,
@@ -45,7 +45,7 @@ _PART = {
 }
 
 
-def breakdown(log: EventLog) -> pd.DataFrame:
+def breakdown(log: EventLog | HasLog) -> pd.DataFrame:
     """Return where the time of each run went, one row per run, as in `tables.runs`.
 
     ============== ======= =======================================================
@@ -68,7 +68,7 @@ def breakdown(log: EventLog) -> pd.DataFrame:
     created: when its resource entered the state that it serves or, where a check led
     there, when the resource last changed before; until it ended, or the log.
     """
-    found = courses(log)
+    found = courses(log_of(log))
     parts = [spent(course) for course in found]
     columns: dict[str, list[Any]] = {
         "run": [course.run.run for course in found],
@@ -80,7 +80,7 @@ def breakdown(log: EventLog) -> pd.DataFrame:
     return frame(columns, dict.fromkeys(PARTS, "float64"))
 
 
-def critical(log: EventLog) -> pd.DataFrame:
+def critical(log: EventLog | HasLog) -> pd.DataFrame:
     """Return one row per step of each flow: which of them the time of its runs goes to.
 
     ============== ======= =======================================================
@@ -97,7 +97,7 @@ def critical(log: EventLog) -> pd.DataFrame:
     it fails, waits and recovers, but not while no worker takes it up.
     """
     rows: list[tuple[Any, ...]] = []
-    for flow, group in by_flow(courses(log)).items():
+    for flow, group in by_flow(courses(log_of(log))).items():
         total = in_steps(group)
         limit = _p95([course.end - course.begin for course in group])
         slow = [course for course in group if course.end - course.begin >= limit]

@@ -32,6 +32,9 @@ EPOCH = datetime(2026, 1, 1)
 BAR = 40
 """How many characters wide a time line is."""
 
+MOST_LINES = 8
+"""So many notices are printed."""
+
 MOST_ROWS = 100
 """Of a longer table a console shows the first rows only, and says so."""
 
@@ -65,6 +68,18 @@ def print_report(log: EventLog | HasLog, console: Console | None = None) -> None
     text.highlight_regex(r"\bcompleted\b", "bold green")
     text.highlight_regex(r"\b(interrupted|failed|never fired)\b", "bold red")
     out.print(text)
+    print_notices(log, out)
+
+
+def print_notices(log: EventLog | HasLog, console: Console | None = None) -> None:
+    """Print what would be noticed too late, one notice a line, the first `MOST_LINES`."""
+    from rich.console import Console
+
+    out, notices = console or Console(), log_of(log).notices
+    for notice in notices[:MOST_LINES]:
+        out.print(f"Notice: {notice}", markup=False, style="yellow")
+    if len(notices) > MOST_LINES:
+        out.print(f"And {len(notices) - MOST_LINES} more notices.", markup=False)
 
 
 def print_timeline(
@@ -244,7 +259,7 @@ def _columns(steps: pd.DataFrame) -> list[str]:
     """Return which columns of *steps* a console has room for."""
     shorter = _shorter(steps, "resource", "flow")
     names = [name for name in _STEP_COLUMNS if name in shorter.columns]
-    return [*names, *(["error"] if steps["error"].any() else [])]
+    return [*names, *(name for name in ("error", "where") if steps[name].any())]
 
 
 def _table(title: str, frame: pd.DataFrame) -> Any:
@@ -268,6 +283,7 @@ def _table(title: str, frame: pd.DataFrame) -> Any:
 
 __all__ = [
     "outcome",
+    "print_notices",
     "print_report",
     "print_timeline",
     "study_page",

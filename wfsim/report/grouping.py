@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import pandas as pd
 
 from wfsim.errors import UsageError
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog
 from wfsim.report import tables
 from wfsim.report.text import count, plain, seconds
 from wfsim.text import suggest
@@ -109,12 +109,34 @@ def grouped(frame: pd.DataFrame, by: Iterable[str], most: int = MOST) -> Groups:
     return Groups(names, shown, len(found))
 
 
+def source_of(source: Source | HasLog) -> Source:
+    """Return *source*, or the log that it keeps.
+
+    Raises `UsageError` for anything else, naming what to give.
+    """
+    if isinstance(source, (EventLog, pd.DataFrame)):
+        return source
+    log = getattr(source, "log", None)
+    if isinstance(log, EventLog):
+        return log
+    if isinstance(source, StudyFrames):
+        return source
+    raise UsageError(no_study(source, "a log, or a frame of runs"))
+
+
+def no_study(value: Any, other: str) -> str:
+    """Return what is wrong with *value* in place of a study, and what to give."""
+    name = type(value).__name__
+    return f"{name} is no study; give one, such as wfsim.sweep(...) returns, {other}"
+
+
 def keys(source: Source, by: str | Iterable[str] | None) -> tuple[str, ...]:
     """Return what runs are grouped by: *by*, or what *source* was varied over."""
     if isinstance(by, str):
         return (by,)
     if by is not None:
         return tuple(by)
+    source = source_of(source)
     if isinstance(source, EventLog):
         return ("flow",)
     return () if isinstance(source, pd.DataFrame) else tuple(source.over)
@@ -122,6 +144,7 @@ def keys(source: Source, by: str | Iterable[str] | None) -> tuple[str, ...]:
 
 def runs_of(source: Source) -> pd.DataFrame:
     """Return the frame of the runs of *source*."""
+    source = source_of(source)
     if isinstance(source, EventLog):
         return tables.runs(source)
     return source if isinstance(source, pd.DataFrame) else source.runs
@@ -129,7 +152,11 @@ def runs_of(source: Source) -> pd.DataFrame:
 
 def replications_of(study: StudyFrames | pd.DataFrame) -> pd.DataFrame:
     """Return the frame of the replications of *study*, or that frame itself."""
-    return study if isinstance(study, pd.DataFrame) else study.replications
+    if isinstance(study, pd.DataFrame):
+        return study
+    if not isinstance(study, StudyFrames):
+        raise UsageError(no_study(study, "or its frame of replications"))
+    return study.replications
 
 
 def column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:

@@ -92,6 +92,7 @@ class Attempt(NamedTuple):
     start: float
     end: float
     error: str
+    where: str
 
 
 Row = list[Any]
@@ -102,7 +103,7 @@ Measured: with an object for each, building a table takes twice as long.
 
 
 # The places of what changes in a row; the others are those of an `Attempt`.
-_STATUS, _END, _ERROR = 3, 5, 6
+_STATUS, _END, _ERROR, _WHERE = 3, 5, 6, 7
 
 
 class History:
@@ -142,7 +143,7 @@ class History:
                 name, last = names[index], run.last
                 if last is not None and last[_STATUS] != "completed":
                     self._resume(run, last, name, time)
-                run.last = row = [run, name, count, "running", time, NAN, ""]
+                run.last = row = [run, name, count, "running", time, NAN, "", ""]
                 rows.append(row)
                 run.count += 1
                 if run.status != "running" or run.crew is not self._alive:
@@ -158,7 +159,7 @@ class History:
                 names = [step.name for step in memento.steps]
                 known[kept] = run, names, [0] * len(names)
             elif kind is Fail and of is not None and _is_running(of[0].last):
-                self._fail(of[0], "failed", time, change.error, change.wake)
+                self._fail(of[0], time, change)
             elif kept is not None or kind not in OF_RESOURCES:
                 record = records.made(seq)
                 self._take(record)
@@ -195,15 +196,12 @@ class History:
         run.status, run.error, run.end = "completed", "", time
         run.incidents.append(Incident(run.count, time, Kind.RUN_COMPLETED))
 
-    def _fail(
-        self, run: Run, status: str, time: float, error: str, wake: float | None
-    ) -> None:
-        """End the attempt under way, and the run for now, in *status*."""
+    def _fail(self, run: Run, time: float, change: Fail) -> None:
+        """End the attempt under way, and the run for now."""
         assert run.last is not None
-        close(run.last, status, time, error)
-        run.status, run.error = status, error
-        kind = Kind.STEP_FAILED if status == "failed" else Kind.STEP_CANCELLED
-        run.incidents.append(Incident(run.count, time, kind, wake))
+        close(run.last, "failed", time, change.error, change.where)
+        run.status, run.error = "failed", change.error
+        run.incidents.append(Incident(run.count, time, change.kind, change.wake))
 
     def _run_of(self, record: Record) -> Run:
         return self._known.get((record.resource, record.run)) or self._new_run(record)
@@ -228,7 +226,7 @@ class History:
         self._go_on(run)
 
     def _append(self, run: Run, step: str, number: int, start: float) -> Row:
-        run.last = row = [run, step, number, "running", start, NAN, ""]
+        run.last = row = [run, step, number, "running", start, NAN, "", ""]
         run.count += 1
         self.rows.append(row)
         return row
@@ -265,7 +263,7 @@ class History:
             status = _TURNS[kind]
             if record.attempt:
                 row = self._attempt_of(run, record)
-                close(row, status, record.time, record.text)
+                close(row, status, record.time, record.text, record.where)
             run.status, run.error = status, record.text
             wake = value.wake if isinstance(value, Memento) else None
             run.incidents.append(Incident(run.count, record.time, kind, wake))
@@ -309,7 +307,7 @@ class History:
         ):
             cancelled = _is(record, CANCELLED, Cause.CANCEL, Cause.GONE)
             status = "cancelled" if cancelled else "interrupted"
-            close(last, status, time, record.text)
+            close(last, status, time, record.text, record.where)
         elif last[_STATUS] == "waiting":
             close(last, "superseded", time)
         else:
@@ -325,11 +323,11 @@ class History:
                     lose(run, run.last, time)
 
 
-def close(row: Row, status: str, end: float, error: str = "") -> None:
+def close(row: Row, status: str, end: float, error: str = "", where: str = "") -> None:
     """End an attempt."""
     row[_STATUS], row[_END] = status, end
     if error:
-        row[_ERROR] = error
+        row[_ERROR], row[_WHERE] = error, where
 
 
 def lose(run: Run, row: Row, time: float) -> None:

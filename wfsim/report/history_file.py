@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind, Record
 from wfsim.report.text import write
@@ -28,7 +28,7 @@ _STEPS = {
 _ENDS = (Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_CANCELLED)
 
 
-def to_history(log: EventLog, path: str | Path) -> Path:
+def to_history(log: EventLog | HasLog, path: str | Path) -> Path:
     """Write *log* to *path* as the reference does: a JSON object per event of a run.
 
     There it is called after the type of the first resource that it is about:
@@ -37,7 +37,9 @@ def to_history(log: EventLog, path: str | Path) -> Path:
     line.  ``extra_ctx`` is null, as there, but for what it has not: ``{"limit": 5.0}``
     says that the step's limit of so many seconds has cut the attempt short.
     """
-    return write(path, "".join(f"{_encode(row)}\n" for row in _Recorder().rows(log)))
+    return write(
+        path, "".join(f"{_encode(row)}\n" for row in _Recorder().rows(log_of(log)))
+    )
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.record import Kind, PoolState
 from wfsim.report.frames import table
 from wfsim.report.stretches import (
@@ -30,7 +30,7 @@ _AT_WORK = {STEP, POOL, RETRY, CRASHED, OTHER}
 _IN_QUEUE = {QUEUED, RESTART}
 
 
-def utilisation(log: EventLog) -> pd.DataFrame:
+def utilisation(log: EventLog | HasLog) -> pd.DataFrame:
     """Return how many of what is scarce were busy, and how many waited, over time.
 
     ============ ======= =========================================================
@@ -45,6 +45,7 @@ def utilisation(log: EventLog) -> pd.DataFrame:
 
     The rows of one name follow each other without a gap from 0 to the end of the log.
     """
+    log = log_of(log)
     return _frame(_rows(log, courses(log)))
 
 

@@ -73,6 +73,8 @@ def page(log: EventLog) -> str:
     seed = log.meta.get("seed")
     # The name of the flow is in that of the run.
     attempts = tables.steps(log).drop(columns="flow")
+    if not attempts["where"].any():
+        attempts = attempts.drop(columns="where")
     end = log.records[-1].time if log.records else 0.0
     seeded = "" if seed is None else f" · seed {seed}"
     parts = [
@@ -80,6 +82,7 @@ def page(log: EventLog) -> str:
         f'<p class="outcome">{html.escape(outcome(log))}</p>',
         f'<p class="note">{len(log):,} records over {shown(end)} s of virtual time'
         f"{html.escape(seeded)} · digest {log.digest()} · all times in seconds</p>",
+        *_notices(log),
         _section("Summary", _table(tables.summary(log), "No flow has run.")),
         _section("Steps over time", _picture(charts.gantt(log))),
         _section("Faults", _table(tables.faults(log), "No fault was armed.")),
@@ -103,6 +106,11 @@ def page(log: EventLog) -> str:
         _section("Load", _picture(charts.utilisation(log)) + _picture(charts.queue(log))),
     ]
     return _document(title, "\n".join(parts))
+
+
+def _notices(log: EventLog) -> list[str]:
+    """Return the section about what would be noticed too late, if there is something."""
+    return [_section("Notices", _table(tables.notices(log), ""))] if log.notices else []
 
 
 def study_page(study: SummedStudy) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from wfsim.model.log import EventLog, Snapshot
+from wfsim.model.log import EventLog, HasLog, Snapshot, log_of
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import Resource
@@ -28,22 +28,23 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-def state_at(log: EventLog, t: float) -> Snapshot:
+def state_at(log: EventLog | HasLog, t: float) -> Snapshot:
     """Return what was durable at *t* seconds of virtual time, when all was done then.
 
     Its *time* is that of the last record; before the first one nothing was durable.
     """
+    log = log_of(log)
     return log.fold(bisect_right(log.records, t, key=lambda record: record.time))
 
 
-def frames(log: EventLog) -> Iterator[tuple[Record, Snapshot]]:
+def frames(log: EventLog | HasLog) -> Iterator[tuple[Record, Snapshot]]:
     """Yield each record with what was durable after it; equal to folding every prefix.
 
     Every snapshot stays as it was, and none is copied: one costs no more than a record.
     """
     resources: _Feed[str, Resource] = _Feed()
     mementos: _Feed[tuple[str, str], Memento] = _Feed()
-    for number, record in enumerate(log.records):
+    for number, record in enumerate(log_of(log).records):
         value = record.value
         if record.kind is Kind.RESOURCE_DELETED:
             resources.put(number, record.resource, None)
@@ -126,12 +127,12 @@ class Difference(NamedTuple):
         )
 
 
-def diff(log_a: EventLog, log_b: EventLog) -> Difference | None:
+def diff(log_a: EventLog | HasLog, log_b: EventLog | HasLog) -> Difference | None:
     """Return the first record at which the logs part, None if all records are equal.
 
     What ran (the logs' *meta*) is not compared.
     """
-    pairs = zip_longest(log_a.records, log_b.records)
+    pairs = zip_longest(log_of(log_a).records, log_of(log_b).records)
     for number, (a, b) in enumerate(pairs):
         if a != b:
             return Difference(number, a, b)

@@ -47,6 +47,7 @@ from wfsim.report.grouping import (
     replications_of,
     runs_of,
     runs_said,
+    source_of,
     spans_decades,
     unit,
 )
@@ -471,6 +472,7 @@ def breakdown(
     the group, ``part``, ``mean`` (seconds per run), ``share`` (of the time of the runs
     of the group, from 0 to 1).
     """
+    source = source_of(source)
     runs = tables.breakdown(source) if isinstance(source, EventLog) else runs_of(source)
     groups = grouped(runs, keys(source, by))
     rows: list[tuple[Any, ...]] = []

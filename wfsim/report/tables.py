@@ -1,5 +1,7 @@
 """Tables of a log: pure functions from a log to a tidy DataFrame.
 
+Each takes what keeps a log as well, such as a `Simulation`.
+
 Times and durations are seconds of virtual time, float64, NaN where nothing is known
 yet.  Counts are int64.  Texts have pandas' own dtype for text (``str`` from pandas 3
 on, ``object`` before) and are empty rather than missing.  Columns and dtypes are the
@@ -18,7 +20,7 @@ from collections.abc import Iterable
 from operator import attrgetter, sub
 from typing import TYPE_CHECKING, Any
 
-from wfsim.model.log import EventLog
+from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.record import OF_RESOURCES, Kind
 from wfsim.model.resource import CREATING
 from wfsim.report.breakdown import breakdown, critical
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def runs(log: EventLog) -> pd.DataFrame:
+def runs(log: EventLog | HasLog) -> pd.DataFrame:
     """Return one row per run, in order of appearance; last those that none has begun.
 
     A run is there from when it is called for: one that no worker has taken up has no
@@ -51,7 +53,7 @@ def runs(log: EventLog) -> pd.DataFrame:
     ``error``    text    what the run failed with, or why it was interrupted
     ============ ======= =========================================================
     """
-    found = called_for(log)
+    found = called_for(log_of(log))
     start, end = [r.start for r in found], [r.end for r in found]
     return frame(
         {
@@ -69,7 +71,7 @@ def runs(log: EventLog) -> pd.DataFrame:
     )
 
 
-def steps(log: EventLog) -> pd.DataFrame:
+def steps(log: EventLog | HasLog) -> pd.DataFrame:
     """Return one row per attempt of a step, in the order in which they began.
 
     ============ ======= =========================================================
@@ -84,12 +86,13 @@ def steps(log: EventLog) -> pd.DataFrame:
                          the crash
     ``duration`` float64 *end* - *start*
     ``error``    text    what it failed with, or why its run was interrupted
+    ``where``    text    the line of your code at which it failed, such as ``job.py:12``
     ============ ======= =========================================================
 
     An attempt that waited and then went on is one row.
     """
-    columns = zip(*History(log).rows, strict=True)
-    of, step, attempt, status, start, end, error = [*columns] or [()] * 7
+    columns = zip(*History(log_of(log)).rows, strict=True)
+    of, step, attempt, status, start, end, error, where = [*columns] or [()] * 8
     return frame(
         {
             "run": [*map(attrgetter("run"), of)],
@@ -102,11 +105,12 @@ def steps(log: EventLog) -> pd.DataFrame:
             "end": end,
             "duration": _durations(start, end),
             "error": error,
+            "where": where,
         }
     )
 
 
-def states(log: EventLog) -> pd.DataFrame:
+def states(log: EventLog | HasLog) -> pd.DataFrame:
     """Return one row per change of a resource's state, in order.
 
     ============ ======= =========================================================
@@ -121,7 +125,7 @@ def states(log: EventLog) -> pd.DataFrame:
     """
     rows = []
     known: dict[str, str] = {}
-    for record in log.filter(*OF_RESOURCES, Kind.RESOURCE_DELETED):
+    for record in log_of(log).filter(*OF_RESOURCES, Kind.RESOURCE_DELETED):
         name, value = record.resource, record.value
         if record.kind is Kind.RESOURCE_DELETED:
             rows.append((name, record.time, known.pop(name, ""), "", ""))
@@ -137,7 +141,7 @@ def states(log: EventLog) -> pd.DataFrame:
     return table(("resource", "time", "before", "after", "event"), rows)
 
 
-def faults(log: EventLog) -> pd.DataFrame:
+def faults(log: EventLog | HasLog) -> pd.DataFrame:
     """Return one row per fault of the plan, in the order in which they were armed.
 
     ============ ======= =========================================================
@@ -150,7 +154,7 @@ def faults(log: EventLog) -> pd.DataFrame:
     """
     rows: list[list[Any]] = []
     named: dict[str, list[list[Any]]] = {}
-    for record in log.filter(Kind.FAULT_ARMED, Kind.FAULT_FIRED):
+    for record in log_of(log).filter(Kind.FAULT_ARMED, Kind.FAULT_FIRED):
         twins = named.setdefault(record.text, [])
         if record.kind is Kind.FAULT_ARMED or not twins:
             armed = record.time if record.kind is Kind.FAULT_ARMED else NAN
@@ -163,7 +167,27 @@ def faults(log: EventLog) -> pd.DataFrame:
     return table(("fault", "armed", "fired", "times", "status"), rows)
 
 
-def summary(log: EventLog) -> pd.DataFrame:
+def notices(log: EventLog | HasLog) -> pd.DataFrame:
+    """Return one row per notice: what would be noticed too late.
+
+    ============ ======= =========================================================
+    ``kind``     text    same event, check failed, unfinished, stuck, waits for
+                         nobody, never fired
+    ``subject``  text    the resource, run or fault that it is about
+    ``text``     text    what was noticed, and what to ask or do
+    ``times``    int64   how often
+    ``time``     float64 when first
+    ``where``    text    the line of your code, empty if there is none
+    ============ ======= =========================================================
+    """
+    rows = [
+        (str(kind), subject, text, times, time, where)
+        for kind, subject, text, times, time, where in log_of(log).notices
+    ]
+    return table(("kind", "subject", "text", "times", "time", "where"), rows)
+
+
+def summary(log: EventLog | HasLog) -> pd.DataFrame:
     """Return one row per flow that has runs, in order of appearance.
 
     =============== ======= ======================================================
@@ -220,7 +244,7 @@ def summary(log: EventLog) -> pd.DataFrame:
     return table(columns, rows)
 
 
-def latency(log: EventLog) -> pd.DataFrame:
+def latency(log: EventLog | HasLog) -> pd.DataFrame:
     """Return one row per step of each flow, in order of appearance.
 
     ============= ======= ========================================================
@@ -260,6 +284,7 @@ __all__ = [
     "critical",
     "faults",
     "latency",
+    "notices",
     "runs",
     "states",
     "steps",

@@ -16,6 +16,7 @@ from simpy.rt import RealtimeEnvironment
 
 from wfsim.errors import UsageError
 from wfsim.model.bounds import seconds
+from wfsim.text import short
 
 if TYPE_CHECKING:
     from wfsim.engine.ports import Clock
@@ -34,6 +35,63 @@ class _Throw(Interruption):
             super()._interrupt(event)
         elif held[self.process] is None:
             held[self.process] = self._value
+
+
+class Process(simpy.Process):
+    """SimPy's own, but who yields no event is told so there, by a `UsageError`."""
+
+    def _resume(self, event: Event) -> None:
+        # SimPy's loop written out: what wraps it would cost a call for each event.
+        environment: Any = self.env
+        environment._active_proc = self
+        generator: Any = self._generator
+        while True:
+            try:
+                if event._ok:
+                    event = generator.send(event._value)
+                else:
+                    event._defused = True
+                    # One of its own, as others that wait for the event have theirs.
+                    error = type(event._value)(*event._value.args)
+                    error.__cause__ = event._value
+                    event = generator.throw(error)
+            except StopIteration as end:
+                self._ok, self._value = True, end.value
+                environment.schedule(self)
+                self._target = None  # type: ignore[assignment]
+                break
+            except BaseException as error:
+                traceback = error.__traceback__
+                error.__traceback__ = traceback and traceback.tb_next
+                self._ok, self._value = False, error
+                environment.schedule(self)
+                self._target = None  # type: ignore[assignment]
+                break
+            try:
+                if event.callbacks is not None:
+                    event.callbacks.append(self._resume)
+                    self._target = event
+                    break
+            except AttributeError:
+                refused = Event(environment)
+                refused._ok, refused._value = False, UsageError(no_event(event))
+                event = refused
+        environment._active_proc = None
+
+
+def no_event(value: Any) -> str:
+    """Return what is wrong with yielding *value*, and what to write."""
+    if value is None:
+        return (
+            "it yields nothing, and so waits for nothing; write yield from ctx.sleep(1)"
+        )
+    if hasattr(value, "send") or hasattr(value, "__await__"):
+        name = getattr(value, "__name__", type(value).__name__)
+        return f"it yields {name}(...), which is never begun; write yield from"
+    if isinstance(value, (int, float)):
+        sleep = f"write yield from ctx.sleep({value!r})"
+        return f"it yields {value!r}, which is no event; {sleep}"
+    return f"it yields {short(value)}, which is no event; write yield from ctx.sleep(1)"
 
 
 class Timeout(simpy.Timeout):
@@ -64,7 +122,7 @@ class _More(simpy.Environment):
         # A float from the start: records of time 0 and of time 0.0 would differ.
         super().__init__(initial_time=0.0, **keywords)
         self.timeout = MethodType(Timeout, self)  # type: ignore[method-assign]
-        self.process = MethodType(simpy.Process, self)  # type: ignore[method-assign]
+        self.process = MethodType(Process, self)  # type: ignore[method-assign]
         self.event = MethodType(Event, self)  # type: ignore[method-assign]
         self._held: dict[simpy.Process, BaseException | None] = {}
         self._void: set[Event] = set()

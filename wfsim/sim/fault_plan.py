@@ -209,6 +209,7 @@ class FaultPlan:
         """Arm *faults* in a simulation that is under way (and was wrapped for it)."""
         self._refuse_unknown(faults)
         self._refuse_unknown_resources(faults)
+        self._refuse_past(faults)
         if not self.ports.wrap_all:
             raise UsageError(
                 "faults are armed before the start, or in a fork(faults=...)"
@@ -243,6 +244,23 @@ class FaultPlan:
                     raise DefinitionError(f"{fault!r}: no resource {name!r}{near}")
             except UsageError as error:
                 raise DefinitionError(f"{fault!r}: {error}") from None
+
+    def _refuse_past(self, faults: Sequence[Fault]) -> None:
+        """Raise `UsageError` for a fault whose time, or whose write, is past."""
+        now, writes = self._storage.clock.now, self.ports.writes.count
+        for fault in faults:
+            at, write = getattr(fault, "t", None), getattr(fault, "write", None)
+            controller = getattr(fault, "controller", None)  # of whose writes it counts
+            if at is not None and at < now:
+                raise UsageError(
+                    f"{fault!r}: it is {now:g} s already; give a later time, or fork "
+                    "earlier"
+                )
+            if write is not None and write <= writes and not controller:
+                raise UsageError(
+                    f"{fault!r}: there have been {writes} writes already; give a later "
+                    "one, or fork earlier"
+                )
 
     def _place(self, faults: Sequence[Fault]) -> None:
         for fault in faults:

@@ -41,7 +41,7 @@ class Redo:
         self.draws = KeyedDraws(seed)
         journal = Journal(self.clock)
         self.store = InMemoryResources(self.clock, journal)
-        self.world = scenario.world() if scenario.world else None
+        self.world = scenario.new_world()
         if self.world is not None:
             self.world.attach(self.clock, self.draws)
         self.ports = Ports(

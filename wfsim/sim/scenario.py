@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from wfsim.engine.ports import Draws, Hooks, StepFunction, Steps
 from wfsim.engine.reconciler import Migration
 from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
-from wfsim.errors import DefinitionError, Problem
+from wfsim.errors import DefinitionError, Problem, UsageError
 from wfsim.model.bounds import PositiveSeconds, Seconds, Share, problems_in
 from wfsim.model.duration import Duration, Length
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
+from wfsim.model.glance import as_html, glance, words
 from wfsim.model.machine import StateMachine
 from wfsim.model.policy import Policy
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
@@ -40,7 +41,7 @@ from wfsim.sim.step_settings import (
     wrong_settings,
 )
 from wfsim.sim.world import World
-from wfsim.text import short, suggest
+from wfsim.text import plain, short, suggest
 
 
 class Scenario:
@@ -104,30 +105,32 @@ class Scenario:
         faults: Iterable[Fault] = (),
         rates: Mapping[str, Rate] = EMPTY,
     ) -> None:
-        self.resources = tuple(map(_frozen, resources))
-        self.arrivals, self.triggers = tuple(arrivals), tuple(triggers)
-        self.faults, self.rates = tuple(faults), dict(rates)
+        given = listed("resources", resources, "Resource(...)")
+        self.resources = tuple(map(_frozen, given))
+        self.arrivals = listed("arrivals", arrivals, "Arrivals(...)")
+        self.triggers = listed("triggers", triggers, "Trigger(...)")
+        self.faults = listed("faults", faults, "CrashAt(t=40)")
+        self.rates = dict(rates)
         self.settings = settings_by_name(settings)
         self.pools = dict(pools)
         self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
-        machines = [machine] if isinstance(machine, StateMachine) else list(machine)
+        machines = _machines(machine)
         self.machines = {item.kind: item for item in machines}
-        self._code = tuple(steps)
+        self._code = listed("steps", steps, "the function or class of a step")
         self.steps = StepRegistry(self._code)
         self._written = _flows(flows, self.steps, bool(self.settings))
         self.flows, self._wrapped = set_flows(
             self._written, self.settings, partial(has_code, steps=self.steps)
         )
-        self.world = world
+        self.world = _maker(world)
         self.is_service = not (machines or self.resources)
         self.policy = policy or (Policy.service() if self.is_service else Policy())
-        self.hooks = tuple(hooks)
+        self.hooks = listed("hooks", hooks, "Hooks()")
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon, self.lag = horizon, lag
-        self.begin = begin
-        self.recall = recall
+        self.begin, self.recall = begin, recall
         self.assumed: Mapping[str, Duration] = EMPTY
         problems = [
             Problem(f"two state machines for the kind {item.kind!r}", "make them one")
@@ -168,8 +171,25 @@ class Scenario:
         ]
 
     def __repr__(self) -> str:
-        names = ", ".join(str(resource.key) for resource in self.resources)
-        return f"<Scenario {self.title}: {names}>"
+        names = [str(resource.key) for resource in self.resources]
+        what = words(names, 6) or ("a service" if self.is_service else "what arrives")
+        lines = [
+            f"  {name}: {words(values, 6)}"
+            for name, values in (
+                ("kinds", () if self.is_service else self.kinds),
+                ("flows", [*self.flows]),
+                ("pools", [f"{name} ({size})" for name, size in self.pools.items()]),
+                ("faults", [*map(repr, self.faults)]),
+                ("rates", [*self.rates]),
+            )
+            if values
+        ]
+        lines.append(f"  until {self.horizon:,.10g} s at most, seed {self.seed}")
+        then = "wfsim.simulate(scenario), wfsim.Simulation(scenario)"
+        return glance(f"<Scenario {self.title}: {what}>", lines, then)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
 
     @classmethod
     def of_flow(
@@ -232,6 +252,26 @@ class Scenario:
         made = cls(flows=flows, steps=steps, policy=policy, title=title)
         made.assumed = assumed
         return made
+
+    def new_world(self) -> World | None:
+        """Return a new world, None if the scenario has none.
+
+        Raises `UsageError` if it is no `World`, or one whose ``__init__`` is not called.
+        """
+        if self.world is None:
+            return None
+        world = self.world()
+        if not isinstance(world, World):
+            raise UsageError(
+                f"world makes {plain(world)}, which is no World; give a subclass of "
+                "wfsim.World"
+            )
+        if not hasattr(world, "pending"):
+            name = type(world).__name__
+            raise UsageError(
+                f"{name}.__init__() does not call super().__init__(); write that first"
+            )
+        return world
 
     def but(self, **changes: Any) -> Scenario:
         """Return this scenario with other values for some of its keywords.
@@ -335,6 +375,11 @@ class Scenario:
             seen.add(name)
             if not resource.name:
                 problems.append(Problem("a resource has no name", "give it one"))
+            machine = self.machines.get(resource.kind)
+            if machine is not None and not machine.knows(resource.state):
+                near = suggest(resource.state, machine.states)
+                text = f"no state {resource.state!r}{near}"
+                problems.append(Problem(text, path=("state",), subject=name))
             if resource.kind not in self.kinds:
                 near = suggest(resource.kind, self.kinds)
                 text = f"no state machine for the kind {resource.kind!r}{near}"
@@ -432,6 +477,41 @@ def _api_rate(given: ApiRate | float | None) -> ApiRate | None:
     return given if given is None or isinstance(given, ApiRate) else ApiRate(given)
 
 
+def listed(name: str, values: Any, item: str) -> tuple[Any, ...]:
+    """Return *values* of the argument *name* as a tuple; refuse what is no list.
+
+    >>> listed("hooks", 42, "Hooks()")
+    Traceback (most recent call last):
+    wfsim.errors.DefinitionError: hooks is 42; give a list: hooks=[Hooks()]
+    """
+    # A resource is a tuple, a state machine's class and a dict can be gone through.
+    single = isinstance(values, (str, Path, Resource, Mapping, type))
+    if single or not isinstance(values, Iterable):
+        wrong(name, values, f"give a list: {name}=[{item}]")
+    return tuple(values)
+
+
+def _machines(machine: Any) -> tuple[StateMachine, ...]:
+    one = isinstance(machine, StateMachine)
+    machines = listed("machine", [machine] if one else machine, "StateMachine(...)")
+    for item in machines:
+        if not isinstance(item, StateMachine):
+            wrong("machine", item, "give StateMachine(...), or a list of them")
+    return machines
+
+
+def _maker(world: Any) -> Callable[[], World] | None:
+    if world is None or callable(world):
+        return world  # type: ignore[no-any-return]
+    cure = f"give the class, or what makes one: world={type(world).__name__}"
+    return wrong("world", world, cure)
+
+
+def wrong(name: str, value: Any, cure: str) -> NoReturn:
+    """Refuse *value* of the argument *name*."""
+    raise DefinitionError(Problem(f"{name} is {plain(value)}", cure, (name,)))
+
+
 def _flows(
     flows: str | Path | Iterable[Flow], steps: StepRegistry, has_settings: bool
 ) -> dict[str, Flow]:
@@ -441,7 +521,7 @@ def _flows(
         # A step may yet get its duration from the settings; that is looked at later.
         return load_flows(flows, classes=None if has_settings else steps)
     found: dict[str, Flow] = {}
-    for flow in flows:
+    for flow in listed("flows", flows, "Flow(...)"):
         if not isinstance(flow, Flow):
             text = f"{short(flow)} is among the flows"
             raise DefinitionError(Problem(text, "give Flow(...)", ("flows",)))

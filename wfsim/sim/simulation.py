@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from _thread import interrupt_main
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from inspect import isgenerator
@@ -13,9 +14,12 @@ from signal import SIGINT, default_int_handler, getsignal, signal
 from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.controller import Controller
-from wfsim.errors import UsageError
+from wfsim.engine.steps import line_of
+from wfsim.errors import Halted, NoticeError, UsageError
 from wfsim.model.bounds import LEAST_GAP
+from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, Frozen
+from wfsim.model.glance import as_html, glance, of_log
 from wfsim.model.journal import Journal
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
@@ -35,6 +39,7 @@ from wfsim.sim.schedule import Schedule
 from wfsim.sim.service import SimulatedService
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
+from wfsim.text import plain
 
 if TYPE_CHECKING:
     from wfsim.sim.prefix import Prefix, Tape
@@ -42,6 +47,9 @@ if TYPE_CHECKING:
 
 EVENTS = 1 << 14
 """After so many events of the clock, a quarter of a second or so, the bar is told."""
+
+PATIENCE = 1.0
+"""Seconds that the event under way has to come to its end after Ctrl-C."""
 
 MAX_IDLE = 1 << 20
 """So many events may happen without a record or time passing before it is a bug."""
@@ -106,6 +114,8 @@ class Simulation:
         world: World | None = None,
         db: str | Path | None = None,
     ) -> None:
+        if not isinstance(scenario, Scenario):
+            raise UsageError(no_scenario(scenario))
         given = _checked(faults)
         if controllers < 1:
             raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
@@ -113,8 +123,8 @@ class Simulation:
         self.given_world = None if world is None else detached(world)
         if self.given_world is not None:
             world = self.given_world.copy()
-        elif scenario.world is not None:
-            world = scenario.world()
+        else:
+            world = scenario.new_world()
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.clock = clock or VirtualClock()
@@ -145,6 +155,16 @@ class Simulation:
         self._stopped = False
 
     def __repr__(self) -> str:
+        if not self._begun:
+            return glance(str(self), (), "sim.step(), sim.run()")
+        then = "sim.step(), sim.run(until=wfsim.step_started(STEP)), sim.fork(faults=[])"
+        over = "wfsim.charts.gantt(sim), wfsim.Debugger(sim), sim.mementos()"
+        return glance(str(self), of_log(self.log), over if self.is_over else then)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+    def __str__(self) -> str:
         at = f"at {self.now:.3f} s, {len(self.log)} records"
         end = ", cut off by the horizon" if self.is_cut_off else ""
         return f"<Simulation {self.scenario.title} {at}{end}>"
@@ -172,6 +192,11 @@ class Simulation:
             return False
         runs = (run for each in self.journal.runs.values() for run in each.values())
         return any(isinstance(run, Run) and not run.is_final for run in runs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is going to happen, or not before the horizon."""
+        return self._begun and self.clock.peek() > self.scenario.horizon
 
     # Going on.
 
@@ -293,7 +318,11 @@ class Simulation:
 
     @contextmanager
     def whole_events(self) -> Iterator[None]:
-        """Let Ctrl-C wait until the event under way is over; a second one does not."""
+        """Let Ctrl-C wait until the event under way is over, for `PATIENCE` at most.
+
+        After that, or at a second Ctrl-C, `Halted` is raised where the event spins: a
+        step fails by it, at that line.
+        """
         if self._running:
             raise UsageError("the simulation runs already; a step must not run() it")
         self.clock.sync()
@@ -305,10 +334,17 @@ class Simulation:
             and not isinstance(self.clock, WallClock)
         )
 
+        timers: list[threading.Timer] = []
+
         def stop(*_: Any) -> None:
+            if self._stopped:
+                signal(SIGINT, usual)
+                raise Halted
             self._stopped = True
             self.clock.halt()
-            signal(SIGINT, usual)
+            timers.append(threading.Timer(PATIENCE, interrupt_main))
+            timers[0].daemon = True
+            timers[0].start()
 
         if patient:
             signal(SIGINT, stop)
@@ -316,12 +352,16 @@ class Simulation:
         try:
             with self.unrecorded():
                 yield
+        except Halted as halted:
+            raise KeyboardInterrupt(f"{halted} ({line_of(halted)})") from halted
         finally:
             self._running = False
+            for timer in timers:
+                timer.cancel()
+            stopped, self._stopped = self._stopped, False
             if patient:
                 signal(SIGINT, usual)
-        if self._stopped:
-            self._stopped = False
+        if stopped:
             raise KeyboardInterrupt
 
     def unrecorded(self) -> AbstractContextManager[None]:
@@ -616,14 +656,27 @@ class Simulation:
         return simulation
 
 
+def no_scenario(value: Any) -> str:
+    """Return what is wrong with *value* in place of a scenario, and what to give."""
+    if callable(value):
+        cure = f"call it: {plain(value)}()" if hasattr(value, "__name__") else "call it"
+    elif isinstance(value, Flow):
+        cure = "give wfsim.Scenario.of_flow(flow)"
+    elif isinstance(value, (str, Path)):
+        cure = "give wfsim.Scenario.load(file), or wfsim.Scenario.of_flow(file)"
+    else:
+        cure = "give wfsim.Scenario(...)"
+    return f"{plain(value)} is no scenario; {cure}"
+
+
 def _checked(faults: Any) -> tuple[Fault, ...]:
-    listed = [faults] if isinstance(faults, (Fault, str)) else faults
-    plan = tuple(listed)
+    single = isinstance(faults, (Fault, str, type)) or not isinstance(faults, Iterable)
+    plan = (faults,) if single else tuple(faults)
     for fault in plan:
         if not isinstance(fault, Fault):
             raise UsageError(
-                f"{fault!r} is not a fault; give some, such as [wfsim.CrashAt(t=40)], or "
-                "what wfsim.load_plan(file) returns"
+                f"{plain(fault)} is not a fault; give some, such as "
+                "[wfsim.CrashAt(t=40)], or what wfsim.load_plan(file) returns"
             )
     return plan
 
@@ -636,11 +689,22 @@ def simulate(
     until: float | None = None,
     controllers: int = 1,
     progress: bool | None = None,
+    strict: bool = False,
 ) -> EventLog:
     """Run *scenario* with *faults* to its end, or to *until* seconds; return the log.
 
     *faults* come on top of those that the scenario has; with None as *seed* it is the
-    scenario's own.  *progress* is that of `Simulation.run`.
+    scenario's own.  *progress* is that of `Simulation.run`.  The notices of the log are
+    shown, by the logger ``wfsim``; if *strict*, they are raised as a `NoticeError`.
     """
     simulation = Simulation(scenario, seed=seed, faults=faults, controllers=controllers)
-    return simulation.run(until, progress=progress)
+    log = simulation.run(until, progress=progress)
+    if notices := log.notices:
+        if strict:
+            raise NoticeError(*map(str, notices))
+        import logging
+
+        logger = logging.getLogger("wfsim")
+        for notice in notices:
+            logger.warning("notice: %s", notice)
+    return log

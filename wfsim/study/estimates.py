@@ -251,6 +251,16 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2.0
 
 
+def compact(interval: Interval, scale: float = 1.0) -> str:
+    """Return an estimate and the ends of its interval as a text.
+
+    >>> compact(Interval(96.42, 91.81, 101.0)), compact(Interval(0.5, 0.4, 0.6), 100)
+    ('96.4 (91.8 to 101.0)', '50.0 (40.0 to 60.0)')
+    """
+    estimate, low, high = (f"{each * scale:,.1f}" for each in interval)
+    return f"{estimate} ({low} to {high})"
+
+
 def interval(sample: Sample, confidence: float = 0.95) -> Interval:
     """Return the interval of the mean, share or quantile that *sample* is of."""
     if sample.runs is not None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
+from wfsim.model.glance import glance
 from wfsim.report.frames import frame
 from wfsim.report.grouping import column, label
 from wfsim.report.text import count, frame_digest
-from wfsim.study.estimates import check_confidence, intervals_of
+from wfsim.study.estimates import check_confidence, compact, intervals_of
 from wfsim.study.grid import Grid
 from wfsim.study.replication import (
     LOAD_COLUMNS,
@@ -538,6 +539,33 @@ class Study:
         return found[0] if found else None
 
     def __repr__(self) -> str:
+        then = "study.summary(), study.compare(by=...), wfsim.charts.ecdf(study)"
+        return glance(str(self), self._compact(), then)
+
+    def _compact(self) -> list[str]:
+        """Return a line per point: estimates with their intervals, at 95 %."""
+        try:
+            rows = [
+                [compact(each, scale) for each in intervals_of(self, name, 0.95)]
+                for name, scale in (("mean", 1), ("p95", 1), ("success", 100))
+            ]
+        except UsageError:  # without scipy there are no intervals
+            return []
+        points = [
+            ", ".join(f"{name} {value}" for name, value in point.items())
+            for point in self.points.to_dict("records")
+        ] or ["all"]
+        columns = [
+            ["", *points],
+            *([title, *row] for title, row in zip(_TITLES, rows, strict=True)),
+        ]
+        widths = [max(map(len, column)) for column in columns]
+        return [
+            "  " + "  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True))
+            for row in zip(*columns, strict=True)
+        ]
+
+    def __str__(self) -> str:
         said = f" over {', '.join(self.over)}" if self.over else ""
         cut = ", interrupted" if self.interrupted else ""
         return (
@@ -547,7 +575,7 @@ class Study:
         )
 
     def _repr_html_(self) -> str:
-        said = f"<p>{html.escape(repr(self))}</p>"
+        said = f"<p>{html.escape(str(self))}</p>"
         try:
             return said + self.summary().to_html(index=False)
         except UsageError:  # without scipy there are no intervals
@@ -597,6 +625,8 @@ def replications_by_point(grid: Grid, ordered: Sequence[Rows]) -> FrameByPoint:
     dtypes = {**dict.fromkeys(names, "float64"), **TALLY_DTYPES, "replication": "int64"}
     return FrameByPoint(frame(columns, {**dtypes, **grid.dtypes}), of)
 
+
+_TITLES = ("mean [s]", "p95 [s]", "success [%]")
 
 COUNTS = ("runs", "unfinished")
 """Of what a summary tells how many there were."""
