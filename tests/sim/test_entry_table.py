@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +21,7 @@ from wfsim.sim import entry_table
 from wfsim.sim.database import Database
 from wfsim.sim.storage import immediately as now
 
-VERSION_1 = Path(__file__).parent / "version_1.db"
+VERSION_1 = Path(__file__).parent / "version_1.sql"
 
 
 @pytest.fixture
@@ -150,7 +149,9 @@ def test_a_run_that_was_forgotten_may_come_again_under_its_key(db):
 @pytest.fixture
 def version_1(db):
     """A file of version 1: a run in its last step, one in its second, one unreadable."""
-    shutil.copy(VERSION_1, db)
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(VERSION_1.read_text())
     return db
 
 
