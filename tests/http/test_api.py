@@ -13,6 +13,7 @@ import wfsim
 from fake_resources import tiem
 from tests.http.conftest import CHECK, FAST, FROZEN, Api, scenario
 from wfsim import Server, Simulation
+from wfsim.sim.storage import immediately
 
 OK = {"code": 0, "message": "OK", "data": {}}
 BORN = "2026-01-01T00:00:00Z"
@@ -166,7 +167,8 @@ def test_the_context_is_kept_with_the_flow_and_so_is_who_asked(serve, tmp_path):
     with Api(serve(db=tmp_path / "flows.db"), headers=who) as api:
         assert api.asked("POST", "/", json=body)[0] == 200
         with closing(sqlite3.connect(tmp_path / "flows.db")) as file:
-            ((text,),) = file.execute("SELECT text FROM resources").fetchall()
+            created = "SELECT fields FROM entries WHERE change = 'Create'"
+            ((text,),) = file.execute(created).fetchall()
     assert (
         '"context":{"ClusterMeta":{"id":"c1"},"Em-X-Tenant-Id":"acme",'
         '"Em-X-Trace-Id":"t-1","Em-X-User-Id":"eve","size":2.0}'
@@ -468,9 +470,9 @@ def test_what_the_file_does_not_take_is_told_with_the_code_of_the_request(
     with Api(serve(db=db)) as api:
         created = api.create()
         with closing(sqlite3.connect(db)) as file:
-            file.execute("ALTER TABLE resources RENAME TO away")
+            file.execute("ALTER TABLE entries RENAME TO away")
             status, answer = api.told("start", created)
-            file.execute("ALTER TABLE away RENAME TO resources")
+            file.execute("ALTER TABLE away RENAME TO entries")
         text = "[40103]workflow start failed\tthe store did not take it"
         assert (status, answer) == (500, refused(40103, text))
         assert api.status(created) == "Initializing"
@@ -503,9 +505,10 @@ def test_what_nobody_thought_of_is_told_in_the_envelope_too(serve, tmp_path, cap
     db = tmp_path / "flows.db"
     simulation = Simulation(scenario(), db=db)
     simulation.service.create("c1", "cluster", "StopCluster")
+    flow = simulation.resources.peek(simulation.resources.keys()[0])
+    odd = {"x" if name == "bizId" else name: part for name, part in flow.spec.items()}
+    immediately(simulation.resources.update(flow._replace(spec=odd)))
     simulation.database.close()
-    with closing(sqlite3.connect(db)) as file, file:
-        file.execute("""UPDATE resources SET text = replace(text, '"bizId"', '"x"')""")
     with Api(serve(db=db)) as api:
         answer = refused(10000, "[10000]unrecognized error\tKeyError")
         assert api.asked("GET", "/1-StopCluster") == (500, answer)

@@ -188,6 +188,11 @@ def decode(key: str, text: str, kind: str = "") -> Memento:
         document = json_text.load(text)
     except ValueError as error:
         raise MementoError(f"not JSON: {error}") from error
+    return from_dict(key, document, kind)
+
+
+def from_dict(key: str, document: Any, kind: str = "") -> Memento:
+    """Read what `to_dict` has made, or raise `MementoError` saying what is wrong."""
     if not isinstance(document, dict):
         raise MementoError(f"a memento is an object, not {type(document).__name__}")
     ours = _typed(document, OURS, dict, None)
@@ -432,4 +437,4 @@ def _shown(value: Any) -> str:
 _NAMES: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
 
 
-__all__ = ["EPOCH", "MAX_BYTES", "decode", "encode", "to_dict"]
+__all__ = ["EPOCH", "MAX_BYTES", "decode", "encode", "from_dict", "to_dict"]

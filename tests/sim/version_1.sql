@@ -1,0 +1,17 @@
+-- A file of version 1, as the code of commit 924e047 has left it.
+BEGIN TRANSACTION;
+CREATE TABLE mementos (kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, run TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (kind, namespace, name, run)) WITHOUT ROWID;
+INSERT INTO "mementos" VALUES('db','default','orders','0-Build','{');
+INSERT INTO "mementos" VALUES('db','default','orders','1-Build','{"flowStatus":"running","retryTimes":1,"flowName":"Build","startTime":"2026-01-01 00:00:00.000","initContext":{"_flowSaveNumberKey":"1-Build","_flowSaveResourceNameKey":"orders-workflow","_flowSaveResourceNameSpaceKey":"default","_resourceName":"orders","_resourceNameSpace":"default"},"runningSteps":[{"StepName":"Allot","stepStatus":"completed","stepStartTime":"2026-01-01 00:00:00","lastStepCompleteTime":"2026-01-01 00:00:01","contextOutput":{"ratio":7.0,"volume":7}},{"StepName":"Copy","stepStatus":"completed","stepStartTime":"2026-01-01 00:00:04","lastStepCompleteTime":"2026-01-01 00:00:06","retryTimes":1},{"StepName":"Open","stepStatus":"inited","stepStartTime":"2026-01-01 00:00:06","lastStepCompleteTime":"2026-01-01 00:00:06"}],"wfsim":{"version":1,"digest":"55f8225aa104","entered":1,"restarts":0,"cursor":2,"owner":"uid-1","times":[0.0,null],"steps":[[1,0,0.0,1.0],[2,0,4.0,6.0],[1,0,6.0,null]],"of":[0,1,2]}}');
+INSERT INTO "mementos" VALUES('db','default','users','1-Build','{"flowStatus":"running","retryTimes":1,"flowName":"Build","startTime":"2026-01-01 00:00:00.000","initContext":{"_flowSaveNumberKey":"1-Build","_flowSaveResourceNameKey":"users-workflow","_flowSaveResourceNameSpaceKey":"default","_resourceName":"users","_resourceNameSpace":"default"},"runningSteps":[{"StepName":"Allot","stepStatus":"completed","stepStartTime":"2026-01-01 00:00:00","lastStepCompleteTime":"2026-01-01 00:00:01","contextOutput":{"ratio":7.0,"volume":7}},{"StepName":"Copy","stepStatus":"inited","stepStartTime":"2026-01-01 00:00:04","lastStepCompleteTime":"2026-01-01 00:00:04","retryTimes":1},{"StepName":"Open","stepStatus":"prepared"}],"wfsim":{"version":1,"digest":"55f8225aa104","entered":2,"restarts":0,"cursor":1,"owner":"uid-2","times":[0.0,null],"steps":[[1,0,0.0,1.0],[2,0,4.0,null]],"of":[0,1]}}');
+CREATE TABLE resources (kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
+INSERT INTO "resources" VALUES('db','default','orders','{"state":"","spec":{},"status":{},"annotations":{},"finalizers":[],"deleted":null,"event":"","uid":"uid-1","revision":1,"entered":1}');
+INSERT INTO "resources" VALUES('db','default','users','{"state":"","spec":{},"status":{},"annotations":{},"finalizers":[],"deleted":null,"event":"","uid":"uid-2","revision":2,"entered":2}');
+CREATE TABLE tokens (kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, token INTEGER NOT NULL, PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
+INSERT INTO "tokens" VALUES('db','default','orders',2);
+INSERT INTO "tokens" VALUES('db','default','users',2);
+CREATE TABLE wfsim (version INTEGER NOT NULL, generation INTEGER NOT NULL, begun INTEGER NOT NULL, time REAL NOT NULL, revision INTEGER NOT NULL, uids INTEGER NOT NULL);
+INSERT INTO "wfsim" VALUES(1,1,1,6.0,2,2);
+CREATE TABLE world (one INTEGER PRIMARY KEY, text TEXT NOT NULL);
+INSERT INTO "world" VALUES(1,'{"pending":[],"numbers":0,"state":{"arrived":true}}');
+COMMIT;
