@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 import wfsim
 from fake_resources import polardb
+from fake_resources.zoo import MUTANTS
+from fake_resources.zoo import backup as scenario
 from tests.golden.subjects import Subject, subjects
-from tests.zoo.mutants import MUTANTS, scenario
 from wfsim.campaign.oracles import ORACLES
 from wfsim.campaign.shrink import shrink
 from wfsim.cli.main import app
@@ -53,22 +54,13 @@ def test_every_kind_of_fault_at_every_write_of_a_cluster_raises_no_alarm() -> No
     assert set(report.never) == {"HangStep", "EditAt"}
 
 
-@pytest.mark.parametrize("name", MUTANTS)
-def test_each_mutant_is_found_and_its_plan_has_one_fault(name: str) -> None:
-    mutant = MUTANTS[name]
-    report = wfsim.explore(mutant.subject, seed=1)
-    assert mutant.invariant in {each.violation.invariant for each in report.failures}
-    assert {len(each.faults) for each in report.failures} == {1}
-    assert all(each.is_replayed for each in report.failures)
-
-
 def test_the_plan_of_a_failure_is_a_file_that_fails_again(tmp_path) -> None:
-    failure = wfsim.explore(MUTANTS["creates again"].subject, seed=1).failures[0]
+    failure = wfsim.explore(MUTANTS["creates_again"].subject, seed=1).failures[0]
     assert failure.plan == "- CrashAt: {write: 3, when: before, restart_after: 10}\n"
     file = tmp_path / "plan.yaml"
     file.write_text(failure.plan)
     sim = wfsim.Simulation(
-        MUTANTS["creates again"].subject, seed=1, faults=load_plan(file)
+        MUTANTS["creates_again"].subject, seed=1, faults=load_plan(file)
     )
     sim.run()
     assert sim.world.volumes == {"vol-0": "empty", "vol-1": "full"}
@@ -76,12 +68,12 @@ def test_the_plan_of_a_failure_is_a_file_that_fails_again(tmp_path) -> None:
 
 
 def test_a_failure_is_a_test_that_can_be_kept() -> None:
-    failure = wfsim.explore(MUTANTS["creates again"].subject, seed=1).failures[0]
+    failure = wfsim.explore(MUTANTS["creates_again"].subject, seed=1).failures[0]
     given: dict[str, object] = {}
     exec(failure.as_test(), given)
     with pytest.raises(AssertionError):
         given["test_it_survives"](  # type: ignore[operator]
-            MUTANTS["creates again"].subject, lambda sim: _one_volume(sim.world)
+            MUTANTS["creates_again"].subject, lambda sim: _one_volume(sim.world)
         )
     given["test_it_survives"](  # type: ignore[operator]
         scenario(), lambda sim: _one_volume(sim.world)
@@ -96,7 +88,7 @@ def test_a_wish_of_the_user_is_asked_at_each_end() -> None:
     def one_volume(sim):
         return len(sim.world.volumes) == 1
 
-    mutant = MUTANTS["creates again"].subject
+    mutant = MUTANTS["creates_again"].subject
     quiet = [name for name in ORACLES if name != "all_ends"]
     report = wfsim.explore(
         mutant, ["CrashAt"], seed=1, without=quiet, eventually=[one_volume]
@@ -106,7 +98,7 @@ def test_a_wish_of_the_user_is_asked_at_each_end() -> None:
     assert report.without == tuple(sorted(quiet))
 
 
-@pytest.mark.parametrize("name", ["sound", "creates again", "copies on top"])
+@pytest.mark.parametrize("name", ["sound", "creates_again", "copies_on_top"])
 def test_what_joins_the_calm_run_would_have_ended_so(name: str) -> None:
     subject = scenario() if name == "sound" else MUTANTS[name].subject
     joined = wfsim.explore(subject, ["CrashAt"], seed=1)
@@ -134,7 +126,7 @@ def test_sites_are_called_the_same_whatever_the_seed() -> None:
 
 
 def test_processes_and_repetitions_give_the_same_report() -> None:
-    subject = MUTANTS["refuses what is there"].subject
+    subject = MUTANTS["refuses_what_is_there"].subject
     serial = wfsim.explore(subject, ["CrashAt", "FailStep"], seed=1)
     assert wfsim.explore(subject, ["FailStep", "CrashAt"], seed=1).digest() == (
         serial.digest()
@@ -189,8 +181,8 @@ def test_a_plan_of_two_hundred_faults_becomes_one_in_a_hundred_runs() -> None:
 
 
 def test_a_report_is_text_html_json_and_frames() -> None:
-    report = wfsim.explore(MUTANTS["creates again"].subject, seed=1)
-    assert repr(report).startswith("Backup: 10 writes, 112 of 112 points: ")
+    report = wfsim.explore(MUTANTS["creates_again"].subject, seed=1)
+    assert repr(report).startswith("Backup, Verify: 10 writes, 112 of 112 points: ")
     assert "CrashAt: {write: 3, when: before" in report._repr_html_()
     assert json.loads(report.to_json())["counts"] == report.counts
     assert len(report.points) == 112
@@ -212,7 +204,7 @@ def test_wrong_arguments_are_refused_before_anything_runs(arguments, text) -> No
 
 
 def test_the_command_ends_with_1_and_says_how_to_see_it_again(tmp_path) -> None:
-    target = "tests/zoo/mutants.py:unsound"
+    target = "tests/zoo/jobs.py:unsound"
     run = CliRunner().invoke(
         app, ["explore", target, "--faults", "CrashAt", "--out", str(tmp_path / "out")]
     )
@@ -222,6 +214,6 @@ def test_the_command_ends_with_1_and_says_how_to_see_it_again(tmp_path) -> None:
     assert plan.read_text() == "- CrashAt: {write: 3, when: before, restart_after: 10}\n"
     sound = CliRunner().invoke(
         app,
-        ["explore", "tests/zoo/mutants.py:sound", "--out", str(tmp_path / "other")],
+        ["explore", "tests/zoo/jobs.py:sound", "--out", str(tmp_path / "other")],
     )
     assert sound.exit_code == 0, sound.output

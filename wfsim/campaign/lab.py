@@ -15,7 +15,7 @@ from wfsim.campaign.sites import CRASH, Point, Site, sites_of
 from wfsim.errors import UsageError
 from wfsim.model.record import Kind, Record
 from wfsim.sim.faults import CrashAt, Fault
-from wfsim.sim.prefix import Prefix, Recorded, Tape
+from wfsim.sim.prefix import Prefix, Recorded, Tape, mixed
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 
@@ -74,7 +74,8 @@ class Lab:
     @cached_property
     def tape(self) -> Tape:
         """The calm run, recorded, at its end."""
-        sim = self.make().twin(Recorded)
+        made = self.make()
+        sim = made.twin(mixed(Recorded, made))
         self._begun = len(sim.log)
         self._began = sim.now
         self._settle(sim, limit=sim.scenario.horizon)

@@ -126,8 +126,8 @@ class ControlPlane(Storage, ABC):
         controller = self.controllers[name] = self._controller(name)
         controller.start()
 
-    def _controller(self, name: str) -> Controller:
-        """Return a new controller of that name, which knows nothing and does nothing."""
+    def ports(self, name: str) -> Ports:
+        """Return what the controller of that name works with, faults around it."""
         scenario = self.scenario
         resources = self.plan.resources(self.resources, name)
         runs = self.plan.runs(self.stored, name)
@@ -143,9 +143,15 @@ class ControlPlane(Storage, ABC):
             self.world,
             scenario.polls(),
         )
+        if not scenario.is_service:
+            return ports
+        return ports._replace(flows=self._service.through(resources, runs))
+
+    def _controller(self, name: str) -> Controller:
+        """Return a new controller of that name, which knows nothing and does nothing."""
+        scenario, ports = self.scenario, self.ports(name)
         if scenario.is_service:
-            seen = self._service.through(resources, runs)
-            pick_up = PickUp(ports._replace(flows=seen), self.flows, scenario.migrations)
+            pick_up = PickUp(ports, self.flows, scenario.migrations)
             return WatchLoop(name, ports, pick_up, self.leases)
         reconciler = FlowReconciler(
             ports, scenario.machines, scenario.flows, scenario.migrations

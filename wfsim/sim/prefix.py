@@ -8,7 +8,7 @@ of the world most of all.  Measured: it is 80 us an entry with three pods of Pol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from wfsim.errors import UsageError
 from wfsim.model.journal import OF_RESOURCES, Journal
@@ -97,7 +97,7 @@ class Tape:
 
         Raises `UsageError` if the twin does not come out the same.
         """
-        twin = origin.twin(Recorded)
+        twin = origin.twin(mixed(Recorded, origin))
         if twin.log.records != origin.log.records:
             raise UsageError(
                 "run again, the simulation does not come to the same records: it depends "
@@ -120,14 +120,20 @@ class Tape:
         The moments of a *recorded* one are kept, so that it may have a tape too.
         """
         moment = self.moment(entries - 1)
-        return _prefix(recorded)(self.simulation, entries, moment, is_after=True)
+        kind = self._kind(recorded)
+        return kind(self.simulation, entries, moment, is_after=True)
 
     def before(self, entry: int, *, recorded: bool = False) -> Prefix:
         """Return where all stood just before the entry of that number was made.
 
         That is later than right after the one before it.
         """
-        return _prefix(recorded)(self.simulation, entry, self.moment(entry))
+        return self._kind(recorded)(self.simulation, entry, self.moment(entry))
+
+    def _kind(self, recorded: bool) -> type[Prefix]:
+        """Return prefixes of simulations such as this one, be it a subclass."""
+        kind = _RecordedPrefix if recorded else Prefix
+        return cast("type[Prefix]", mixed(kind, self.simulation))
 
 
 class Prefix(Simulation):
@@ -190,5 +196,11 @@ class _RecordedPrefix(Prefix):
         self.plan.wrap_all = True
 
 
-def _prefix(recorded: bool) -> type[Prefix]:
-    return _RecordedPrefix if recorded else Prefix
+def mixed(kind: type[Simulation], origin: Simulation) -> type[Simulation]:
+    """Return the *kind* of simulation that otherwise is what *origin* is."""
+    own = [
+        each for each in type(origin).__mro__ if not issubclass(each, (Recorded, Prefix))
+    ]
+    if own[0] is Simulation:
+        return kind
+    return type(f"{kind.__name__}{own[0].__name__}", (kind, own[0]), {})

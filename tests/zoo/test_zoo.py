@@ -1,0 +1,65 @@
+"""The explorer finds every defect of the zoo, and nothing where there is none."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import pytest
+
+import wfsim
+from fake_resources.zoo import MUTANTS, backup, grounds, mutants, service
+from tests.zoo.table import row
+
+FULL = os.environ.get("WFSIM_FULL") == "1"
+QUICK = (
+    *("creates_again", "checks_the_first_of_two", "copies_on_top", "forgets_to_release"),
+    *("swallows_the_cancel", "KeylessRuns", "BlamingRuns", "SnapshotResources"),
+    *("InterruptFirst", "LastOutput", "Unfenced", "OpenRows", "LastFinished", "Paused"),
+)
+
+WISHES = (*(mutants.is_full, mutants.is_obeyed, mutants.is_closed, mutants.is_done_once),)
+GROUNDS = {
+    "backup": backup(),
+    "waits": backup(CopyData=grounds.wait_for_copy),
+    "polls": backup(CopyData=grounds.restore, polling=True),
+    "fails twice": backup(CopyData=grounds.fail_twice, policy=mutants.TWICE),
+    "is recovered": backup(None, grounds.RECOVERY, CopyData=grounds.ask_for_an_operator),
+    "is interrupted": backup(CopyData=grounds.ask_for_an_operator),
+    "is verified": backup(None, grounds.VERIFY),
+    "two controllers": backup(None, controllers=2, policy=mutants.SHORT),
+}
+SERVICES = {
+    "service": service(),
+    "children": service(wfsim.Simulation, *mutants.PARENT, asked=("Nightly",)),
+    "paused": partial(grounds.started_again, *service().args),
+}
+
+
+def test_there_are_fifty_defects_each_with_a_sentence():
+    assert len(MUTANTS) >= 50
+    assert [name for name, each in MUTANTS.items() if not each.said.endswith(".")] == []
+
+
+@pytest.mark.parametrize("name", MUTANTS if FULL else QUICK)
+def test_the_explorer_finds_the_defect_and_shrinks_it_to_two_faults(name):
+    found = row(name)
+    print(found)
+    assert found.invariant == MUTANTS[name].invariant, found.others
+    assert 1 <= found.faults <= 2
+    assert found.is_replayed
+
+
+@pytest.mark.parametrize("name", GROUNDS if FULL else ["waits", "is interrupted"])
+def test_where_there_is_no_defect_there_is_no_alarm(name):
+    report = wfsim.explore(
+        GROUNDS[name], asks=mutants.ASKED, eventually=WISHES, seed=None
+    )
+    assert report.failures == []
+    assert report.counts["void"] < report.counts["ran"] / 4
+
+
+@pytest.mark.parametrize("name", SERVICES if FULL else ["service"])
+def test_where_a_service_has_no_defect_there_is_no_alarm(name):
+    wishes = (mutants.is_failed, mutants.is_closed)
+    assert wfsim.explore(SERVICES[name], eventually=wishes).failures == []
