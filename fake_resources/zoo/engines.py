@@ -642,9 +642,10 @@ class Paused(Looks):
         entries = yield from self._ports.runs.entries(key)
         live = self._ports.resources.peek(key)
         run = entries[-1] if entries else None
-        was_paused = isinstance(run, Run) and run.status is RunStatus.INTERRUPTED
         is_started = live is not None and live.state == "Processing"
-        if was_paused and is_started:
+        if not isinstance(run, Run) or not is_started:
+            return (yield from super().choose(key, turn))
+        if run.status is RunStatus.INTERRUPTED:
             yield from self._runner.commit(run, turn, CompleteRun())
         return (yield from super().choose(key, turn))
 

@@ -64,7 +64,7 @@ def test_the_plan_of_a_failure_is_a_file_that_fails_again(tmp_path) -> None:
     )
     sim.run()
     assert sim.world.volumes == {"vol-0": "empty", "vol-1": "full"}
-    assert failure.replay().world.volumes == sim.world.volumes
+    assert failure.ended().world.volumes == sim.world.volumes
 
 
 def test_a_failure_is_a_test_that_can_be_kept() -> None:
@@ -177,6 +177,31 @@ def test_a_plan_of_two_hundred_faults_becomes_one_in_a_hundred_runs() -> None:
         return wfsim.CancelAt(77.0) in smaller
 
     assert shrink(plan, fails) == (wfsim.CancelAt(77.0),)
+    assert len(runs) <= 100
+
+
+def test_two_that_fail_together_are_found_among_two_hundred() -> None:
+    plan = tuple(wfsim.CancelAt(float(t)) for t in range(200))
+    runs = []
+
+    def fails(smaller):
+        runs.append(smaller)
+        return {wfsim.CancelAt(13.0), wfsim.CancelAt(177.0)} <= {*smaller}
+
+    assert shrink(plan, fails) == (wfsim.CancelAt(13.0), wfsim.CancelAt(177.0))
+    assert len(runs) <= 100
+
+
+def test_no_fault_of_what_is_left_can_be_weaker_or_earlier() -> None:
+    def fails(plan):
+        late = any(f.t >= 21.5 for f in plan if isinstance(f, wfsim.CancelAt))
+        long = any(f.for_ >= 5 for f in plan if isinstance(f, wfsim.ApiDown))
+        return late and long
+
+    plan = (wfsim.CancelAt(640.25), wfsim.ApiDown(300.5, 900.0), wfsim.CancelAt(3.0))
+    runs = []
+    smallest = shrink(plan, lambda each: runs.append(each) or fails(each))
+    assert smallest == (wfsim.CancelAt(22.0), wfsim.ApiDown(0.0, 5.0))
     assert len(runs) <= 100
 
 

@@ -122,6 +122,11 @@ class Lab:
         """Run *point* from the start."""
         return self._caught(self._afresh, point)
 
+    def judge(self, sim: Simulation, plan: tuple[Fault, ...]) -> tuple[Violation, ...]:
+        """Run *sim*, of that *plan*, until it has settled; return what is wrong then."""
+        self._settle(sim)
+        return self._asked(sim, plan, self.end)
+
     def _caught(self, run: Callable[[Point], Outcome], point: Point) -> Outcome:
         """Return what *run* does; an engine that breaks down has violated something."""
         self.runs += 1

@@ -10,66 +10,12 @@ from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from wfsim.campaign.lab import Lab, Outcome
-from wfsim.campaign.oracles import Violation
-from wfsim.campaign.sites import Point, Site
-from wfsim.sim.faults import Fault, dump_plan
-from wfsim.sim.simulation import Simulation
+from wfsim.campaign.failure import Failure
+from wfsim.campaign.lab import Outcome
+from wfsim.campaign.sites import Site
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass
-class Failure:
-    """All points that fail for one *cause*, and the smallest plan that does.
-
-    *faults* are those of the plan; *is_replayed* says that the plan, run from the start,
-    fails just so.
-    """
-
-    cause: str
-    violation: Violation
-    faults: tuple[Fault, ...]
-    points: tuple[Point, ...]
-    _lab: Lab = field(repr=False)
-    is_replayed: bool = True
-
-    @property
-    def plan(self) -> str:
-        """The smallest plan, as YAML that `load_plan` reads."""
-        return dump_plan(self.faults)
-
-    def replay(self) -> Simulation:
-        """Return a simulation stopped at the first wrong record, or at its end."""
-        sim = self._lab.make(self.faults)
-        seq = self.violation.seq
-        if seq is None:
-            sim.run(min(sim.now + 10 * self._lab.length + 7200, sim.scenario.horizon))
-        else:
-            sim.run(until=lambda record: record.seq >= seq)
-        return sim
-
-    def diff(self) -> str:
-        """Return what is not as in the calm run, as one line."""
-        return f"{self.violation.invariant}: {self.violation.text}"
-
-    def as_test(self, name: str = "test_it_survives") -> str:
-        """Return a test for pytest; ``scenario`` and ``check`` are for you to fill in."""
-        faults = "".join(f"        wfsim.{fault!r},\n" for fault in self.faults)
-        return (
-            "import wfsim\n\n\n"
-            f"def {name}(scenario, check):\n"
-            f'    """{self.diff()}"""\n'
-            f"    plan = [\n{faults}    ]\n"
-            f"    sim = wfsim.Simulation(scenario, seed={self._lab.calm.seed}, "
-            "faults=plan)\n"
-            "    sim.run()\n"
-            "    check(sim)\n"
-        )
-
-    def __str__(self) -> str:
-        return f"{self.diff()}\n{self.plan}"
 
 
 @dataclass
@@ -211,7 +157,7 @@ class Report:
         if self.interrupted:
             lines[0] += " (cut short by Ctrl-C)"
         for failure in self.failures:
-            lines.append(f"- {failure.diff()} ({len(failure.points)} points)")
+            lines.append(f"- {failure.said} ({len(failure.points)} points)")
             lines += [f"    {line}" for line in failure.plan.splitlines()]
             if not failure.is_replayed:
                 lines.append("    run from the start it does not fail so: report this")
@@ -239,7 +185,7 @@ class Report:
                 body += f'<td style="background:{colour};color:#111">{shown}</td>'
             body += "</tr>"
         failures = "".join(
-            f"<details open><summary>{escape(failure.diff())} ({len(failure.points)} "
+            f"<details open><summary>{escape(failure.said)} ({len(failure.points)} "
             f"points)</summary><pre>{escape(failure.plan)}</pre></details>"
             for failure in self.failures
         )

@@ -1,9 +1,10 @@
-"""A failing plan as small as it gets: no fault can go, none can be weaker."""
+"""A failing plan as small as it gets: no fault can go, none can be weaker or earlier."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from wfsim.sim.faults import Fault
 
@@ -16,7 +17,7 @@ RUNS = 100
 def shrink(plan: Plan, fails: Callable[[Plan], bool], runs: int = RUNS) -> Plan:
     """Return the smallest plan found below *plan* of which *fails* is still true.
 
-    Halves go first, then single faults, then each fault is made weaker.
+    Halves go first, then single faults; then each fault is made weaker and earlier.
     """
     left = runs
 
@@ -55,12 +56,41 @@ def _fewer(plan: Plan, still: Callable[[Plan], bool]) -> Plan:
 
 
 def _weaker(fault: Fault) -> Iterator[Fault]:
-    """Yield *fault* once instead of often, and for half as long, to the whole second."""
-    names = {item.name for item in fields(fault)}  # type: ignore[arg-type]
-    if "times" in names and fault.times > 1:  # type: ignore[attr-defined]
-        yield replace(fault, times=1)  # type: ignore[type-var]
-        yield replace(fault, times=fault.times // 2)  # type: ignore[type-var,attr-defined]
-    for name in ("for_", "by"):
-        length = getattr(fault, name, None)
-        if length is not None and length >= 2.0:
-            yield replace(fault, **{name: float(length // 2)})  # type: ignore[type-var]
+    """Yield *fault* once instead of often, for half as long, and earlier.
+
+    Times become whole seconds, which are easier to read.
+    """
+    for name, values in _SMALLER.items():
+        value = getattr(fault, name, None)
+        if value is None:
+            continue
+        for smaller in values(value):
+            yield replace(fault, **{name: smaller})  # type: ignore[type-var]
+
+
+def _counts(value: int) -> list[int]:
+    """Return smaller counts from 1 on, the smallest first."""
+    return sorted({each for each in (1, value // 2, value - 1) if 1 <= each < value})
+
+
+def _lengths(value: float) -> list[float]:
+    """Return shorter whole seconds from 1 on, the shortest first."""
+    shorter = {float(value // 2), float(-(-value // 1)) - 1.0}
+    return sorted(each for each in shorter if 1.0 <= each < value)
+
+
+def _seconds(value: float) -> list[float]:
+    """Return earlier seconds, the earliest first."""
+    whole = float(value // 1)
+    earlier = {0.0, float(value // 2), whole - 1.0, whole}
+    return sorted(each for each in earlier if 0.0 <= each < value)
+
+
+_SMALLER: Mapping[str, Callable[[Any], Sequence[float]]] = {
+    "times": _counts,
+    "for_": _lengths,
+    "by": _lengths,
+    "t": _seconds,
+    "write": _counts,
+}
+"""What of a fault can be less, and how."""
