@@ -211,6 +211,12 @@ def test_a_report_is_text_html_json_and_frames() -> None:
     assert "CrashAt: {write: 3, when: before" in report._repr_html_()
     assert json.loads(report.to_json())["counts"] == report.counts
     assert len(report.points) == 112
+    assert report.chart().sentence == (
+        "Heat map of 14 faults at 10 sites: 1 point of 112 failed, the first by CrashAt "
+        "before at orders/1-Backup/MakeVolume#1 step.completed (S13); what went well "
+        "ended -36.0 s to 40.0 s after the calm run."
+    )
+    assert 'href="#plan-1"' in report.to_html()
     assert report.points["invariant"].ne("").sum() == report.counts["failed"]
 
 
@@ -242,3 +248,43 @@ def test_the_command_ends_with_1_and_says_how_to_see_it_again(tmp_path) -> None:
         ["explore", "tests/zoo/jobs.py:sound", "--out", str(tmp_path / "other")],
     )
     assert sound.exit_code == 0, sound.output
+
+
+def test_a_report_says_what_was_reached_and_what_was_not() -> None:
+    rows = wfsim.explore(scenario(), seed=1).coverage.set_index(["what", "name"])
+    reached = rows["reached"]
+    assert reached["transition", "Creating -> Running"] == 113
+    assert reached["transition", "Creating -> Interrupt"] == 7
+    assert reached["state", "Verifying"] == 0
+    assert reached["step"].tolist() == [24, 24, 24]
+    assert reached["fault", "HangStep"] == 0
+    assert (reached["site"] > 0).all()
+
+
+def test_a_report_is_junit_xml_with_a_case_for_each_fault_in_each_step() -> None:
+    from xml.etree import ElementTree
+
+    report = wfsim.explore(MUTANTS["creates_again"].subject, seed=1)
+    suite = ElementTree.fromstring(report.to_junit().encode())
+    assert suite.attrib == {
+        "name": "Backup, Verify",
+        "tests": "55",
+        "failures": "1",
+        "skipped": "3",
+    }
+    (failure,) = suite.findall("testcase/failure")
+    assert failure.attrib["message"] == report.failures[0].said
+    assert "- CrashAt: {write: 3, when: before, restart_after: 10}" in str(failure.text)
+    assert "`name = ctx.world.create()` was run in two attempts" in str(failure.text)
+
+
+def test_the_command_writes_junit_and_json_where_that_is_wanted(tmp_path) -> None:
+    junit, found = tmp_path / "ci" / "junit.xml", tmp_path / "ci" / "report.json"
+    arguments = ["--faults", "CrashAt", "--out", str(tmp_path / "out")]
+    files = ["--junit", str(junit), "--json", str(found)]
+    run = CliRunner().invoke(
+        app, ["explore", "tests/zoo/jobs.py:unsound", *arguments, *files]
+    )
+    assert run.exit_code == 1, run.output
+    assert 'failures="1"' in junit.read_text()
+    assert json.loads(found.read_text())["counts"]["failed"] == 1

@@ -78,7 +78,19 @@ def explore(
         title, lab.sites, tuple(done), len(listed), never, skipped, differ, cut
     )
     report.failures = _failures(lab, done)
+    report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
     return report
+
+
+def edges_of(scenario: Scenario) -> tuple[tuple[str, str, str], ...]:
+    """Return kind, state and next state of each arrow of the state graphs."""
+    return tuple(
+        dict.fromkeys(
+            (kind, edge.source, edge.target)
+            for kind, machine in scenario.machines.items()
+            for edge in machine.edges()
+        )
+    )
 
 
 def _asked(without: Iterable[str]) -> dict[str, Check]:

@@ -59,6 +59,15 @@ class Failure:
         """The smallest plan, as YAML that `load_plan` reads."""
         return dump_plan(self.faults)
 
+    def is_by(self, fault: str, step: str) -> bool:
+        """Whether a point of that *fault* in *step* ("-": between steps) fails so."""
+        return any((p.fault, p.step or "-") == (fault, step) for p in self.points)
+
+    @property
+    def seed(self) -> int:
+        """The seed of its runs."""
+        return self._lab.calm.seed
+
     def replay(self) -> Simulation:
         """Return a simulation stopped where the outcome had become inevitable.
 

@@ -13,6 +13,7 @@ from wfsim.campaign.oracles import Check, Checked, End, Violation
 from wfsim.campaign.plain import plain
 from wfsim.campaign.sites import CRASH, Point, Site, sites_of
 from wfsim.errors import UsageError
+from wfsim.model.journal import Move
 from wfsim.model.record import Kind, Record
 from wfsim.sim.faults import CrashAt, Fault
 from wfsim.sim.prefix import Prefix, Recorded, Tape, mixed
@@ -36,6 +37,8 @@ class Outcome(NamedTuple):
     violations: tuple[Violation, ...] = ()
     extra: float = 0.0
     """How many seconds later than the calm run its last record is."""
+    moves: frozenset[tuple[str, str, str]] = frozenset()
+    """Kind, state and next state of the moves of resources that the calm run has not."""
 
 
 @dataclass
@@ -146,7 +149,13 @@ class Lab:
 
     def _ran(self, point: Point, sim: Simulation) -> Outcome:
         extra = round(_last(sim) - _last(self.calm), 6)
-        return Outcome(point, "ran", self._asked(sim, point.plan, self.end), extra)
+        asked = self._asked(sim, point.plan, self.end)
+        return Outcome(point, "ran", asked, extra, moves_of(sim) - self.moves)
+
+    @cached_property
+    def moves(self) -> frozenset[tuple[str, str, str]]:
+        """Kind, state and next state of each move of a resource in the calm run."""
+        return moves_of(self.calm)
 
     def _crashed(self, point: Point) -> Outcome:
         (crash,) = point.plan
@@ -267,6 +276,15 @@ def _give_up() -> None:
 def _is_quiet(sim: Simulation) -> bool:
     """Whether nothing is left to happen before the horizon."""
     return bool(sim.clock.peek() > sim.scenario.horizon)
+
+
+def moves_of(sim: Simulation) -> frozenset[tuple[str, str, str]]:
+    """Return kind, state and next state of each move of a resource."""
+    return frozenset(
+        (change.after.kind, change.before.state, change.after.state)
+        for _, run, change, _ in sim.journal.entries()
+        if run is None and type(change) is Move
+    )
 
 
 def _seq(violation: Violation) -> float:

@@ -42,8 +42,10 @@ class Line(NamedTuple):
 
     @property
     def where(self) -> str:
-        """File, number and text."""
-        return f"{PurePath(self.file).name}:{self.number} `{self.source}`"
+        """File, number and text; a cell of a notebook is no file with a name."""
+        path = PurePath(self.file)
+        name = "cell" if path.parent.name.startswith("ipykernel_") else path.name
+        return f"{name}:{self.number} `{self.source}`"
 
 
 class Watched(Simulation):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from wfsim.sim.faults import Fault
@@ -27,16 +28,56 @@ def shrink(plan: Plan, fails: Callable[[Plan], bool], runs: int = RUNS) -> Plan:
         return left >= 0 and fails(smaller)
 
     plan = _fewer(plan, still)
-    changed = True
-    while changed and left > 0:
-        changed = False
-        for at, fault in enumerate(plan):
-            for weaker in _weaker(fault):
-                smaller = (*plan[:at], weaker, *plan[at + 1 :])
-                if still(smaller):
-                    plan, changed = smaller, True
-                    break
-    return plan
+    while (smaller := _weaker(plan, still)) != plan and left > 0:
+        plan = smaller
+    return smaller
+
+
+LEAST: Mapping[str, int] = {"times": 1, "for_": 1, "by": 1, "t": 0, "write": 1}
+"""What of a fault can be less, and the least that it is tried with, in whole numbers."""
+
+
+def _weaker(plan: Plan, still: Callable[[Plan], bool]) -> Plan:
+    """Return *plan* with each fault as weak and early as it may be; itself if all are."""
+    smallest = plan
+    for at in range(len(plan)):
+        for name, least in LEAST.items():
+            value = getattr(smallest[at], name, None)
+            if value is None or value <= least:
+                continue
+            with_value = partial(_with, smallest, at, name)
+            found = _least(value, least, partial(_fails, still, with_value))
+            smallest = smallest if found == value else with_value(found)
+    return smallest
+
+
+def _with(plan: Plan, at: int, name: str, value: float) -> Plan:
+    fault: Any = replace(plan[at], **{name: value})  # type: ignore[type-var]
+    return (*plan[:at], fault, *plan[at + 1 :])
+
+
+def _fails(
+    still: Callable[[Plan], bool], with_value: Callable[[float], Plan], value: float
+) -> bool:
+    return still(with_value(value))
+
+
+def _least(value: float, least: int, fails: Callable[[float], bool]) -> float:
+    """Return the smallest whole number below *value* of which *fails*, or *value*.
+
+    Of the number below it *fails* is false.
+    """
+    kind = type(value)
+    if fails(kind(least)):
+        return kind(least)
+    low, high = least, value
+    while high - low > 1:
+        middle = max(int(low + high) // 2, low + 1)
+        if fails(kind(middle)):
+            high = kind(middle)
+        else:
+            low = middle
+    return high
 
 
 def _fewer(plan: Plan, still: Callable[[Plan], bool]) -> Plan:
@@ -53,44 +94,3 @@ def _fewer(plan: Plan, still: Callable[[Plan], bool]) -> Plan:
         if size == 1 and len(plan) == before:
             return plan
     return plan
-
-
-def _weaker(fault: Fault) -> Iterator[Fault]:
-    """Yield *fault* once instead of often, for half as long, and earlier.
-
-    Times become whole seconds, which are easier to read.
-    """
-    for name, values in _SMALLER.items():
-        value = getattr(fault, name, None)
-        if value is None:
-            continue
-        for smaller in values(value):
-            yield replace(fault, **{name: smaller})  # type: ignore[type-var]
-
-
-def _counts(value: int) -> list[int]:
-    """Return smaller counts from 1 on, the smallest first."""
-    return sorted({each for each in (1, value // 2, value - 1) if 1 <= each < value})
-
-
-def _lengths(value: float) -> list[float]:
-    """Return shorter whole seconds from 1 on, the shortest first."""
-    shorter = {float(value // 2), float(-(-value // 1)) - 1.0}
-    return sorted(each for each in shorter if 1.0 <= each < value)
-
-
-def _seconds(value: float) -> list[float]:
-    """Return earlier seconds, the earliest first."""
-    whole = float(value // 1)
-    earlier = {0.0, float(value // 2), whole - 1.0, whole}
-    return sorted(each for each in earlier if 0.0 <= each < value)
-
-
-_SMALLER: Mapping[str, Callable[[Any], Sequence[float]]] = {
-    "times": _counts,
-    "for_": _lengths,
-    "by": _lengths,
-    "t": _seconds,
-    "write": _counts,
-}
-"""What of a fault can be less, and how."""

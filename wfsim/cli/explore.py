@@ -15,6 +15,7 @@ import typer
 from wfsim.cli.outcome import SeedOption, folder_for, mark
 from wfsim.cli.target import find_target
 from wfsim.errors import DefinitionError
+from wfsim.report.text import write
 from wfsim.text import suggest
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ WithoutOption = Annotated[
     list[str] | None,
     typer.Option(help="An invariant that is not asked.", metavar="NAME"),
 ]
+JunitOption = Annotated[
+    Path | None,
+    typer.Option(help="Write JUnit XML, too.", metavar="FILE", dir_okay=False),
+]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option(help="Write the report as JSON there, too.", metavar="FILE"),
+]
 
 
 def explore(
@@ -65,6 +74,8 @@ def explore(
     alike: AlikeOption = None,
     without: WithoutOption = None,
     seed: SeedOption = None,
+    junit: JunitOption = None,
+    json: JsonOption = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Where plans and report go: out, or out-NAME beside another."),
@@ -98,6 +109,10 @@ def explore(
     asked += "" if seed is None else f" --seed {seed}"
     for plan in _write(report, folder):
         typer.echo(f"Replay: wfsim run {target}{asked} --faults {plan}")
+    for file, text in ((junit, report.to_junit), (json, report.to_json)):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write(file, text() + "\n")
     mark(folder / "explore.html", named)
     if report.interrupted:
         raise typer.Exit(130)
