@@ -137,9 +137,8 @@ class Journal(Sequence[Record]):
 
         A `Late` one that is kept already is no entry.
         """
-        key, tokens = run.resource, self.tokens
-        if key in tokens and token < tokens[key]:
-            refuse_old(token, key, tokens)
+        if token < self.tokens.get(run.resource, 0):
+            refuse_old(token, run.resource, self.tokens)
         if type(change) in _RARE:
             if self.keeps(run, change):
                 return ()
