@@ -116,7 +116,7 @@ def _planned(
         listed += crashes(lab.sites, lab.away)
     listed += points([n for n in names if n not in never], lab.sites, scenario, LASTS)
     if asks:
-        asked, unsaid = _requests(asks, lab.sites)
+        asked, unsaid = requests(asks, lab.sites)
         listed += asked
         never |= unsaid
         never.pop("EditAt", None)
@@ -127,7 +127,7 @@ def _planned(
     return listed, never
 
 
-def _requests(
+def requests(
     asks: Mapping[str, Any], sites: Sequence[Site]
 ) -> tuple[list[Point], dict[str, str]]:
     """Return each of *asks* at each of *sites*, and those that no plan can say."""

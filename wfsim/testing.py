@@ -1,0 +1,12 @@
+"""What tests of flows and steps are made with; loaded when first used."""
+
+from typing import TYPE_CHECKING
+
+from wfsim import lazily
+
+if TYPE_CHECKING:
+    from wfsim.campaign.reproduce import Reproduction as Reproduction
+    from wfsim.campaign.reproduce import reproduce as reproduce
+else:
+    _homes, __getattr__ = lazily(__name__)
+    __all__ = sorted(_homes)
