@@ -11,10 +11,11 @@ from fake_resources import polardb, tiem
 from fake_resources.fakes import Ask
 from fake_resources.polardb import hazards
 from fake_resources.polardb.cluster import volume_name
-from fake_resources.zoo import engines
+from fake_resources.zoo import runners
 from fake_resources.zoo.grounds import begun
 
 Row = tuple[Any, str, str, tuple[Callable[[Any], Any], ...], Mapping[str, Ask]]
+"""A subject, what it is found by, a sentence, wishes and requests: see `Mutant`."""
 
 
 # -- steps -----------------------------------------------------------------------------
@@ -62,7 +63,8 @@ def is_served(sim: wfsim.Simulation) -> str:
     live = next(iter(sim.log.fold().resources.values()), None)
     if not asked or live is None or live.state != "Running":
         return ""
-    return "" if "RestartCluster" in runs else "a restart was asked for, and never made"
+    made = any("RestartCluster" in flow for flow in runs)
+    return "" if made else "a restart was asked for, and never made"
 
 
 def is_wanted(sim: wfsim.Simulation) -> str:
@@ -168,9 +170,9 @@ OPERATORS: Mapping[str, Row] = {
         **edit(annotations={"restartCluster": "T"}),
     ),
     "DeafWorld": row(
-        partial(asked, tiem.scenario(), "BackupCluster", engines.DeafWorld),
+        partial(asked, tiem.scenario(), "BackupCluster", runners.DeafWorld),
         "",
-        engines.DeafWorld,
+        runners.DeafWorld,
         is_unlocked,
     ),
 }

@@ -92,7 +92,7 @@ def clears_what_is_there(ctx: wfsim.StepContext) -> Any:
 
 
 def reads_its_own_cache() -> Any:
-    """Return a step that keeps what it has made in the memory of its process."""
+    """Reads its own cache, which knows nothing of the world as it is."""
     made: dict[str, str] = {}
 
     @wfsim.step("MakeVolume")

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 import wfsim
-from fake_resources.zoo import MUTANTS, backup, grounds, mutants, service
+from fake_resources.zoo import MUTANTS, backup, grounds, mutants, service, wishes
 from tests.zoo.table import row
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
@@ -18,7 +18,7 @@ QUICK = (
     *("InterruptFirst", "LastOutput", "Unfenced", "OpenRows", "LastFinished", "Paused"),
 )
 
-WISHES = (*(mutants.is_full, mutants.is_obeyed, mutants.is_closed, mutants.is_done_once),)
+WISHES = (*(wishes.is_full, wishes.is_obeyed, wishes.is_closed, wishes.is_done_once),)
 GROUNDS = {
     "backup": backup(),
     "waits": backup(CopyData=grounds.wait_for_copy),
@@ -61,5 +61,5 @@ def test_where_there_is_no_defect_there_is_no_alarm(name):
 
 @pytest.mark.parametrize("name", SERVICES if FULL else ["service"])
 def test_where_a_service_has_no_defect_there_is_no_alarm(name):
-    wishes = (mutants.is_failed, mutants.is_closed)
-    assert wfsim.explore(SERVICES[name], eventually=wishes).failures == []
+    asked = (wishes.is_failed, wishes.is_closed)
+    assert wfsim.explore(SERVICES[name], eventually=asked).failures == []

@@ -104,15 +104,9 @@ def explore(
         without=without or (),
     )
     typer.echo(repr(report))
-    asked = "" if flow is None else f" --flow {flow}"
-    asked += "" if biz_id is None else f" --biz-id {biz_id}"
-    asked += "" if seed is None else f" --seed {seed}"
     for plan in _write(report, folder):
-        typer.echo(f"Replay: wfsim run {target}{asked} --faults {plan}")
-    for file, text in ((junit, report.to_junit), (json, report.to_json)):
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write(file, text() + "\n")
+        typer.echo(replay_line(target, plan, flow, biz_id, seed))
+    _write_too(report, junit, json)
     mark(folder / "explore.html", named)
     if report.interrupted:
         raise typer.Exit(130)
@@ -131,6 +125,23 @@ def _write(report: Report, folder: Path) -> list[Path]:
         plans.append(folder / f"plan-{number}.yaml")
         plans[-1].write_text(failure.plan, encoding="utf-8")
     return plans
+
+
+def replay_line(
+    target: str, plan: Path, flow: str | None, biz_id: str | None, seed: int | None
+) -> str:
+    """Return the command that runs *target* again with the faults of *plan*."""
+    given = {"flow": flow, "biz-id": biz_id, "seed": seed}
+    asked = "".join(f" --{name} {it}" for name, it in given.items() if it is not None)
+    return f"Replay: wfsim run {target}{asked} --faults {plan}"
+
+
+def _write_too(report: Report, junit: Path | None, json: Path | None) -> None:
+    """Write *report* where else that is wanted."""
+    for file, text in ((junit, report.to_junit), (json, report.to_json)):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write(file, text() + "\n")
 
 
 def begun(

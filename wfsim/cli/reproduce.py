@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from wfsim.cli.explore import BizIdOption, FlowOption, begun
+from wfsim.cli.explore import BizIdOption, FlowOption, begun, replay_line
 from wfsim.cli.outcome import SeedOption, folder_for
 from wfsim.cli.target import existing, find_target
 from wfsim.errors import DefinitionError
@@ -60,9 +60,6 @@ def reproduce(
     folder.mkdir(parents=True, exist_ok=True)
     plan = folder / "plan.yaml"
     plan.write_text(found.plan, encoding="utf-8")
-    asked = "" if flow is None else f" --flow {flow}"
-    asked += "" if biz_id is None else f" --biz-id {biz_id}"
-    asked += "" if seed is None else f" --seed {seed}"
-    typer.echo(f"Replay: wfsim run {target}{asked} --faults {plan}")
+    typer.echo(replay_line(target, plan, flow, biz_id, seed))
     if not found.is_exact:
         raise typer.Exit(1)
