@@ -279,8 +279,10 @@ def turns(sim: Simulation, limit: float) -> Iterator[None]:
             if len(journal) > seen:
                 turned = not TURNS.isdisjoint(journal.kinds(seen))
                 seen = len(journal)
-                if turned or _is_quiet(sim):
+                if turned:
                     yield
+        if _is_quiet(sim):
+            yield
 
 
 def _is_quiet(sim: Simulation) -> bool:

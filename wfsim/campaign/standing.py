@@ -128,7 +128,7 @@ class Standings:
                     )
                 )
         tick = sim.scenario.policy.watch_tick
-        if sim.scenario.is_service and tick:
+        if sim.scenario.is_service and tick and not _is_over(sim):
             parts.append(round((now - began) % tick, DIGITS) % tick)
         parts += [(name, pool.held, pool.queue) for name, pool in sim.pools.items()]
         return parts
@@ -147,6 +147,12 @@ class Standings:
     def _standing(self, sim: Simulation, flows: Any, pending: Any) -> Standing:
         essence = None if sim.world is None else sim.world.essence()
         return Standing(flows, pending, essence, self._but, self._alike)
+
+
+def _is_over(sim: Simulation) -> bool:
+    """Whether there is no run that anybody would carry on."""
+    runs = (run for each in sim.journal.runs.values() for run in each.values())
+    return all(run.is_final for run in runs if isinstance(run, Run))
 
 
 def _pending(sim: Simulation) -> Any:
