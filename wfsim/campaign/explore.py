@@ -114,7 +114,8 @@ def _planned(
     never = unfit(names, scenario, lab.calm.world)
     if CRASH in names:
         listed += crashes(lab.sites, lab.away)
-    listed += points([n for n in names if n not in never], lab.sites, scenario, LASTS)
+    if others := [name for name in names if name not in never and name != CRASH]:
+        listed += points(others, lab.sites, scenario, LASTS)
     if asks:
         asked, unsaid = requests(asks, lab.sites)
         listed += asked

@@ -172,7 +172,7 @@ class Trace:
     """A run watched line by line; *simulation* is to be run to its end."""
 
     def __init__(self, origin: Simulation) -> None:
-        kind = mixed(Watched, origin)
+        kind = mixed(Watched, type(origin))
         self.simulation = origin.twin(kind)
 
     def explained(self) -> str:

@@ -296,6 +296,16 @@ class Journal(Sequence[Record]):
         subject = self._subjects[seq]
         return None if isinstance(subject, Run) else subject.change
 
+    def kinds(self, since: int) -> list[Kind]:
+        """Return the kinds of the entries from the number *since* on, in order."""
+        ordinals = self._numbered()
+        return [
+            subject.history[3 * ordinals[seq] + 1].kind
+            if isinstance(subject, Run)
+            else subject.change.kind
+            for seq, subject in enumerate(self._subjects[since:], since)
+        ]
+
     def time(self, seq: int) -> float:
         """Return when the entry of that number was made, in seconds."""
         subject = self._subjects[seq]

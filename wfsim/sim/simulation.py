@@ -139,12 +139,9 @@ class Simulation(ControlPlane):
             raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
         # What is given is left as it is, and so is what fork() begins with.
         self._given_world = None if world is None else detached(world)
-        if self._given_world is not None:
-            world = self._given_world.copy()
-        elif scenario.world is not None:
-            world = scenario.world()
+        own = self._new_world(scenario)
         super().__init__(
-            scenario, seed, plan, controllers, clock or VirtualClock(), world, db
+            scenario, seed, plan, controllers, clock or VirtualClock(), own, db
         )
         self.log.origin = self
         self.asking = Asking(self)
@@ -154,6 +151,11 @@ class Simulation(ControlPlane):
         self._begun = False
         self._running = False
         self._stopped = False
+
+    def _new_world(self, scenario: Scenario) -> World | None:
+        if self._given_world is not None:
+            return self._given_world.copy()
+        return None if scenario.world is None else scenario.world()
 
     def __repr__(self) -> str:
         at = f"at {self.now:.3f} s, {len(self.log)} records"
