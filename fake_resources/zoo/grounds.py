@@ -65,8 +65,8 @@ class Cloud(wfsim.World):
         return name
 
     def over(self, name: str) -> None:
-        """End the operation of that name."""
-        self.changed()
+        """End the operation of that name: its volume is full."""
+        self.fill(name.partition(" ")[2])
 
     def poll(self, operation: str) -> bool:
         """Return whether the operation is over."""

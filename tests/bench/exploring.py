@@ -80,4 +80,4 @@ def table(costs: Sequence[Cost]) -> str:
 
 
 if __name__ == "__main__":
-    print(table([cost(each, seconds) for each in subjects() if "nightly" != each.name]))
+    print(table([cost(each, seconds) for each in subjects() if each.name != "nightly"]))

@@ -9,7 +9,7 @@ import pytest
 
 import wfsim
 from fake_resources.zoo import MUTANTS, backup, grounds, mutants, service, wishes
-from tests.zoo.table import row
+from tests.zoo.table import rate, row
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
 QUICK = (
@@ -63,3 +63,10 @@ def test_where_there_is_no_defect_there_is_no_alarm(name):
 def test_where_a_service_has_no_defect_there_is_no_alarm(name):
     asked = (wishes.is_failed, wishes.is_closed)
     assert wfsim.explore(SERVICES[name], eventually=asked).failures == []
+
+
+@pytest.mark.parametrize("name", MUTANTS if FULL else ["creates_again", "LastOutput"])
+def test_what_hypothesis_finds_beside_it_is_told(name):
+    found = rate(name, 1000 if FULL else 100)
+    print(found)
+    assert found.explore > 0
