@@ -50,6 +50,13 @@ def test_the_explorer_finds_the_defect_and_shrinks_it_to_two_faults(name):
     assert found.is_replayed
 
 
+def test_half_of_the_zoo_is_found_in_the_first_tenth_of_the_points():
+    found = [row(name) for name in (MUTANTS if FULL else QUICK)]
+    early = [each.name for each in found if each.runs <= each.of / 10]
+    print(f"{len(early)} of {len(found)} in the first tenth")
+    assert len(early) >= len(found) / 2
+
+
 @pytest.mark.parametrize("name", GROUNDS if FULL else ["waits", "is interrupted"])
 def test_where_there_is_no_defect_there_is_no_alarm(name):
     report = wfsim.explore(

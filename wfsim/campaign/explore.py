@@ -9,8 +9,9 @@ from time import monotonic  # noqa: TID251  a budget is one of real time
 from typing import Any
 
 from wfsim.campaign.failure import Failure
-from wfsim.campaign.lab import Lab, Maker, Outcome, order
+from wfsim.campaign.lab import Lab, Maker, Outcome
 from wfsim.campaign.oracles import ORACLES, Check
+from wfsim.campaign.priority import order
 from wfsim.campaign.report import Report
 from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import CRASH, Point, Site, crashes, points, unfit, wanted

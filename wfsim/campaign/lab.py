@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -335,15 +335,4 @@ def _broken(wish: Callable[[Simulation], Any], sim: Simulation, name: str) -> li
     return []
 
 
-def order(points: Collection[Point]) -> list[Point]:
-    """Return *points*, first each fault at each step and kind of write once."""
-    seen: dict[tuple[str, str, str], int] = {}
-    ranked = []
-    for number, point in enumerate(points):
-        what = (point.fault, point.step, point.kind)
-        seen[what] = seen.get(what, 0) + 1
-        ranked.append((seen[what], number, point))
-    return [point for _, _, point in sorted(ranked, key=lambda row: row[:2])]
-
-
-__all__ = ["Lab", "Maker", "Outcome", "order"]
+__all__ = ["Lab", "Maker", "Outcome"]

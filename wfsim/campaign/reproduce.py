@@ -14,7 +14,8 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from wfsim.campaign.explore import LASTS, requests
-from wfsim.campaign.lab import Lab, Maker, order
+from wfsim.campaign.lab import Lab, Maker
+from wfsim.campaign.priority import order
 from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import (
     CRASH,
