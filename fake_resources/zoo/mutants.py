@@ -153,6 +153,8 @@ OF_STORES: tuple[Row, ...] = (
     ),
     (stores.EdgeResources, backup(with_resources(stores.EdgeResources), SOON), "S12"),
     (stores.EternalLeases, backup(stores.Eternal), "L1"),
+    (stores.LaxJournal, backup(stores.Lax, **TWO), "S4"),
+    (stores.SkewedJournal, backup(stores.Skewed, **TWO), "S10"),
     (stores.Unfenced, backup(stores.Unfenced, **TWO), wishes.is_done_once),
 )
 """What stores and leases of the first reference do, or ours have done."""

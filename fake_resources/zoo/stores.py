@@ -6,11 +6,12 @@ Each is a wrapper of a port; the engine knows nothing of it.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import wfsim
 from fake_resources.zoo.engines import Engine, Port
 from wfsim.engine.ports import Effect, Grant, Nothing, Ports
+from wfsim.model.journal import Journal
 from wfsim.model.resource import INTERRUPT, Key, Resource
 from wfsim.model.run import (
     Cause,
@@ -168,3 +169,56 @@ class Unfenced(Engine):
         leases = Port(self.leases, self.ports(self.names[0]))
         leases.holds = lambda key, token: True  # type: ignore[attr-defined]
         return leases
+
+
+class LaxJournal(Journal):
+    """A write is not checked against who has the lock now (PolarDB B13)."""
+
+    def append(self, run: Run, change: Any, token: int = 0) -> tuple[()]:
+        """Append *change*, whoever writes."""
+        tokens, self.tokens = self.tokens, {}
+        try:
+            return super().append(run, change, token)
+        finally:
+            self.tokens = tokens
+
+
+class Lax(Unfenced):
+    """An engine by `LaxJournal`."""
+
+    journal_type = LaxJournal
+
+    def wrapped(self, ports: Ports) -> Ports:
+        """Return *ports* as they are."""
+        return ports
+
+
+class SkewedJournal(Journal):
+    """Two machines have clocks that differ, and times decide (TiUniManager B43)."""
+
+    def append(self, run: Run, change: Any, token: int = 0) -> tuple[()]:
+        """Append *change* at the time that the machine of its writer shows."""
+        clock = self.clock
+        if self._controller(run.resource, token) == "controller-1":
+            self.clock = Behind(clock.now)
+        try:
+            return super().append(run, change, token)
+        finally:
+            self.clock = clock
+
+
+class Behind(NamedTuple):
+    """A clock that is *behind* by some seconds, as it is at one moment."""
+
+    true: float
+
+    @property
+    def now(self) -> float:
+        """The time that it shows."""
+        return max(self.true - 8.0, 0.0)
+
+
+class Skewed(Engine):
+    """An engine by `SkewedJournal`."""
+
+    journal_type = SkewedJournal

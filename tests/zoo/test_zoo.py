@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 import wfsim
 from fake_resources.zoo import MUTANTS, backup, grounds, mutants, service, wishes
 from tests.zoo.table import rate, row
+from wfsim.campaign.oracles import ORACLES
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
 QUICK = (
     *("creates_again", "checks_the_first_of_two", "copies_on_top", "forgets_to_release"),
     *("swallows_the_cancel", "KeylessRuns", "BlamingRuns", "SnapshotResources"),
     *("InterruptFirst", "LastOutput", "Unfenced", "OpenRows", "LastFinished", "Paused"),
+    *("LaxJournal", "SkewedJournal"),
 )
 
 WISHES = (*(wishes.is_full, wishes.is_obeyed, wishes.is_closed, wishes.is_done_once),)
@@ -39,6 +42,13 @@ SERVICES = {
 def test_there_are_fifty_defects_each_with_a_sentence():
     assert len(MUTANTS) >= 50
     assert [name for name, each in MUTANTS.items() if not each.said.endswith(".")] == []
+
+
+def test_each_invariant_is_broken_by_one_of_them():
+    said = " ".join(str(check.__doc__).partition(":")[0] for check in ORACLES.values())
+    codes = {*re.findall(r"\b[SL][0-9]+\b", said)}
+    # Whatever an engine writes reads back: nothing that it is made of can spoil that.
+    assert codes - {each.invariant for each in MUTANTS.values()} <= {"S11"}
 
 
 @pytest.mark.parametrize("name", MUTANTS if FULL else QUICK)
@@ -72,7 +82,11 @@ def test_where_a_service_has_no_defect_there_is_no_alarm(name):
     assert wfsim.explore(SERVICES[name], eventually=asked).failures == []
 
 
-@pytest.mark.parametrize("name", MUTANTS if FULL else ["creates_again", "LastOutput"])
+# One of them keeps something of its own from one exploration to the next.
+TOLD = [name for name in MUTANTS if name != "reads_its_own_cache"]
+
+
+@pytest.mark.parametrize("name", TOLD if FULL else ["creates_again", "LastOutput"])
 def test_what_hypothesis_finds_beside_it_is_told(name):
     found = rate(name, 1000 if FULL else 100)
     print(found)

@@ -167,6 +167,7 @@ class Report:
             "without": list(self.without),
             "may_differ": list(self.but),
             "never": dict(self.never),
+            "coverage": [*self._moved(), *self._pointed()],
             "sites": [site._asdict() for site in self.listed],
             "points": [
                 {
