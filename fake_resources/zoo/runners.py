@@ -45,6 +45,8 @@ def left_running(body: Any) -> Any:
         def goroutine() -> Any:
             try:
                 returned = yield from body(ctx)
+            except wfsim.errors.Killed:
+                return  # the process that it is in has died
             except Exception as error:
                 returned = error
             if not done.triggered:

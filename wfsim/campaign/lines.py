@@ -9,6 +9,7 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Iterator, Mapping
+from inspect import unwrap
 from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ OURS = ("wfsim", "simpy")
 
 
 class Line(NamedTuple):
-    """A line of a step, and what it *changed* of the world first, as a phrase.
+    """A line of a step, and what it *changed* first of world or resource, as a phrase.
 
     *entries* is how many records there were before it, *end* says how the attempt ended
     if it did so here: ``returned``, or with which error.
@@ -70,9 +71,10 @@ class WatchedSteps(Mapping[str, StepFunction]):
 
     def __getitem__(self, name: str) -> StepFunction:
         body, simulation = self._steps[name], self._simulation
+        code = _code(simulation.scenario.steps[name])
 
         def effect(context: Any) -> Effect[Any]:
-            return (yield from _Attempt(simulation, context).driven(body(context)))
+            return (yield from _Attempt(simulation, context, code).driven(body(context)))
 
         return effect
 
@@ -86,13 +88,25 @@ class WatchedSteps(Mapping[str, StepFunction]):
         return len(self._steps)
 
 
-class _Attempt:
-    """One attempt of a step: at which line it is, and the world as that began."""
+def _code(body: Any) -> CodeType | None:
+    """Return the code that a user wrote of *body*, decorated or not; None if unknown."""
+    function = unwrap(body)
+    if str(getattr(function, "__module__", "wfsim")).partition(".")[0] in OURS:
+        return None
+    return getattr(function, "__code__", None)
 
-    def __init__(self, simulation: Watched, context: Any) -> None:
+
+class _Attempt:
+    """One attempt of a step: at which line of its *code* it is, and how all was then.
+
+    Where the code is not known it is the first that is not ours.
+    """
+
+    def __init__(self, simulation: Watched, context: Any, code: CodeType | None) -> None:
         self._simulation = simulation
         self._name, self._number = context.step, context.attempt
-        self._code: CodeType | None = None
+        self._key = context.resource.key
+        self._code = code
         self._at: tuple[str, int] = ("", 0)
         self._world: Any = None
 
@@ -123,6 +137,7 @@ class _Attempt:
             except BaseException as thrown:
                 error = thrown
                 if not isinstance(thrown, GeneratorExit):
+                    self._world = self._seen()  # what others did meanwhile
                     self._keep(end=f"{type(thrown).__name__} came here")
 
     def _called(self, frame: FrameType, event: str, arg: Any) -> Any:
@@ -161,11 +176,15 @@ class _Attempt:
         )
 
     def _seen(self) -> Any:
-        world = self._simulation.world
-        if world is None:
-            return None
-        held = {name: str(pool) for name, pool in pools(vars(world))}
-        return {"world": plain(world.essence()), **held}
+        world, live = self._simulation.world, self._simulation.resources.peek(self._key)
+        seen: dict[str, Any] = {}
+        if world is not None:
+            seen["world"] = plain(world.essence())
+            seen |= {name: str(pool) for name, pool in pools(vars(world))}
+        if live is not None:
+            parts = ("spec", "status", "annotations")
+            seen |= {part: plain(getattr(live, part)) for part in parts}
+        return seen
 
 
 class Trace:
