@@ -82,59 +82,6 @@ def test_random_flows_have_edges_polls_children_and_groups():
     assert any(len(step.class_names) > 1 for step in steps)
 
 
-HELD = """\
-orders:
-  states:
-  - Creating
-  - Running
-  runs:
-    1-Backup:
-      status: completed
-      steps:
-      - step: MakeVolume
-        status: completed
-        output:
-          volume: orders-1-Backup
-      - step: CopyData
-        status: completed
-      - step: Announce
-        status: completed
-world:
-  letters: []
-  restored: []
-  volumes:
-    orders-1-Backup: full
-"""
-
-
-def test_what_a_calm_run_did_is_a_file_that_later_runs_are_held_to(tmp_path):
-    file = tmp_path / "expected" / "backup.yaml"
-    calm = wfsim.Simulation(backup(), seed=1)
-    calm.run()
-    wfsim.testing.expect(calm, file)
-    assert file.read_text() == HELD
-    other_seed = wfsim.Simulation(backup(), seed=2)
-    other_seed.run()
-    wfsim.testing.expect(other_seed, file)
-
-
-def test_what_is_not_as_expected_is_told_by_lines(tmp_path):
-    file = tmp_path / "backup.yaml"
-    file.write_text(HELD)
-    crashed = wfsim.Simulation(
-        MUTANTS["creates_again"].subject,
-        seed=1,
-        faults=[wfsim.CrashAt(write=3, when="before", restart_after=10)],
-    )
-    crashed.run()
-    with pytest.raises(AssertionError, match="the run is not as expected") as told:
-        wfsim.testing.expect(crashed, file)
-    assert "+        attempts: 2" in str(told.value)
-    assert "-    orders-1-Backup: full" in str(told.value)
-    wfsim.testing.expect(crashed, file, update=True)
-    wfsim.testing.expect(crashed, file)
-
-
 def test_explore_needs_fewer_runs_than_twelve_lines_of_hypothesis():
     mutant = MUTANTS["creates_again"]
     runs = {"hypothesis": 0}

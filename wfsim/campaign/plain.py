@@ -146,9 +146,7 @@ def _of_object(value: Any, *rest: Any) -> Any:
     own = getattr(value, "__dict__", None)
     if not own:
         return str(value)
-    return _parts(
-        value, [(name, own[name]) for name in sorted(own) if name[0] != "_"], *rest
-    )
+    return _parts(value, [(name, own[name]) for name in sorted(own) if name[0] != "_"], *rest)
 
 
 def _of_function(value: Any, *_: Any) -> Any:

@@ -43,9 +43,7 @@ class Standing:
         one, two = self.essence, other.essence
         if one == two:
             return True
-        if not (
-            isinstance(one, dict) and isinstance(two, dict) and one.keys() == two.keys()
-        ):
+        if not (isinstance(one, dict) and isinstance(two, dict) and one.keys() == two.keys()):
             return bool(plain(one, self._but) == plain(two, self._but))
         # Plain values are made only of what is not the same as it is.
         names = [name for name in one if one[name] != two[name]]

@@ -413,6 +413,15 @@ class Simulation(ControlPlane):
         name = str(self._key(resource, (run.resource for _, run in written)))
         return [run for of, run in written if of == name]
 
+    def expect(self, file: str | Path, *, update: bool = False) -> None:
+        """Hold what it has done so far to what *file* says; write that if it is new.
+
+        See `wfsim.testing.expect`.  Raises `AssertionError` with the differing lines.
+        """
+        from wfsim.sim.expectation import expect
+
+        expect(self, file, update=update)
+
     # Other simulations.
 
     def fork(self, faults: Iterable[Fault] = ()) -> Simulation:
