@@ -261,6 +261,16 @@ def test_a_report_says_what_was_reached_and_what_was_not() -> None:
     assert (reached["site"] > 0).all()
 
 
+def test_no_fault_that_applies_is_left_out_of_a_step() -> None:
+    cells = wfsim.explore(scenario(), seed=1).matrix()
+    faults = {fault for fault, _ in cells}
+    steps = ("MakeVolume", "CopyData", "Announce")
+    assert [(f, s) for f in faults for s in steps if not cells[f, s][0]] == []
+    between = {fault for fault, step in cells if step == "-"}
+    of_steps = {"FailStep", "FailStep after", "DelayStep", "InterruptStep"}
+    assert between == faults - of_steps
+
+
 def test_a_report_is_junit_xml_with_a_case_for_each_fault_in_each_step() -> None:
     from xml.etree import ElementTree
 

@@ -25,8 +25,10 @@ MOST_SITES = 48
 """Beyond so many sites there is a column a step."""
 
 
-def heat_map(points: pd.DataFrame, ax: Axes | None = None) -> Chart:
+def heat_map(points: pd.DataFrame, sites: Sequence[str], ax: Axes | None = None) -> Chart:
     """Draw *points*, those of a report: a row per fault, a column per site or step.
+
+    The columns of *sites* are in that order.
 
     The frame has a row per cell: ``fault``, ``where`` (str), ``points``, ``failed``
     (int), ``outcome`` (one of failed, ran, joined, void), ``extra`` (float, the most
@@ -36,6 +38,9 @@ def heat_map(points: pd.DataFrame, ax: Axes | None = None) -> Chart:
     where = points["step"].where(points["step"] != "", "-") if several else points["site"]
     frame = _cells(points.assign(where=where))
     faults, columns = (list(dict.fromkeys(frame[name])) for name in ("fault", "where"))
+    if not several:
+        there = [name for name in sites if name in columns]
+        columns = [*there, *(name for name in columns if name not in there)]
     wide, high = 3.0 + 0.3 * max(len(columns), 8), 1.9 + 0.27 * max(len(faults), 2)
     axes = canvas(ax, min(wide, 14.0), high)
     if frame.empty:

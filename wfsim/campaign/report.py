@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from wfsim.report.chart import Chart
 
 
+SHOWN = 6
+"""So many states and transitions that were never reached are told by name."""
+
+
 @dataclass
 class Report:
     """What ran, what joined the calm run, what was void, what failed and why.
@@ -113,7 +117,7 @@ class Report:
         """Draw which fault at which site came to what, as a heat map."""
         from wfsim.campaign.chart import heat_map
 
-        return heat_map(self.points, ax)
+        return heat_map(self.points, [site.name for site in self.listed], ax)
 
     @property
     def coverage(self) -> pd.DataFrame:
@@ -257,7 +261,10 @@ class Report:
             if not failure.is_replayed:
                 lines.append("    run from the start it does not fail so: report this")
         unseen = self._unseen()
-        lines += [f"never reached: {', '.join(unseen)}"] if unseen else []
+        if unseen:
+            few, more = ", ".join(unseen[:SHOWN]), len(unseen) - SHOWN
+            left = f" and {more} more, see coverage" if more > 0 else ""
+            lines.append(f"never reached: {few}{left}")
         lines += [f"never: {name}: {why}" for name, why in self.never.items()]
         lines += [f"not asked: {name}" for name in self.without]
         lines += [f"may differ: {path}" for path in self.but]
