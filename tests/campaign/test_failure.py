@@ -97,3 +97,15 @@ def test_no_step_can_go_from_the_flow_that_still_fails() -> None:
     flow = MUTANTS["creates_again"].explore(faults=["CrashAt"]).failures[0].flow
     assert flow is not None
     assert flow.names == ("MakeVolume", "Announce")
+
+
+def test_a_report_tells_of_an_engine_that_breaks_down() -> None:
+    report = MUTANTS["Spinning"].explore()
+    (failure,) = report.failures
+    assert failure.violation.invariant == "error"
+    assert "was worked on 1000 times at" in repr(report)
+
+
+def test_a_report_says_from_when_on_there_was_no_way_back() -> None:
+    report = MUTANTS["reads_a_live_annotation"].explore(faults=["RefuseWrite"])
+    assert "No way back from record #11 at 36 s: step.completed Announce." in repr(report)

@@ -76,16 +76,24 @@ class Failure:
         sim = self._lab.make(self.faults)
         record = self.inevitable.record
         if record is None:
-            self._lab.judge(sim, self.faults)
+            self._causes(sim)
         else:
             seq = record.seq
             sim.run(until=lambda found: found.seq >= seq)
         return sim
 
+    def _causes(self, sim: Simulation) -> set[str]:
+        """Run *sim* to its end; return the causes of what is wrong then."""
+        try:
+            found = self._lab.judge(sim, self.faults)
+        except Exception as error:  # an engine that breaks down is a finding, too
+            return {f"{type(error).__name__}: {error}"}
+        return {each.cause for each in found}
+
     def ended(self) -> Simulation:
         """Return a simulation of the plan at its end."""
         sim = self._lab.make(self.faults)
-        self._lab.judge(sim, self.faults)
+        self._causes(sim)
         return sim
 
     @cached_property
@@ -113,8 +121,7 @@ class Failure:
         sim = tape.after(entries)
         for name in sim.names:
             sim.restart(name)
-        found = self._lab.judge(sim, self.faults)
-        return any(each.cause == self.cause for each in found)
+        return self.cause in self._causes(sim)
 
     def diff(self) -> pd.DataFrame:
         """Return the records of the plan's run beside those of the reference.
@@ -157,9 +164,9 @@ class Failure:
         It is empty if no step was, or none has lines of a user.
         """
         trace = Trace(self._lab.make(self.faults))
-        self._lab.judge(trace.simulation, self.faults)
+        self._causes(trace.simulation)
         said = trace.explained()
-        again = self._lab.judge(self._lab.make(), ())
+        again = self._causes(self._lab.make())
         return f"{said}\n{REPEATED}" if again and said else said
 
     @cached_property
@@ -204,6 +211,18 @@ class Failure:
             "    sim.run()\n"
             "    check(sim)\n"
         )
+
+    @property
+    def story(self) -> list[str]:
+        """Lines that say when there was no way back, and what was at work."""
+        record = self.inevitable.record
+        lines = self.explanation.splitlines()
+        if record is not None:
+            what = " ".join(f"{record.kind.value} {record.step} {record.text}".split())
+            lines.append(
+                f"No way back from record #{record.seq} at {record.time:g} s: {what}."
+            )
+        return lines
 
     def __str__(self) -> str:
         return f"{self.said}\n{self.plan}"

@@ -235,7 +235,7 @@ class Report:
             for failure in self.failures:
                 if failure.is_by(fault, step):
                     about = {"message": failure.said, "type": failure.cause}
-                    text = f"{failure.plan}\n{failure.explanation}".strip()
+                    text = "\n".join([failure.plan, *failure.story]).strip()
                     ElementTree.SubElement(row, "failure", about).text = text
         for name, why in self.never.items():
             ElementTree.SubElement(case(name), "skipped", {"message": why})
@@ -257,7 +257,7 @@ class Report:
             points = count(len(failure.points), "point")
             lines.append(f"- {failure.said} ({points})")
             lines += [f"    {line}" for line in failure.plan.splitlines()]
-            lines += [f"    {line}" for line in failure.explanation.splitlines()]
+            lines += [f"    {line}" for line in failure.story]
             if not failure.is_replayed:
                 lines.append("    run from the start it does not fail so: report this")
         unseen = self._unseen()
@@ -296,7 +296,7 @@ class Report:
         for number, failure in enumerate(self.failures, start=1):
             points = count(len(failure.points), "point")
             said = escape(f"{failure.said} ({points})")
-            told = f"<pre>{escape(failure.explanation)}</pre>" * bool(failure.explanation)
+            told = f"<pre>{escape(chr(10).join(failure.story))}</pre>"
             plan = ", ".join(f"wfsim.{fault!r}" for fault in failure.faults)
             line = escape(f"wfsim.simulate(scenario, [{plan}], seed={failure.seed})")
             yield (
