@@ -97,6 +97,9 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.study import design as design
     from wfsim.study.sweep import sweep as sweep
 
+if TYPE_CHECKING:
+    reproduce = testing.reproduce  # beside `explore`, though there is no room for it
+
 _NAMESPACES = frozenset({"clock", "demand", "errors", "testing", "types"})
 """Modules that stand beside the names of the door and are not counted among them."""
 
@@ -159,7 +162,7 @@ if not TYPE_CHECKING:
     __all__ = sorted(_homes.keys() - _NAMESPACES)
 
     def __getattr__(name: str) -> Any:
-        if name == "reproduce":  # beside `explore`, though there is no room for it
+        if name == "reproduce":
             return _load("testing").reproduce
         if name not in _RENAMED:
             return _load(name)

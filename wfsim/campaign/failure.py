@@ -11,7 +11,6 @@ from wfsim.campaign.lab import Lab
 from wfsim.campaign.lines import Trace
 from wfsim.campaign.oracles import Violation
 from wfsim.campaign.sites import Point
-from wfsim.errors import UsageError
 from wfsim.model.flow import Flow
 from wfsim.model.record import Kind, Record
 from wfsim.sim.faults import Fault, dump_plan
@@ -104,7 +103,7 @@ class Failure:
         """
         try:
             tape = Tape.of(self.ended())
-        except UsageError:
+        except Exception:  # an engine that breaks down leaves nothing to go on from
             return Doom(None, 0)
         tape.simulation.given_faults = ()
         low, high, runs = 0, len(tape), 0
