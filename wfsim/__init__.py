@@ -70,6 +70,9 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.report import export as export
     from wfsim.report import replay as replay
     from wfsim.report import tables as tables
+    from wfsim.sim.conditions import state_entered as state_entered
+    from wfsim.sim.conditions import step_completed as step_completed
+    from wfsim.sim.conditions import step_started as step_started
     from wfsim.sim.faults import ApiDown as ApiDown
     from wfsim.sim.faults import BreakOne as BreakOne
     from wfsim.sim.faults import CancelAt as CancelAt
@@ -90,9 +93,6 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.sim.scenario import Scenario as Scenario
     from wfsim.sim.simulation import Simulation as Simulation
     from wfsim.sim.simulation import simulate as simulate
-    from wfsim.sim.simulation import state_entered as state_entered
-    from wfsim.sim.simulation import step_completed as step_completed
-    from wfsim.sim.simulation import step_started as step_started
     from wfsim.sim.world import World as World
     from wfsim.study import design as design
     from wfsim.study.sweep import sweep as sweep

@@ -13,6 +13,7 @@ from wfsim.engine.reconciler import FlowReconciler, Result, RunHistory
 from wfsim.engine.runner import FlowRunner, Progress
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.model.resource import Key
+from wfsim.sim.control_plane import ControlPlane
 
 
 class Reconciler(FlowReconciler):
@@ -51,8 +52,8 @@ class Looks(PickUp):
         )
 
 
-class Engine(wfsim.Simulation):
-    """A simulation whose engine is made of these parts; a subclass replaces one."""
+class Plane(ControlPlane):
+    """A control plane of whose controllers' parts a subclass replaces one."""
 
     reconciler_type: type[Reconciler] = Reconciler
     controller_type: type[Controller] = Controller
@@ -69,7 +70,7 @@ class Engine(wfsim.Simulation):
 
     def leased(self) -> Any:
         """Return the leases, which a subclass may wrap."""
-        return self.leases
+        return self.storage.leases
 
     def _controller(self, name: str) -> Controller:
         scenario, ports = self.scenario, self.ports(name)
@@ -80,6 +81,18 @@ class Engine(wfsim.Simulation):
             ports, scenario.machines, scenario.flows, scenario.migrations
         )
         return self.controller_type(name, ports, reconciler, self.leased())
+
+
+class Engine(wfsim.Simulation):
+    """A simulation by a control plane of which a part is replaced."""
+
+    plane_type: type[ControlPlane] = Plane
+
+
+def engine(name: str, plane: type[Plane] = Plane, **parts: Any) -> type[Engine]:
+    """Return an engine called *name* by a *plane* with those *parts* replaced."""
+    own = type(name, (plane,), parts)
+    return type(name, (Engine,), {"plane_type": own})
 
 
 class Port:
@@ -96,42 +109,41 @@ class Port:
 def with_runs(wrap: Callable[[Any, Ports], Any]) -> type[Engine]:
     """Return an engine whose store of runs is what *wrap* makes of it."""
 
-    def wrapped(self: Engine, ports: Ports) -> Ports:
+    def wrapped(self: Plane, ports: Ports) -> Ports:
         return ports._replace(runs=wrap(ports.runs, ports))
 
-    return type("Runs", (Engine,), {"wrapped": wrapped})
+    return engine("Runs", wrapped=wrapped)
 
 
 def with_resources(wrap: Callable[[Any, Ports], Any]) -> type[Engine]:
     """Return an engine whose store of resources is what *wrap* makes of it."""
 
-    def wrapped(self: Engine, ports: Ports) -> Ports:
+    def wrapped(self: Plane, ports: Ports) -> Ports:
         return ports._replace(resources=wrap(ports.resources, ports))
 
-    return type("Resources", (Engine,), {"wrapped": wrapped})
+    return engine("Resources", wrapped=wrapped)
 
 
 def with_steps(wrap: Callable[[Any], Any]) -> type[Engine]:
     """Return an engine each body of whose steps is what *wrap* makes of it."""
 
-    def wrapped(self: Engine, ports: Ports) -> Ports:
+    def wrapped(self: Plane, ports: Ports) -> Ports:
         return ports._replace(steps=Bodies(ports.steps, wrap))
 
-    return type("Steps", (Engine,), {"wrapped": wrapped})
+    return engine("Steps", wrapped=wrapped)
 
 
 def with_runner(kind: type[FlowRunner]) -> type[Engine]:
     """Return an engine whose runner is of that *kind*."""
     reconciler = type("Reconciler", (Reconciler,), {"runner_type": kind})
-    return type(kind.__name__, (Engine,), {"reconciler_type": reconciler})
+    return engine(kind.__name__, reconciler_type=reconciler)
 
 
 def with_progress(progress: type[Progress]) -> type[Engine]:
     """Return an engine whose runs are carried on by *progress*."""
     reconciler = type("Reconciler", (Reconciler,), {"progress_type": progress})
     looks = type("Looks", (Looks,), {"progress_type": progress})
-    made = {"reconciler_type": reconciler, "looks_type": looks}
-    return type("Progressing", (Engine,), made)
+    return engine("Progressing", reconciler_type=reconciler, looks_type=looks)
 
 
 class Bodies(Mapping[str, Any]):
@@ -156,15 +168,16 @@ class Bodies(Mapping[str, Any]):
 
 def with_looks(kind: type[Looks]) -> type[Engine]:
     """Return an engine whose service takes flows up by *kind*."""
-    return type(kind.__name__, (Engine,), {"looks_type": kind})
+    return engine(kind.__name__, looks_type=kind)
 
 
 def with_reconciler(kind: type[Reconciler]) -> type[Engine]:
     """Return an engine with a reconciler of that *kind*."""
-    return type(kind.__name__, (Engine,), {"reconciler_type": kind})
+    return engine(kind.__name__, reconciler_type=kind)
 
 
 def with_controller(kind: type[Controller]) -> type[Engine]:
     """Return an engine with controllers of that *kind*."""
-    part = "loop_type" if issubclass(kind, WatchLoop) else "controller_type"
-    return type(kind.__name__, (Engine,), {part: kind})
+    if issubclass(kind, WatchLoop):
+        return engine(kind.__name__, loop_type=kind)
+    return engine(kind.__name__, controller_type=kind)

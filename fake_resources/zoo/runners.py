@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import wfsim
-from fake_resources.zoo.engines import Engine, Looks, Port, Reconciler
+from fake_resources.zoo.engines import Engine, Looks, Plane, Port, Reconciler
 from wfsim.engine.context import StepContext, Turn, rewrite
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import Effect, Nothing, Ports
@@ -31,6 +31,7 @@ from wfsim.model.run import (
     Recover,
     Run,
 )
+from wfsim.sim.storage import Storage
 
 StoreError = wfsim.errors.StoreError
 Conflict, Unavailable = wfsim.errors.Conflict, wfsim.errors.Unavailable
@@ -282,8 +283,8 @@ class ChildBlind(ChildFlows):
                 return
 
 
-class Waiting(Engine):
-    """An engine whose flows wait by `ChildBlind`."""
+class WaitingPlane(Plane):
+    """Controllers whose flows wait by `ChildBlind`."""
 
     def wrapped(self, ports: Ports) -> Ports:
         """Return *ports* whose service lets children be waited for so."""
@@ -292,11 +293,23 @@ class Waiting(Engine):
         return ports._replace(flows=flows)
 
 
+class Waiting(Engine):
+    """An engine by `WaitingPlane`."""
+
+    plane_type = WaitingPlane
+
+
+class DeafStorage(Storage):
+    """Stores that tell a world of nothing."""
+
+    def tell(self, world: wfsim.World) -> None:
+        """Tell *world* of no write."""
+
+
 class DeafWorld(Engine):
     """Nobody frees what a flow held that has ended (TiUniManager, locks of clusters)."""
 
-    def _tell(self, world: wfsim.World) -> None:
-        """Tell *world* of no write."""
+    storage_type = DeafStorage
 
 
 # -- controllers -----------------------------------------------------------------------

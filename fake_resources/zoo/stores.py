@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import wfsim
-from fake_resources.zoo.engines import Engine, Port
+from fake_resources.zoo.engines import Engine, Plane, Port
 from wfsim.engine.ports import Effect, Grant, Nothing, Ports
 from wfsim.model.journal import Journal
 from wfsim.model.resource import INTERRUPT, Key, Resource
@@ -19,6 +19,7 @@ from wfsim.model.run import (
     Fail,
     Run,
 )
+from wfsim.sim.storage import Storage
 from wfsim.sim.stores import InMemoryLeases, InMemoryResources, InMemoryRuns
 
 StoreError = wfsim.errors.StoreError
@@ -137,15 +138,21 @@ class EternalLeases(InMemoryLeases):
         """Let the leases of *holder* be, dead or alive."""
 
 
-class Eternal(Engine):
-    """An engine by `EternalLeases`."""
+class EternalStorage(Storage):
+    """Stores with `EternalLeases`."""
 
-    def _stores(self, db: Any) -> Any:
+    def _stores(self, db: Any, journal_type: type[Journal]) -> Any:
         policy, clock = self.scenario.policy, self.clock
         leases = EternalLeases(clock, length=policy.lease, renew=policy.renew)
-        self.journal = self.journal_type(clock, leases.tokens, leases.holder)
+        self.journal = journal_type(clock, leases.tokens, leases.holder)
         resources = InMemoryResources(clock, self.journal, lag=self.scenario.lag)
         return leases, resources, InMemoryRuns(self.journal)
+
+
+class Eternal(Engine):
+    """An engine over `EternalStorage`."""
+
+    storage_type = EternalStorage
 
 
 class UnfencedRuns(Port):
@@ -157,18 +164,25 @@ class UnfencedRuns(Port):
         return self.inner.append(run, change, newest)  # type: ignore[no-any-return]
 
 
-class Unfenced(Engine):
-    """An engine by `UnfencedRuns`, whose controllers do not ask whether they hold it."""
-
-    def wrapped(self, ports: Ports) -> Ports:
-        """Return *ports* with a store of runs that any holder may write to."""
-        return ports._replace(runs=UnfencedRuns(ports.runs, ports))
+class UnfencedPlane(Plane):
+    """Controllers that do not ask whether they still hold a lock."""
 
     def leased(self) -> Any:
         """Return leases that say that everybody holds one."""
-        leases = Port(self.leases, self.ports(self.names[0]))
+        leases = Port(self.storage.leases, self.ports(self.names[0]))
         leases.holds = lambda key, token: True  # type: ignore[attr-defined]
         return leases
+
+
+class Unfenced(Engine):
+    """An engine by `UnfencedRuns`, whose controllers do not ask whether they hold it."""
+
+    class plane_type(UnfencedPlane):  # noqa: N801
+        """Controllers over a store of runs that any holder may write to."""
+
+        def wrapped(self, ports: Ports) -> Ports:
+            """Return *ports* with that store."""
+            return ports._replace(runs=UnfencedRuns(ports.runs, ports))
 
 
 class LaxJournal(Journal):
@@ -183,14 +197,11 @@ class LaxJournal(Journal):
             self.tokens = tokens
 
 
-class Lax(Unfenced):
+class Lax(Engine):
     """An engine by `LaxJournal`."""
 
     journal_type = LaxJournal
-
-    def wrapped(self, ports: Ports) -> Ports:
-        """Return *ports* as they are."""
-        return ports
+    plane_type = UnfencedPlane
 
 
 class SkewedJournal(Journal):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import wfsim
 from tests.bench import workload
 from tests.bench.calls import STEPS, calls
+from tests.sizes import FULL
 
 BUDGET = 46
 ROOT = Path(__file__).parent.parent.parent
@@ -27,7 +27,7 @@ def test_a_step_costs_no_more_calls_than_its_budget(capsys):
 
 
 def test_a_step_costs_as_many_calls_among_ten_times_as_many():
-    full = os.environ.get("WFSIM_FULL") == "1"
+    full = FULL
     few, many = (
         calls(workload.simulation(steps // len(STEPS), seed=1).run) / steps
         for steps in (1000, 1_000_000 if full else 10_000)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tests.bench import growth
-
-FULL = os.environ.get("WFSIM_FULL") == "1"
+from tests.sizes import FULL
 
 
 @pytest.mark.skipif(not FULL, reason="minutes; the calls of a step are always counted")

@@ -7,9 +7,9 @@ import pytest
 from tests.bench.way_of_a_step import WAYS, table
 
 AT_MOST = {
-    "an undisturbed step of a flow without code": 15,
-    "simulate(nightly.yaml)": 34,
-    "PolarDB with a crash": 45,
+    "an undisturbed step of a flow without code": 12,
+    "simulate(nightly.yaml)": 31,
+    "PolarDB with a crash": 36,
 }
 
 

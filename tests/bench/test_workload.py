@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from functools import partial
 from statistics import median
@@ -13,8 +12,8 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from tests.bench import memory, parts, queueing, workload
+from tests.sizes import FULL
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 ROUNDS = 7 if FULL else 3
 DAY = 86_400.0
 

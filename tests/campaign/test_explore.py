@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import partial
 
 import pytest
@@ -14,12 +13,12 @@ from fake_resources import polardb
 from fake_resources.zoo import MUTANTS
 from fake_resources.zoo import backup as scenario
 from tests.golden.subjects import Subject, subjects
+from tests.sizes import FULL
 from wfsim.campaign.oracles import ORACLES
 from wfsim.campaign.shrink import shrink
 from wfsim.cli.main import app
 from wfsim.sim.faults import load_plan
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 QUICK = ("polardb Creating", "polardb AddRo", "tiem BackupCluster", "tiem ExportData")
 CHOSEN = [each for each in subjects() if FULL or each.name in QUICK]
 

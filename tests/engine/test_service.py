@@ -296,7 +296,7 @@ def test_every_code_of_the_reference_is_in_one_table():
 def test_two_that_ask_at_once_are_served_one_after_the_other(sim):
     """A compare-and-set that comes late is done again on what is there by then."""
     flow = stood(sim, "Processing")
-    service, resources = sim._service, sim.resources
+    service, resources = sim.plane.service, sim.resources
     slow = service.start(flow)
     update = resources.update
     once = []

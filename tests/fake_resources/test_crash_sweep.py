@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +9,8 @@ import pytest
 
 import wfsim
 from fake_resources import polardb
+from tests.sizes import FULL
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 REPLICAS = 2 if FULL else 1
 SEEDS = (1, 2) if FULL else (1,)
 RUN = "1-CreateSharedStorageCluster"

@@ -10,6 +10,7 @@ import wfsim
 from fake_resources import polardb
 from fake_resources.polardb.cluster import PolarWorld
 from tests.fake_resources.operations import FLOWS, OPERATIONS, completed, going_on
+from tests.sizes import FULL, four_deviations
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.world_text import dump, load
 
@@ -284,9 +285,9 @@ def outcome(seed: int, operation: str, share: float, name: str = "a") -> bool:
 @pytest.mark.parametrize("share", [0.05, 0.3])
 @pytest.mark.parametrize("operation", polardb.LATENCIES)
 def test_the_share_of_failures_over_many_seeds_is_the_probability(operation, share):
-    failing = sum(outcome(seed, operation, share) for seed in range(2000))
-    # Four standard deviations.
-    assert abs(failing / 2000 - share) < 4 * (share * (1 - share) / 2000) ** 0.5
+    seeds = 2000 if FULL else 400
+    failing = sum(outcome(seed, operation, share) for seed in range(seeds))
+    assert abs(failing / seeds - share) < four_deviations(share, seeds)
 
 
 @pytest.mark.parametrize("operation", ["launch pod", "format volume"])
@@ -297,12 +298,12 @@ def test_the_share_of_simulations_with_a_failure_is_the_probability(operation):
         over = record.kind in (FAILED, wfsim.Kind.STEP_COMPLETED)
         return over and record.step == CREATING[operation][0]
 
-    failing = 0
-    for seed in range(400):
+    failing, seeds = 0, 400 if FULL else 80
+    for seed in range(seeds):
         sim = wfsim.Simulation(scenario, seed=seed)
         sim.run(until=ended)
         failing += bool(failures(sim))
-    assert 0.21 < failing / 400 < 0.39
+    assert abs(failing / seeds - 0.3) < four_deviations(0.3, seeds)
 
 
 def failed(log: wfsim.EventLog, operation: str) -> list[str]:

@@ -6,7 +6,6 @@ withdrawn ends well; what is deleted leaves nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,8 +13,8 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from tests.fake_resources.operations import OPERATIONS, asked, created
+from tests.sizes import FULL
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 STRIDE = 1 if FULL else 7
 STATES = [operation.state for operation in polardb.OPERATIONS]
 FLOWS = {operation.state: operation.flow for operation in polardb.OPERATIONS}

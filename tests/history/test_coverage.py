@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import wfsim
+from tests.sizes import FULL
 from wfsim.report.history_file import to_history
 
-SEEDS = 400 if os.environ.get("WFSIM_FULL") else 100
+SEEDS = 400 if FULL else 100
 TRUTH = {
     "Attach": ({"lognormal": [3.0, 0.5]}, 0.1),
     "Copy": ({"gamma": [3.0, 10.0]}, 0.2),

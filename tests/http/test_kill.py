@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -15,13 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.sizes import FULL
 from wfsim import load_flows
 from wfsim.sim.draws import KeyedDraws
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ROOT / "flows/tiem/cluster"
-FULL = os.environ.get("WFSIM_FULL") == "1"
-KILLS = 100 if FULL else 25
+KILLS = 100 if FULL else 8
 TWENTY = sorted(load_flows(FLOWS))[:20]
 FACTOR = 0.04  # a node every 0.2 s
 TAKES = 2.0  # seconds of virtual time

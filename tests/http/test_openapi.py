@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import hypothesis
 import pytest
 import schemathesis
@@ -12,12 +10,12 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 
 from tests.http.conftest import FROZEN, scenario
+from tests.sizes import FULL
 from wfsim import Server, Simulation
 from wfsim.http.messages import LONGEST
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 BOUNDED = hypothesis.settings(
-    max_examples=300 if FULL else 40,
+    max_examples=300 if FULL else 20,
     derandomize=True,
     database=None,
     deadline=None,
@@ -149,7 +147,7 @@ def test_flows_that_were_created_over_http_are_asked_for_all_that_the_page_links
     hypothesis.stateful.run_state_machine_as_test(
         Asked,
         settings=hypothesis.settings(
-            BOUNDED, max_examples=100 if FULL else 20, stateful_step_count=10
+            BOUNDED, max_examples=100 if FULL else 10, stateful_step_count=10
         ),
     )
     assert {(label, 200) for label in OPERATIONS if label[-1] != "/"} <= seen

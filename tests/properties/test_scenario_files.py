@@ -7,7 +7,6 @@ together: a slow API and a deadline, places of a pool and a crash, a cache that 
 from __future__ import annotations
 
 import json
-import os
 from itertools import pairwise
 
 import pytest
@@ -15,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import wfsim
+from tests.sizes import FULL
 from wfsim import Kind, Memento, Scenario
 
-EXAMPLES = 2000 if os.environ.get("WFSIM_FULL") == "1" else 60
+EXAMPLES = 2000 if FULL else 25
 ENDED = {"completed", "interrupted", "error", "cancelled", "superseded"}
 
 counts = st.integers(1, 4)

@@ -6,7 +6,6 @@ people cancel, edit, recover and delete, controllers die, stand still and come b
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 from hypothesis import HealthCheck, settings
@@ -14,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import wfsim
+from tests.sizes import FULL
 from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT, PREVIOUS
 from wfsim.sim.simulation import Simulation
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 LIMIT = 3
 NAMES = ("db-0", "db-1")
 STEPS = {"Create": ("Disk", "Pod", "Check"), "Grow": ("Resize", "Check")}
@@ -294,7 +293,7 @@ def now(effect):
 
 TestChaos = Chaos.TestCase
 TestChaos.settings = settings(
-    max_examples=1000 if FULL else 120,
+    max_examples=1000 if FULL else 50,
     stateful_step_count=50 if FULL else 30,
     deadline=None,
     derandomize=not FULL,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 import wfsim
+from tests.sizes import FULL
 from wfsim import Kind
 
 FILE = Path(__file__).parents[2] / "flows" / "scenarios" / "backup_capacity.yaml"
 # A prime, so that what repeats from run to run is not met at one place only.
-EACH = 1 if os.environ.get("WFSIM_FULL") == "1" else 23
+EACH = 1 if FULL else 23
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wfsim
+from tests.sizes import FULL
 from wfsim import DefinitionError, Kind, Resource
 from wfsim.demand import Arrivals, FlowRequest, Times, Trigger
 from wfsim.sim.draws import KeyedDraws
@@ -241,7 +242,7 @@ BUSY = {
 }
 
 
-@settings(deadline=None, derandomize=True, max_examples=25)
+@settings(deadline=None, derandomize=True, max_examples=25 if FULL else 6)
 @given(seconds=st.floats(0, 250), seed=st.integers(0, 3))
 def test_a_fork_repeats_what_arrives(seconds, seed):
     sim = wfsim.Simulation(backups(**BUSY), seed=seed)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import wfsim
+from tests.sizes import FULL
 from wfsim.sim.clock import WallClock
 from wfsim.sim.simulation import Simulation
 
@@ -145,14 +146,14 @@ def test_the_bytes_do_not_depend_on_the_process_or_on_the_order_of_hashes():
     command = [sys.executable, __file__]
     environments = [
         os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
-        for hash_seed in ("0", "1", "2", "1234567", "random")
+        for hash_seed in ("random", "0", "1", "2", "1234567")[: None if FULL else 2]
     ]
     children = [
         subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
-        for env in environments * 2
+        for env in environments * (2 if FULL else 1)
     ]
     told = {child.communicate()[0] for child in children}
-    assert [child.returncode for child in children] == [0] * 10
+    assert [child.returncode for child in children] == [0] * len(children)
     here = json.dumps([hashlib.sha256(log).hexdigest() for log in logs()])
     assert told == {here + "\n"}
 

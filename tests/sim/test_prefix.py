@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 
 import wfsim
 from tests.golden.subjects import Subject, subjects
+from tests.sizes import FULL
 from wfsim.sim.prefix import Tape
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 QUICK = ("polardb Creating", "polardb SwitchRw", "tiem BackupCluster")
 CHOSEN = [each for each in subjects() if FULL or each.name in QUICK]
 AWAY = 5.0

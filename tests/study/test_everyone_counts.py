@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 
 import pytest
 
 import wfsim
+from tests.sizes import FULL
 from wfsim.errors import DefinitionError
 from wfsim.study.objective import Objective
 
@@ -145,7 +145,7 @@ def test_the_time_in_system_of_a_busy_queue_lies_in_its_interval_as_often_as_it_
     """An M/M/2 at 0.9: W = C / (2 mu - lambda) + 1 / mu, about 52.6 s."""
     made = queue(0.9, horizon=1e6, warm_up=2000.0, drain=4000.0)
     truth = erlang_c(2, 0.9) / (2 / 10 - 0.18) + 10.0
-    studies, size = (100, 10) if os.environ.get("WFSIM_FULL") else (8, 5)
+    studies, size = (100, 10) if FULL else (8, 5)
     study = wfsim.sweep(lambda: made, replications=studies * size, progress=False)
     totals = study.replications["total"].to_numpy().reshape(studies, size)
     from wfsim.study.estimates import of_mean

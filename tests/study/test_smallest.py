@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import pickle
 
 import pytest
 
 import wfsim
+from tests.sizes import FULL
 from wfsim.errors import DefinitionError, UsageError
 
 SPEEDS = list(range(1, 11))
@@ -27,7 +27,7 @@ def begun(seed=0, **more):
 
 def test_the_right_one_of_ten_known_policies_is_chosen_as_often_as_it_says():
     # Means of 16 s and 4 s lie on the two sides of 8 s.
-    trials = 200 if os.environ.get("WFSIM_FULL") else 8
+    trials = 200 if FULL else 8
     chosen = [
         begun(seed).smallest("speed", "total <= 8", confidence=0.9)
         for seed in range(trials)

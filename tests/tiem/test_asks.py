@@ -6,7 +6,6 @@ what is withdrawn ends well; what is deleted leaves nothing.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +13,9 @@ import pytest
 
 import wfsim
 from fake_resources import tiem
+from tests.sizes import FULL
 from tests.tiem.begun import Begun, asked_for, simulation
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 STRIDE = 1 if FULL else 23
 CRASH = pytest.mark.parametrize("crash", [False, True], ids=["alone", "crash"])
 

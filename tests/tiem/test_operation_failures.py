@@ -9,6 +9,7 @@ import pytest
 import wfsim
 from fake_resources import tiem
 from fake_resources.operations import OperationStatus
+from tests.sizes import FULL, four_deviations
 from tests.tiem.begun import Begun, asked_for, simulation
 from wfsim.sim.draws import KeyedDraws
 
@@ -167,33 +168,33 @@ def world(seed: int, **more: object) -> tiem.TiemWorld:
 @pytest.mark.parametrize("share", [0.05, 0.3])
 @pytest.mark.parametrize("kind", [name for name in tiem.LATENCIES if name[0].isupper()])
 def test_the_share_of_launches_that_end_badly_is_the_probability(kind, share):
-    failed = 0
-    for seed in range(500):
+    failed, seeds = 0, 500 if FULL else 100
+    for seed in range(seeds):
         site = world(seed, failures={kind: share})
         names = [site.launch(kind, target) for target in ("a", "a", "b", "c")]
         site.clock.run()
         failed += sum(bool(site.operations[name].error) for name in names)
-    # Four standard deviations.
-    assert abs(failed / 2000 - share) < 4 * (share * (1 - share) / 2000) ** 0.5
+    assert abs(failed / (4 * seeds) - share) < four_deviations(share, 4 * seeds)
 
 
 @pytest.mark.parametrize("operation", ["back up", "restore", "move data", "catch up"])
 def test_the_share_of_other_operations_that_fail_is_the_probability(operation):
-    failed = 0
-    for seed in range(2000):
+    failed, seeds = 0, 2000 if FULL else 400
+    for seed in range(seeds):
         site = world(seed, failures={operation: 0.2})
         site.takes(operation, "thing")
         failed += site.fails(operation, "thing")
-    assert abs(failed / 2000 - 0.2) < 0.036
+    assert abs(failed / seeds - 0.2) < four_deviations(0.2, seeds)
 
 
 def test_the_share_of_calls_that_fail_is_the_probability():
+    seeds = 400 if FULL else 80
     failed = sum(
         ("clusterStop", FAILING["call"][2])
         in failures(failing("StopCluster", seed, failures={"call": 0.3}))
-        for seed in range(400)
+        for seed in range(seeds)
     )
-    assert abs(failed / 400 - 0.3) < 0.092
+    assert abs(failed / seeds - 0.3) < four_deviations(0.3, seeds)
 
 
 def test_another_probability_leaves_what_else_fails_as_it_was():

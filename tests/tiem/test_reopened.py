@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 import wfsim
 from fake_resources import tiem
+from tests.sizes import FULL
 from tests.tiem.begun import Begun, asked_for, simulation
 from tests.tiem.test_crash_sweep import outcome
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 SOME = ("CreateCluster", "ScaleInCluster", "SwitchoverNormal", "CloneCluster")
 # The batch of a caller of flows on hosts is a process of the caller's own.
 FLOWS = [name for name, each in tiem.CALLERS.items() if each.biz_type != "host"]

@@ -70,7 +70,7 @@ def test_two_that_write_into_one_context_at_once_lose_nothing(sim):
     def overtaken(resource, token=None):
         if not once:
             once.append(resource)
-            other = sim._service.init_context(flow, "second", 2, tenant="acme")
+            other = sim.plane.service.init_context(flow, "second", 2, tenant="acme")
             yield from other
         return (yield from update(resource, token))
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from wfsim.campaign.plain import plain
 from wfsim.engine.ports import Effect, Ports, StepFunction
 from wfsim.model.record import Kind, Record
+from wfsim.sim.control_plane import ControlPlane
 from wfsim.sim.pool import pools
 from wfsim.sim.prefix import mixed
 from wfsim.sim.simulation import Simulation
@@ -53,13 +54,21 @@ class Watched(Simulation):
     """A simulation that keeps the *lines* of its steps."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
-        self.lines: list[Line] = []
         super().__init__(*args, **keywords)
+        assert isinstance(self.plane, WatchedPlane)
+        self.lines: list[Line] = []
+        self.plane.watched = self
+
+
+class WatchedPlane(ControlPlane):
+    """The controllers of a *watched* simulation."""
+
+    watched: Watched
 
     def ports(self, name: str) -> Ports:
         """Return what the controller works with, its steps watched."""
         ports = super().ports(name)
-        return ports._replace(steps=WatchedSteps(ports.steps, self))
+        return ports._replace(steps=WatchedSteps(ports.steps, self.watched))
 
 
 class WatchedSteps(Mapping[str, StepFunction]):
@@ -191,7 +200,9 @@ class Trace:
     """A run watched line by line; *simulation* is to be run to its end."""
 
     def __init__(self, origin: Simulation) -> None:
-        kind = mixed(Watched, type(origin))
+        own = type(origin)
+        plane = type("Plane", (WatchedPlane, own.plane_type), {})
+        kind = type("Watched", (mixed(Watched, own),), {"plane_type": plane})
         self.simulation = origin.twin(kind)
 
     def explained(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import ResourceStore, RunStore, Steps
 from wfsim.errors import AlreadyExists, DefinitionError, Killed, NotFound, UsageError
+from wfsim.model.frozen import EMPTY
 from wfsim.model.journal import Create
 from wfsim.model.record import Kind
 from wfsim.model.resource import Resource
@@ -34,108 +35,188 @@ from wfsim.sim.faults import (
     StaleRead,
     StepFault,
 )
-from wfsim.sim.storage import immediately
+from wfsim.sim.storage import Storage, immediately
+from wfsim.sim.world import World
 from wfsim.text import suggest
 
-if TYPE_CHECKING:
-    from wfsim.sim.control_plane import ControlPlane
+
+class Operator(Protocol):
+    """What faults do to a simulation, as somebody who operates it would."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the controllers are called."""
+
+    @property
+    def world(self) -> World | None:
+        """The fake world, if there is one."""
+
+    def controller(self, name: str | None = None) -> Controller:
+        """Return a controller by name (None: the first)."""
+
+    def crash(self, controller: str | None = None) -> None:
+        """Kill a controller."""
+
+    def restart(self, controller: str | None = None) -> None:
+        """Start a controller anew."""
+
+    def pause(self, controller: str | None = None) -> Callable[[], None]:
+        """Hold a controller still; return what lets it go on."""
+
+    def is_paused(self, controller: str) -> bool:
+        """Whether a controller is held still."""
+
+    def cancel(self, resource: str | None = None) -> None:
+        """Ask that the resource's flow be cancelled."""
+
+    def edit(
+        self,
+        resource: str | None = None,
+        *,
+        spec: Mapping[str, Any] = EMPTY,
+        status: Mapping[str, Any] = EMPTY,
+        annotations: Mapping[str, str | None] = EMPTY,
+    ) -> Resource:
+        """Set keys of the resource."""
+
+    def delete(self, resource: str | None = None) -> None:
+        """Delete the resource."""
 
 
-class Plan:
-    """The faults of one simulation; each is recorded when armed and when it fires.
+class FaultyPorts:
+    """The ports of every controller, wrapped where a fault needs it.
 
-    *wrap_all* wraps every port, whether or not a fault for it is known yet.
+    *wrap_all* wraps every port, whether or not a fault for it is known yet.  `crash` is
+    what kills the controller that makes a write; who kills controllers says so.
     """
 
-    def __init__(self, simulation: ControlPlane, faults: Sequence[Fault]) -> None:
+    def __init__(
+        self,
+        faults: Sequence[Fault],
+        storage: Storage,
+    ) -> None:
         self.wrap_all = False
-        self._simulation = simulation
-        self._faults = list(faults)
-        self._writes = Writes(self._faults, self._fired, self._crash_in_write)
-        self._held: dict[str, list[Callable[[], None]]] = {}
-        self._steps: FaultySteps | None = None
+        self.faults = list(faults)
+        self.writes = Writes(self.faults, self.fired, self.crash_in_write)
+        self.api = Api(storage.clock, storage.scenario.api_rate)
+        self.faulty_steps: FaultySteps | None = None
+        self.crash: Callable[[CrashAt, str], None] | None = None
+        self._storage = storage
         self._view: View | None = None
-        self._api = Api(simulation.clock, simulation.scenario.api_rate)
-        self._refuse_unknown(faults)
+
+    def add(self, faults: Sequence[Fault]) -> None:
+        """Make room for *faults* too; everything was wrapped for that."""
+        self.faults += faults
+        self.writes.add(faults)
+        if self.faulty_steps is not None:
+            self.faulty_steps.add(_of_steps(faults))
+
+    def fired(self, fault: Fault) -> None:
+        """Record that *fault* has fired."""
+        self._storage.journal.note(Kind.FAULT_FIRED, text=repr(fault))
+
+    def steps(self, inner: Steps) -> Steps:
+        """Return *inner*, wrapped if a fault needs it."""
+        wanted = _of_steps(self.faults)
+        if self.faulty_steps is None and (wanted or self.wrap_all):
+            key_of = self._storage.key_meant
+            self.faulty_steps = FaultySteps(inner, wanted, self.fired, key_of)
+        return self.faulty_steps or inner
+
+    def runs(self, inner: RunStore, controller: str) -> RunStore:
+        """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
+        if self._counts_writes():
+            inner = FaultyRuns(inner, self.writes, controller)
+        return LimitedRuns(inner, self.api) if self._limits() else inner
+
+    def resources(self, inner: ResourceStore, controller: str) -> ResourceStore:
+        """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
+        seen = (StaleRead, DropWatch, ApiDown)
+        views = any(isinstance(fault, seen) for fault in self.faults)
+        if views or self._counts_writes() or self.wrap_all:
+            if self._view is None:
+                self._view = View(inner, self._storage.clock)
+            inner = FaultyResources(inner, self._view, self.writes, controller)
+        return LimitedResources(inner, self.api) if self._limits() else inner
+
+    @property
+    def view(self) -> View:
+        """What controllers see of the resources."""
+        assert self._view is not None
+        return self._view
+
+    def _limits(self) -> bool:
+        limited = self.wrap_all or self._storage.scenario.api_rate is not None
+        return limited or any(isinstance(fault, ApiDown) for fault in self.faults)
+
+    def _counts_writes(self) -> bool:
+        return self.wrap_all or any(
+            getattr(fault, "write", None) is not None for fault in self.faults
+        )
+
+    def crash_in_write(self, fault: CrashAt, writer: str) -> None:
+        """Crash the controller that writes; its process does not live to see it."""
+        assert self.crash is not None
+        self.crash(fault, writer)
+        raise Killed
+
+
+class FaultPlan:
+    """The faults of one simulation; each is recorded when armed and when it fires.
+
+    *operator* carries them out, but for those that *ports* play themselves.
+    """
+
+    def __init__(self, ports: FaultyPorts, storage: Storage, operator: Operator) -> None:
+        self.ports = ports
+        self._storage = storage
+        self._operator = operator
+        ports.crash = self._crash
+        self._refuse_unknown(ports.faults)
 
     def start(self) -> None:
         """Record what is armed, and set the clock for what has a time."""
-        self._refuse_unknown_resources(self._faults)
-        self._place(self._faults)
+        self._refuse_unknown_resources(self.ports.faults)
+        self._place(self.ports.faults)
 
     @property
     def progress(self) -> tuple[int, tuple[int, ...]]:
         """How many writes were counted, and how often each fault of a step is left."""
-        return self._writes.count, () if self._steps is None else self._steps.left
+        steps = self.ports.faulty_steps
+        return self.ports.writes.count, () if steps is None else steps.left
 
     def go_on(self, progress: tuple[int, tuple[int, ...]]) -> None:
         """Go on from a `progress`; faults were armed, those of an earlier time are over.
 
         Raises `UsageError` if one is not over just now.
         """
-        now = self._simulation.now
-        for fault in self._faults:
+        now = self._storage.clock.now
+        for fault in self.ports.faults:
             since, lasts = getattr(fault, "t", None), getattr(fault, "for_", None)
             if since is not None and since <= now < since + (lasts or 0.0):
                 raise UsageError(f"{fault!r} is not over at {now:g} s; go on from later")
-        self._writes.go_on(progress[0])
-        if self._steps is not None:
-            self._steps.go_on(progress[1])
-        self._set_clock([it for it in self._faults if getattr(it, "t", None) != now])
+        self.ports.writes.go_on(progress[0])
+        if self.ports.faulty_steps is not None:
+            self.ports.faulty_steps.go_on(progress[1])
+        self._set_clock([it for it in self.ports.faults if getattr(it, "t", None) != now])
 
     def add(self, faults: Sequence[Fault]) -> None:
         """Arm *faults* in a simulation that is under way (and was wrapped for it)."""
         self._refuse_unknown(faults)
         self._refuse_unknown_resources(faults)
-        if not self.wrap_all:
+        if not self.ports.wrap_all:
             raise UsageError(
                 "faults are armed before the start, or in a fork(faults=...)"
             )
-        self._faults += faults
-        self._writes.add(faults)
-        if self._steps is not None:
-            self._steps.add(_of_steps(faults))
+        self.ports.add(faults)
         self._place(faults)
-
-    def steps(self, inner: Steps) -> Steps:
-        """Return *inner*, wrapped if a fault needs it."""
-        wanted = _of_steps(self._faults)
-        if self._steps is None and (wanted or self.wrap_all):
-            key_of = self._simulation.key_meant
-            self._steps = FaultySteps(inner, wanted, self._fired, key_of)
-        return self._steps or inner
-
-    def runs(self, inner: RunStore, controller: str) -> RunStore:
-        """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
-        if self._counts_writes():
-            inner = FaultyRuns(inner, self._writes, controller)
-        return LimitedRuns(inner, self._api) if self._limits() else inner
-
-    def resources(self, inner: ResourceStore, controller: str) -> ResourceStore:
-        """Return *inner* as *controller* sees it, wrapped if a fault needs it."""
-        seen = (StaleRead, DropWatch, ApiDown)
-        views = any(isinstance(fault, seen) for fault in self._faults)
-        if views or self._counts_writes() or self.wrap_all:
-            if self._view is None:
-                self._view = View(inner, self._simulation.clock)
-            inner = FaultyResources(inner, self._view, self._writes, controller)
-        return LimitedResources(inner, self._api) if self._limits() else inner
-
-    def _limits(self) -> bool:
-        limited = self.wrap_all or self._simulation.scenario.api_rate is not None
-        return limited or any(isinstance(fault, ApiDown) for fault in self._faults)
-
-    def _counts_writes(self) -> bool:
-        return self.wrap_all or any(
-            getattr(fault, "write", None) is not None for fault in self._faults
-        )
 
     def _refuse_unknown(self, faults: Sequence[Fault]) -> None:
         """Refuse faults in controllers and steps that are not there: none could fire."""
-        names = self._simulation.names
+        names = self._operator.names
         known: frozenset[str] = frozenset()
         if any(isinstance(fault, StepFault) for fault in faults):
-            known = self._simulation.scenario.step_names
+            known = self._storage.scenario.step_names
         for fault in faults:
             name = getattr(fault, "controller", None)
             if name is not None and name not in names:
@@ -149,50 +230,49 @@ class Plan:
     def _refuse_unknown_resources(self, faults: Sequence[Fault]) -> None:
         for fault in faults:
             name = getattr(fault, "resource", None)
-            if name is None or self._simulation.scenario.is_service:
+            if name is None or self._storage.scenario.is_service:
                 continue  # what flows will be called is not known yet
             try:
-                if self._simulation.key_meant(name) is None:
-                    near = suggest(name, self._simulation.known_names())
+                if self._storage.key_meant(name) is None:
+                    near = suggest(name, self._storage.known_names())
                     raise DefinitionError(f"{fault!r}: no resource {name!r}{near}")
             except UsageError as error:
                 raise DefinitionError(f"{fault!r}: {error}") from None
 
     def _place(self, faults: Sequence[Fault]) -> None:
-        simulation = self._simulation
         for fault in faults:
-            simulation.journal.note(Kind.FAULT_ARMED, text=repr(fault))
+            self._storage.journal.note(Kind.FAULT_ARMED, text=repr(fault))
         self._set_clock(faults)
 
     def _set_clock(self, faults: Sequence[Fault]) -> None:
-        simulation = self._simulation
         for fault in faults:
             at = getattr(fault, "t", None)
-            if at is not None and at >= simulation.now:
-                simulation.clock.call(at - simulation.now, self._action(fault))
+            if at is not None and at >= self._storage.clock.now:
+                self._storage.clock.call(
+                    at - self._storage.clock.now, self._action(fault)
+                )
 
     def _action(self, fault: Fault) -> Callable[[], None]:
         def act() -> None:
             """Do what *fault* does at its time; it fires if there is something to do."""
-            simulation = self._simulation
             match fault:
                 case CancelAt() | EditAt():
                     self._edit(fault)
                 case CrashAt():
-                    victim = simulation.controller(fault.controller)
+                    victim = self._operator.controller(fault.controller)
                     if victim.alive:
-                        self._fired(fault)
+                        self.ports.fired(fault)
                         self._crash(fault, victim.name)
                 case StaleRead():
-                    self._fired(fault)
-                    self._see.freeze(fault.for_)
+                    self.ports.fired(fault)
+                    self.ports.view.freeze(fault.for_)
                 case DropWatch():
-                    self._fired(fault)
-                    self._see.drop(fault.for_)
+                    self.ports.fired(fault)
+                    self.ports.view.drop(fault.for_)
                 case ApiDown():
-                    self._fired(fault)
-                    self._api.down(fault.for_)
-                    self._see.drop(fault.for_)
+                    self.ports.fired(fault)
+                    self.ports.api.down(fault.for_)
+                    self.ports.view.drop(fault.for_)
                 case BreakOne():
                     self._break(fault)
                 case PauseController():
@@ -201,20 +281,19 @@ class Plan:
         return act
 
     def _edit(self, fault: CancelAt | EditAt) -> None:
-        simulation = self._simulation
         try:
-            simulation.resource(fault.resource)
+            self._storage.resource(fault.resource)
         except NotFound:
             return
-        self._fired(fault)
+        self.ports.fired(fault)
         if isinstance(fault, CancelAt):
-            simulation.cancel(fault.resource)
+            self._operator.cancel(fault.resource)
         elif fault.replace:
-            self._replace(simulation.resource(fault.resource), fault)
+            self._replace(self._storage.resource(fault.resource), fault)
         elif fault.delete:
-            simulation.delete(fault.resource)
+            self._operator.delete(fault.resource)
         else:
-            simulation.edit(
+            self._operator.edit(
                 fault.resource,
                 spec=fault.spec,
                 status=fault.status,
@@ -223,7 +302,6 @@ class Plan:
 
     def _replace(self, old: Resource, fault: EditAt) -> None:
         """Delete *old*, and create it anew as soon as nothing holds it any more."""
-        simulation = self._simulation
         new = self._as_created(old).edit(
             spec=fault.spec, status=fault.status, annotations=fault.annotations
         )
@@ -231,107 +309,57 @@ class Plan:
         def create() -> None:
             # Somebody else may have been faster.
             with suppress(AlreadyExists):
-                immediately(simulation.resources.create(new))
+                immediately(self._storage.resources.create(new))
 
         def gone(before: Resource | None, after: Resource | None) -> None:
             if after is None and before is not None and before.uid == old.uid:
                 stop()
-                simulation.clock.call(0.0, create)
+                self._storage.clock.call(0.0, create)
 
         if not old.finalizers:
-            immediately(simulation.resources.delete(old.key))
+            immediately(self._storage.resources.delete(old.key))
             create()
             return
-        stop = simulation.resources.subscribe(gone)
-        immediately(simulation.resources.delete(old.key))
+        stop = self._storage.resources.subscribe(gone)
+        immediately(self._storage.resources.delete(old.key))
 
     def _as_created(self, old: Resource) -> Resource:
         """Return the resource as it is written down: as the scenario has it, or began."""
-        scenario = self._simulation.scenario
+        scenario = self._storage.scenario
         named = [each for each in scenario.resources if each.key == old.key]
         arrived = scenario.arrived(old.key)
         began = [
             change.after
-            for _, _, change, _ in self._simulation.journal.entries()
+            for _, _, change, _ in self._storage.journal.entries()
             if isinstance(change, Create) and change.after.key == old.key
         ]
         return [old, *began[-1:], *filter(None, [arrived]), *named][-1]
 
     def _break(self, fault: BreakOne) -> None:
-        world = self._simulation.world
+        world = self._operator.world
         broken = "" if world is None else world.break_one(fault.draw)
         if world is None or not broken:
             return
-        self._fired(fault)
+        self.ports.fired(fault)
         if fault.for_ is not None:
-            self._simulation.clock.call(fault.for_, lambda: world.mend(broken))
+            self._storage.clock.call(fault.for_, lambda: world.mend(broken))
 
     def _pause(self, fault: PauseController) -> None:
-        victim = self._simulation.controller(fault.controller)
-        if not victim.alive or victim.name in self._held:
+        victim = self._operator.controller(fault.controller)
+        if not victim.alive or self._operator.is_paused(victim.name):
             return
-        self._fired(fault)
-        self.pause(victim)
-        held = self._held[victim.name]
-
-        def unpause() -> None:
-            # It may have died since, and stand still again for another reason.
-            if self._held.get(victim.name) is held:
-                self.unpause(victim)
-
-        self._simulation.clock.call(fault.for_, unpause)
+        self.ports.fired(fault)
+        self._storage.clock.call(fault.for_, self._operator.pause(victim.name))
 
     def _crash(self, fault: CrashAt, name: str) -> None:
-        simulation = self._simulation
         if fault.restart_after is not None:
 
             def restart() -> None:
-                if not simulation.controller(name).alive:
-                    simulation.restart(name)
+                if not self._operator.controller(name).alive:
+                    self._operator.restart(name)
 
-            simulation.clock.call(fault.restart_after, restart)
-        simulation.crash(name)
-
-    def _crash_in_write(self, fault: CrashAt, writer: str) -> None:
-        """Crash the controller that writes; its process does not live to see it."""
-        self._crash(fault, writer)
-        raise Killed
-
-    @property
-    def _see(self) -> View:
-        assert self._view is not None
-        return self._view
-
-    def pause(self, controller: Controller) -> bool:
-        """Hold every process of *controller* still and let its leases run out.
-
-        Returns whether it was running.
-        """
-        simulation = self._simulation
-        if controller.name in self._held:
-            return False
-        processes = controller.pause()
-        self._held[controller.name] = [simulation.clock.hold(item) for item in processes]
-        simulation.leases.stop_renewing(controller.name)
-        return True
-
-    def unpause(self, controller: Controller) -> bool:
-        """Let the processes of *controller* go on; whether it was paused."""
-        held = self.release(controller.name)
-        if held and controller.alive:
-            self._simulation.leases.renew_again(controller.name)
-            controller.resume()
-        return held
-
-    def release(self, controller: str) -> bool:
-        """Let go of what is held still for *controller*; whether there was anything."""
-        held = self._held.pop(controller, None)
-        for release in held or ():
-            release()
-        return held is not None
-
-    def _fired(self, fault: Fault) -> None:
-        self._simulation.journal.note(Kind.FAULT_FIRED, text=repr(fault))
+            self._storage.clock.call(fault.restart_after, restart)
+        self._operator.crash(name)
 
 
 def _of_steps(faults: Sequence[Fault]) -> list[StepFault]:

@@ -69,7 +69,7 @@ class RecordedJournal(Journal):
             # A copy may serve several moments; to compare takes less time than to copy.
             last if _is_same(world, last) else _copy(world),
             sim.leases.as_they_are(),
-            dict(sim.asking.begun),
+            dict(sim.schedule.begun),
             sim.plan.progress,
         )
 
@@ -83,7 +83,7 @@ class Recorded(Simulation):
         if not self._begun:
             assert isinstance(self.journal, RecordedJournal)
             self.journal.simulation = self
-            self.plan.wrap_all = True
+            self.plan.ports.wrap_all = True
         super().begin()
 
 
@@ -167,7 +167,8 @@ class Prefix(Simulation):
         )
         self._begun = True
         self.clock.go_on_from(moment.time)
-        self.world = _copy(moment.world)
+        world = _copy(moment.world)
+        self.plane.world = world
         self.journal.go_on(origin.journal, entries)
         self.resources.go_on()
         self.leases.go_on(moment.leased)
@@ -175,18 +176,18 @@ class Prefix(Simulation):
         self.log.origin = self
         self._shown = entries
         self._record(entries)
-        if self.world is not None:
-            stood = dict(vars(self.world))
-            self.world.attach(self.clock, self.draws, self.journal)
+        if world is not None:
+            stood = dict(vars(world))
+            world.attach(self.clock, self.draws, self.journal)
             # To attach it may begin something anew, as after the death of a process.
-            vars(self.world).update(_public(stood))
-            self.resources.subscribe(self.world.heard)
+            vars(world).update(_public(stood))
+            self.resources.subscribe(world.heard)
             if is_after:
-                self._tell_last(self.world, origin.journal, entries - 1)
-        self.controllers = {name: self._controller(name) for name in self.names}
+                self._tell_last(world, origin.journal, entries - 1)
+        self.plane.set_up()
         self.plan.go_on(moment.faults)
-        self.asking.begun.update(moment.asked)
-        self.asking.start()
+        self.schedule.begun.update(moment.asked)
+        self.schedule.start()
 
     def _new_world(self, scenario: Scenario) -> None:
         """Return none: it is given that of its moment."""
@@ -213,7 +214,7 @@ class _RecordedPrefix(Prefix):
     def _record(self, entries: int) -> None:
         assert isinstance(self.journal, RecordedJournal)
         self.journal.simulation = self
-        self.plan.wrap_all = True
+        self.plan.ports.wrap_all = True
 
 
 def recorded(origin: Simulation) -> Simulation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from wfsim.engine.context import StepContext, Turn
 from wfsim.engine.ports import Effect, Ports
@@ -17,6 +17,7 @@ from wfsim.model.resource import Key, Resource
 from wfsim.sim.clock import VirtualClock
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.scenario import Scenario
+from wfsim.sim.storage import Standing
 from wfsim.sim.stores import InMemoryResources, InMemoryRuns
 
 ATTEMPTS = 100
@@ -25,13 +26,6 @@ ATTEMPTS = 100
 CURE = "give what stood, resume(..., world=..., resources=...)"
 
 Entry: TypeAlias = Memento | Quarantined
-
-
-class Found(NamedTuple):
-    """A resource as a controller that starts finds it, and what is kept of its runs."""
-
-    resource: Resource
-    entries: tuple[Entry, ...]
 
 
 class Past:
@@ -55,7 +49,7 @@ class Past:
             scenario.polls(), self,
         )  # fmt: skip
 
-    def apply(self, standing: Sequence[Found]) -> None:
+    def apply(self, standing: Sequence[Standing]) -> None:
         """Carry out the completed steps of every run, one after the other."""
         doing = self.clock.process(self._all(standing))
         horizon = self.scenario.horizon
@@ -69,7 +63,7 @@ class Past:
         if isinstance(doing.value, BaseException):
             raise doing.value
 
-    def standing(self, before: Sequence[Found]) -> list[Found]:
+    def standing(self, before: Sequence[Standing]) -> list[Standing]:
         """Return the resources as the steps left them."""
         after = []
         for each in before:
@@ -83,7 +77,7 @@ class Past:
         """Refuse to start flows from a step: it was not run by a service."""
         raise UsageError(f"flow {context.flow!r} is not run by a service")
 
-    def _all(self, standing: Sequence[Found]) -> Effect[None]:
+    def _all(self, standing: Sequence[Standing]) -> Effect[None]:
         for resource, entries in standing:
             yield from self.store.create(resource)
             for run in entries:

@@ -16,8 +16,9 @@ from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
 from wfsim.model.memento import Memento, Quarantined, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
-from wfsim.sim.redo import CURE, Entry, Found, Past
+from wfsim.sim.redo import CURE, Entry, Past
 from wfsim.sim.scenario import Scenario
+from wfsim.sim.storage import Standing
 
 
 class ServicePast(Past):
@@ -39,13 +40,13 @@ class ServicePast(Past):
         """Return the service as a completed node of one of its flows saw it."""
         return _Children(self, context)
 
-    def standing(self, before: Sequence[Found]) -> list[Found]:
+    def standing(self, before: Sequence[Standing]) -> list[Standing]:
         """Return the flows as the nodes left them, and children that are told of."""
         known = {each.resource.key for each in before}
-        born = [Found(each, ()) for key, each in self.born.items() if key not in known]
+        born = [Standing(each, ()) for key, each in self.born.items() if key not in known]
         return [*super().standing(before), *born]
 
-    def _all(self, standing: Sequence[Found]) -> Effect[None]:
+    def _all(self, standing: Sequence[Standing]) -> Effect[None]:
         self.origin = min((_created(each.resource) for each in standing), default=0.0)
         for each in standing:
             yield from self.store.create(each.resource)
@@ -61,7 +62,7 @@ class ServicePast(Past):
         if left > 0:
             yield self.clock.timeout(left)
 
-    def _flow(self, each: Found) -> Effect[None]:
+    def _flow(self, each: Standing) -> Effect[None]:
         resource, entries = each
         yield from self._at_time(_created(resource))
         if self.scenario.recall is not None and self.world is not None:

@@ -12,8 +12,8 @@ from typing import Any
 from wfsim.engine.ports import Effect
 from wfsim.errors import UsageError
 from wfsim.model.record import Record
-from wfsim.sim.control_plane import Call
-from wfsim.sim.fault_plan import Plan
+from wfsim.sim.calls import Call
+from wfsim.sim.fault_plan import FaultyPorts
 from wfsim.sim.fault_wrappers import Writes
 from wfsim.sim.faults import CrashAt, Fault
 from wfsim.sim.simulation import Simulation
@@ -40,14 +40,14 @@ def crash_after(
     if fault in origin.faults:
         raise UsageError(f"{fault!r} is what happens here already")
     twin = _again(origin, (*origin.given_faults, fault))
-    for call in origin._calls[:calls]:
-        twin._repeat(call)
+    for call in origin.calls.kept[:calls]:
+        twin.repeat(call)
     return twin
 
 
 def script(simulation: Simulation) -> str:
     """Return the Python that runs *simulation* again, given its scenario."""
-    resumed = bool(simulation._found)
+    resumed = bool(simulation.storage.standing)
     arguments = [
         f"scenario,  # {simulation.scenario.title}",
         *(["mementos,"] if resumed else []),
@@ -58,11 +58,13 @@ def script(simulation: Simulation) -> str:
         arguments.append(f"faults=[\n{listed}    ],")
     if len(simulation.names) > 1:
         arguments.append(f"controllers={len(simulation.names)},")
-    elsewhere = simulation._given_world is not None
+    elsewhere = simulation.given_world is not None
     if elsewhere and not resumed:
         arguments.append("world=world,")
     inside = "".join(f"    {argument}\n" for argument in arguments)
-    calls = [f"# at {call.time:.3f} s: sim.{_said(call)}\n" for call in simulation._calls]
+    calls = [
+        f"# at {call.time:.3f} s: sim.{_said(call)}\n" for call in simulation.calls.kept
+    ]
     if not (calls or elsewhere or resumed):
         return f"log = wfsim.simulate(\n{inside})"
     made = "wfsim.Simulation.resume" if resumed else "wfsim.Simulation"
@@ -75,12 +77,12 @@ def _said(call: Call) -> str:
     return f"{call.method}({', '.join(said)})"
 
 
-class _Numbered(Writes):
+class NumberedWrites(Writes):
     """Writes that remember which record came of which of them."""
 
-    def __init__(self, inner: Writes, records: Sequence[Record]) -> None:
-        super().__init__(inner._faults, inner._fired, inner._crash)
-        self._records = records
+    def __init__(self, ports: FaultyPorts, records: Sequence[Record]) -> None:
+        super().__init__(ports.faults, ports.fired, ports.crash_in_write)
+        self.records = records
         self.numbers: dict[int, int] = {}
 
     def add(self, faults: Sequence[Fault]) -> None:
@@ -92,9 +94,9 @@ class _Numbered(Writes):
         """Make *write* as before, and number the records that it makes."""
 
         def noting() -> Effect[Any]:
-            first = len(self._records)
+            first = len(self.records)
             result = yield from write()
-            for index in range(first, len(self._records)):
+            for index in range(first, len(self.records)):
                 self.numbers[index] = self.count
             return result
 
@@ -103,23 +105,23 @@ class _Numbered(Writes):
 
 def _number(probe: Simulation) -> dict[int, int]:
     """Count the writes of *probe*; return what will be the number for each record."""
-    plan = probe.plan = Plan(probe, probe.faults)
-    plan.wrap_all = True
-    numbered = plan._writes = _Numbered(plan._writes, probe.log.records)
+    ports = probe.plan.ports
+    ports.wrap_all = True
+    ports.writes = numbered = NumberedWrites(ports, probe.log.records)
     return numbered.numbers
 
 
 def _again(origin: Simulation, faults: tuple[Fault, ...]) -> Simulation:
-    world = origin._given_world
+    world = origin.given_world
     twin = type(origin)(
         origin.scenario,
         seed=origin.seed,
         faults=faults,
-        controllers=origin._count,
+        controllers=len(origin.names),
         world=None if world is None else world.copy(),
     )
-    twin._found = origin._found
-    twin.plan.wrap_all = bool(origin._calls)  # one of them may arm a fault
+    twin.storage.standing = origin.storage.standing
+    twin.plan.ports.wrap_all = bool(origin.calls.kept)  # one of them may arm a fault
     return twin
 
 
@@ -128,14 +130,14 @@ def _reach(probe: Simulation, origin: Simulation, index: int) -> int:
     log = probe.log
     probe.begin()
     made = 0
-    for call in origin._calls:
+    for call in origin.calls.kept:
         with probe.unrecorded():
             while len(log) <= index and probe.clock.events < call.events:
                 if not probe.advance(call.time):
                     break
         if len(log) > index:
             break
-        probe._repeat(call)
+        probe.repeat(call)
         made += 1
     with probe.unrecorded():
         while len(log) <= index and probe.advance(probe.scenario.horizon):

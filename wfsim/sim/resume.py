@@ -8,19 +8,20 @@ from wfsim.engine.service import KIND
 from wfsim.errors import UsageError
 from wfsim.model.memento import Memento, Quarantined, RunStatus, StepMemento, StepStatus
 from wfsim.model.resource import Key, Resource
-from wfsim.sim.redo import Entry, Found, Past
+from wfsim.sim.redo import Entry, Past
 from wfsim.sim.redo_service import ServicePast, flow_of
 from wfsim.sim.scenario import Scenario
+from wfsim.sim.storage import Standing
 from wfsim.sim.world import World
 
 
-def found(
+def resumed(
     scenario: Scenario,
     mementos: Iterable[Entry],
     seed: int,
     world: World | None,
     resources: Iterable[Resource],
-) -> tuple[tuple[Found, ...], World | None]:
+) -> tuple[tuple[Standing, ...], World | None]:
     """Return all resources of *scenario* and the world, as *mementos* have them.
 
     *resources* take the place of their namesakes in the scenario.  Times move so that
@@ -69,7 +70,7 @@ def _number(entry: Entry) -> int:
 
 def _standing(
     scenario: Scenario, entries: Iterable[Entry], given: list[Resource]
-) -> list[Found]:
+) -> list[Standing]:
     """Return the resources of *scenario*, each with its entries, and those it lacks."""
     scenario.check(given)
     resources = {each.key: each for each in (*scenario.resources, *given)}
@@ -93,7 +94,7 @@ def _standing(
             )
         of[key].append(_moved(_trusted(scenario, entry), key))
     return [
-        Found(resource, tuple(of[key]))
+        Standing(resource, tuple(of[key]))
         for key, resource in resources.items()
         # What it is taken for is not there a second time.
         if not (unlike and key == scenario.first.key and not of[key])
@@ -140,14 +141,14 @@ def _moved(entry: Entry, key: Key) -> Entry:
     return entry._replace(resource=key, entered=-1, owner="", wake=None)
 
 
-def _settled(scenario: Scenario, each: Found, shift: float) -> Found:
+def _settled(scenario: Scenario, each: Standing, shift: float) -> Standing:
     runs = [_earlier(e, shift) if isinstance(e, Memento) else e for e in each.entries]
     begun = [r for r in runs if isinstance(r, Memento)]
     if scenario.is_service:
         resource = _earlier_flow(each.resource, shift)
     else:
         resource = _state(scenario, each.resource, begun)
-    return Found(resource._replace(uid="", revision=0, entered=0), tuple(runs))
+    return Standing(resource._replace(uid="", revision=0, entered=0), tuple(runs))
 
 
 def _state(scenario: Scenario, resource: Resource, runs: Sequence[Memento]) -> Resource:

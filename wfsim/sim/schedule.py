@@ -1,38 +1,39 @@
-"""Lets what a scenario asks for happen on the clock of a simulation, each in its time."""
+"""The demand of a scenario on the clock of a simulation, each in its time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from wfsim.errors import NotFound, ServiceError, UsageError
 from wfsim.model.record import Kind
+from wfsim.sim.control_plane import ControlPlane
 from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger, keyed
-from wfsim.sim.service import BIZ_TYPE
+from wfsim.sim.service import SimulatedService
 from wfsim.sim.storage import immediately
-
-if TYPE_CHECKING:
-    from wfsim.sim.control_plane import ControlPlane
 
 Purpose: TypeAlias = tuple[str | int, ...]
 
 
-class Asking:
+class Schedule:
     """The arrivals and triggers of one simulation; only the next of each is scheduled.
 
     They are a function of scenario and seed, so whoever runs it again gets the same.
+    Flows are asked for of *service*, resources are edited by *plane*.
     """
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: ControlPlane, service: SimulatedService) -> None:
         self._plane = plane
+        self._storage = plane.storage
+        self._service = service
         self.begun: dict[Purpose, int] = {}
         """How many of each have come, by what it is and its place in the scenario."""
 
     def start(self, over: float = -1.0) -> None:
         """Schedule the next of each; what was due up to the second *over* is past."""
-        scenario, draws = self._plane.scenario, self._plane.draws
+        scenario, draws = self._storage.scenario, self._plane.draws
         last = math.inf if scenario.drain is None else scenario.drain
         for purpose, item in keyed((*scenario.arrivals, *scenario.triggers)):
             times = takewhile(lambda time: time <= last, item.times.each(draws, *purpose))
@@ -46,7 +47,7 @@ class Asking:
         left: Iterator[tuple[int, float]],
         act: Callable[[int], None],
     ) -> None:
-        plane = self._plane
+        clock = self._storage.clock
         number, time = next(left, (0, None))
         if time is None:
             return
@@ -56,7 +57,7 @@ class Asking:
             self._go_on(item, left, act)
             act(number)
 
-        plane.clock.call(max(time - plane.now, 0.0), happen)
+        clock.call(max(time - clock.now, 0.0), happen)
 
     def _action(self, item: Demand, purpose: Purpose) -> Callable[[int], None]:
         if isinstance(item, Trigger):
@@ -68,25 +69,18 @@ class Asking:
 
     def _create(self, arrivals: Arrivals, number: int) -> None:
         resource = arrivals.resource(number)
-        resources = self._plane.resources
+        resources = self._storage.resources
         # It may stand there already, after resume() or by hand.
         if resources.peek(resource.key) is None:
             immediately(resources.create(resource))
 
-    def _request(self, asked: FlowRequest) -> None:
-        service = self._plane.service
+    def _request(self, request: FlowRequest) -> None:
         try:
-            if not (asked.biz_type or asked.context):
-                service.begin(asked.flow, asked.biz_id)
-                return
-            kind = asked.biz_type or service.define(asked.flow).biz_type or BIZ_TYPE
-            about = asked.biz_id or f"{kind}-0"
-            flow = service.create(about, kind, asked.flow, context=asked.context)
-            service.start(flow)
+            self._service.serve(request)
         except (ServiceError, UsageError) as error:
-            whose = f" of {asked.biz_id}" if asked.biz_id else ""
-            self._plane.journal.note(
-                Kind.PASS_FAILED, text=f"{asked.flow}{whose}: {error}"
+            whose = f" of {request.biz_id}" if request.biz_id else ""
+            self._storage.journal.note(
+                Kind.PASS_FAILED, text=f"{request.flow}{whose}: {error}"
             )
 
     def _change(self, trigger: Trigger, purpose: Purpose, number: int) -> None:
@@ -100,7 +94,7 @@ class Asking:
         wanted = trigger.resource
         if wanted not in (EACH, ANY):
             return [wanted]
-        keys = self._plane.resources.keys()
+        keys = self._storage.resources.keys()
         if wanted == ANY and keys:
             # Each has a draw of its own: another resource more changes none of them.
             draws = self._plane.draws.within(*purpose, "any", number)

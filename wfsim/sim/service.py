@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from wfsim.engine.service import PAGE_SIZE, TENANT, FlowDetail, Page
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY
-
-if TYPE_CHECKING:
-    from wfsim.sim.control_plane import ControlPlane
-
+from wfsim.sim.demand import FlowRequest
+from wfsim.sim.scenario import Scenario
 
 BIZ_TYPE = "cluster"
 """What a flow is about whose file does not say so."""
+
+
+class Desk(Protocol):
+    """Where a service is asked: what changes something is kept, to be repeated."""
+
+    scenario: Scenario
+
+    def request(self, operation: str, *args: Any, **keywords: Any) -> Any:
+        """Ask for *operation* of `WorkflowService`, which may change something."""
+
+    def look(self, operation: str, *args: Any, **keywords: Any) -> Any:
+        """Ask for *operation* of `WorkflowService`, which changes nothing."""
 
 
 class SimulatedService:
@@ -23,16 +33,16 @@ class SimulatedService:
     Every method raises `ServiceError` as that of the same name there does.
     """
 
-    def __init__(self, plane: ControlPlane) -> None:
-        self._plane = plane
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     def register(self, flow: Flow) -> None:
         """Take up a definition; its classes are those that the scenario's flows use."""
-        self._plane.request("register", flow)
+        self._desk.request("register", flow)
 
     def define(self, flow_name: str) -> Flow:
         """Return the definition of that name."""
-        flow: Flow = self._plane.look("define", flow_name)
+        flow: Flow = self._desk.look("define", flow_name)
         return flow
 
     def create(
@@ -45,8 +55,8 @@ class SimulatedService:
         **who: str,
     ) -> str:
         """Create a flow and return its id; *who* may be tenant, user and trace."""
-        asked = (biz_id, biz_type, flow_name)
-        return str(self._plane.request("create", *asked, context=context, **who))
+        subject = (biz_id, biz_type, flow_name)
+        return str(self._desk.request("create", *subject, context=context, **who))
 
     def begin(self, flow_name: str, biz_id: str | None = None) -> str:
         """Ask for a flow as its caller does, and return its id.
@@ -55,13 +65,22 @@ class SimulatedService:
         business object that the scenario has.  Raises as whoever is asked does.
         """
         flow = self.define(flow_name)
-        asked = self._plane.scenario.begin
-        if asked is not None:
-            return asked(self._plane, flow_name, biz_id)
+        begin = self._desk.scenario.begin
+        if begin is not None:
+            return begin(self._desk, flow_name, biz_id)
         kind = flow.biz_type or BIZ_TYPE
         flow_id = self.create(biz_id or f"{kind}-0", kind, flow_name)
         self.start(flow_id)
         return flow_id
+
+    def serve(self, request: FlowRequest) -> None:
+        """Begin the flow of *request*, or create and start it if that says about what."""
+        if not (request.biz_type or request.context):
+            self.begin(request.flow, request.biz_id)
+            return
+        kind = request.biz_type or self.define(request.flow).biz_type or BIZ_TYPE
+        about = request.biz_id or f"{kind}-0"
+        self.start(self.create(about, kind, request.flow, context=request.context))
 
     def list(
         self,
@@ -76,28 +95,28 @@ class SimulatedService:
     ) -> Page:
         """Return a page of the tenant's flows that fit, newest first."""
         wanted = (biz_id, biz_type, flow_name, status, page, page_size)
-        found: Page = self._plane.look("list", *wanted, tenant=tenant)
-        return found
+        listed: Page = self._desk.look("list", *wanted, tenant=tenant)
+        return listed
 
     def detail(self, flow_id: str, *, tenant: str = TENANT) -> FlowDetail:
         """Return the flow, the nodes that were begun, and its main path."""
-        found: FlowDetail = self._plane.look("detail", flow_id, tenant=tenant)
-        return found
+        detail: FlowDetail = self._desk.look("detail", flow_id, tenant=tenant)
+        return detail
 
     def init_context(
         self, flow_id: str, key: str, value: Any, *, tenant: str = TENANT
     ) -> None:
         """Set one key of the flow's context."""
-        self._plane.request("init_context", flow_id, key, value, tenant=tenant)
+        self._desk.request("init_context", flow_id, key, value, tenant=tenant)
 
     def start(self, flow_id: str, *, tenant: str = TENANT) -> None:
         """Let the flow go on from where it is, from the next tick on."""
-        self._plane.request("start", flow_id, tenant=tenant)
+        self._desk.request("start", flow_id, tenant=tenant)
 
     def stop(self, flow_id: str, *, tenant: str = TENANT) -> None:
         """Let the flow begin no more nodes."""
-        self._plane.request("stop", flow_id, tenant=tenant)
+        self._desk.request("stop", flow_id, tenant=tenant)
 
     def cancel(self, flow_id: str, reason: str = "", *, tenant: str = TENANT) -> None:
         """End the flow at the next tick, for *reason*."""
-        self._plane.request("cancel", flow_id, reason, tenant=tenant)
+        self._desk.request("cancel", flow_id, reason, tenant=tenant)

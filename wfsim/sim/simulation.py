@@ -5,36 +5,40 @@ from __future__ import annotations
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from inspect import isgenerator
 from pathlib import Path
 from signal import SIGINT, default_int_handler, getsignal, signal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from wfsim.engine.controller import Controller
 from wfsim.errors import UsageError
 from wfsim.model.bounds import LEAST_GAP
+from wfsim.model.frozen import EMPTY, Frozen
+from wfsim.model.journal import Journal
 from wfsim.model.log import EventLog
 from wfsim.model.memento import Memento, Quarantined
-from wfsim.model.record import Kind, Record
-from wfsim.model.resource import Key, Resource
+from wfsim.model.record import Record
+from wfsim.model.resource import Resource
 from wfsim.model.run import Run
+from wfsim.sim.calls import Call, Calls, from_outside
 from wfsim.sim.clock import VirtualClock, WallClock
-from wfsim.sim.control_plane import ControlPlane, from_outside
+from wfsim.sim.conditions import Reached, Until
+from wfsim.sim.control_plane import ControlPlane
+from wfsim.sim.draws import KeyedDraws
+from wfsim.sim.fault_plan import FaultPlan, FaultyPorts
 from wfsim.sim.faults import Fault
-from wfsim.sim.redo import Found
-from wfsim.sim.resume import detached, found
+from wfsim.sim.resume import detached, resumed
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.schedule import Asking
+from wfsim.sim.schedule import Schedule
+from wfsim.sim.service import SimulatedService
+from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
-from wfsim.text import suggest
 
 if TYPE_CHECKING:
     from wfsim.sim.prefix import Prefix, Tape
-
-Condition: TypeAlias = Callable[[Record], bool]
-Until: TypeAlias = float | Condition | None
-
+    from wfsim.sim.sqlite import Database
 
 EVENTS = 1 << 14
 """After so many events of the clock, a quarter of a second or so, the bar is told."""
@@ -78,41 +82,7 @@ class Progress:
             self._bar.close()
 
 
-@dataclass(frozen=True)
-class Reached:
-    """A condition for `Simulation.run`: a record of one of *kinds* of what is named."""
-
-    kinds: tuple[Kind, ...]
-    step: str | None = None
-    state: str | None = None
-    resource: str | None = None
-
-    def __call__(self, record: Record) -> bool:
-        return (
-            record.kind in self.kinds
-            and self.step in (None, record.step)
-            and (self.state is None or record.value.state == self.state)
-            and self.resource in (None, record.resource)
-        )
-
-
-def step_started(step: str, *, resource: str | None = None) -> Condition:
-    """Return a condition for `Simulation.run`: an attempt of *step* has begun."""
-    return Reached((Kind.STEP_STARTED,), step=step, resource=resource)
-
-
-def step_completed(step: str, *, resource: str | None = None) -> Condition:
-    """Return a condition for `Simulation.run`: *step* is complete."""
-    return Reached((Kind.STEP_COMPLETED,), step=step, resource=resource)
-
-
-def state_entered(state: str, *, resource: str | None = None) -> Condition:
-    """Return a condition for `Simulation.run`: a resource has entered *state*."""
-    kinds = (Kind.RESOURCE_STATE, Kind.RESOURCE_CREATED)
-    return Reached(kinds, state=state, resource=resource)
-
-
-class Simulation(ControlPlane):
+class Simulation:
     """A scenario under way: step it, run it, break it, look at it.
 
     Times are seconds of virtual time.  Whatever is called on it happens at `now`;
@@ -122,6 +92,10 @@ class Simulation(ControlPlane):
     the last write, and this one can write no more.  The world is in the file too, as of
     that write; what in it is no plain value begins anew.
     """
+
+    journal_type: type[Journal] = Journal
+    storage_type: type[Storage] = Storage
+    plane_type: type[ControlPlane] = ControlPlane
 
     def __init__(
         self,
@@ -134,33 +108,65 @@ class Simulation(ControlPlane):
         world: World | None = None,
         db: str | Path | None = None,
     ) -> None:
-        plan = _checked(faults)
+        given = _checked(faults)
         if controllers < 1:
             raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
         # What is given is left as it is, and so is what fork() begins with.
-        self._given_world = None if world is None else detached(world)
+        self.given_world = None if world is None else detached(world)
         own = self._new_world(scenario)
-        super().__init__(
-            scenario, seed, plan, controllers, clock or VirtualClock(), own, db
+        self.scenario = scenario
+        self.seed = scenario.seed if seed is None else seed
+        self.clock = clock or VirtualClock()
+        self.draws = KeyedDraws(self.seed)
+        self.names = tuple(f"controller-{number}" for number in range(controllers))
+        self.given_faults = given
+        self.faults = (*scenario.faults_in(self.draws, self.names), *given)
+        storage = self.storage_type(scenario, self.clock, db, self.journal_type)
+        ports = FaultyPorts(self.faults, storage)
+        self.plane = self.plane_type(storage, ports, self.draws, self.names, own)
+        self.plan = FaultPlan(ports, storage, self.plane)
+        self.schedule = Schedule(self.plane, SimulatedService(self))
+        self.calls = Calls(self.clock)
+        self.storage, self.journal = storage, storage.journal
+        self.leases, self.resources, self.stored = (
+            storage.leases,
+            storage.resources,
+            storage.runs,
         )
+        self.pools, self.flows = self.plane.pools, self.plane.flows
+        meta = Frozen({**scenario.meta(), "seed": self.seed})
+        self.log = EventLog(self.journal, meta=meta)
         self.log.origin = self
-        self.asking = Asking(self)
         self._tape: Tape | None = None
-        self._found: tuple[Found, ...] = ()
         self._shown = 0
         self._begun = False
         self._running = False
         self._stopped = False
 
     def _new_world(self, scenario: Scenario) -> World | None:
-        if self._given_world is not None:
-            return self._given_world.copy()
+        if self.given_world is not None:
+            return self.given_world.copy()
         return None if scenario.world is None else scenario.world()
 
     def __repr__(self) -> str:
         at = f"at {self.now:.3f} s, {len(self.log)} records"
         end = ", cut off by the horizon" if self.is_cut_off else ""
         return f"<Simulation {self.scenario.title} {at}{end}>"
+
+    @property
+    def now(self) -> float:
+        """The virtual time, in seconds."""
+        return float(self.clock.now)
+
+    @property
+    def world(self) -> World | None:
+        """The fake world that steps act on, None without one."""
+        return self.plane.world
+
+    @property
+    def database(self) -> Database | None:
+        """The file of its stores, None if they are in memory."""
+        return self.storage.database
 
     @property
     def is_cut_off(self) -> bool:
@@ -206,7 +212,7 @@ class Simulation(ControlPlane):
         self.begin()
         if callable(until) and for_ is None:
             if isinstance(until, Reached):
-                until = self._known(until)
+                until = until.whole(self.storage)
             self._run_to(until)
             return self.log
         end = self._end(until, for_)
@@ -278,28 +284,6 @@ class Simulation(ControlPlane):
             )
         return end
 
-    def _known(self, reached: Reached) -> Reached:
-        """Return *reached* with the whole name of its resource.
-
-        Raises `UsageError` if a step, state or resource that it names is not there.
-        """
-        scenario, step, state = self.scenario, reached.step, reached.state
-        if step is not None and step not in scenario.step_names:
-            near = suggest(step, scenario.step_names)
-            raise UsageError(f"run(until=...): no step {step!r}{near}")
-        states = {name for item in scenario.machines.values() for name in item.states}
-        if state and state not in states and not scenario.is_service:
-            near = suggest(state, states)
-            raise UsageError(f"run(until=...): no state {state!r}{near}")
-        name = reached.resource
-        if name is None or scenario.is_service:
-            return reached
-        key = self.key_meant(name)
-        if key is None:
-            near = suggest(name, self.known_names())
-            raise UsageError(f"run(until=...): no resource {name!r}{near}")
-        return replace(reached, resource=str(key))
-
     def _run_to(self, wanted: Callable[[Record], bool]) -> None:
         records, limit = self.log.records, self.scenario.horizon
         with self.whole_events():
@@ -344,6 +328,10 @@ class Simulation(ControlPlane):
             self._stopped = False
             raise KeyboardInterrupt
 
+    def unrecorded(self) -> AbstractContextManager[None]:
+        """Take what is done meanwhile as the consequence of something else."""
+        return self.calls.consequences()
+
     def advance(self, limit: float) -> bool:
         """Let one event of the clock happen, unless none is left before *limit*."""
         if self._stopped or not self.clock.advance(limit):
@@ -365,23 +353,106 @@ class Simulation(ControlPlane):
         if self._begun:
             return
         self._begun = True
-        if self._reopened and self.world is not None and self._given_world is None:
-            self.world = self._world_as_left(self.world)
-        if self.world is not None:
-            self.world.attach(self.clock, self.draws, self.journal)
-            self._keep_world(self.world)
-            self._tell(self.world)
+        storage, plane = self.storage, self.plane
+        world = plane.world
+        if world is not None:
+            if storage.is_reopened and self.given_world is None:
+                world = plane.world = storage.world_as_left(world)
+            world.attach(self.clock, self.draws, self.journal)
+            storage.keep_world(world)
+            storage.tell(world)
         self.plan.start()
-        self._populate(self._found or _fresh(self.scenario.resources))
+        storage.populate()
         for name in self.names:
-            self._start(name)
-        self.asking.start(over=self.now if self._reopened else -1.0)
+            plane.start(name)
+        self.schedule.start(over=self.now if storage.is_reopened else -1.0)
 
-    def standing_keys(self) -> list[Key]:
-        """Return the keys of what stands already when it begins, by mementos."""
-        return [each.resource.key for each in self._found]
+    # Acting from outside.
 
-    # Acting from outside: see also `ControlPlane`.
+    @from_outside
+    def crash(self, controller: str | None = None) -> None:
+        """Kill a controller (None: the first): all is lost but the stores."""
+        self.plane.crash(controller)
+
+    @from_outside
+    def restart(self, controller: str | None = None) -> None:
+        """Start a controller anew: what the stores hold is all that it knows."""
+        self.plane.restart(controller)
+
+    @from_outside
+    def pause(self, controller: str | None = None) -> None:
+        """Let a controller's process stand still; the world and its lease go on."""
+        self.plane.pause(controller)
+
+    @from_outside
+    def unpause(self, controller: str | None = None) -> None:
+        """Let a paused controller go on."""
+        self.plane.unpause(controller)
+
+    @from_outside
+    def cancel(self, resource: str | None = None) -> None:
+        """Ask that the resource's flow be cancelled: annotation ``cancelled``."""
+        self.plane.cancel(resource)
+
+    @from_outside
+    def uncancel(self, resource: str | None = None) -> None:
+        """Take the request of `cancel` back."""
+        self.plane.uncancel(resource)
+
+    @from_outside
+    def recover(self, resource: str | None = None) -> None:
+        """Ask that an interrupted resource go on: annotation ``interrupt.recover``.
+
+        Raises `UsageError` for one that is not interrupted.
+        """
+        self.plane.recover(resource)
+
+    @from_outside
+    def edit(
+        self,
+        resource: str | None = None,
+        *,
+        spec: Mapping[str, Any] = EMPTY,
+        status: Mapping[str, Any] = EMPTY,
+        annotations: Mapping[str, str | None] = EMPTY,
+    ) -> Resource:
+        """Set keys of the resource as any user may (None removes one); return it.
+
+        Raises `UsageError` for a value that JSON cannot hold.
+        """
+        return self.plane.edit(
+            resource, spec=spec, status=status, annotations=annotations
+        )
+
+    @from_outside
+    def create(self, resource: Resource) -> Resource:
+        """Create one more resource; its kind must have a state machine."""
+        return self.plane.create(resource)
+
+    @from_outside
+    def delete(self, resource: str | None = None) -> None:
+        """Delete the resource; finalizers hold it until the controller drops them."""
+        self.plane.delete(resource)
+
+    @property
+    def service(self) -> SimulatedService:
+        """The service, as whoever asks for flows sees it; `UsageError` without one."""
+        if not self.scenario.is_service:
+            raise UsageError(
+                "this scenario has resources and no service; a service has flows alone"
+            )
+        return SimulatedService(self)
+
+    @from_outside
+    def request(self, operation: str, *args: Any, **keywords: Any) -> Any:
+        """Ask the service for *operation*, in a way that `fork` repeats."""
+        return self.look(operation, *args, **keywords)
+
+    def look(self, operation: str, *args: Any, **keywords: Any) -> Any:
+        """Ask the service for *operation*, which changes nothing."""
+        self.begin()
+        answer = getattr(self.plane.service, operation)(*args, **keywords)
+        return immediately(answer) if isgenerator(answer) else answer
 
     @from_outside
     def act(self, action: Callable[[Simulation], Any]) -> Any:
@@ -398,6 +469,16 @@ class Simulation(ControlPlane):
 
     # Looking.
 
+    def controller(self, name: str | None = None) -> Controller:
+        """Return a controller by name (None: the first)."""
+        self.begin()
+        return self.plane.controller(name)
+
+    def resource(self, name: str | None = None) -> Resource:
+        """Return the resource as it is now; `NotFound` if there is none."""
+        self.begin()
+        return self.storage.resource(name)
+
     def mementos(self, resource: str | None = None) -> list[Memento]:
         """Return every memento that was made durable for the resource, newest last.
 
@@ -410,7 +491,7 @@ class Simulation(ControlPlane):
             for record in self.log.records
             if isinstance(record.value, Memento)
         ]
-        name = str(self._key(resource, (run.resource for _, run in written)))
+        name = str(self.storage.key(resource, (run.resource for _, run in written)))
         return [run for of, run in written if of == name]
 
     def expect(self, file: str | Path, *, update: bool = False) -> None:
@@ -447,24 +528,24 @@ class Simulation(ControlPlane):
 
         Raises `UsageError` if what it began with is not kept.
         """
-        if self._reopened:
+        if self.storage.is_reopened:
             raise UsageError(
                 "what the file had when it was opened is not kept, so it cannot be run "
                 "again from there; resume() from sim.mementos() instead"
             )
         self.begin()
-        given = self._given_world
+        given = self.given_world
         twin = (kind or type(self))(
             self.scenario,
             seed=self.seed,
             faults=self.given_faults,
-            controllers=self._count,
+            controllers=len(self.names),
             world=None if given is None else given.copy(),
         )
-        twin._found = self._found
-        twin.plan.wrap_all = True
-        for call in self._calls:
-            twin._repeat(call)
+        twin.storage.standing = self.storage.standing
+        twin.plan.ports.wrap_all = True
+        for call in self.calls.kept:
+            twin.repeat(call)
         twin._replay(self.clock.events, self.now)
         # Wrapped for faults, it may look at a resource once more: an event that is none
         # of this one.
@@ -474,15 +555,12 @@ class Simulation(ControlPlane):
         twin._shown = self._shown
         return twin
 
-    def _repeat(
-        self, call: tuple[int, float, str, tuple[Any, ...], dict[str, Any]]
-    ) -> None:
+    def repeat(self, call: Call) -> None:
         """Do once more what was done to another simulation, when it was done."""
-        events, time, method, args, keywords = call
-        self._replay(events, time)
+        self._replay(call.events, call.time)
         # Whoever called it has seen the exception, and went on.
         with suppress(Exception):
-            getattr(self, method)(*args, **keywords)
+            getattr(self, call.method)(*call.args, **call.keywords)
 
     def _replay(self, events: int, time: float) -> None:
         """Come as far as another simulation had come when it had seen *events*."""
@@ -541,9 +619,9 @@ class Simulation(ControlPlane):
         been launched cannot be launched again.
         """
         seed = scenario.seed if seed is None else seed
-        standing, there = found(scenario, mementos, seed, world, resources)
-        simulation = cls(scenario, seed=seed, faults=faults, world=there)
-        simulation._found = standing
+        standing, world = resumed(scenario, mementos, seed, world, resources)
+        simulation = cls(scenario, seed=seed, faults=faults, world=world)
+        simulation.storage.standing = standing
         return simulation
 
 
@@ -557,10 +635,6 @@ def _checked(faults: Any) -> tuple[Fault, ...]:
                 "what wfsim.load_plan(file) returns"
             )
     return plan
-
-
-def _fresh(resources: Iterable[Resource]) -> tuple[Found, ...]:
-    return tuple(Found(resource, ()) for resource in resources)
 
 
 def simulate(
