@@ -139,9 +139,7 @@ class Simulation:
         self.log.origin = self
         self._tape: Tape | None = None
         self._shown = 0
-        self._begun = False
-        self._running = False
-        self._stopped = False
+        self._begun = self._running = self._stopped = False
 
     def _new_world(self, scenario: Scenario) -> World | None:
         if self.given_world is not None:
@@ -495,13 +493,10 @@ class Simulation:
         return [run for of, run in written if of == name]
 
     def expect(self, file: str | Path, *, update: bool = False) -> None:
-        """Hold what it has done so far to what *file* says; write that if it is new.
+        """Hold what it has done to what *file* says; see `wfsim.testing.expect`."""
+        from wfsim.sim import expectation
 
-        See `wfsim.testing.expect`.  Raises `AssertionError` with the differing lines.
-        """
-        from wfsim.sim.expectation import expect
-
-        expect(self, file, update=update)
+        expectation.expect(self, file, update=update)
 
     # Other simulations.
 
