@@ -83,6 +83,38 @@ class Cloud(wfsim.World):
         return dict(zip(("volumes", "restored", "letters"), parts, strict=True))
 
 
+class FrailCloud(Cloud):
+    """A cloud that cannot be reached for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = False
+
+    def break_one(self, draw: float) -> str:
+        """Break the only thing that can: the way to it."""
+        self.broken = True
+        return "uplink"
+
+    def mend(self, name: str) -> None:
+        """Let it be reached again."""
+        self.broken = False
+
+    def poll(self, operation: str) -> bool:
+        """Return whether the operation is over; `PollError` while nobody can know."""
+        if self.broken:
+            raise wfsim.errors.PollError("it cannot be reached")
+        return super().poll(operation)
+
+
+class Fussy(wfsim.Hooks):
+    """An observer that fails at the second attempt of anything."""
+
+    def on_step_completed(self, run: wfsim.Memento, step: Any) -> None:
+        """Fail unless all went well at once."""
+        if step is not None and step.attempts > 1:
+            raise RuntimeError(f"{step.name} took {step.attempts} attempts")
+
+
 # -- sound steps -----------------------------------------------------------------------
 
 
@@ -166,6 +198,13 @@ def write(ctx: wfsim.StepContext) -> Any:
     ctx.world.send(ctx.inputs["volume"])
 
 
+@wfsim.step("Undo")
+def undo(ctx: wfsim.StepContext) -> Any:
+    """Write that the backup was called off."""
+    yield from ctx.sleep(1)
+    ctx.world.send("called off")
+
+
 @wfsim.step("Check")
 def check(ctx: wfsim.StepContext) -> Any:
     """Take a second to look."""
@@ -188,7 +227,8 @@ def backup(
     controllers: int = 1,
     polling: bool = False,
     policy: wfsim.Policy | None = None,
-    more: Mapping[str, Any] | None = None,
+    world: type[Cloud] = Cloud,
+    hooks: tuple[wfsim.Hooks, ...] = (),
     **steps: Any,
 ) -> Any:
     """Return a backup of one database, with *steps* in the place of sound ones.
@@ -203,9 +243,9 @@ def backup(
         machine=_machine(),
         flows=[flow, wfsim.Flow("Verify", (wfsim.Step("Check"),))],
         steps=[*{**SOUND, **steps}.values(), check],
-        world=Cloud,
+        world=world,
         policy=policy,
-        **(more or {}),
+        hooks=hooks,
     )
     if engine is None and not before and controllers == 1:
         return scenario
@@ -215,7 +255,8 @@ def backup(
 
 def _steps(polling: bool) -> Iterable[wfsim.Step]:
     for name in SOUND:
-        looks = wfsim.Polling(interval=3.0) if polling and name == "CopyData" else None
+        looked_at = polling and name == "CopyData"
+        looks = wfsim.Polling(interval=3.0, tolerated_errors=9) if looked_at else None
         yield wfsim.Step(name, polling=looks)
 
 
@@ -264,7 +305,7 @@ def service(
     """Return a maker of a service whose flow *asked* was begun; see `backup`."""
     scenario = wfsim.Scenario(
         flows=flows or [wfsim.Flow("Backup", tuple(_steps(False)))],
-        steps={**SOUND, "Announce": write, **steps}.values(),
+        steps=[*{**SOUND, "Announce": write, **steps}.values(), undo],
         world=Cloud,
         policy=policy,
     )

@@ -67,6 +67,17 @@ PARENT = (
 )
 """A flow that starts another one, and that one."""
 
+CALLED_OFF = wfsim.Flow(
+    "Backup",
+    (
+        wfsim.Step("MakeVolume", on_success="CopyData", on_cancel="Undo"),
+        wfsim.Step("CopyData", on_success="Announce", on_cancel="Undo"),
+        wfsim.Step("Announce"),
+        wfsim.Step("Undo"),
+    ),
+)
+"""A flow with a step for when it is cancelled."""
+
 WAITS: dict[str, Any] = {"CopyData": grounds.wait_for_copy}
 STOPS: dict[str, Any] = {"CopyData": grounds.ask_for_an_operator}
 TWO: dict[str, Any] = {"controllers": 2, "policy": SHORT}
@@ -74,6 +85,11 @@ FLAKY: dict[str, Any] = {"CopyData": grounds.fail_twice, "policy": TWICE}
 MOUNTS: dict[str, Any] = {"CopyData": grounds.fail_until_mounted, "policy": TWICE}
 SAYS: dict[str, Any] = {"CopyData": grounds.copy_and_say}
 POLLS: dict[str, Any] = {"CopyData": grounds.restore, "polling": True}
+FRAIL: dict[str, Any] = {
+    **POLLS,
+    "world": grounds.FrailCloud,
+    "policy": wfsim.Policy(retry=wfsim.Retry(limit=1)),
+}
 QUEUE: dict[str, Any] = {"asked": ("Backup", "Backup"), "policy": ONE}
 
 
@@ -217,6 +233,21 @@ OF_RUNNERS: tuple[Row, ...] = (
         wishes.is_failed,
     ),
     (runners.Unclosed, service(with_progress(runners.Unclosed)), wishes.is_closed),
+    (
+        runners.NotCalledOff,
+        service(with_progress(runners.NotCalledOff), CALLED_OFF),
+        wishes.is_called_off,
+    ),
+    (
+        runners.Impatient,
+        backup(with_progress(runners.Impatient), **FRAIL),
+        wishes.is_patient,
+    ),
+    (
+        runners.Listening,
+        backup(with_runner(runners.Listening), hooks=(grounds.Fussy(),)),
+        "error",
+    ),
 )
 """What the engines of the two references do, or ours has done."""
 

@@ -6,6 +6,7 @@ Each is a subclass of a part of the engine, or wraps the bodies of its steps.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import wfsim
@@ -266,6 +267,37 @@ class Unclosed(Progress):
             return
         self.turn.left = 0
         yield from self.commit(CancelRun(stop.text))
+
+
+class NotCalledOff(Progress):
+    """A cancel runs no handler (TiUniManager B12)."""
+
+    def advance(self, index: int | None) -> int | None:
+        """Go on, unless a step was cancelled."""
+        index = super().advance(index)
+        if self.astray is not None and self.astray.status is StepStatus.CANCELLED:
+            index = self.index = None
+        return index
+
+
+class Impatient(Progress):
+    """The first look that fails, fails the node (TiUniManager B15)."""
+
+    def open(self, step: StepMemento, attempt: StepContext, *more: Any) -> Any:
+        """Return what the attempt is to do, which tolerates nothing."""
+        polling = attempt.spec.polling
+        if polling is not None:
+            once = replace(polling, tolerated_errors=0)
+            attempt.spec = replace(attempt.spec, polling=once)
+        return super().open(step, attempt, *more)
+
+
+class Listening(FlowRunner):
+    """What goes wrong in an observer goes wrong in the flow (PolarDB B26)."""
+
+    def _tell(self, turn: Turn, hook: str, run: Run, *args: Any) -> None:
+        for observer in self.ports.hooks:
+            getattr(observer, hook)(*args)
 
 
 class ChildBlind(ChildFlows):

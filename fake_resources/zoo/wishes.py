@@ -81,3 +81,21 @@ def is_done_once(sim: wfsim.Simulation) -> str:
                 return f"{record.step or record.run} is done twice"
             done.add(name)
     return ""
+
+
+def is_called_off(sim: wfsim.Simulation) -> str:
+    """Who was cancelled after it had begun has run what is for that."""
+    for memento in sim.log.fold().mementos.values():
+        cancelled = [step for step in memento.steps if step.status.value == "cancelled"]
+        letters = getattr(sim.world, "letters", ())
+        if any(step.attempts for step in cancelled) and "called off" not in letters:
+            return f"{memento.key} was cancelled, and nothing called off"
+    return ""
+
+
+def is_patient(sim: wfsim.Simulation) -> str:
+    """A cloud that cannot be reached for a while stops nothing."""
+    fired = [r.text for r in sim.log if r.kind is wfsim.Kind.FAULT_FIRED]
+    states = {live.state for live in sim.log.fold().resources.values()}
+    broken = fired and all(text.startswith("BreakOne") for text in fired)
+    return "it is interrupted" if broken and "Interrupt" in states else ""

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import wfsim
 from fake_resources import polardb
-from fake_resources.zoo import backup
+from fake_resources.zoo import MUTANTS, backup
 from tests.golden.subjects import Subject, subjects
 from wfsim.campaign.lab import Lab
 from wfsim.campaign.reproduce import reproduce
@@ -114,6 +114,21 @@ def test_a_predicate_on_the_log_is_made_true():
     assert found.is_exact
     assert len(found.faults) == 1
     assert repr(found).startswith("Backup, Verify: reproduced exactly in ")
+
+
+def test_a_request_of_an_operator_may_be_what_led_there():
+    mutant = MUTANTS["drop_every_request"]
+
+    def is_lost(log):
+        asked = any("restartCluster" in record.text for record in log)
+        made = {record.flow for record in log.filter(wfsim.Kind.RUN_CREATED)}
+        return asked and not any("Restart" in flow for flow in made)
+
+    found = wfsim.reproduce(mutant.subject, is_lost, faults=[], asks=mutant.asks)
+    assert found.is_exact
+    assert found.faults == (
+        wfsim.EditAt(t=600, resource="mpd-0", annotations={"restartCluster": "T"}),
+    )
 
 
 def test_where_nothing_fits_exactly_it_says_what_is_not_so():

@@ -30,11 +30,14 @@ GROUNDS = {
     "is recovered": backup(None, grounds.RECOVERY, CopyData=grounds.ask_for_an_operator),
     "is interrupted": backup(CopyData=grounds.ask_for_an_operator),
     "is verified": backup(None, grounds.VERIFY),
+    "cannot be reached": backup(**mutants.FRAIL),
+    "is observed": backup(hooks=(grounds.Fussy(),)),
     "two controllers": backup(None, controllers=2, policy=mutants.SHORT),
 }
 SERVICES = {
     "service": service(),
     "children": service(wfsim.Simulation, *mutants.PARENT, asked=("Nightly",)),
+    "called off": service(wfsim.Simulation, mutants.CALLED_OFF),
     "paused": partial(grounds.started_again, *service().args),
 }
 
@@ -79,6 +82,8 @@ def test_where_there_is_no_defect_there_is_no_alarm(name):
 @pytest.mark.parametrize("name", SERVICES if FULL else ["service"])
 def test_where_a_service_has_no_defect_there_is_no_alarm(name):
     asked = (wishes.is_failed, wishes.is_closed)
+    if name == "called off":
+        asked = (*asked, wishes.is_called_off)
     assert wfsim.explore(SERVICES[name], eventually=asked).failures == []
 
 
