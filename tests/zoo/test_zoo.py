@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,13 @@ def test_each_invariant_is_broken_by_one_of_them():
     codes = {*re.findall(r"\b[SL][0-9]+\b", said)}
     # Whatever an engine writes reads back: nothing that it is made of can spoil that.
     assert codes - {each.invariant for each in MUTANTS.values()} <= {"S11"}
+
+
+def test_the_table_has_each_with_what_it_is_found_by():
+    """It is what ``python -m tests.zoo.table`` prints: write it anew when that changes."""
+    lines = (Path(__file__).parent / "table.txt").read_text().splitlines()
+    listed = dict(line.split()[:2] for line in lines)
+    assert listed == {name: each.invariant for name, each in MUTANTS.items()}
 
 
 @pytest.mark.parametrize("name", MUTANTS if FULL else QUICK)
