@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from wfsim import lazily
 
 if TYPE_CHECKING:
+    from wfsim.campaign.explore import problems as problems
     from wfsim.campaign.reproduce import Reproduction as Reproduction
     from wfsim.campaign.reproduce import reproduce as reproduce
     from wfsim.campaign.strategies import plans as plans

@@ -71,16 +71,22 @@ def test_a_failure_is_a_test_that_can_be_kept() -> None:
     given: dict[str, object] = {}
     exec(failure.as_test(), given)
     with pytest.raises(AssertionError):
-        given["test_it_survives"](  # type: ignore[operator]
-            MUTANTS["creates_again"].subject, lambda sim: _one_volume(sim.world)
-        )
-    given["test_it_survives"](  # type: ignore[operator]
-        scenario(), lambda sim: _one_volume(sim.world)
-    )
+        given["test_it_survives"](MUTANTS["creates_again"].subject)  # type: ignore[operator]
+    given["test_it_survives"](scenario())  # type: ignore[operator]
 
 
-def _one_volume(world) -> None:
-    assert len(world.volumes) == 1, world.volumes
+def test_one_plan_is_judged_as_explore_would() -> None:
+    plan = [wfsim.CancelAt(t=5.5)]
+
+    def is_running(sim):
+        return sim.resource().state == "Running"
+
+    assert wfsim.testing.problems(scenario(), plan, seed=1) == []
+    assert wfsim.testing.problems(scenario(), plan, eventually=[is_running]) == [
+        "eventually: is_running does not hold"
+    ]
+    never = [wfsim.CrashAt(write=900)]
+    assert wfsim.testing.problems(scenario(), never) == ["a fault of the plan never came"]
 
 
 def test_a_wish_of_the_user_is_asked_at_each_end() -> None:

@@ -56,7 +56,7 @@ def test_each_invariant_is_broken_by_one_of_them():
 
 
 def test_the_table_has_each_with_what_it_is_found_by():
-    """It is what ``python -m tests.zoo.table`` prints: write it anew when that changes."""
+    """``python -m tests.zoo.table`` prints it: write it anew when that changes."""
     lines = (Path(__file__).parent / "table.txt").read_text().splitlines()
     listed = dict(line.split()[:2] for line in lines)
     assert listed == {name: each.invariant for name, each in MUTANTS.items()}

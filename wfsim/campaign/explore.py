@@ -94,6 +94,29 @@ def edges_of(scenario: Scenario) -> tuple[tuple[str, str, str], ...]:
     )
 
 
+def problems(
+    scenario: Scenario | Maker,
+    plan: Iterable[Fault],
+    *,
+    seed: int | None = None,
+    eventually: Iterable[Wish] = (),
+    without: Iterable[str] = (),
+    but: Iterable[str] = (),
+    alike: Iterable[str] = (),
+) -> list[str]:
+    """Return what is wrong with one run of *scenario* by *plan*, as `explore` would say.
+
+    The arguments are those of `explore`.  A plan of which a fault never came is wrong.
+    """
+    checks = _asked(tuple(without))
+    lab = Lab(scenario, seed, 0.0, tuple(but), tuple(alike), checks)
+    lab.eventually = tuple(eventually)
+    outcome = lab.afresh(Point("", "", tuple(plan)))
+    if outcome.how == "void":
+        return ["a fault of the plan never came"]
+    return [f"{each.invariant}: {each.text}" for each in outcome.violations]
+
+
 def _asked(without: Iterable[str]) -> dict[str, Check]:
     """Return the invariants that are asked: all but those *without*."""
     for name in without:
