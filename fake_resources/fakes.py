@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from difflib import get_close_matches
+from functools import cache
 from numbers import Real
 from typing import Any, NamedTuple, TypeVar
 
@@ -152,8 +153,10 @@ class Fake:
         self.world.fail(operation, name, number)
 
 
-_HOLDS = (Fake, dict)
-"""What there may be fakes in."""
+@cache
+def _holds(kind: type) -> bool:
+    """Whether there may be fakes in a value of that *kind*."""
+    return issubclass(kind, (Fake, dict))
 
 
 class FakeWorld(wfsim.World):
@@ -182,10 +185,14 @@ class FakeWorld(wfsim.World):
     def attach(self, clock: Any, draws: Any, journal: Any = None) -> None:
         """Live on *clock* from now on, with everything in it."""
         found: list[tuple[tuple[str, ...], dict[Any, Any]]] = [((), vars(self))]
+        atoms = _ATOMS
         for place, values in found:
             for name, value in values.items():
-                # Most values are neither.
-                if isinstance(value, _HOLDS) and type(name) is str and name[0] != "_":
+                # Most values are none of these.
+                kind = type(value)
+                if kind in atoms or not _holds(kind):  # type: ignore[arg-type]
+                    continue
+                if type(name) is str and name[0] != "_":
                     if isinstance(value, Fake):
                         value = vars(self.adopt(value, *place, name))
                     found.append(((*place, name), value))
@@ -263,11 +270,24 @@ class FakeWorld(wfsim.World):
 
 def _essence(value: Any) -> Any:
     if isinstance(value, Fake):
-        kept = (item for item in fields(value) if "counter" not in item.metadata)  # type: ignore[arg-type]
-        return {item.name: _essence(getattr(value, item.name)) for item in kept}
+        own = vars(value)
+        return {
+            name: item if type(item) in _ATOMS else _essence(item)
+            for name in _counting(type(value))  # type: ignore[arg-type]
+            for item in (own[name],)
+        }
     if isinstance(value, dict):
         return {name: _essence(value[name]) for name in sorted(value)}
     return list(value) if isinstance(value, list) else value
+
+
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+
+
+@cache
+def _counting(kind: type[Fake]) -> tuple[str, ...]:
+    """Return the fields of *kind* that count when two fakes are compared."""
+    return tuple(item.name for item in fields(kind) if "counter" not in item.metadata)  # type: ignore[arg-type]
 
 
 __all__ = ["Ask", "Fake", "FakeWorld", "OperationFailed", "counter"]

@@ -1,4 +1,4 @@
-"""Make `shared_workflow.txt`, the history that `11_calibrate.ipynb` begins with.
+"""Make `shared_workflow.txt`, the history that `12_calibrate.ipynb` begins with.
 
 It is what the reference engine's recorder would have written while forty clusters were
 created: some pods fail, the controller dies twice, one creation is cancelled, and one

@@ -10,7 +10,7 @@ import pytest
 
 import wfsim
 
-NAMESPACES = ["clock", "demand", "errors", "types"]
+NAMESPACES = ["clock", "demand", "errors", "testing", "types"]
 ROOT = Path(wfsim.__file__).parents[1]
 
 
@@ -20,7 +20,7 @@ def test_the_door_has_at_most_60_names():
     assert sorted({*dir(wfsim)} - {*wfsim.__all__}) == NAMESPACES
 
 
-@pytest.mark.parametrize("module", ["wfsim", "wfsim.types"])
+@pytest.mark.parametrize("module", ["wfsim", "wfsim.testing", "wfsim.types"])
 def test_what_type_checkers_see_is_what_there_is(module):
     homes = wfsim.opened(module)
     assert {*import_module(module).__all__} == {*homes} - {*NAMESPACES}

@@ -9,7 +9,7 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
 * ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
 * ``study``     many runs in one frame: ``sweep``, ``design``
-* ``campaign``  every interruption: ``explore``
+* ``campaign``  every interruption: ``explore``; one that was: ``reproduce``
 * ``history``   what has happened: ``read_history``, ``calibrate``
 * ``notebook``  Player, a cursor over a log, and the Debugger that shows it
 * ``http``      the service over HTTP: Server
@@ -17,7 +17,8 @@ A map, bottom up; each layer knows only those above it in this list:
 
 This is the only door: users, fakes included, write ``import wfsim`` and nothing else.
 Behind it stand ``wfsim.errors``, ``wfsim.demand`` (what arrives, at which rates),
-``wfsim.types`` (what calls return, for annotations) and ``wfsim.clock``.
+``wfsim.types`` (what calls return, for annotations), ``wfsim.clock`` and
+``wfsim.testing`` (``reproduce``, strategies), whose ``reproduce`` is found here too.
 Names are loaded when they are first used, so that importing this costs next to nothing.
 """
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim import clock as clock
     from wfsim import demand as demand
     from wfsim import errors as errors
+    from wfsim import testing as testing
     from wfsim import types as types
     from wfsim.campaign.explore import explore as explore
     from wfsim.engine.context import StepContext as StepContext
@@ -95,7 +97,10 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.study import design as design
     from wfsim.study.sweep import sweep as sweep
 
-_NAMESPACES = frozenset({"clock", "demand", "errors", "types"})
+if TYPE_CHECKING:
+    reproduce = testing.reproduce  # beside `explore`, though there is no room for it
+
+_NAMESPACES = frozenset({"clock", "demand", "errors", "testing", "types"})
 """Modules that stand beside the names of the door and are not counted among them."""
 
 # Names of the version before, which still work and warn.
@@ -157,6 +162,8 @@ if not TYPE_CHECKING:
     __all__ = sorted(_homes.keys() - _NAMESPACES)
 
     def __getattr__(name: str) -> Any:
+        if name == "reproduce":
+            return _load("testing").reproduce
         if name not in _RENAMED:
             return _load(name)
         text = f"wfsim.{name} is called wfsim.{_RENAMED[name]} now; write that"

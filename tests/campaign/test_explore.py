@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 import wfsim
 from fake_resources import polardb
+from fake_resources.zoo import MUTANTS
+from fake_resources.zoo import backup as scenario
 from tests.golden.subjects import Subject, subjects
 from tests.sizes import FULL
-from tests.zoo.mutants import MUTANTS, scenario
 from wfsim.campaign.oracles import ORACLES
 from wfsim.campaign.shrink import shrink
 from wfsim.cli.main import app
@@ -52,50 +53,47 @@ def test_every_kind_of_fault_at_every_write_of_a_cluster_raises_no_alarm() -> No
     assert set(report.never) == {"HangStep", "EditAt", "LoseLease"}
 
 
-@pytest.mark.parametrize("name", MUTANTS)
-def test_each_mutant_is_found_and_its_plan_has_one_fault(name: str) -> None:
-    mutant = MUTANTS[name]
-    report = wfsim.explore(mutant.subject, seed=1)
-    assert mutant.invariant in {each.violation.invariant for each in report.failures}
-    assert {len(each.faults) for each in report.failures} == {1}
-    assert all(each.is_replayed for each in report.failures)
-
-
 def test_the_plan_of_a_failure_is_a_file_that_fails_again(tmp_path) -> None:
-    failure = wfsim.explore(MUTANTS["creates again"].subject, seed=1).failures[0]
+    failure = wfsim.explore(MUTANTS["creates_again"].subject, seed=1).failures[0]
     assert failure.plan == "- CrashAt: {write: 3, when: before, restart_after: 10}\n"
     file = tmp_path / "plan.yaml"
     file.write_text(failure.plan)
     sim = wfsim.Simulation(
-        MUTANTS["creates again"].subject, seed=1, faults=load_plan(file)
+        MUTANTS["creates_again"].subject, seed=1, faults=load_plan(file)
     )
     sim.run()
     assert sim.world.volumes == {"vol-0": "empty", "vol-1": "full"}
-    assert failure.replay().world.volumes == sim.world.volumes
+    assert failure.ended().world.volumes == sim.world.volumes
 
 
 def test_a_failure_is_a_test_that_can_be_kept() -> None:
-    failure = wfsim.explore(MUTANTS["creates again"].subject, seed=1).failures[0]
+    failure = wfsim.explore(MUTANTS["creates_again"].subject, seed=1).failures[0]
     given: dict[str, object] = {}
     exec(failure.as_test(), given)
     with pytest.raises(AssertionError):
-        given["test_it_survives"](  # type: ignore[operator]
-            MUTANTS["creates again"].subject, lambda sim: _one_volume(sim.world)
-        )
-    given["test_it_survives"](  # type: ignore[operator]
-        scenario(), lambda sim: _one_volume(sim.world)
-    )
+        given["test_it_survives"](MUTANTS["creates_again"].subject)  # type: ignore[operator]
+    given["test_it_survives"](scenario())  # type: ignore[operator]
 
 
-def _one_volume(world) -> None:
-    assert len(world.volumes) == 1, world.volumes
+def test_one_plan_is_judged_as_explore_would() -> None:
+    plan = [wfsim.CancelAt(t=5.5)]
+
+    def is_running(sim):
+        return sim.resource().state == "Running"
+
+    assert wfsim.testing.problems(scenario(), plan, seed=1) == []
+    assert wfsim.testing.problems(scenario(), plan, eventually=[is_running]) == [
+        "eventually: is_running does not hold"
+    ]
+    never = [wfsim.CrashAt(write=900)]
+    assert wfsim.testing.problems(scenario(), never) == ["a fault of the plan never came"]
 
 
 def test_a_wish_of_the_user_is_asked_at_each_end() -> None:
     def one_volume(sim):
         return len(sim.world.volumes) == 1
 
-    mutant = MUTANTS["creates again"].subject
+    mutant = MUTANTS["creates_again"].subject
     quiet = [name for name in ORACLES if name != "all_ends"]
     report = wfsim.explore(
         mutant, ["CrashAt"], seed=1, without=quiet, eventually=[one_volume]
@@ -105,7 +103,7 @@ def test_a_wish_of_the_user_is_asked_at_each_end() -> None:
     assert report.without == tuple(sorted(quiet))
 
 
-@pytest.mark.parametrize("name", ["sound", "creates again", "copies on top"])
+@pytest.mark.parametrize("name", ["sound", "creates_again", "copies_on_top"])
 def test_what_joins_the_calm_run_would_have_ended_so(name: str) -> None:
     subject = scenario() if name == "sound" else MUTANTS[name].subject
     joined = wfsim.explore(subject, ["CrashAt"], seed=1)
@@ -133,7 +131,7 @@ def test_sites_are_called_the_same_whatever_the_seed() -> None:
 
 
 def test_processes_and_repetitions_give_the_same_report() -> None:
-    subject = MUTANTS["refuses what is there"].subject
+    subject = MUTANTS["refuses_what_is_there"].subject
     serial = wfsim.explore(subject, ["CrashAt", "FailStep"], seed=1)
     assert wfsim.explore(subject, ["FailStep", "CrashAt"], seed=1).digest() == (
         serial.digest()
@@ -187,12 +185,43 @@ def test_a_plan_of_two_hundred_faults_becomes_one_in_a_hundred_runs() -> None:
     assert len(runs) <= 100
 
 
+def test_two_that_fail_together_are_found_among_two_hundred() -> None:
+    plan = tuple(wfsim.CancelAt(float(t)) for t in range(200))
+    runs = []
+
+    def fails(smaller):
+        runs.append(smaller)
+        return {wfsim.CancelAt(13.0), wfsim.CancelAt(177.0)} <= {*smaller}
+
+    assert shrink(plan, fails) == (wfsim.CancelAt(13.0), wfsim.CancelAt(177.0))
+    assert len(runs) <= 100
+
+
+def test_no_fault_of_what_is_left_can_be_weaker_or_earlier() -> None:
+    def fails(plan):
+        late = any(f.t >= 21.5 for f in plan if isinstance(f, wfsim.CancelAt))
+        long = any(f.for_ >= 5 for f in plan if isinstance(f, wfsim.ApiDown))
+        return late and long
+
+    plan = (wfsim.CancelAt(640.25), wfsim.ApiDown(300.5, 900.0), wfsim.CancelAt(3.0))
+    runs = []
+    smallest = shrink(plan, lambda each: runs.append(each) or fails(each))
+    assert smallest == (wfsim.CancelAt(22.0), wfsim.ApiDown(0.0, 5.0))
+    assert len(runs) <= 100
+
+
 def test_a_report_is_text_html_json_and_frames() -> None:
-    report = wfsim.explore(MUTANTS["creates again"].subject, seed=1)
-    assert repr(report).startswith("Backup: 10 writes, 112 of 112 points: ")
+    report = wfsim.explore(MUTANTS["creates_again"].subject, seed=1)
+    assert repr(report).startswith("Backup, Verify: 10 writes, 112 of 112 points: ")
     assert "CrashAt: {write: 3, when: before" in report._repr_html_()
     assert json.loads(report.to_json())["counts"] == report.counts
     assert len(report.points) == 112
+    assert report.chart().sentence.startswith(
+        "Heat map of 14 faults at 10 sites: 1 point of 112 failed, the first by CrashAt "
+        "before at orders/1-Backup/MakeVolume#1 step.completed (S13); what went well "
+        "ended -36.0 s to "
+    )
+    assert 'href="#plan-1"' in report.to_html()
     assert report.points["invariant"].ne("").sum() == report.counts["failed"]
 
 
@@ -211,7 +240,7 @@ def test_wrong_arguments_are_refused_before_anything_runs(arguments, text) -> No
 
 
 def test_the_command_ends_with_1_and_says_how_to_see_it_again(tmp_path) -> None:
-    target = "tests/zoo/mutants.py:unsound"
+    target = "tests/zoo/jobs.py:unsound"
     run = CliRunner().invoke(
         app, ["explore", target, "--faults", "CrashAt", "--out", str(tmp_path / "out")]
     )
@@ -221,6 +250,56 @@ def test_the_command_ends_with_1_and_says_how_to_see_it_again(tmp_path) -> None:
     assert plan.read_text() == "- CrashAt: {write: 3, when: before, restart_after: 10}\n"
     sound = CliRunner().invoke(
         app,
-        ["explore", "tests/zoo/mutants.py:sound", "--out", str(tmp_path / "other")],
+        ["explore", "tests/zoo/jobs.py:sound", "--out", str(tmp_path / "other")],
     )
     assert sound.exit_code == 0, sound.output
+
+
+def test_a_report_says_what_was_reached_and_what_was_not() -> None:
+    rows = wfsim.explore(scenario(), seed=1).coverage.set_index(["what", "name"])
+    reached = rows["reached"]
+    assert reached["transition", "Creating -> Running"] == 113
+    assert reached["transition", "Creating -> Interrupt"] == 7
+    assert reached["state", "Verifying"] == 0
+    assert reached["step"].tolist() == [24, 24, 24]
+    assert reached["fault", "HangStep"] == 0
+    assert (reached["site"] > 0).all()
+
+
+def test_no_fault_that_applies_is_left_out_of_a_step() -> None:
+    cells = wfsim.explore(scenario(), seed=1).matrix()
+    faults = {fault for fault, _ in cells}
+    steps = ("MakeVolume", "CopyData", "Announce")
+    assert [(f, s) for f in faults for s in steps if not cells[f, s][0]] == []
+    between = {fault for fault, step in cells if step == "-"}
+    of_steps = {"FailStep", "FailStep after", "DelayStep", "InterruptStep"}
+    assert between == faults - of_steps
+
+
+def test_a_report_is_junit_xml_with_a_case_for_each_fault_in_each_step() -> None:
+    from xml.etree import ElementTree
+
+    report = wfsim.explore(MUTANTS["creates_again"].subject, seed=1)
+    suite = ElementTree.fromstring(report.to_junit().encode())
+    assert suite.attrib == {
+        "name": "Backup, Verify",
+        "tests": "55",
+        "failures": "1",
+        "skipped": "3",
+    }
+    (failure,) = suite.findall("testcase/failure")
+    assert failure.attrib["message"] == report.failures[0].said
+    assert "- CrashAt: {write: 3, when: before, restart_after: 10}" in str(failure.text)
+    assert "`name = ctx.world.create()` was run in two attempts" in str(failure.text)
+
+
+def test_the_command_writes_junit_and_json_where_that_is_wanted(tmp_path) -> None:
+    junit, found = tmp_path / "ci" / "junit.xml", tmp_path / "ci" / "report.json"
+    arguments = ["--faults", "CrashAt", "--out", str(tmp_path / "out")]
+    files = ["--junit", str(junit), "--json", str(found)]
+    run = CliRunner().invoke(
+        app, ["explore", "tests/zoo/jobs.py:unsound", *arguments, *files]
+    )
+    assert run.exit_code == 1, run.output
+    assert 'failures="1"' in junit.read_text()
+    assert json.loads(found.read_text())["counts"]["failed"] == 1

@@ -128,7 +128,7 @@ def test_any_resource_is_read_back(spec, status, annotations, deleted):
 
 
 INTERRUPTED = (
-    '{"index":0,"reason":"LOST","error":"","cause":"CAUSE","limit":LIMIT}'
+    '{"index":0,"reason":"LOST","error":"","cause":"CAUSE","limit":LIMIT,"where":""}'
 ).replace("CAUSE", "step")
 
 

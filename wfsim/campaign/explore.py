@@ -8,9 +8,11 @@ from itertools import chain
 from time import monotonic  # noqa: TID251  a budget is one of real time
 from typing import Any
 
-from wfsim.campaign.lab import Lab, Maker, Outcome, order
+from wfsim.campaign.failure import Failure
+from wfsim.campaign.lab import Lab, Maker, Outcome
 from wfsim.campaign.oracles import ORACLES, Check
-from wfsim.campaign.report import Failure, Report
+from wfsim.campaign.priority import order
+from wfsim.campaign.report import Report
 from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import CRASH, Point, Site, crashes, points, unfit, wanted
 from wfsim.errors import UsageError
@@ -77,7 +79,42 @@ def explore(
         title, lab.sites, tuple(done), len(listed), never, skipped, differ, cut
     )
     report.failures = _failures(lab, done)
+    report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
     return report
+
+
+def edges_of(scenario: Scenario) -> tuple[tuple[str, str, str], ...]:
+    """Return kind, state and next state of each arrow of the state graphs."""
+    return tuple(
+        dict.fromkeys(
+            (kind, edge.source, edge.target)
+            for kind, machine in scenario.machines.items()
+            for edge in machine.edges()
+        )
+    )
+
+
+def problems(
+    scenario: Scenario | Maker,
+    plan: Iterable[Fault],
+    *,
+    seed: int | None = None,
+    eventually: Iterable[Wish] = (),
+    without: Iterable[str] = (),
+    but: Iterable[str] = (),
+    alike: Iterable[str] = (),
+) -> list[str]:
+    """Return what is wrong with one run of *scenario* by *plan*, as `explore` would say.
+
+    The arguments are those of `explore`.  A plan of which a fault never came is wrong.
+    """
+    checks = _asked(tuple(without))
+    lab = Lab(scenario, seed, 0.0, tuple(but), tuple(alike), checks)
+    lab.eventually = tuple(eventually)
+    outcome = lab.afresh(Point("", "", tuple(plan)))
+    if outcome.how == "void":
+        return ["a fault of the plan never came"]
+    return [f"{each.invariant}: {each.text}" for each in outcome.violations]
 
 
 def _asked(without: Iterable[str]) -> dict[str, Check]:
@@ -101,9 +138,10 @@ def _planned(
     never = unfit(names, scenario, lab.calm.world)
     if CRASH in names:
         listed += crashes(lab.sites, lab.away)
-    listed += points([n for n in names if n not in never], lab.sites, scenario, LASTS)
+    if others := [name for name in names if name not in never and name != CRASH]:
+        listed += points(others, lab.sites, scenario, LASTS)
     if asks:
-        asked, unsaid = _requests(asks, lab.sites)
+        asked, unsaid = requests(asks, lab.sites)
         listed += asked
         never |= unsaid
         never.pop("EditAt", None)
@@ -114,7 +152,7 @@ def _planned(
     return listed, never
 
 
-def _requests(
+def requests(
     asks: Mapping[str, Any], sites: Sequence[Site]
 ) -> tuple[list[Point], dict[str, str]]:
     """Return each of *asks* at each of *sites*, and those that no plan can say."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from math import inf
 from typing import Any, Literal, NamedTuple
 
 from wfsim.campaign.oracles import Check, Checked, End, Violation
-from wfsim.campaign.plain import plain
 from wfsim.campaign.sites import CRASH, Point, Site, sites_of
+from wfsim.campaign.standing import Standings
 from wfsim.errors import UsageError
-from wfsim.model.record import Kind, Record
+from wfsim.model.journal import Move
+from wfsim.model.memento import Memento
+from wfsim.model.record import Kind
 from wfsim.sim.faults import CrashAt, Fault
-from wfsim.sim.prefix import Prefix, Recorded, Tape
+from wfsim.sim.prefix import Prefix, Tape, recorded
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 
@@ -36,6 +37,8 @@ class Outcome(NamedTuple):
     violations: tuple[Violation, ...] = ()
     extra: float = 0.0
     """How many seconds later than the calm run its last record is."""
+    moves: frozenset[tuple[str, str, str]] = frozenset()
+    """Kind, state and next state of the moves of resources that the calm run has not."""
 
 
 @dataclass
@@ -57,6 +60,11 @@ class Lab:
     always: tuple[Callable[[Simulation], Any], ...] = ()
     eventually: tuple[Callable[[Simulation], Any], ...] = ()
     runs: int = field(default=0, init=False)
+    _outcomes: dict[int, Outcome] = field(default_factory=dict, init=False, repr=False)
+    """Of crashes after so many entries, where it is the same just before the next."""
+    _readable: dict[Any, list[Memento]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def make(self, plan: Iterable[Fault] = ()) -> Simulation:
         """Return a new simulation, begun, with the faults of *plan*."""
@@ -74,10 +82,14 @@ class Lab:
     @cached_property
     def tape(self) -> Tape:
         """The calm run, recorded, at its end."""
-        sim = self.make().twin(Recorded)
+        sim = recorded(self.make())
         self._begun = len(sim.log)
         self._began = sim.now
-        self._settle(sim, limit=sim.scenario.horizon)
+        self._standings = Standings(self.but, self.alike)
+        limit = sim.scenario.horizon
+        for _ in turns(sim, limit):
+            self._standings.add(sim, 0.0)
+        self._settle(sim, limit=limit)
         return Tape(sim)
 
     @property
@@ -121,6 +133,11 @@ class Lab:
         """Run *point* from the start."""
         return self._caught(self._afresh, point)
 
+    def judge(self, sim: Simulation, plan: tuple[Fault, ...]) -> tuple[Violation, ...]:
+        """Run *sim*, of that *plan*, until it has settled; return what is wrong then."""
+        self._settle(sim)
+        return self._asked(sim, plan, self.end)
+
     def _caught(self, run: Callable[[Point], Outcome], point: Point) -> Outcome:
         """Return what *run* does; an engine that breaks down has violated something."""
         self.runs += 1
@@ -140,16 +157,36 @@ class Lab:
 
     def _ran(self, point: Point, sim: Simulation) -> Outcome:
         extra = round(_last(sim) - _last(self.calm), 6)
-        return Outcome(point, "ran", self._asked(sim, point.plan, self.end), extra)
+        asked = self._asked(sim, point.plan, self.end)
+        return Outcome(point, "ran", asked, extra, moves_of(sim) - self.moves)
+
+    @cached_property
+    def moves(self) -> frozenset[tuple[str, str, str]]:
+        """Kind, state and next state of each move of a resource in the calm run."""
+        return moves_of(self.calm)
 
     def _crashed(self, point: Point) -> Outcome:
         (crash,) = point.plan
         assert isinstance(crash, CrashAt)
-        site = next(each for each in self.sites if each.write == crash.write)
-        if crash.when == "before":
-            sim = self.tape.before(site.first)
-        else:
-            sim = self.tape.after(site.last + 1)
+        site = self._by_write[crash.write]
+        before = crash.when == "before"
+        entries = site.first if before else site.last + 1
+        same = entries in self._outcomes or (
+            entries < len(self.tape) and self.tape.is_still(entries)
+        )
+        if same and entries in self._outcomes:
+            return self._outcomes[entries]._replace(point=point, how="joined")
+        sim = self.tape.before(entries) if before else self.tape.after(entries)
+        outcome = self._gone_on(point, sim, crash)
+        if same and self.joining:
+            self._outcomes[entries] = outcome
+        return outcome
+
+    @cached_property
+    def _by_write(self) -> Mapping[int | None, Site]:
+        return {site.write: site for site in self.sites}
+
+    def _gone_on(self, point: Point, sim: Prefix, crash: CrashAt) -> Outcome:
         back = self._restart(sim, crash)
         if self.joining and self._can_join and self._joins(sim, back):
             return Outcome(point, "joined", extra=0.0)
@@ -198,7 +235,9 @@ class Lab:
         self, sim: Simulation, plan: tuple[Fault, ...], calm: End | None
     ) -> tuple[Violation, ...]:
         settled = _is_quiet(sim) or not (calm is None or self.is_quiet)
-        run = Checked(sim, End.of(sim, self.but, self.alike), calm, settled, plan)
+        fold = sim.journal.fold()
+        end = End.folded(sim, fold, self.but, self.alike)
+        run = Checked(sim, end, calm, settled, plan, *fold[1:], self._readable)
         broken = [each for check in self.checks.values() for each in check(run)]
         for wish in self.eventually:
             broken += _broken(wish, sim, "eventually")
@@ -222,40 +261,42 @@ class Lab:
             or self.always
         )
 
-    @cached_property
-    def _known(self) -> set[bytes]:
-        """Where the calm run stood whenever it had completed a step."""
-        sim = self.make()
-        known = set()
-        while not _is_quiet(sim):
-            sim.run(until=_completed)
-            known.add(_standing(sim, 0.0))
-        return known
-
     def _joins(self, sim: Simulation, back: float) -> bool:
-        """Run *sim* for two steps; whether it stands where the calm run stood then."""
-        known = self._known
-        call_off = sim.clock.call(2 * self.length, _give_up)
-        try:
-            for _ in range(2):
-                sim.run(until=_completed)
-                if _is_quiet(sim):
-                    return False
-                if _standing(sim, back) in known:
-                    return True
-        except _LateError:
-            return False
-        finally:
-            call_off()
+        """Run *sim* on; whether it comes to stand where the calm run stood once."""
+        late = sim.now + 2 * self.length
+        looks = 0
+        for _ in turns(sim, late):
+            is_there = self._standings.has(sim, back)
+            if is_there:
+                return True
+            looks += is_there is not None
+            if looks == LOOKS:
+                break
         return False
 
 
-class _LateError(Exception):
-    """It takes longer than it may to come to where the calm run stood."""
+LOOKS = 6
+"""So often may a run come near the calm one and not join it; most do at the first."""
+
+TURNS = frozenset({Kind.STEP_STARTED, Kind.STEP_COMPLETED})
+"""After these nothing counts but what is durable and the world: no step is half done."""
 
 
-def _give_up() -> None:
-    raise _LateError
+def turns(sim: Simulation, limit: float) -> Iterator[None]:
+    """Run *sim* until *limit* or its horizon; yield at `TURNS`, and at the end."""
+    journal, advance = sim.journal, sim.advance
+    limit = min(limit, sim.scenario.horizon)
+    seen = len(journal)
+    sim.begin()
+    with sim.unrecorded():
+        while advance(limit):
+            if len(journal) > seen:
+                turned = not TURNS.isdisjoint(journal.kinds(seen))
+                seen = len(journal)
+                if turned:
+                    yield
+        if _is_quiet(sim):
+            yield
 
 
 def _is_quiet(sim: Simulation) -> bool:
@@ -263,12 +304,17 @@ def _is_quiet(sim: Simulation) -> bool:
     return bool(sim.clock.peek() > sim.scenario.horizon)
 
 
+def moves_of(sim: Simulation) -> frozenset[tuple[str, str, str]]:
+    """Return kind, state and next state of each move of a resource."""
+    return frozenset(
+        (change.after.kind, change.before.state, change.after.state)
+        for _, run, change, _ in sim.journal.entries()
+        if run is None and type(change) is Move
+    )
+
+
 def _seq(violation: Violation) -> float:
     return inf if violation.seq is None else violation.seq
-
-
-def _completed(record: Record) -> bool:
-    return record.kind is Kind.STEP_COMPLETED
 
 
 def _last(sim: Simulation) -> float:
@@ -289,50 +335,4 @@ def _broken(wish: Callable[[Simulation], Any], sim: Simulation, name: str) -> li
     return []
 
 
-def _standing(sim: Simulation, began: float) -> bytes:
-    """Return a digest of where *sim* stands, but for the time that it is.
-
-    *began* is when its controller did: that of a service looks at each tick since.
-    """
-    now, scenario = sim.now, sim.scenario
-    _, resources, runs = sim.journal.fold()
-    times = ("status.created", "status.updated")
-    parts: list[Any] = [
-        plain(each._replace(uid="", revision=0, entered=0, deleted=None), times)
-        for _, each in sorted(resources.items())
-    ]
-    for name, run in sorted(runs.items()):
-        steps = [
-            (step.name, step.status, plain(step.output))
-            if step.finished is not None
-            else plain(step._replace(started=None))
-            for step in run.steps
-        ]
-        rest = (run.status, plain(run.context), run.reason, run.error, run.cursor)
-        wake = None if run.wake is None else round(run.wake - now, 6)
-        parts.append((name, steps, rest, wake))
-    if sim.world is not None:
-        public = {name: it for name, it in vars(sim.world).items() if name[0] != "_"}
-        parts.append(plain({**public, "pending": None}))
-        parts += [
-            (round(item.due - now, 6), item.action, plain(item.args))
-            for item in sim.world.pending
-        ]
-    tick = scenario.policy.watch_tick
-    if scenario.is_service and tick:
-        parts.append(round((now - began) % tick, 6) % tick)
-    return blake2b(repr(parts).encode(), digest_size=16).digest()
-
-
-def order(points: Collection[Point]) -> list[Point]:
-    """Return *points*, first each fault at each step and kind of write once."""
-    seen: dict[tuple[str, str, str], int] = {}
-    ranked = []
-    for number, point in enumerate(points):
-        what = (point.fault, point.step, point.kind)
-        seen[what] = seen.get(what, 0) + 1
-        ranked.append((seen[what], number, point))
-    return [point for _, _, point in sorted(ranked, key=lambda row: row[:2])]
-
-
-__all__ = ["Lab", "Maker", "Outcome", "order"]
+__all__ = ["Lab", "Maker", "Outcome"]

@@ -4,72 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from wfsim.campaign.lab import Lab, Outcome
-from wfsim.campaign.oracles import Violation
-from wfsim.campaign.sites import Point, Site
-from wfsim.sim.faults import Fault, dump_plan
-from wfsim.sim.simulation import Simulation
+from wfsim.campaign.failure import Failure
+from wfsim.campaign.lab import Outcome
+from wfsim.campaign.sites import Site
+from wfsim.report.text import count
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+    from wfsim.report.chart import Chart
 
 
-@dataclass
-class Failure:
-    """All points that fail for one *cause*, and the smallest plan that does.
-
-    *faults* are those of the plan; *is_replayed* says that the plan, run from the start,
-    fails just so.
-    """
-
-    cause: str
-    violation: Violation
-    faults: tuple[Fault, ...]
-    points: tuple[Point, ...]
-    _lab: Lab = field(repr=False)
-    is_replayed: bool = True
-
-    @property
-    def plan(self) -> str:
-        """The smallest plan, as YAML that `load_plan` reads."""
-        return dump_plan(self.faults)
-
-    def replay(self) -> Simulation:
-        """Return a simulation stopped at the first wrong record, or at its end."""
-        sim = self._lab.make(self.faults)
-        seq = self.violation.seq
-        if seq is None:
-            sim.run(min(sim.now + 10 * self._lab.length + 7200, sim.scenario.horizon))
-        else:
-            sim.run(until=lambda record: record.seq >= seq)
-        return sim
-
-    def diff(self) -> str:
-        """Return what is not as in the calm run, as one line."""
-        return f"{self.violation.invariant}: {self.violation.text}"
-
-    def as_test(self, name: str = "test_it_survives") -> str:
-        """Return a test for pytest; ``scenario`` and ``check`` are for you to fill in."""
-        faults = "".join(f"        wfsim.{fault!r},\n" for fault in self.faults)
-        return (
-            "import wfsim\n\n\n"
-            f"def {name}(scenario, check):\n"
-            f'    """{self.diff()}"""\n'
-            f"    plan = [\n{faults}    ]\n"
-            f"    sim = wfsim.Simulation(scenario, seed={self._lab.calm.seed}, "
-            "faults=plan)\n"
-            "    sim.run()\n"
-            "    check(sim)\n"
-        )
-
-    def __str__(self) -> str:
-        return f"{self.diff()}\n{self.plan}"
+SHOWN = 6
+"""So many states and transitions that were never reached are told by name."""
 
 
 @dataclass
@@ -88,6 +42,8 @@ class Report:
     but: tuple[str, ...]
     interrupted: bool
     failures: list[Failure] = field(default_factory=list)
+    edges: tuple[tuple[str, str, str], ...] = ()
+    moves: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -157,6 +113,55 @@ class Report:
             cells[cell] = (count + 1, failed + bool(outcome.violations))
         return cells
 
+    def chart(self, ax: Axes | None = None) -> Chart:
+        """Draw which fault at which site came to what, as a heat map."""
+        from wfsim.campaign.chart import heat_map
+
+        return heat_map(self.points, [site.name for site in self.listed], ax)
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """One row for whatever could be reached, how often it was.
+
+        ``what`` (state, transition, site, step or fault; str), ``name`` (str) and
+        ``reached`` (int): in how many runs, the calm one among them, a state or a
+        transition of a state graph was seen; how many points there were at a site or in
+        a step, or of a fault.  What joined the calm run counts as that does.
+        """
+        import pandas as pd
+
+        rows = [*self._moved(), *self._pointed()]
+        return pd.DataFrame(rows, columns=["what", "name", "reached"])
+
+    def _moved(self) -> Iterator[tuple[str, str, int]]:
+        seen = Counter(move for o in self.outcomes for move in o.moves)
+        calm = 1 + len(self.outcomes) - sum(o.how == "void" for o in self.outcomes)
+        seen.update(dict.fromkeys(self.moves, calm))
+        entered: Counter[str] = Counter()
+        for (_, _, target), times in seen.items():
+            entered[target] = max(entered[target], times)
+        for _, source, _ in self.edges:
+            entered.setdefault(source, calm if source == "Creating" else 0)
+        for state in dict.fromkeys(s for edge in self.edges for s in edge[1:]):
+            yield "state", state, entered[state]
+        for kind, source, target in self.edges:
+            # An empty state is read as this one.
+            sources = (source, "") if source == "Creating" else (source,)
+            times = sum(seen[kind, each, target] for each in sources)
+            yield "transition", f"{source} -> {target}", times
+
+    def _pointed(self) -> Iterator[tuple[str, str, int]]:
+        points = [o.point for o in self.outcomes if o.how != "void"]
+        sites = Counter(point.site for point in points)
+        for site in self.listed:
+            yield "site", site.name, sites[site.name]
+        steps = Counter(point.step for point in points)
+        for step in dict.fromkeys(site.step for site in self.listed if site.step):
+            yield "step", step, steps[step]
+        faults = Counter(point.fault for point in points)
+        for fault in dict.fromkeys((*faults, *self.never)):
+            yield "fault", fault, faults[fault]
+
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain JSON values."""
         return {
@@ -166,6 +171,7 @@ class Report:
             "without": list(self.without),
             "may_differ": list(self.but),
             "never": dict(self.never),
+            "coverage": [*self._moved(), *self._pointed()],
             "sites": [site._asdict() for site in self.listed],
             "points": [
                 {
@@ -199,6 +205,43 @@ class Report:
         text = json.dumps(self.to_dict(), sort_keys=True)
         return sha256(text.encode()).hexdigest()
 
+    def to_junit(self) -> str:
+        """Return all of it as JUnit XML: a case for each fault in each step.
+
+        What fails has its smallest plan and the explanation; what never applied is
+        skipped, with the reason.
+        """
+        from xml.etree import ElementTree
+
+        cells = self.matrix()
+        failed = sum(bool(bad) for _, bad in cells.values())
+        suite = ElementTree.Element(
+            "testsuite",
+            {
+                "name": self.title,
+                "tests": str(len(cells) + len(self.never)),
+                "failures": str(failed),
+                "skipped": str(len(self.never)),
+            },
+        )
+
+        def case(name: str) -> ElementTree.Element:
+            named = {"classname": self.title, "name": name}
+            return ElementTree.SubElement(suite, "testcase", named)
+
+        for fault, step in cells:
+            where = f"in {step}" if step != "-" else "between steps"
+            row = case(f"{fault} {where}")
+            for failure in self.failures:
+                if failure.is_by(fault, step):
+                    about = {"message": failure.said, "type": failure.cause}
+                    text = "\n".join([failure.plan, *failure.story]).strip()
+                    ElementTree.SubElement(row, "failure", about).text = text
+        for name, why in self.never.items():
+            ElementTree.SubElement(case(name), "skipped", {"message": why})
+        ElementTree.indent(suite)
+        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
     def __repr__(self) -> str:
         counts = self.counts
         run = sum(counts[name] for name in ("ran", "joined", "void"))
@@ -211,10 +254,17 @@ class Report:
         if self.interrupted:
             lines[0] += " (cut short by Ctrl-C)"
         for failure in self.failures:
-            lines.append(f"- {failure.diff()} ({len(failure.points)} points)")
+            points = count(len(failure.points), "point")
+            lines.append(f"- {failure.said} ({points})")
             lines += [f"    {line}" for line in failure.plan.splitlines()]
+            lines += [f"    {line}" for line in failure.story]
             if not failure.is_replayed:
                 lines.append("    run from the start it does not fail so: report this")
+        unseen = self._unseen()
+        if unseen:
+            few, more = ", ".join(unseen[:SHOWN]), len(unseen) - SHOWN
+            left = f" and {more} more, see coverage" if more > 0 else ""
+            lines.append(f"never reached: {few}{left}")
         lines += [f"never: {name}: {why}" for name, why in self.never.items()]
         lines += [f"not asked: {name}" for name in self.without]
         lines += [f"may differ: {path}" for path in self.but]
@@ -223,31 +273,57 @@ class Report:
     def _repr_html_(self) -> str:
         return self.to_html()
 
+    def _unseen(self) -> list[str]:
+        return [f"{what} {name}" for what, name, times in self._moved() if not times]
+
     def to_html(self) -> str:
-        """Return counts, the matrix of faults by steps, and the failures with plans."""
-        cells = self.matrix()
-        steps = list(dict.fromkeys(step for _, step in cells))
-        faults = list(dict.fromkeys(fault for fault, _ in cells))
-        head = "".join(f"<th>{escape(step)}</th>" for step in steps)
-        body = ""
-        for fault in faults:
-            body += f"<tr><th>{escape(fault)}</th>"
-            for step in steps:
-                count, failed = cells.get((fault, step), (0, 0))
-                colour = "#d55e00" if failed else "#b7dfc8" if count else "#eee"
-                shown = f"{failed} of {count}" if failed else count or ""
-                body += f'<td style="background:{colour};color:#111">{shown}</td>'
-            body += "</tr>"
-        failures = "".join(
-            f"<details open><summary>{escape(failure.diff())} ({len(failure.points)} "
-            f"points)</summary><pre>{escape(failure.plan)}</pre></details>"
-            for failure in self.failures
-        )
+        """Return counts, heat map, the failures with plans, and the matrix of faults.
+
+        A cell that fails leads to the smallest plan, below.
+        """
+        chart = self.chart()
         said = escape(repr(self).split("\n")[0])
-        never = "".join(
-            f"<li>{escape(name)}: {escape(why)}</li>" for name, why in self.never.items()
+        never = {**self.never, **dict.fromkeys(self._unseen(), "no run came there")}
+        left = "".join(
+            f"<li>{escape(name)}: {escape(why)}</li>" for name, why in never.items()
         )
         return (
-            f"<p>{said}</p>{failures}<table><tr><th></th>{head}</tr>{body}</table>"
-            f"<p>Never:</p><ul>{never}</ul>"
+            f"<p>{said}</p>{chart._repr_html_()}{''.join(self._details())}"
+            f"<table>{''.join(self._rows())}</table><p>Never:</p><ul>{left}</ul>"
         )
+
+    def _details(self) -> Iterator[str]:
+        for number, failure in enumerate(self.failures, start=1):
+            points = count(len(failure.points), "point")
+            said = escape(f"{failure.said} ({points})")
+            told = f"<pre>{escape(chr(10).join(failure.story))}</pre>"
+            plan = ", ".join(f"wfsim.{fault!r}" for fault in failure.faults)
+            line = escape(f"wfsim.simulate(scenario, [{plan}], seed={failure.seed})")
+            yield (
+                f'<details open id="plan-{number}"><summary>{said}</summary>'
+                f"<pre>{escape(failure.plan)}</pre>{told}<p><code>{line}</code></p>"
+                "</details>"
+            )
+
+    def _rows(self) -> Iterator[str]:
+        cells = self.matrix()
+        steps = list(dict.fromkeys(step for _, step in cells))
+        yield f"<tr><th></th>{''.join(f'<th>{escape(step)}</th>' for step in steps)}</tr>"
+        for fault in dict.fromkeys(fault for fault, _ in cells):
+            row = "".join(self._cell(fault, step, cells) for step in steps)
+            yield f"<tr><th>{escape(fault)}</th>{row}</tr>"
+
+    def _cell(
+        self, fault: str, step: str, cells: Mapping[tuple[str, str], tuple[int, int]]
+    ) -> str:
+        points, failed = cells.get((fault, step), (0, 0))
+        colour = "#d55e00" if failed else "#b7dfc8" if points else "#eee"
+        shown = str(points or "")
+        for number, failure in enumerate(self.failures, start=1):
+            if failure.is_by(fault, step):
+                plan = escape(failure.plan, quote=True)
+                shown = (
+                    f'<a href="#plan-{number}" title="{plan}">{failed} of {points}</a>'
+                )
+                break
+        return f'<td style="background:{colour};color:#111">{shown}</td>'

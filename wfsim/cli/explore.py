@@ -15,6 +15,7 @@ import typer
 from wfsim.cli.outcome import SeedOption, folder_for, mark
 from wfsim.cli.target import find_target
 from wfsim.errors import DefinitionError
+from wfsim.report.text import write
 from wfsim.text import suggest
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ WithoutOption = Annotated[
     list[str] | None,
     typer.Option(help="An invariant that is not asked.", metavar="NAME"),
 ]
+JunitOption = Annotated[
+    Path | None,
+    typer.Option(help="Write JUnit XML, too.", metavar="FILE", dir_okay=False),
+]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option(help="Write the report as JSON there, too.", metavar="FILE"),
+]
 
 
 def explore(
@@ -65,6 +74,8 @@ def explore(
     alike: AlikeOption = None,
     without: WithoutOption = None,
     seed: SeedOption = None,
+    junit: JunitOption = None,
+    json: JsonOption = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Where plans and report go: out, or out-NAME beside another."),
@@ -93,11 +104,9 @@ def explore(
         without=without or (),
     )
     typer.echo(repr(report))
-    asked = "" if flow is None else f" --flow {flow}"
-    asked += "" if biz_id is None else f" --biz-id {biz_id}"
-    asked += "" if seed is None else f" --seed {seed}"
     for plan in _write(report, folder):
-        typer.echo(f"Replay: wfsim run {target}{asked} --faults {plan}")
+        typer.echo(replay_line(target, plan, flow, biz_id, seed))
+    _write_too(report, junit, json)
     mark(folder / "explore.html", named)
     if report.interrupted:
         raise typer.Exit(130)
@@ -116,6 +125,23 @@ def _write(report: Report, folder: Path) -> list[Path]:
         plans.append(folder / f"plan-{number}.yaml")
         plans[-1].write_text(failure.plan, encoding="utf-8")
     return plans
+
+
+def replay_line(
+    target: str, plan: Path, flow: str | None, biz_id: str | None, seed: int | None
+) -> str:
+    """Return the command that runs *target* again with the faults of *plan*."""
+    given = {"flow": flow, "biz-id": biz_id, "seed": seed}
+    asked = "".join(f" --{name} {it}" for name, it in given.items() if it is not None)
+    return f"Replay: wfsim run {target}{asked} --faults {plan}"
+
+
+def _write_too(report: Report, junit: Path | None, json: Path | None) -> None:
+    """Write *report* where else that is wanted."""
+    for file, text in ((junit, report.to_junit), (json, report.to_json)):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write(file, text() + "\n")
 
 
 def begun(

@@ -30,6 +30,7 @@ from wfsim.cli.outcome import (
     limited,
     show,
 )
+from wfsim.cli.reproduce import reproduce
 from wfsim.cli.resume import resume
 from wfsim.cli.sweep import sweep
 from wfsim.cli.target import Options, existing, find_target
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.command()(calibrate)
 app.command()(explore)
 app.command()(new)
+app.command()(reproduce)
 app.command()(resume)
 app.command()(sweep)
 

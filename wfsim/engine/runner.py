@@ -202,16 +202,18 @@ class FlowRunner:
         """Return the steps of *flow*, worked out when they are first asked for."""
         known = self._compiled.get(flow.name)
         if known is None or known[0] is not flow:
-            steps = tuple(self._compile(flow, *step) for step in enumerate(flow.steps))
+            usual = flow.retry or self.ports.policy.retry
+            if flow.retry is None and not flow.is_linear:
+                # As in the reference, a node is not tried again unless its file says so.
+                usual = replace(usual, limit=0)
+            steps = tuple(
+                self._compile(flow, usual, *step) for step in enumerate(flow.steps)
+            )
             known = self._compiled[flow.name] = (flow, steps)
         return known[1]
 
-    def _compile(self, flow: Flow, index: int, spec: Step) -> CompiledStep:
+    def _compile(self, flow: Flow, usual: Retry, index: int, spec: Step) -> CompiledStep:
         steps, policy = self.ports.steps, self.ports.policy
-        usual = flow.retry or policy.retry
-        if flow.retry is None and not flow.is_linear:
-            # As in the reference, a node is not tried again unless its file says so.
-            usual = replace(usual, limit=0)
         limit = spec.timeout or flow.timeout or policy.timeout
         single = spec.undo is None and spec.class_name in steps
         body = steps[spec.class_name] if single else None

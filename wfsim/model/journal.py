@@ -284,6 +284,10 @@ class Journal(Sequence[Record]):
         run, change = self._items[4 * seq + 1 : 4 * seq + 3]
         return change if run is None else None
 
+    def kinds(self, since: int) -> list[Kind]:
+        """Return the kinds of the entries from the number *since* on, in order."""
+        return [change.kind for change in self._items[4 * since + 2 :: 4]]
+
     def time(self, seq: int) -> float:
         """Return when the entry of that number was made, in seconds."""
         return float(self._items[4 * seq])

@@ -85,7 +85,7 @@ class ControlPlane:
 
     def _controller(self, name: str) -> Controller:
         """Return a new controller of that name, which knows nothing and does nothing."""
-        scenario, leases, ports = self.scenario, self.storage.leases, self.ports(name)
+        scenario, ports, leases = self.scenario, self.ports(name), self.storage.leases
         if scenario.is_service:
             pick_up = PickUp(ports, self.flows, scenario.migrations)
             return WatchLoop(name, ports, pick_up, leases)

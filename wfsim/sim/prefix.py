@@ -8,14 +8,18 @@ of the world most of all.  Measured: it is 80 us an entry with three pods of Pol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
 
 from wfsim.errors import UsageError
 from wfsim.model.journal import OF_RESOURCES, Journal
 from wfsim.model.run import Change, Run
+from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.sim.stores import Leased
 from wfsim.sim.world import World
+
+S = TypeVar("S", bound=Simulation)
 
 
 class Moment(NamedTuple):
@@ -59,9 +63,11 @@ class RecordedJournal(Journal):
     def _moment(self) -> Moment:
         sim = self.simulation
         assert sim is not None
+        world, last = sim.world, self.moments[-1].world if self.moments else None
         return Moment(
             sim.now,
-            None if sim.world is None else sim.world.copy(),
+            # A copy may serve several moments; to compare takes less time than to copy.
+            last if _is_same(world, last) else _copy(world),
             sim.leases.as_they_are(),
             dict(sim.schedule.begun),
             sim.plan.progress,
@@ -97,7 +103,7 @@ class Tape:
 
         Raises `UsageError` if the twin does not come out the same.
         """
-        twin = origin.twin(Recorded)
+        twin = recorded(origin)
         if twin.log.records != origin.log.records:
             raise UsageError(
                 "run again, the simulation does not come to the same records: it depends "
@@ -114,20 +120,34 @@ class Tape:
             raise UsageError(f"entry {entry}: there are {self.first} to {len(self) - 1}")
         return self._moments[entry - self.first]
 
+    def is_still(self, entry: int) -> bool:
+        """Whether nothing has happened from right after the entry before to this one."""
+        if entry <= self.first:
+            return False
+        one, other = self.moment(entry - 1), self.moment(entry)
+        return (
+            one.time == other.time
+            and one.leased is other.leased
+            and one.asked == other.asked
+            and one.world is other.world
+        )
+
     def after(self, entries: int, *, recorded: bool = False) -> Prefix:
         """Return where all stood right after so many *entries*, controllers dropped.
 
         The moments of a *recorded* one are kept, so that it may have a tape too.
         """
         moment = self.moment(entries - 1)
-        return _prefix(recorded)(self.simulation, entries, moment, is_after=True)
+        kind = _prefix(type(self.simulation), recorded)
+        return kind(self.simulation, entries, moment, is_after=True)
 
     def before(self, entry: int, *, recorded: bool = False) -> Prefix:
         """Return where all stood just before the entry of that number was made.
 
         That is later than right after the one before it.
         """
-        return _prefix(recorded)(self.simulation, entry, self.moment(entry))
+        kind = _prefix(type(self.simulation), recorded)
+        return kind(self.simulation, entry, self.moment(entry))
 
 
 class Prefix(Simulation):
@@ -147,7 +167,7 @@ class Prefix(Simulation):
         )
         self._begun = True
         self.clock.go_on_from(moment.time)
-        world = None if moment.world is None else moment.world.copy()
+        world = _copy(moment.world)
         self.plane.world = world
         self.journal.go_on(origin.journal, entries)
         self.resources.go_on()
@@ -157,7 +177,10 @@ class Prefix(Simulation):
         self._shown = entries
         self._record(entries)
         if world is not None:
+            stood = dict(vars(world))
             world.attach(self.clock, self.draws, self.journal)
+            # To attach it may begin something anew, as after the death of a process.
+            vars(world).update(_public(stood))
             self.resources.subscribe(world.heard)
             if is_after:
                 self._tell_last(world, origin.journal, entries - 1)
@@ -165,6 +188,9 @@ class Prefix(Simulation):
         self.plan.go_on(moment.faults)
         self.schedule.begun.update(moment.asked)
         self.schedule.start()
+
+    def _new_world(self, scenario: Scenario) -> None:
+        """Return none: it is given that of its moment."""
 
     def _record(self, entries: int) -> None:
         """Keep moments from now on, if that is what it is for."""
@@ -191,5 +217,43 @@ class _RecordedPrefix(Prefix):
         self.plan.ports.wrap_all = True
 
 
-def _prefix(recorded: bool) -> type[Prefix]:
-    return _RecordedPrefix if recorded else Prefix
+def recorded(origin: Simulation) -> Simulation:
+    """Return a twin of *origin* of which each moment is kept."""
+    return origin.twin(mixed(Recorded, type(origin)))  # type: ignore[arg-type]
+
+
+def _prefix(origin: type[Simulation], recorded: bool) -> type[Prefix]:
+    return mixed(_RecordedPrefix if recorded else Prefix, origin)  # type: ignore[arg-type]
+
+
+@cache
+def mixed(kind: type[S], origin: type[Simulation]) -> type[S]:
+    """Return *kind* of just the subclass of `Simulation` that *origin* is."""
+    bare = [it for it in origin.__mro__ if it not in Recorded.__mro__]
+    own = [it for it in bare if not issubclass(it, (Recorded, Prefix))]
+    if not own:
+        return kind
+    return type(f"{kind.__name__}{own[0].__name__}", (kind, own[0]), {})
+
+
+def _is_same(world: World | None, other: World | None) -> bool:
+    """Whether they are alike in all that they are copied by."""
+    if world is None or other is None or len(vars(world)) != len(vars(other)):
+        return world is other
+    own = vars(other)
+    return all(
+        own.get(name, _NOTHING) == value
+        for name, value in vars(world).items()
+        if name[0] != "_"
+    )
+
+
+def _public(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: item for name, item in attributes.items() if name[0] != "_"}
+
+
+_NOTHING = object()
+
+
+def _copy(world: World | None) -> World | None:
+    return None if world is None else world.copy()

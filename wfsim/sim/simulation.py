@@ -102,6 +102,8 @@ class Simulation:
     """
 
     journal_type: type[Journal] = Journal
+    storage_type: type[Storage] = Storage
+    plane_type: type[ControlPlane] = ControlPlane
 
     def __init__(
         self,
@@ -121,10 +123,7 @@ class Simulation:
             raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
         # What is given is left as it is, and so is what fork() begins with.
         self.given_world = None if world is None else detached(world)
-        if self.given_world is not None:
-            world = self.given_world.copy()
-        else:
-            world = scenario.new_world()
+        own = self._new_world(scenario)
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
         self.clock = clock or VirtualClock()
@@ -132,9 +131,9 @@ class Simulation:
         self.names = tuple(f"controller-{number}" for number in range(controllers))
         self.given_faults = given
         self.faults = (*scenario.faults_in(self.draws, self.names), *given)
-        storage = Storage(scenario, self.clock, db, self.journal_type)
+        storage = self.storage_type(scenario, self.clock, db, self.journal_type)
         ports = FaultyPorts(self.faults, storage)
-        self.plane = ControlPlane(storage, ports, self.draws, self.names, world)
+        self.plane = self.plane_type(storage, ports, self.draws, self.names, own)
         self.plan = FaultPlan(ports, storage, self.plane)
         self.schedule = Schedule(self.plane, SimulatedService(self))
         self.calls = Calls(self.clock)
@@ -150,9 +149,12 @@ class Simulation:
         self.log.origin = self
         self._tape: Tape | None = None
         self._shown = 0
-        self._begun = False
-        self._running = False
-        self._stopped = False
+        self._begun = self._running = self._stopped = False
+
+    def _new_world(self, scenario: Scenario) -> World | None:
+        if self.given_world is not None:
+            return self.given_world.copy()
+        return scenario.new_world()
 
     def __repr__(self) -> str:
         if not self._begun:
@@ -533,6 +535,12 @@ class Simulation:
         ]
         name = str(self.storage.key(resource, (run.resource for _, run in written)))
         return [run for of, run in written if of == name]
+
+    def expect(self, file: str | Path, *, update: bool = False) -> None:
+        """Hold what it has done to what *file* says; see `wfsim.testing.expect`."""
+        from wfsim.sim import expectation
+
+        expectation.expect(self, file, update=update)
 
     # Other simulations.
 

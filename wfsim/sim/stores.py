@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from operator import itemgetter
@@ -364,6 +364,11 @@ class _Lease:
     lapsed: bool = False
     lapses: float = inf
 
+    def copy(self) -> _Lease:
+        """Return one that is the same and may change by itself."""
+        times = self.stopped, self.lapsed, self.lapses
+        return _Lease(self.holder, self.token, self.since, *times)
+
 
 class Leased(NamedTuple):
     """What there is of leases at one moment."""
@@ -477,7 +482,7 @@ class InMemoryLeases:
         """Return what there is, for `go_on`; the same object while nothing changes."""
         if self._leased is None or self._leased[0] != self._changes:
             holders = {key: list(each) for key, each in self._holders.items()}
-            held = {key: replace(lease) for key, lease in self._held.items()}
+            held = {key: lease.copy() for key, lease in self._held.items()}
             self._leased = self._changes, Leased(dict(self.tokens), holders, held)
         return self._leased[1]
 
@@ -485,7 +490,7 @@ class InMemoryLeases:
         """Stand as they stood; nobody is alive to renew them."""
         self.tokens.update(leased.tokens)
         self._holders = {key: list(each) for key, each in leased.holders.items()}
-        self._held = {key: replace(lease) for key, lease in leased.held.items()}
+        self._held = {key: lease.copy() for key, lease in leased.held.items()}
         for key, lease in sorted(self._held.items()):
             if lease.stopped is not None and not lease.lapsed:
                 left = max(lease.lapses - self._clock.now, 0.0)

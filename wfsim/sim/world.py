@@ -20,6 +20,7 @@ from wfsim.engine.ports import Clock, Draws, Effect, Notes
 from wfsim.errors import UsageError
 from wfsim.model.bounds import seconds
 from wfsim.model.resource import Resource
+from wfsim.sim.copies import copied
 from wfsim.sim.pool import pools
 
 # A NamedTuple's own constructor is a Python function; this one is not.
@@ -124,7 +125,7 @@ class World:
 
     def _public(self, known: dict[int, Any]) -> dict[str, Any]:
         public = {name: value for name, value in vars(self).items() if name[0] != "_"}
-        return copy.deepcopy(public, known)
+        return {name: copied(value, known) for name, value in public.items()}
 
     def draw(self, *purpose: str | int) -> float:
         """Return a number in [0, 1) that depends on the seed and *purpose* alone."""

@@ -1,0 +1,219 @@
+"""An incident, explained: the smallest plan of faults and requests that leads there.
+
+What is known of it is a dump of mementos, lines of a history or a predicate on the log.
+Single faults are tried first, those first that it speaks of; then, after those that come
+nearest, a second one at each site that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from wfsim.campaign.explore import LASTS, requests
+from wfsim.campaign.incident import Fit, Incident, What, known
+from wfsim.campaign.lab import Lab, Maker
+from wfsim.campaign.priority import order
+from wfsim.campaign.shrink import shrink
+from wfsim.campaign.sites import (
+    CRASH,
+    Point,
+    Site,
+    crashes,
+    points,
+    sites_of,
+    unfit,
+    wanted,
+)
+from wfsim.errors import UsageError
+from wfsim.model.record import Kind
+from wfsim.sim.faults import (
+    Fault,
+    dump_plan,
+)
+from wfsim.sim.prefix import Tape
+from wfsim.sim.scenario import Scenario
+from wfsim.sim.simulation import Simulation
+
+RUNS = 3000
+"""So many runs are made at most."""
+
+NEAREST = 12
+"""So many single faults are followed by a second one."""
+
+ENOUGH = 1.0
+
+MOST = 10
+"""So many things that are not so are told."""
+
+
+@dataclass
+class Reproduction:
+    """The smallest plan found that leads to an incident, and how well that fits.
+
+    *fit* is 1 where all that is known is so; *runs* is how many runs it took.
+    """
+
+    title: str
+    faults: tuple[Fault, ...]
+    fit: Fit
+    runs: int
+    _lab: Lab = field(repr=False)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all that is known of the incident is so."""
+        return self.fit.share >= ENOUGH
+
+    @property
+    def plan(self) -> str:
+        """The plan, as YAML that `load_plan` reads."""
+        return dump_plan(self.faults)
+
+    def replay(self) -> Simulation:
+        """Return a simulation stopped where it fits best."""
+        sim = self._lab.make(self.faults)
+        last = self.fit.entries - 1
+        sim.run(until=lambda record: record.seq >= last)
+        return sim
+
+    def __repr__(self) -> str:
+        well = "exactly" if self.is_exact else f"to {self.fit.share:.0%}"
+        lines = [f"{self.title}: reproduced {well} in {self.runs} runs by"]
+        lines += [f"    {line}" for line in self.plan.splitlines()]
+        lines += [f"not so: {each}" for each in self.fit.unlike[:MOST]]
+        if left := self.fit.unlike[MOST:]:
+            lines.append(f"and {len(left)} more")
+        return "\n".join(lines)
+
+
+def reproduce(
+    scenario: Scenario | Maker,
+    what: What,
+    *,
+    state: str | None = None,
+    faults: str | Iterable[str | type[Fault]] = "all",
+    asks: Mapping[str, Any] | None = None,
+    depth: int = 2,
+    seed: int | None = None,
+    restart_after: float = 10.0,
+    runs: int = RUNS,
+) -> Reproduction:
+    """Return the smallest plan of *faults* and requests that leads to an incident.
+
+    *what* is known of it: the file of a ConfigMap dump, or what `load_mementos` has read
+    of it, whose newest run counts, with the resource's *state* if that is known; lines of
+    a history in order, of each of which all words must be in one record; a log, whose
+    starts and ends of steps are such lines; or a function of the log that is true of it.
+    Times count for nothing, nor what is written down of outputs.
+
+    *scenario*, *asks* and *restart_after* (seconds) are those of `explore`.  With *depth*
+    1 a single fault must do.  At most so many *runs* are made; the best plan found is
+    returned, with what is not so after it.  Raises `UsageError` for wrong arguments.
+    """
+    if depth not in (1, 2):
+        raise UsageError(f"depth is {depth!r}; give 1 or 2")
+    incident = known(what, state)
+    lab = Lab(scenario, seed, restart_after, (), (), {})
+    search = _Search(lab, incident, wanted(faults), asks or {}, runs)
+    plan, fit = search.single()
+    if fit.share < ENOUGH and depth == 2:
+        plan, fit = search.double()
+    if fit.share >= ENOUGH:
+        plan = shrink(plan, lambda each: search.fit(each).share >= ENOUGH)
+        fit = search.fit(plan)
+    return Reproduction(lab.calm.scenario.title, plan, fit, lab.runs, lab)
+
+
+class _Search:
+    """Tries plans, and remembers how well each fits."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        incident: Incident,
+        names: Sequence[str],
+        asks: Mapping[str, Any],
+        runs: int,
+    ) -> None:
+        self.lab, self.incident, self.names, self.asks = lab, incident, names, asks
+        self.left = runs
+        self.fits: dict[tuple[Fault, ...], Fit] = {}
+
+    def fit(self, plan: tuple[Fault, ...]) -> Fit:
+        """Return how well the run of *plan* fits; one that breaks down does not."""
+        if plan not in self.fits:
+            self.lab.runs += 1
+            self.left -= 1
+            self.fits[plan] = self._fit(plan)
+        return self.fits[plan]
+
+    def _fit(self, plan: tuple[Fault, ...]) -> Fit:
+        try:
+            sim = self.lab.make(plan)
+            self.lab.judge(sim, plan)
+        except Exception:
+            # What the fault makes of such a plan is the explorer's to find.
+            return Fit(0.0)
+        return self.incident.fit(sim)
+
+    def single(self) -> tuple[tuple[Fault, ...], Fit]:
+        """Return the best plan of one fault, or of none."""
+        return self._best([(), *self._after((), self.lab.sites)])
+
+    def double(self) -> tuple[tuple[Fault, ...], Fit]:
+        """Return the best plan of two, of which the first comes near by itself."""
+        ranked = sorted(self.fits.items(), key=lambda row: (-row[1].share, len(row[0])))
+        tried = dict(islice(ranked, NEAREST))
+        for plan in tried:
+            if plan:
+                best = self._best(self._after(plan, self._later(plan)))
+                if best[1].share >= ENOUGH or self.left <= 0:
+                    break
+        return max(self.fits.items(), key=lambda row: (row[1].share, -len(row[0])))
+
+    def _best(self, plans: Iterable[tuple[Fault, ...]]) -> tuple[tuple[Fault, ...], Fit]:
+        best: tuple[tuple[Fault, ...], Fit] = ((), Fit(0.0))
+        for plan in plans:
+            if self.left <= 0:
+                break
+            fit = self.fit(plan)
+            if fit.share > best[1].share:
+                best = (plan, fit)
+            if fit.share >= ENOUGH:
+                break
+        return best
+
+    def _after(
+        self, plan: tuple[Fault, ...], sites: Sequence[Site]
+    ) -> Iterator[tuple[Fault, ...]]:
+        """Yield *plan* with one fault more: what is spoken of, then all at *sites*."""
+        for hint in self.incident.hints():
+            if hint not in plan and type(hint).__name__ in self.names:
+                yield (*plan, hint)
+        scenario, world = self.lab.calm.scenario, self.lab.calm.world
+        never = unfit(self.names, scenario, world)
+        listed: list[Point] = []
+        if CRASH in self.names:
+            listed += crashes(sites, self.lab.away)
+        kinds = [name for name in self.names if name not in never]
+        listed += points(kinds, sites, scenario, LASTS)
+        listed += requests(self.asks, sites)[0]
+        for point in order(listed):
+            yield (*plan, *point.plan)
+
+    def _later(self, plan: tuple[Fault, ...]) -> Sequence[Site]:
+        """Return the sites of the run of *plan* from when its fault came."""
+        sim = self.lab.make(plan)
+        try:
+            self.lab.judge(sim, plan)
+            tape = Tape.of(sim)
+        except Exception:
+            return ()
+        fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
+        return sites_of(tape, fired[0] if fired else 0)
+
+
+__all__ = ["Fit", "Reproduction", "reproduce"]
