@@ -10,7 +10,7 @@ import pytest
 
 import wfsim
 
-NAMESPACES = ["clock", "demand", "errors", "types"]
+NAMESPACES = ["clock", "demand", "errors", "replay", "types"]
 ROOT = Path(wfsim.__file__).parents[1]
 
 

@@ -23,6 +23,7 @@ from wfsim.model.resource import CREATING
 from wfsim.report.breakdown import breakdown, critical
 from wfsim.report.frames import frame, table
 from wfsim.report.history import NAN, UNFINISHED, History
+from wfsim.report.lineage import lineage
 from wfsim.report.load import utilisation
 from wfsim.report.stretches import called_for
 
@@ -258,6 +259,7 @@ __all__ = [
     "critical",
     "faults",
     "latency",
+    "lineage",
     "runs",
     "states",
     "steps",
