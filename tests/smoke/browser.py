@@ -43,6 +43,7 @@ QUIET = {
     }
 }
 # To run all before the kernel's socket is up hangs for ever.
+RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }"
 READY = """async () => {
   const widget = window.jupyterapp && window.jupyterapp.shell.currentWidget;
   const context = widget && widget.sessionContext;
@@ -70,7 +71,9 @@ def main() -> int:
         page = browser.new_page(viewport=SCREEN)
         page.goto(url, wait_until="domcontentloaded")
         wait(page, READY)
-        page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.evaluate(
+            "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
+        )
         page.wait_for_selector(".wfsim-debugger .wf-steps", timeout=120_000)
         page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
         for theme in ("JupyterLab Light", "JupyterLab Dark"):
@@ -94,7 +97,8 @@ def visit(page: Any, shoot: Any) -> None:
     page.evaluate(
         "() => document.querySelector('.wfsim-debugger').scrollIntoView({block: 'end'})"
     )
-    choose(page, ".wfsim-runs", "as it was")
+    if page.locator(".wfsim-runs select").is_enabled():
+        choose(page, ".wfsim-runs", "as it was")
     box = page.locator(".wfsim-debugger").bounding_box()
     assert box["height"] <= MOST, f"the Debugger is {box['height']:.0f} pixels high"
     assert box["width"] <= SCREEN["width"], box
@@ -118,7 +122,10 @@ def visit(page: Any, shoot: Any) -> None:
     page.locator(".wfsim-inject-button").click()
     until(lambda: "FailStep" in chosen(page, ".wfsim-runs"))
     choose(page, ".wfsim-target", "failure")
-    page.locator(".wfsim-previous").click()
+    choose(page, ".wfsim-zoom", "1/4 of it")
+    choose(page, ".wfsim-zoom", "whole run")
+    search(page, "#2")
+    until(lambda: position(page) == 3)
     page.locator(".wfsim-next").click()
     until(lambda: "step.failed" in text(page, ".wfsim-record"))
     assert "injected failure" in text(page, ".wfsim-record")
@@ -142,7 +149,7 @@ def visit(page: Any, shoot: Any) -> None:
 
 UNNAMED = """() => [...document.querySelectorAll(
   '.wfsim-debugger button, .wfsim-debugger select, .wfsim-debugger input')]
-  .filter(e => !e.closest('.wfsim-clicked'))
+  .filter(e => !e.closest('.wfsim-clicked') && e.style.display !== 'none')
   .filter(e => !(e.title || e.ariaLabel || e.placeholder || e.textContent.trim()
     || e.closest('[title]') || e.closest('.wfsim-slider')))
   .map(e => e.outerHTML.slice(0, 120))"""
@@ -192,7 +199,7 @@ def shoot(page: Any, folder: Path, name: str) -> None:
 
 @contextmanager
 def lab() -> Iterator[str]:
-    """Run JupyterLab over a copy of the notebooks; yield the address of the Debugger's."""
+    """Run JupyterLab over a copy of the notebooks; yield the address of one."""
     with TemporaryDirectory() as folder, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -29,7 +29,9 @@ class Controls:
 
     def __init__(self, panels: Iterable[str]) -> None:
         button, html = widgets.Button, _html
-        self.play = widgets.Play(min=0, max=1, interval=500, show_repeat=False)
+        self.play = widgets.Play(
+            min=0, max=1, interval=500, show_repeat=False, tooltip="Play or pause; stop"
+        )
         self.back_button = _classed(
             button(
                 description="Back", icon="step-backward", tooltip="To the record before"
@@ -62,6 +64,7 @@ class Controls:
         self.play.add_class("wfsim-play")
         self.slider.add_class("wfsim-slider")
         self.run_choice.add_class("wfsim-runs")
+        self._size()
         self._arrange()
 
     def show_bar(self, share: float | None) -> None:
@@ -151,7 +154,7 @@ class Controls:
         )
         self.clicked = _classed(widgets.Text(tooltip="Click"), "wfsim-clicked")
 
-    def _arrange(self) -> None:
+    def _size(self) -> None:
         size = widgets.Layout
         for narrow in (self.back_button, self.step_button):
             narrow.layout = size(width="82px", flex="0 0 auto")
@@ -184,7 +187,9 @@ class Controls:
         self.graph.layout = size(flex="1 1 310px", min_width="0")
         self.steps.layout = size(flex="1 1 310px", min_width="0")
         self.detail.layout = size(flex="1 1 310px", min_width="0")
-        wrap = size(flex_flow="row wrap")
+
+    def _arrange(self) -> None:
+        wrap = widgets.Layout(flex_flow="row wrap")
         controls = [
             *(self.play, self.back_button, self.step_button, self.slider),
             *(self.readout, self.speed, self.run_choice),

@@ -202,6 +202,8 @@ class Debugger:
                 self._exhaust(self._branch.until(search.accepts))
                 player.seek(position - 1 if position else None)
                 found = player.next(search.accepts)
+        if found is not None and (search.seq, search.time) != (None, None):
+            controls.search.value = ""  # one is there; next goes by the target again
         self.show()
         if found is None:
             self._say(f"No such record: {text or controls.target.label}")
