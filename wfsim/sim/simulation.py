@@ -324,7 +324,8 @@ class Simulation(ControlPlane):
         )
 
         def stop(*_: Any) -> None:
-            self._stopped = self.clock.halted = True
+            self._stopped = True
+            self.clock.halt()
             signal(SIGINT, usual)
 
         if patient:
@@ -338,7 +339,7 @@ class Simulation(ControlPlane):
             if patient:
                 signal(SIGINT, usual)
         if self._stopped:
-            self._stopped = self.clock.halted = False
+            self._stopped = False
             raise KeyboardInterrupt
 
     def advance(self, limit: float) -> bool:
