@@ -86,6 +86,8 @@ def main() -> int:
             name = theme.split()[-1].lower()
             visit(page, lambda what, name=name: shoot(page, pictures, f"{name}_{what}"))
             print(f"{theme}: played, stepped back, injected, compared, found the failure")
+        read(browser, pictures)
+        print("report: stepped through without a kernel")
         browser.close()
     print(f"pictures: {pictures.relative_to(ROOT)}")
     return 0
@@ -145,6 +147,33 @@ def visit(page: Any, shoot: Any) -> None:
         word = {"queue, leases": "controllers up", "lineage": "needed"}.get(panel, "")
         until(lambda word=word: word in text(page, ".wfsim-memento"))
         shoot(panel.split(",")[0])
+
+
+def read(browser: Any, pictures: Path) -> None:
+    """Step through a report, as a file that nothing serves."""
+    import wfsim
+    from fake_resources import polardb
+
+    faults = [wfsim.CrashAt(t=40, restart_after=10), wfsim.FailStep("CreateRwPod")]
+    log = wfsim.simulate(polardb.scenario(clusters=12), seed=1, faults=faults)
+    file = wfsim.export.to_html(log, pictures / "report.html")
+    page = browser.new_page(viewport=SCREEN)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url))
+    page.goto(file.as_uri())
+    assert wrong.pop(0) == file.as_uri()
+    page.locator(".wf-step").press("Enter")
+    assert text(page, ".wf-readout").startswith(f"2 / {len(log)}")
+    page.locator(".wf-target").select_option("failure")
+    page.locator(".wf-next").click()
+    assert "step.failed" in text(page, ".wf-record")
+    page.locator(".wf-rows").fill("mpd-1")
+    names = page.locator(".wf-names span").all_inner_texts()
+    assert names == ["mpd-1", "mpd-10", "mpd-11"], names
+    page.locator(".wf-stepping, #wf-stepping").first.scroll_into_view_if_needed()
+    shoot(page, pictures, "report")
+    assert [each for each in wrong if not each.startswith("data:")] == []
 
 
 UNNAMED = """() => [...document.querySelectorAll(
