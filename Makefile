@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 PEERS  := .venv-bench
+PAGES  := .venv-browser
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 JOBS   ?= 2
@@ -16,7 +17,7 @@ NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://mat
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers sweep clean
+.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers browser sweep clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
@@ -69,11 +70,14 @@ bench-peers: $(PEERS)/.bench  ## ratios to other simulators and workflow engines
 	$(PEERS)/bin/python -m tests.bench.peers.queueing
 	$(PEERS)/bin/python -m tests.bench.peers.waiting
 
+browser: $(PAGES)/.browser  ## the Debugger in JupyterLab, in headless Chromium if there is one; pictures in out/browser
+	$(PAGES)/bin/python tests/smoke/browser.py
+
 sweep: $(VENV)/.test  ## the tests in full size: WFSIM_FULL=1 means every crash point, every fault, many seeds
 	WFSIM_FULL=1 $(PY) -m pytest --quiet
 
 clean:  ## all that was made
-	rm -rf $(VENV) $(PEERS) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(PAGES) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -85,6 +89,11 @@ $(PY):
 $(PEERS)/.bench: pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+$(PAGES)/.browser: pyproject.toml
+	$(PYTHON) -m venv $(PAGES)
+	$(PAGES)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[lab,browser]'
 	@touch $@
 
 $(VENV)/.run: pyproject.toml | $(PY)

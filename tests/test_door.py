@@ -10,7 +10,7 @@ import pytest
 
 import wfsim
 
-NAMESPACES = ["clock", "demand", "errors", "testing", "types"]
+NAMESPACES = ["clock", "demand", "errors", "replay", "testing", "types"]
 ROOT = Path(wfsim.__file__).parents[1]
 
 

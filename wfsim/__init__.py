@@ -7,7 +7,7 @@ A map, bottom up; each layer knows only those above it in this list:
 * ``files``     what YAML files say: documents, flows, dumps of mementos
 * ``engine``    generators over ports: runner, reconciler, controller, service
 * ``sim``       SimPy adapters: clocks, stores, faults, Scenario, Simulation
-* ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``replay``
+* ``report``    pure functions of a log: ``tables``, ``charts``, ``export``, ``diff``
 * ``study``     many runs in one frame: ``sweep``, ``design``
 * ``campaign``  every interruption: ``explore``; one that was: ``reproduce``
 * ``history``   what has happened: ``read_history``, ``calibrate``
@@ -17,8 +17,9 @@ A map, bottom up; each layer knows only those above it in this list:
 
 This is the only door: users, fakes included, write ``import wfsim`` and nothing else.
 Behind it stand ``wfsim.errors``, ``wfsim.demand`` (what arrives, at which rates),
-``wfsim.types`` (what calls return, for annotations), ``wfsim.clock`` and
-``wfsim.testing`` (``reproduce``, strategies), whose ``reproduce`` is found here too.
+``wfsim.types`` (what calls return, for annotations), ``wfsim.replay`` (what was durable
+when), ``wfsim.clock`` and ``wfsim.testing`` (``reproduce``, strategies), whose
+``reproduce`` is found here too.
 Names are loaded when they are first used, so that importing this costs next to nothing.
 """
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim import clock as clock
     from wfsim import demand as demand
     from wfsim import errors as errors
+    from wfsim import replay as replay
     from wfsim import testing as testing
     from wfsim import types as types
     from wfsim.campaign.explore import explore as explore
@@ -67,8 +69,8 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.notebook.player import Player as Player
     from wfsim.report import charts as charts
     from wfsim.report import export as export
-    from wfsim.report import replay as replay
     from wfsim.report import tables as tables
+    from wfsim.report.diff import diff as diff
     from wfsim.sim.conditions import state_entered as state_entered
     from wfsim.sim.conditions import step_completed as step_completed
     from wfsim.sim.conditions import step_started as step_started
@@ -100,7 +102,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
 if TYPE_CHECKING:
     reproduce = testing.reproduce  # beside `explore`, though there is no room for it
 
-_NAMESPACES = frozenset({"clock", "demand", "errors", "testing", "types"})
+_NAMESPACES = frozenset({"clock", "demand", "errors", "replay", "testing", "types"})
 """Modules that stand beside the names of the door and are not counted among them."""
 
 # Names of the version before, which still work and warn.

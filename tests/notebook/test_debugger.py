@@ -214,12 +214,12 @@ def test_the_states_of_several_resources_are_told(scenario):
 
 def test_the_memento_has_what_has_just_changed_marked_and_unfolded(debugger):
     go(debugger, Kind.STEP_STARTED, step="Attach")
-    shown = debugger.controls.memento.value
+    shown = debugger.controls.detail.value
     marked = re.findall(r'wf-leaf wf-changed">(.*?)</div>', shown)
     assert 'stepStatus: "inited"' in [text(line) for line in marked]
     assert shown.count("<details open>") == shown.count(" open>") > 0
     go(debugger, Kind.STEP_LOG)
-    assert "wf-changed" not in debugger.controls.memento.value
+    assert "wf-changed" not in debugger.controls.detail.value
 
 
 def test_the_texts_of_a_log_are_escaped(debugger):
@@ -230,7 +230,7 @@ def test_the_texts_of_a_log_are_escaped(debugger):
     for shown in (
         controls.record,
         controls.steps,
-        controls.memento,
+        controls.detail,
     ):
         assert "<i>volume" not in shown.value
         assert "&lt;i&gt;volume&lt;/i&gt; &amp; none" in shown.value
@@ -261,7 +261,7 @@ def test_hostile_names_are_escaped():
         controls.steps,
     ]
     shown += [
-        controls.memento,
+        controls.detail,
         controls.plan_shown,
         controls.notice,
     ]
@@ -272,8 +272,8 @@ def test_hostile_names_are_escaped():
 
 def test_a_crash_makes_a_run_that_is_the_former_one_up_to_the_cursor(debugger, log):
     record = go(debugger, Kind.STEP_COMPLETED, step="Prepare")
-    debugger.controls.restart_after.value = 4.0
-    debugger.controls.crash_button.click()
+    debugger.controls.arguments.value = "restart_after: 4"
+    debugger.controls.inject_button.click()
     former, new = debugger.runs
     told = [(r.time, r.kind, r.step) for r in new if r.kind is not Kind.FAULT_ARMED]
     same = [(r.time, r.kind, r.step) for r in former][: record.seq + 1]
@@ -290,7 +290,7 @@ def test_a_crash_makes_a_run_that_is_the_former_one_up_to_the_cursor(debugger, l
 
 def test_the_plan_shown_makes_the_same_log_in_a_script(debugger, scenario):
     go(debugger, Kind.STEP_LOG)
-    debugger.controls.crash_button.click()
+    debugger.controls.inject_button.click()
     assert debugger.plan == (
         "log = wfsim.simulate(\n"
         "    scenario,  # a small database\n"
@@ -309,7 +309,7 @@ def test_the_plan_shown_makes_the_same_log_in_a_script(debugger, scenario):
 def test_a_crash_can_be_injected_into_the_run_of_another(debugger):
     for _ in range(2):
         go(debugger, Kind.STEP_STARTED, step="Attach", nth=-1)
-        debugger.controls.crash_button.click()
+        debugger.controls.inject_button.click()
     assert [len(log.filter(Kind.CONTROLLER_CRASHED)) for log in debugger.runs] == [
         0,
         1,
@@ -321,9 +321,9 @@ def test_one_can_go_back_to_the_former_run_and_its_cursor(debugger, log):
     controls = debugger.controls
     record = go(debugger, Kind.STEP_COMPLETED, step="Prepare")
     assert controls.run_choice.disabled
-    controls.crash_button.click()
-    assert controls.run_choice.label == f"run 2: run 1, crash after #{record.seq}"
-    controls.run_choice.label = "run 1: as it was"
+    controls.inject_button.click()
+    assert controls.run_choice.label == f"└ CrashAt after #{record.seq}"
+    controls.run_choice.label = "as it was"
     assert debugger.player.log is log
     assert (debugger.player.record, controls.slider.max) == (record, len(log))
     assert (
@@ -335,9 +335,9 @@ def test_one_can_go_back_to_the_former_run_and_its_cursor(debugger, log):
 def test_a_log_from_a_file_can_be_shown_but_not_run_on(log, tmp_path):
     debugger = Debugger(wfsim.EventLog.from_jsonl(log.to_jsonl(tmp_path / "log.jsonl")))
     controls = debugger.controls
-    assert controls.crash_button.disabled
-    assert "no simulation to run again" in controls.crash_button.tooltip
-    assert controls.crash_button.tooltip in text(controls.notice.value)
+    assert controls.inject_button.disabled
+    assert "no simulation to run again" in controls.inject_button.tooltip
+    assert controls.inject_button.tooltip in text(controls.notice.value)
     assert debugger.crash() is None
     assert (len(debugger.runs), debugger.plan, controls.plan_shown.value) == (
         1,
@@ -348,8 +348,8 @@ def test_a_log_from_a_file_can_be_shown_but_not_run_on(log, tmp_path):
 
 def test_nothing_can_be_crashed_where_no_controller_is_up(debugger):
     assert debugger.player.record.kind is Kind.RESOURCE_CREATED
-    assert debugger.controls.crash_button.disabled
-    assert debugger.controls.crash_button.tooltip.startswith("No controller is up")
+    assert "CrashAt" not in debugger.controls.fault.options
+    assert debugger.controls.fault.options == ("CancelAt", "EditAt")
 
 
 def test_a_simulation_that_cannot_be_run_again_is_said_to_be_so(scenario):
@@ -359,10 +359,10 @@ def test_a_simulation_that_cannot_be_run_again_is_said_to_be_so(scenario):
     simulation.journal.note(Kind.STEP_LOG, text="from nowhere")
     simulation.run()
     debugger = Debugger(simulation.log, at=-1)
-    debugger.controls.crash_button.click()
+    debugger.controls.inject_button.click()
     assert len(debugger.runs) == 1
     assert "does not come to this record" in text(debugger.controls.notice.value)
-    assert not debugger.controls.crash_button.disabled
+    assert not debugger.controls.inject_button.disabled
 
 
 def test_an_empty_log_can_be_shown():
@@ -402,7 +402,7 @@ def test_every_part_can_be_found_in_the_page_by_its_class(debugger):
         controls.record,
         controls.graph,
         controls.steps,
-        controls.memento,
+        controls.detail,
     ]
     parts += [
         controls.rows,
@@ -417,8 +417,14 @@ def test_every_part_can_be_found_in_the_page_by_its_class(debugger):
     ]
     parts += [
         controls.cursor,
-        controls.crash_button,
-        controls.restart_after,
+        controls.inject_button,
+        controls.fault,
+        controls.arguments,
+        controls.name,
+        controls.bar,
+        controls.beside,
+        controls.panel,
+        controls.compared,
         controls.plan_shown,
     ]
     classes = [part._dom_classes for part in parts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import wfsim
@@ -59,6 +59,7 @@ MOVES = st.lists(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a log is a simulation
 @given(logs(), MOVES)
 def test_whatever_moves_the_cursor_the_state_is_the_fold_of_the_prefix(log, moves):
     player = Player(log)

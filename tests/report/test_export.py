@@ -8,6 +8,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -76,8 +77,48 @@ def test_a_page_says_what_happened(tmp_path, crashed):
 
 def test_no_text_of_a_log_becomes_markup(tmp_path, evil):
     text = page(evil, tmp_path)
-    assert "script" not in Reader(text).tags
+    # The data of the stepping and its script, and nothing of the log.
+    assert Reader(text).tags.count("script") == 2
     assert text.count("&lt;script&gt;") >= 6
+    assert EVIL not in text
+    assert EVIL in stepped(text)["words"]
+
+
+def stepped(text: str) -> dict[str, Any]:
+    """Return the data that the script of the page steps through."""
+    (data,) = re.findall(
+        r'<script type="application/json" id="wf-log">(.*?)</script>', text
+    )
+    return json.loads(data)
+
+
+def test_a_page_can_be_stepped_through(tmp_path, crashed):
+    data = stepped(page(crashed, tmp_path))
+    words = data["words"]
+    assert [words[kind] for kind in data["kind"]] == [r.kind.value for r in crashed]
+    assert data["time"] == [r.time for r in crashed]
+    assert [words[text] for text in data["text"]] == [r.text for r in crashed]
+    assert data["rows"] == ["TakeSnapshot", "CopyAway", "Verify"]
+    assert [
+        (data["rows"][row], words[status], attempt)
+        for row, _, _, status, _, attempt in data["bars"]
+    ] == [
+        ("TakeSnapshot", "completed", 1),
+        ("CopyAway", "crashed", 1),
+        ("CopyAway", "completed", 2),
+        ("Verify", "failed", 1),
+        ("Verify", "failed", 2),
+        ("Verify", "completed", 3),
+    ]
+    assert (data["crashes"], data["outages"]) == ([40.0], [[40.0, 50.0]])
+    moved = [[words[part] for part in parts] for parts in data["changes"].values()]
+    assert ["state", '"Running"', '"BackingUp"'] in [parts[:3] for parts in moved]
+
+
+def test_the_rows_of_many_resources_are_in_natural_order(tmp_path, scenario):
+    names = tuple(f"db-{n}" for n in range(12))
+    data = stepped(page(wfsim.simulate(scenario(names)), tmp_path))
+    assert (data["by"], data["rows"]) == ("resource", list(names))
 
 
 def test_a_page_of_an_empty_log_says_so(tmp_path, empty):

@@ -473,8 +473,8 @@ def test_a_page_about_a_study_stands_alone(tmp_path):
         *("Convergence of the mean", "Replications"),
     ]
     assert "18 runs in 6 replications of 2 points" in text
-    assert '<td class="short">Copy</td><td class="number">0.750</td>' in text
-    assert '<td class="short">uplink</td><td class="number">1.500</td>' in text
+    assert "<td class=s>Copy</td><td class=n>0.750</td>" in text
+    assert "<td class=s>uplink</td><td class=n>1.500</td>" in text
     assert "&lt;one&gt;" in text
     assert "<one>" not in text
     assert re.findall(r'(?:src|href)="(?!data:)', text) == []

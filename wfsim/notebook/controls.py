@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,14 @@ class Controls:
 
     Each has a class of its own in the page and a tooltip, which is its label for a screen
     reader.  All of it fits 650 pixels, as much as a notebook shows on a small laptop.
+    *panels* are what the third panel may show.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, panels: Iterable[str]) -> None:
         button, html = widgets.Button, _html
-        self.play = widgets.Play(min=0, max=1, interval=500, show_repeat=False)
+        self.play = widgets.Play(
+            min=0, max=1, interval=500, show_repeat=False, tooltip="Play or pause; stop"
+        )
         self.back_button = _classed(
             button(
                 description="Back", icon="step-backward", tooltip="To the record before"
@@ -53,22 +57,51 @@ class Controls:
         self.strip, self.cursor = html("wfsim-strip"), html("wfsim-at")
         self.record = html("wfsim-record")
         self.graph, self.steps = html("wfsim-graph"), html("wfsim-steps")
-        self.memento, self.plan_shown = html("wfsim-memento"), html("wfsim-plan")
-        self.crash_button = _classed(
-            button(
-                description="Crash here and run on", icon="bolt", button_style="danger"
-            ),
-            "wfsim-crash",
-        )
-        self.restart_after = widgets.BoundedFloatText(
-            value=10.0, min=0.0, max=1e6, step=1.0, tooltip="Seconds of virtual time"
-        )
+        self.detail, self.compared = html("wfsim-memento"), html("wfsim-compared")
+        self.plan_shown = html("wfsim-plan")
+        self._build_forks(panels)
         self.notice = html("wfsim-remark")
         self.play.add_class("wfsim-play")
         self.slider.add_class("wfsim-slider")
         self.run_choice.add_class("wfsim-runs")
-        self.restart_after.add_class("wfsim-restart-after")
+        self._size()
         self._arrange()
+
+    def show_bar(self, share: float | None) -> None:
+        """Show how far something has come, from 0 to 1; None when it is over."""
+        self.bar.value = share or 0.0
+        self.bar.layout.display = "none" if share is None else None
+
+    def _build_forks(self, panels: Iterable[str]) -> None:
+        """Make what injects faults, and what shows two runs side by side."""
+        text, choice = widgets.Text, widgets.Dropdown
+        self.fault = _classed(
+            choice(options=[], tooltip="The fault to inject at the cursor"),
+            "wfsim-fault",
+        )
+        self.arguments = _classed(
+            text(tooltip="Arguments of the fault; here is the cursor"), "wfsim-arguments"
+        )
+        self.name = _classed(
+            text(placeholder="name of the fork", tooltip="What the fork is called"),
+            "wfsim-name",
+        )
+        self.inject_button = _classed(
+            widgets.Button(description="Inject", icon="bolt", button_style="danger"),
+            "wfsim-inject-button",
+        )
+        self.bar = _classed(
+            widgets.FloatProgress(min=0.0, max=1.0, tooltip="How far it has come"),
+            "wfsim-bar",
+        )
+        self.beside = _classed(
+            choice(options=[("beside nothing", -1)], tooltip="The run to compare with"),
+            "wfsim-beside",
+        )
+        self.panel = _classed(
+            choice(options=tuple(panels), tooltip="What the third panel shows"),
+            "wfsim-panel",
+        )
 
     def _build_search(self) -> None:
         """Make what chooses the rows of the strip and the records to go to."""
@@ -95,6 +128,7 @@ class Controls:
                     ("failure", "failure"),
                     ("crash", "crash"),
                     ("fault", "fault"),
+                    ("breakpoint", "breakpoint"),
                     ("this step", "step"),
                     ("this resource", "resource"),
                 ],
@@ -104,9 +138,9 @@ class Controls:
         )
         self.search = _classed(
             text(
-                placeholder="text, #12 or 40.5",
+                placeholder="words, #12 or 40.5",
                 continuous_update=False,
-                tooltip="Text of a record, its number, or a time in seconds",
+                tooltip="Words of a record, its number, or a time in seconds",
             ),
             "wfsim-search",
         )
@@ -120,7 +154,7 @@ class Controls:
         )
         self.clicked = _classed(widgets.Text(tooltip="Click"), "wfsim-clicked")
 
-    def _arrange(self) -> None:
+    def _size(self) -> None:
         size = widgets.Layout
         for narrow in (self.back_button, self.step_button):
             narrow.layout = size(width="82px", flex="0 0 auto")
@@ -139,12 +173,23 @@ class Controls:
             (self.next_button, "36px"),
         ):
             field.layout = size(width=width, flex="0 0 auto")
-        self.crash_button.layout = size(width="auto", flex="0 0 auto")
-        self.restart_after.layout = size(width="84px", flex="0 0 auto")
+        for field, width in (
+            (self.fault, "130px"),
+            (self.arguments, "290px"),
+            (self.name, "130px"),
+            (self.inject_button, "84px"),
+            (self.beside, "150px"),
+            (self.panel, "116px"),
+        ):
+            field.layout = size(width=width, flex="0 1 auto")
+        self.bar.layout = size(width="110px", flex="0 0 auto", display="none")
+        self.compared.layout = size(flex="1 1 100%", min_width="0", display="none")
         self.graph.layout = size(flex="1 1 310px", min_width="0")
         self.steps.layout = size(flex="1 1 310px", min_width="0")
-        self.memento.layout = size(flex="1 1 310px", min_width="0")
-        wrap = size(flex_flow="row wrap")
+        self.detail.layout = size(flex="1 1 310px", min_width="0")
+
+    def _arrange(self) -> None:
+        wrap = widgets.Layout(flex_flow="row wrap")
         controls = [
             *(self.play, self.back_button, self.step_button, self.slider),
             *(self.readout, self.speed, self.run_choice),
@@ -153,13 +198,12 @@ class Controls:
             *(widgets.Label("strip"), self.rows, self.status, self.zoom),
             *(widgets.Label("go to"), self.target, self.search),
             *(self.previous_button, self.next_button, self.clicked),
+            *(widgets.Label("show"), self.panel, self.beside),
         ]
+        panels = [self.graph, self.steps, self.detail, self.compared]
         inject = [
-            self.crash_button,
-            widgets.Label("restart after"),
-            self.restart_after,
-            widgets.Label("s"),
-            self.notice,
+            *(widgets.Label("inject here"), self.fault, self.arguments, self.name),
+            *(self.inject_button, self.bar, self.notice),
         ]
         self.box = widgets.VBox(
             [
@@ -168,10 +212,7 @@ class Controls:
                 _classed(widgets.HBox(look, layout=wrap), "wfsim-look"),
                 _classed(widgets.Box([self.strip, self.cursor]), "wfsim-whole"),
                 self.record,
-                _classed(
-                    widgets.HBox([self.graph, self.steps, self.memento], layout=wrap),
-                    "wfsim-panels",
-                ),
+                _classed(widgets.HBox(panels, layout=wrap), "wfsim-panels"),
                 _classed(widgets.HBox(inject, layout=wrap), "wfsim-inject"),
                 self.plan_shown,
             ]

@@ -6,10 +6,9 @@ computed from the log alone, so a log read from a file can be played as well.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog, HasLog, Snapshot, log_of
@@ -18,15 +17,8 @@ from wfsim.model.memento import Memento, StepMemento
 from wfsim.model.memento_json import to_dict
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import Resource
+from wfsim.report.changes import Change, changes
 from wfsim.report.replay import frames
-
-
-class Change(NamedTuple):
-    """One value in a memento's text that differs; None stands for "not there"."""
-
-    path: str
-    before: Any
-    after: Any
 
 
 class Player:
@@ -192,12 +184,24 @@ class Player:
             return ()
         known = self._snapshot(self._position - 1).mementos
         before = known.get((record.resource, record.run))
-        old = flat(to_dict(before)) if before else {}
-        new = flat(to_dict(record.value))
+        return changes(to_dict(before) if before else {}, to_dict(record.value))
+
+    @property
+    def resource_changes(self) -> tuple[Change, ...]:
+        """What the record at the cursor changed in `resource`: ``spec.size``.
+
+        Empty if it wrote no resource, or created one.
+        """
+        record = self.record
+        if record is None or not isinstance(record.value, Resource):
+            return ()
+        before = self._snapshot(self._position - 1).resources.get(record.resource)
+        if before is None:
+            return ()
         return tuple(
-            Change(path, old.get(path), new.get(path))
-            for path in dict.fromkeys((*new, *old))
-            if json.dumps(old.get(path)) != json.dumps(new.get(path))
+            change
+            for change in changes(before, record.value)
+            if change.path not in ("revision", "entered")
         )
 
     @property
@@ -235,14 +239,3 @@ class Player:
                 crew = (*others, *([controller] if started else []))
                 self._crews.append((len(self._snapshots) - 1, crew))
         return self._snapshots[position]
-
-
-def flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Return the leaves of a JSON *value* by path; what is empty is a leaf too."""
-    if not isinstance(value, (dict, list, tuple)) or not value:
-        return {path: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    leaves: dict[str, Any] = {}
-    for key, item in items:
-        leaves |= flat(item, f"{path}.{key}" if path else str(key))
-    return leaves

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from html import escape
-from typing import Any
 
 from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
-from wfsim.model.memento_json import to_dict
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import CREATING
-from wfsim.notebook.player import Change, Player
+from wfsim.notebook.details import card, player_changes
+from wfsim.notebook.player import Player
 from wfsim.report.chart import status_style
 from wfsim.report.state_graph import graph_svg
 from wfsim.report.text import natural
@@ -48,8 +46,6 @@ _KINDS = {
     Kind.PASS_FAILED: "failed",
     Kind.CHECK_FAILED: "failed",
 }
-SHOWN_CHANGES = 3
-SHOWN_PREVIEW = 60
 SHOWN_RESOURCES = 12
 STILL_STEPS = 10
 
@@ -61,21 +57,21 @@ def record_card(player: Player) -> str:
     """Show the record at the cursor, and what it changed in its run's memento."""
     record = player.record
     if record is None:
-        return _card("Record", '<span class="wf-none">before the first record</span>')
+        return card("Record", '<span class="wf-none">before the first record</span>')
     status = _KINDS.get(record.kind, "prepared")
     where = [record.resource, record.run, record.step]
     if record.attempt:
         where.append(f"attempt {record.attempt}")
     path = "<i>/</i>".join(escape(item) for item in where if item)
     down = '<span class="wf-down">no controller is up</span>'
-    return _card(
+    return card(
         "",
         f"{'' if player.controllers else down}"
         f'<span class="wf-seq">#{record.seq}</span>'
         f'<span class="wf-time">{record.time:.3f} s</span>'
         f"{_badge(status, record.kind.value)}"
         f'<span class="wf-where">{path}</span>'
-        f"{_text(record)}{_changes(player.memento_changes)}",
+        f"{_text(record)}{player_changes(player)}",
     )
 
 
@@ -106,7 +102,7 @@ def steps_card(player: Player) -> str:
     """Show the steps of the run at the cursor: status, attempts, start, duration."""
     run = player.memento
     if run is None:
-        return _card("Steps", '<span class="wf-none">no run yet</span>')
+        return card("Steps", '<span class="wf-none">no run yet</span>')
     up = bool(player.controllers)
     rows = "".join(
         _step(step, index == _current(run), up) for index, step in enumerate(run.steps)
@@ -114,23 +110,10 @@ def steps_card(player: Player) -> str:
     head = "<th>step</th><th>attempt</th><th>start</th><th>seconds</th>"
     status = _RUNS.get(run.status, run.status.value)
     error = f"{run.reason}: {run.error}" if run.reason else run.error
-    return _card(
+    return card(
         f"Steps <b>{escape(run.key)}</b> {_badge(status, status)}",
         f'<table class="wf-steps"><tr>{head}</tr>{rows}</table>'
         + (f'<div class="wf-error">{escape(error)}</div>' if error else ""),
-    )
-
-
-def memento_card(player: Player) -> str:
-    """Show the memento at the cursor as its text, what has just changed marked."""
-    run = player.memento
-    if run is None:
-        return _card("Memento", '<span class="wf-none">nothing is stored yet</span>')
-    changed = [change.path for change in player.memento_changes]
-    tree = "".join(_tree(key, value, key, changed) for key, value in to_dict(run).items())
-    return _card(
-        f"Memento <b>{escape(run.key)}</b>",
-        f'<div class="wf-json" tabindex="0">{tree}</div>',
     )
 
 
@@ -174,10 +157,6 @@ def notice(text: str) -> str:
     return f'<span class="wf-notice" role="status">{escape(text)}</span>'
 
 
-def _card(title: str, body: str) -> str:
-    return f'<div class="wf-card">{f"<h4>{title}</h4>" if title else ""}{body}</div>'
-
-
 def _badge(status: str, text: str) -> str:
     style = status_style(status)
     return (
@@ -191,26 +170,6 @@ def _text(record: Record) -> str:
         return ""
     where = f" <b>{escape(record.where)}</b>" if record.where else ""
     return f'<div class="wf-text">{escape(record.text)}{where}</div>'
-
-
-def _changes(changes: Collection[Change]) -> str:
-    """Show what changed, but for the part of the memento that says it once more."""
-    own = [change for change in changes if not change.path.startswith("wfsim")]
-    if not own or all(change.before is None for change in own):
-        return ""
-    rows = "".join(
-        f"<tr><td>{escape(change.path)}</td>"
-        f"<td>{escape(_short(change.before))} → {escape(_short(change.after))}</td></tr>"
-        for change in own[:SHOWN_CHANGES]
-    )
-    more = len(own) - SHOWN_CHANGES
-    rest = f"<tr><td>and {more} more</td><td></td></tr>" if more > 0 else ""
-    return f'<table class="wf-changes">{rows}{rest}</table>'
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= SHOWN_PREVIEW else f"{text[:SHOWN_PREVIEW]}…"
 
 
 def _current(run: Memento) -> int:
@@ -238,25 +197,6 @@ def _step(step: StepMemento, current: bool, up: bool) -> str:
         f"{_GLYPHS.get(status, '?')}</span>{escape(step.name)} "
         f'<span class="wf-status{quiet}">{escape(status)}</span></td>'
         f"<td>{step.attempts or ''}</td><td>{started}</td><td>{seconds}</td></tr>"
-    )
-
-
-def _tree(key: str, value: Any, path: str, changed: Collection[str]) -> str:
-    """Show one key of a JSON object; what holds a change is unfolded."""
-    name = f'<span class="wf-key">{escape(key)}:</span> '
-    if not isinstance(value, (dict, list)) or not value:
-        mark = " wf-changed" if path in changed else ""
-        text = escape(json.dumps(value, ensure_ascii=False))
-        return f'<div class="wf-leaf{mark}">{name}{text}</div>'
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    inner = "".join(
-        _tree(str(item), part, f"{path}.{item}", changed) for item, part in items
-    )
-    open_ = any(other.startswith(f"{path}.") for other in changed)
-    preview = f'<span class="wf-short">{escape(_short(value))}</span>'
-    return (
-        f"<details{' open' if open_ else ''}><summary>{name}{preview}</summary>"
-        f"{inner}</details>"
     )
 
 

@@ -33,6 +33,7 @@ from wfsim.report.chart import (
     swatch,
     time_bar,
 )
+from wfsim.report.diff_charts import diff, lineage
 from wfsim.report.fit_charts import pit, qq
 from wfsim.report.gantt import gantt
 from wfsim.report.grid_charts import comparison, heatmap, tornado
@@ -340,11 +341,13 @@ __all__ = [
     "breakdown",
     "comparison",
     "convergence",
+    "diff",
     "ecdf",
     "gantt",
     "heatmap",
     "latencies",
     "latency",
+    "lineage",
     "outcomes",
     "pit",
     "qq",

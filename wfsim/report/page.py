@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wfsim.model.log import EventLog
 from wfsim.report import charts, tables
 from wfsim.report.chart import STATUS_COLOURS, status_style
 from wfsim.report.grouping import StudyFrames
+from wfsim.report.stepping import CSS as STEPPING
+from wfsim.report.stepping import stepping
 from wfsim.report.text import cells, frame_digest, outcome, shown
 
 if TYPE_CHECKING:
@@ -37,8 +40,11 @@ class SummedStudy(StudyFrames, Protocol):
         ...
 
 
-MOST_BYTES = 500_000
-"""A drawing of more lines than that is put into the page as pixels."""
+MOST_BYTES = 150_000
+"""A drawing of more bytes than that is put into the page as pixels."""
+
+COLOURS = 64
+"""So many colours those have; a chart has a dozen, and shades at its edges."""
 
 _CSS = """
 :root { color-scheme: light; }
@@ -56,9 +62,9 @@ table { border-collapse: collapse; font-size: .85rem;
 th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid #e3e3e3;
   vertical-align: top; }
 th { border-bottom: 2px solid #bbb; }
-.number { text-align: right; white-space: nowrap; }
-td.short { white-space: nowrap; }
-td.long { overflow-wrap: anywhere; min-width: 12rem; }
+.n { text-align: right; white-space: nowrap; }
+td.s { white-space: nowrap; }
+td.l { overflow-wrap: anywhere; min-width: 12rem; }
 th { white-space: nowrap; }
 figure + .wide { margin-top: 1rem; }
 .badge { padding: 0 .4rem; border-radius: .5rem; white-space: nowrap; }
@@ -84,6 +90,7 @@ def page(log: EventLog) -> str:
         f"{html.escape(seeded)} · digest {log.digest()} · all times in seconds</p>",
         *_notices(log),
         _section("Summary", _table(tables.summary(log), "No flow has run.")),
+        _section("Step through it", stepping(log)),
         _section("Steps over time", _picture(charts.gantt(log))),
         _section("Faults", _table(tables.faults(log), "No fault was armed.")),
         _section(
@@ -160,7 +167,7 @@ def _document(title: str, body: str) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_CSS}{badges}\n</style>\n</head>\n"
+        f"<title>{html.escape(title)}</title>\n<style>{_CSS}{STEPPING}{badges}\n</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
 
@@ -172,7 +179,7 @@ def _section(heading: str, content: str) -> str:
 def _picture(chart: Chart) -> str:
     kind, picture = "svg+xml", chart.svg().encode()
     if len(picture) > MOST_BYTES:
-        kind, picture = "png", chart.png()
+        kind, picture = "png", _fewer_colours(chart.png())
     source = base64.b64encode(picture).decode()
     sentence = html.escape(chart.sentence)
     # A picture that is narrower than others is not blown up.
@@ -185,11 +192,22 @@ def _picture(chart: Chart) -> str:
     )
 
 
+def _fewer_colours(picture: bytes) -> bytes:
+    """Return a PNG with a palette: a third as large, and nobody sees the difference."""
+    from PIL import Image  # matplotlib writes its own with it
+
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(picture)) as image:
+        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        few.save(file, "png", optimize=True)
+    return file.getvalue()
+
+
 def _table(frame: pd.DataFrame, if_empty: str) -> str:
     if frame.empty:
         return f'<p class="note">{if_empty}</p>'
     head = "".join(
-        f"<th{' class=number' * number}>{html.escape(str(name))}</th>"
+        f"<th{' class=n' * number}>{html.escape(str(name))}</th>"
         for name, number in zip(frame.columns, _numbers(frame), strict=True)
     )
     columns = [
@@ -215,9 +233,9 @@ def _numbers(frame: pd.DataFrame) -> list[bool]:
 def _cell(name: Any, number: bool, value: str) -> str:
     text = html.escape(value)
     if number:
-        return f'<td class="number">{text}</td>'
+        return f"<td class=n>{text}</td>"
     if name == "status":
         badge = text.replace(" ", "-")
         return f'<td><span class="badge {badge}">{text}</span></td>'
     long = len(text) > 32 and name != "step"
-    return f'<td class="{"long" if long else "short"}">{text}</td>'
+    return f"<td class={'l' if long else 's'}>{text}</td>"

@@ -26,6 +26,7 @@ from wfsim.model.resource import CREATING
 from wfsim.report.breakdown import breakdown, critical
 from wfsim.report.frames import frame, table
 from wfsim.report.history import NAN, UNFINISHED, History
+from wfsim.report.lineage import lineage
 from wfsim.report.load import utilisation
 from wfsim.report.stretches import called_for
 
@@ -284,6 +285,7 @@ __all__ = [
     "critical",
     "faults",
     "latency",
+    "lineage",
     "notices",
     "runs",
     "states",

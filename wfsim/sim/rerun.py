@@ -1,12 +1,13 @@
-"""A simulation again from its start, with a crash right after one of its records.
+"""A simulation again from its start, with one fault more right after one of its records.
 
 A crash between two records of one instant has no time of its own, so it is told by the
 number of the write it follows; the simulation is run once more to learn that number.
+All of it is done in slices, so that whoever waits can be shown how far it has come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from wfsim.engine.ports import Effect
@@ -19,7 +20,109 @@ from wfsim.sim.faults import CrashAt, Fault
 from wfsim.sim.simulation import Simulation
 
 MOMENT = 0.001
-"""How long after a record, in seconds, a crash comes that no write can place."""
+"""How long after a record, in seconds, a fault comes that no write can place."""
+
+SLICE = 400
+"""So many events of the clock, some 30 ms of them, are done at a time."""
+
+
+class Place:
+    """Right after the record at *index* of *origin*: when and at which write that is.
+
+    It is learnt from *probe*, which has come to that record, and from the *numbers* of
+    the writes of its records; so many of the *calls* of *origin* were made by then.
+    """
+
+    def __init__(
+        self, probe: Simulation, numbers: dict[int, int], index: int, calls: int
+    ) -> None:
+        self._probe = probe
+        self._numbers = numbers
+        self._index = index
+        self._moment: float | None = None
+        self.calls = calls
+
+    @property
+    def moment(self) -> float:
+        """A time in seconds when all is done that happens in the instant of the record.
+
+        Nothing else happens between that instant and it.
+        """
+        if self._moment is None:
+            probe = self._probe
+            now = probe.log[self._index].time
+            with probe.unrecorded():
+                while probe.advance(now):
+                    pass
+            moment = now + min(MOMENT, (probe.clock.peek() - now) / 2)
+            rounded = round(moment, 6)  # for whoever reads it
+            self._moment = rounded if rounded > now else moment
+        return self._moment
+
+    @property
+    def next_write(self) -> int:
+        """The number of the first write after the record."""
+        _ = self.moment
+        later = [number for at, number in self._numbers.items() if at > self._index]
+        made = [number for at, number in self._numbers.items() if at <= self._index]
+        return min(later) if later else max(made, default=0) + 1
+
+    def crash(self, restart_after: float | None = 10.0) -> CrashAt:
+        """Return the crash that comes right after the record, before all else."""
+        if self._index in self._numbers:
+            write = self._numbers[self._index]
+            return CrashAt(write=write, restart_after=restart_after)
+        moment = self.moment
+        if any(at > self._index for at in self._numbers):
+            return CrashAt(
+                write=self.next_write, when="before", restart_after=restart_after
+            )
+        return CrashAt(t=moment, restart_after=restart_after)
+
+
+class Fork:
+    """*origin* again with one fault more right after the record at *index*, and on.
+
+    *fault* makes it of the `Place`.  What was called on *origin* from outside before that
+    record is called on it too, what was called later is not.  Iterating makes it: each
+    item is the share that is done, from 0 to 1; then `simulation` is there.  It runs no
+    further than *origin* has: to its end if that has come to its own, else to the time
+    at which that stands.
+    """
+
+    def __init__(
+        self, origin: Simulation, index: int, fault: Callable[[Place], Fault]
+    ) -> None:
+        self.origin = origin
+        self._index = index
+        self._fault = fault
+        self.simulation: Simulation | None = None
+
+    def __iter__(self) -> Iterator[float]:
+        twin = yield from self._begun(0.5)
+        yield from self._on(twin)
+        self.simulation = twin
+
+    def _begun(self, share: float) -> Generator[float, None, Simulation]:
+        """Return the simulation with the fault, not begun; the origin's calls made."""
+        origin = self.origin
+        place = yield from _reached(origin, self._index, share)
+        fault = self._fault(place)
+        if fault in origin.faults:
+            raise UsageError(f"{fault!r} is what happens here already")
+        twin = _again(origin, (*origin.given_faults, fault))
+        for call in origin.calls.kept[: place.calls]:
+            yield from _sliced(twin, call.events, call.time, (share, 1.0))
+            twin.repeat(call)
+        return twin
+
+    def _on(self, twin: Simulation) -> Iterator[float]:
+        origin = self.origin
+        is_over = origin.clock.peek() > origin.scenario.horizon
+        end = None if is_over else origin.now
+        limit = origin.scenario.horizon if end is None else end
+        yield from _sliced(twin, None, limit, (0.5, 1.0), origin.clock.events)
+        twin.run(end)
 
 
 def crash_after(
@@ -33,16 +136,34 @@ def crash_after(
     It does not happen if no controller is up then.  Raises `UsageError` if *origin*
     dies just so, or does not come to the record again.
     """
-    probe = _again(origin, origin.given_faults)
-    numbers = _number(probe)
-    calls = _reach(probe, origin, index)
-    fault = _crash(probe, numbers, index, restart_after)
-    if fault in origin.faults:
-        raise UsageError(f"{fault!r} is what happens here already")
-    twin = _again(origin, (*origin.given_faults, fault))
-    for call in origin.calls.kept[:calls]:
-        twin.repeat(call)
-    return twin
+    steps = Fork(origin, index, lambda place: place.crash(restart_after))._begun(1.0)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            made: Simulation = end.value
+            return made
+
+
+def _sliced(
+    sim: Simulation,
+    events: int | None,
+    limit: float,
+    shares: tuple[float, float],
+    expected: int = 0,
+) -> Iterator[float]:
+    """Let *sim* go on to so many *events* (None: all), or to *limit*, in slices."""
+    expected = events or expected or 1
+    first, last = shares
+    sim.begin()
+    while True:
+        with sim.unrecorded():
+            for _ in range(SLICE):
+                if events is not None and sim.clock.events >= events:
+                    return
+                if not sim.advance(limit):
+                    return
+        yield first + (last - first) * min(1.0, sim.clock.events / expected)
 
 
 def script(simulation: Simulation) -> str:
@@ -125,44 +246,32 @@ def _again(origin: Simulation, faults: tuple[Fault, ...]) -> Simulation:
     return twin
 
 
-def _reach(probe: Simulation, origin: Simulation, index: int) -> int:
-    """Let *probe* come to the record at *index*; return how many calls that took."""
-    log = probe.log
+def _reached(
+    origin: Simulation, index: int, share: float
+) -> Generator[float, None, Place]:
+    """Return the `Place` right after the record at *index* of *origin*."""
+    probe = _again(origin, origin.given_faults)
+    numbers = _number(probe)
+    log, expected = probe.log, max(origin.clock.events, 1)
     probe.begin()
     made = 0
-    for call in origin.calls.kept:
-        with probe.unrecorded():
-            while len(log) <= index and probe.clock.events < call.events:
-                if not probe.advance(call.time):
+    stops = [(call.events, call.time, call) for call in origin.calls.kept]
+    for events, time, call in (*stops, (None, probe.scenario.horizon, None)):
+        while len(log) <= index:
+            if events is not None and probe.clock.events >= events:
+                break
+            with probe.unrecorded():
+                if not probe.advance(time):
                     break
-        if len(log) > index:
+            if probe.clock.events % SLICE == 0:
+                yield share * min(1.0, probe.clock.events / expected)
+        if len(log) > index or call is None:
             break
         probe.repeat(call)
         made += 1
-    with probe.unrecorded():
-        while len(log) <= index and probe.advance(probe.scenario.horizon):
-            pass
     if len(log) <= index or log[index] != origin.log[index]:
         raise UsageError(
             "run again, the simulation does not come to this record: it depends on more "
             "than its scenario, seed, faults and calls; act on it with act() only"
         )
-    return made
-
-
-def _crash(
-    probe: Simulation, numbers: dict[int, int], index: int, restart_after: float | None
-) -> CrashAt:
-    """Return the crash that comes right after the record at *index*."""
-    if index in numbers:
-        return CrashAt(write=numbers[index], restart_after=restart_after)
-    now = probe.log[index].time
-    with probe.unrecorded():
-        while probe.advance(now):
-            pass
-    later = [number for at, number in numbers.items() if at > index]
-    if later:
-        return CrashAt(write=min(later), when="before", restart_after=restart_after)
-    moment = now + min(MOMENT, (probe.clock.peek() - now) / 2)
-    rounded = round(moment, 6)  # for whoever reads it
-    return CrashAt(t=rounded if rounded > now else moment, restart_after=restart_after)
+    return Place(probe, numbers, index, made)
