@@ -246,7 +246,8 @@ def test_what_no_step_reads_and_what_never_succeeds_is_told():
 
     notices = wfsim.sweep(make, {"limit": [0, 10]}, replications=10).notices
     assert notices[0] == (
-        "policy.retry is read by no step: each of Nightly has its own retry"
+        "policy.retry is read by no step: each of Nightly has its own retry; in a "
+        "scenario file retry stands for that of its flows"
     )
     assert notices[1].startswith("limit makes no difference: points that differ in it")
     assert notices[2].startswith("0: no run is done, each ends with: ")

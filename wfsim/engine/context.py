@@ -17,6 +17,7 @@ from wfsim.model.resource import Key, Resource
 
 if TYPE_CHECKING:
     from wfsim.engine.service import ChildFlows
+    from wfsim.engine.steps import TimeLimit
 
 CONFLICTS = 100
 """How often a change is tried on a resource that others change at the same time."""
@@ -45,8 +46,11 @@ class StepContext:
         "resource",
         "run",
         "spec",
+        "time_limit",  # set for an attempt that has one
         "world",
     )
+
+    time_limit: TimeLimit
 
     def __init__(
         self,

@@ -16,12 +16,12 @@ from wfsim.engine.context import StepContext, Turn
 from wfsim.engine.ports import Effect, Nothing, Ports, StepFunction
 from wfsim.engine.steps import (
     OPERATION,
+    TimeLimit,
     body_of,
     checked_output,
     describe,
     signal_of,
     unknown_class,
-    watch,
 )
 from wfsim.errors import (
     Cancelled,
@@ -480,7 +480,8 @@ class Progress:
             # An attempt that waits is the same one each time that it is asked.
             began = step.started if step.status is _WAITING else None
             began = ports.clock.now if began is None else began
-            call_off = watch(ports.clock, attempt, limit, began, deadline, turn)
+            timer = TimeLimit(ports.clock, attempt, limit, began, deadline, turn)
+            attempt.time_limit, call_off = timer, timer.call_off
         if body is None or attempt.operation:
             first = ports.clock.now if run.wake is None else run.wake
             body = body_of(ports, attempt, first, turn)

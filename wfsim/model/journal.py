@@ -302,6 +302,11 @@ class Journal(Sequence[Record]):
             return float(subject.history[3 * self._numbered()[seq]])
         return subject.time
 
+    def token(self, seq: int) -> int:
+        """Return the token of an entry that is of no run; 0 for one from outside."""
+        subject = self._subjects[seq]
+        return 0 if isinstance(subject, Run) else subject.token
+
     def of_kinds(self, kinds: Collection[Kind]) -> Iterator[Record]:
         """Return the records of one of *kinds*; no others are made."""
         for seq, (_, _, change, _) in enumerate(self.entries()):

@@ -10,7 +10,7 @@ between two looks (``workflow2/workflow.go:53``), one node at each (``meta.go:23
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from wfsim.errors import DefinitionError, Problem
 from wfsim.model.bounds import (
@@ -23,6 +23,9 @@ from wfsim.model.bounds import (
     Seconds,
     check,
 )
+
+DeadlineFrom: TypeAlias = Literal["start", "request"]
+"""What a deadline counts from: when a worker begins a run, or when it was asked for."""
 
 UNBOUNDED = MAX_COUNT
 """So many workers are as many as anybody wants."""
@@ -70,10 +73,11 @@ class Policy:
     """The numbers a controller works with; times are seconds of virtual time.
 
     *timeout* bounds one attempt of a step and *deadline* a whole run (None: neither
-    is bounded, as in the reference); a flow or a step may set its own.  *redrive* says
-    when to look again after a pass that a store cut short.  *retention* is how many
-    finished runs of a resource are kept (None: all of them).  A *lease* lapses that
-    many seconds after it was last renewed, which happens every *renew* seconds.
+    is bounded, as in the reference); a flow or a step may set its own.  A deadline counts
+    from the start of a run or, by *deadline_from*, from its request.  *redrive* says when
+    to look again after a pass that a store cut short.  *retention* is how many finished
+    runs of a resource are kept (None: all of them).  A *lease* lapses that many seconds
+    after it was last renewed, which happens every *renew* seconds.
 
     A service takes its flows up every *watch_tick* seconds (0: at once) and then runs
     *nodes_per_tick* of their steps (None: it goes on at once until nothing is left).
@@ -88,6 +92,13 @@ class Policy:
     deadline: Annotated[
         PositiveSeconds | None, Doc("Seconds that a whole run may take; null: any.")
     ] = None
+    deadline_from: Annotated[
+        DeadlineFrom,
+        Doc(
+            "Whether a deadline counts from when a worker begins the run (start), or "
+            "from when it was asked for (request)."
+        ),
+    ] = "start"
     cancel_tick: Seconds = 5.0
     redrive: Retry = field(default_factory=Retry)
     workers: PositiveCount = 26

@@ -14,7 +14,7 @@ died), ``superseded`` (its run gave way to another), ``waiting`` and ``running``
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wfsim.model.log import EventLog
@@ -22,9 +22,9 @@ from wfsim.model.record import OF_RESOURCES, Kind
 from wfsim.model.resource import CREATING
 from wfsim.report.breakdown import breakdown, critical
 from wfsim.report.frames import frame, table
-from wfsim.report.history import NAN, UNFINISHED, History
+from wfsim.report.history import NAN, UNFINISHED, Attempt, History
 from wfsim.report.load import utilisation
-from wfsim.report.stretches import called_for
+from wfsim.report.stretches import AttemptName, called_for, pool_queues
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,23 +71,26 @@ def runs(log: EventLog) -> pd.DataFrame:
 def steps(log: EventLog) -> pd.DataFrame:
     """Return one row per attempt of a step, in the order in which they began.
 
-    ============ ======= =========================================================
-    ``run``      text    key of the memento of its run
-    ``flow``     text
-    ``resource`` text
-    ``step``     text
-    ``attempt``  int64   from 1, over all of the run
-    ``status``   text    see the head of this module
-    ``start``    float64 NaN if the log begins after it
-    ``end``      float64 NaN while running or waiting; for a crashed one the time of
-                         the crash
-    ``duration`` float64 *end* - *start*
-    ``error``    text    what it failed with, or why its run was interrupted
-    ============ ======= =========================================================
+    ============== ======= =======================================================
+    ``run``        text    key of the memento of its run
+    ``flow``       text
+    ``resource``   text
+    ``step``       text
+    ``attempt``    int64   from 1, over all of the run
+    ``status``     text    see the head of this module
+    ``start``      float64 NaN if the log begins after it
+    ``end``        float64 NaN while running or waiting; for a crashed one the time of
+                           the crash
+    ``duration``   float64 *end* - *start*
+    ``pool_queue`` float64 of these, in the queue of a pool
+    ``error``      text    what it failed with, or why its run was interrupted
+    ============== ======= =======================================================
 
     An attempt that waited and then went on is one row.
     """
     found = History(log).attempts
+    queues = pool_queues(log)
+    last = log.records[-1].time if queues else NAN
     return frame(
         {
             "run": [run.run for run in found.of],
@@ -99,9 +102,25 @@ def steps(log: EventLog) -> pd.DataFrame:
             "start": found.start,
             "end": found.end,
             "duration": _durations(found.start, found.end),
+            "pool_queue": [_in_queues(each, queues, last) for each in found]
+            if queues
+            else [0.0] * len(found.of),
             "error": found.error,
-        }
+        },
+        {"pool_queue": "float64"},
     )
+
+
+def _in_queues(
+    attempt: Attempt,
+    queues: Mapping[AttemptName, Sequence[tuple[float, float]]],
+    last: float,
+) -> float:
+    """Return the seconds that *attempt* was in *queues*, until *last* at most."""
+    run = attempt.of
+    spans = queues.get((run.resource, run.run, attempt.step, attempt.attempt), ())
+    over = last if math.isnan(attempt.end) else attempt.end
+    return sum((over if math.isnan(end) else end) - since for since, end in spans)
 
 
 def states(log: EventLog) -> pd.DataFrame:

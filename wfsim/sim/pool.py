@@ -134,7 +134,8 @@ class Pool:
         """Take *amount* places, once there are so many (``yield from`` or ``await`` it).
 
         With the *context* of the attempt, what it waits counts as time in the queue of a
-        pool, and as time in its step otherwise.  Raises `UsageError` for an amount that
+        pool, and not towards the timeout of its step unless that says so; otherwise as
+        time in its step.  Raises `UsageError` for an amount that
         there will never be, and for a *priority* that is no number.
         """
         if priority != priority:
@@ -188,6 +189,11 @@ class Pool:
         self.queue += 1
         self._tell()
         self._about(Kind.POOL_QUEUED, context)
+        limit = None
+        if context is not None and not context.spec.timeout_counts_queue:
+            limit = getattr(context, "time_limit", None)
+        if limit is not None:
+            limit.stand_still()
         try:
             yield ticket.event
         except GeneratorExit:
@@ -195,6 +201,8 @@ class Pool:
         except BaseException:
             self._leave(ticket)
             raise
+        if limit is not None:
+            limit.go_on()
         self._about(Kind.POOL_GRANTED, context)
 
     def _about(self, kind: Kind, context: StepContext | None) -> None:

@@ -18,7 +18,7 @@ from wfsim.model.duration import Duration, Length
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.machine import StateMachine
-from wfsim.model.policy import Policy
+from wfsim.model.policy import Policy, Retry
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
 from wfsim.sim.demand import (
     Arrivals,
@@ -37,6 +37,7 @@ from wfsim.sim.step_settings import (
     StepSettings,
     set_flows,
     settings_by_name,
+    unread,
     wrong_settings,
 )
 from wfsim.sim.world import World
@@ -104,15 +105,18 @@ class Scenario:
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
         machines = [machine] if isinstance(machine, StateMachine) else list(machine)
         self.machines = {item.kind: item for item in machines}
+        self.is_service = not (machines or self.resources)
+        self.policy = policy or (Policy.service() if self.is_service else Policy())
         self._code = tuple(steps)
         self.steps = StepRegistry(self._code)
         self._written = _flows(flows, self.steps, bool(self.settings))
         self.flows, self._wrapped = set_flows(
-            self._written, self.settings, partial(has_code, steps=self.steps)
+            self._written,
+            self.settings,
+            partial(has_code, steps=self.steps),
+            getattr(self.policy, "retry", Retry()),
         )
         self.world = world
-        self.is_service = not (machines or self.resources)
-        self.policy = policy or (Policy.service() if self.is_service else Policy())
         self.hooks = tuple(hooks)
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
@@ -294,6 +298,11 @@ class Scenario:
         demands: list[Arrivals | Trigger] = [*self.arrivals, *self.triggers]
         endless = any(each.times.is_endless(self.horizon) for each in demands)
         return self.horizon if endless else None
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences about numbers of it that nothing in it reads."""
+        return tuple(unread(self))
 
     def _bad_window(self) -> list[Problem]:
         problems = []

@@ -104,7 +104,7 @@ class _Loading:
         bare = self.base()
         numbers = self.numbers(bare)
         self.refuse_if_wrong()
-        base = self.with_parts(bare, numbers)
+        base = self.with_limits(self.with_parts(bare, numbers))
         parts: dict[str, Any] = {"pools": dict(self.said.capacities.pools)}
         parts["resources"] = self.resources(base)
         parts["settings"] = self.settings(base, parts["pools"])
@@ -188,12 +188,37 @@ class _Loading:
                 text = f"{path} goes with scenario; the steps of a flow file have no code"
                 place = tuple(path.split("."))
                 self.refuse(place, text)
-        make = Scenario.of_flow if said.flows is None else Scenario.of_flows
-        return make(
-            self.folder / (said.flow or said.flows or ""),
-            duration=said.duration or DEFAULT_DURATION,
-            failure=said.failure or 0.0,
-        )
+        of_all: dict[str, Any] = {
+            "duration": said.duration or DEFAULT_DURATION,
+            "failure": said.failure or 0.0,
+        }
+        if said.flows is None:
+            file = self.folder / (said.flow or "")
+            return Scenario.of_flow(file, draws=said.draws, **of_all)
+        if said.draws is not None:
+            text = "draws is the key of one flow; write it into each of the flow files"
+            self.refuse(("draws",), text)
+        return Scenario.of_flows(self.folder / said.flows, **of_all)
+
+    def with_limits(self, base: Scenario) -> Scenario:
+        """Return *base* with the retries, timeout and deadline of all its flows."""
+        said = self.said
+        limits = {
+            name: getattr(said, name)
+            for name in ("timeout", "deadline")
+            if getattr(said, name) is not None
+        }
+        if said.retry is None and not limits:
+            return base
+        retry, flows = said.retry, []
+        for flow in base.flows.values():
+            if retry is not None:
+                usual = flow.retry or base.policy.retry
+                with self.at("retry"):
+                    limits["retry"] = replace(usual, **retry.given())
+            flows.append(replace(flow, **limits))
+        self.refuse_if_wrong()
+        return base.but(flows=flows)
 
     # What is said of it.
 
@@ -254,7 +279,10 @@ class _Loading:
         made = {}
         for name, item in self.said.steps.items():
             with self.at("steps", name):
-                made[name] = StepSettings(**item.given())
+                given = item.given()
+                if "retry" in given:
+                    given["retry"] = given["retry"].given()
+                made[name] = StepSettings(**given)
         self.refuse_settings(wrong_settings(made, base.flows.values(), pools))
         return made
 

@@ -19,7 +19,7 @@ from wfsim.files.flow_schema import EditorSchema, with_durations
 from wfsim.files.validation import Item, Omissible, model_of, validated
 from wfsim.model.bounds import PositiveCount, PositiveSeconds, Seconds, Share
 from wfsim.model.duration import Length
-from wfsim.model.policy import Policy
+from wfsim.model.policy import Policy, Retry
 from wfsim.sim.demand import FlowRequest, Times, Trigger
 from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.faults import FAULTS, MAX_FAULTS, RENAMED, Fault
@@ -89,6 +89,23 @@ class _Arrival(_Timed, _Like):
     )
 
 
+if TYPE_CHECKING:
+    RetryItem: TypeAlias = Any
+else:
+    RetryItem = model_of("RetryNumbers", Retry, partial=True)
+
+
+class _Settings(Item):
+    """What a scenario says of a step; what is left out stays as it is."""
+
+    model_config = ConfigDict(title="StepSettings")
+
+    retry: Omissible[RetryItem] = Field(
+        None,
+        description="Numbers of its retries, in place of those of flow or policy.",
+    )
+
+
 class _Change(_Timed):
     """What somebody changes in a resource at certain times."""
 
@@ -106,7 +123,9 @@ else:
         "Arrivals", Times, FlowRequest, base=_Arrival, without={"flow"}
     )
     TriggerItem = model_of("Trigger", Trigger, Times, base=_Change, without={"times"})
-    SettingsItem = model_of("StepSettings", StepSettings)
+    SettingsItem = model_of(
+        "StepSettings", StepSettings, base=_Settings, without={"retry"}
+    )
     ApiRateItem = model_of("ApiRate", ApiRate)
     RateItem = model_of("Rate", Rate)
     PolicyItem = model_of("Policy", Policy, without={"workers"}, partial=True)
@@ -278,6 +297,19 @@ class ScenarioFile(Item):
     )
     failure: Omissible[Share] = Field(
         None, description="The probability that such a step fails."
+    )
+    retry: Omissible[RetryItem] = Field(
+        None, description="Numbers of its flows' retries, in place of what they say."
+    )
+    timeout: Omissible[PositiveSeconds] = Field(
+        None, description="Seconds that an attempt may take, in place of what flows say."
+    )
+    deadline: Omissible[PositiveSeconds] = Field(
+        None, description="Seconds that a run may take, in place of what flows say."
+    )
+    draws: Omissible[ShortText] = Field(
+        None,
+        description="What the draws of the one flow are keyed by, in place of its name.",
     )
     resources: Omissible[Annotated[list[ResourceItem], Field(max_length=MAX_ITEMS)]] = (
         Field(None, description="In place of those that the scenario has.")

@@ -55,9 +55,14 @@ TALLY_DTYPES: Mapping[str, str] = {
     "retries": "int64",
     "restarts": "int64",
 }
-STEP_DTYPES: Mapping[str, str] = {"runs": "int64", "seconds": "float64"}
+STEP_DTYPES: Mapping[str, str] = {
+    "runs": "int64",
+    "seconds": "float64",
+    "pool_queue": "float64",
+}
 STEP_COLUMNS = ("flow", "step", *STEP_DTYPES)
-"""What is known of a step: how many runs began it, and the seconds they spent in it."""
+"""What is known of a step: how many runs began it, and the seconds they spent in it,
+and of these in the queue of a pool."""
 
 LOAD_DTYPES: Mapping[str, str] = dict.fromkeys(("busy", "queue", "places"), "float64")
 LOAD_COLUMNS = ("server", *LOAD_DTYPES)
@@ -248,8 +253,8 @@ def _add_runs(
 
 def _add_steps(rows: Rows, number: int, counted: Sequence[Course]) -> None:
     for flow, group in by_flow(counted).items():
-        for step, (seconds, runs) in in_steps(group).items():
-            _append(rows.steps, (number, flow, step, runs, seconds))
+        for step, (seconds, runs, queue) in in_steps(group).items():
+            _append(rows.steps, (number, flow, step, runs, seconds, queue))
 
 
 def _add_loads(

@@ -74,7 +74,8 @@ class Study:
     and a float64 column for each measure of one's own.
 
     ``steps`` has a row per point, replication, ``flow`` and ``step``: how many ``runs``
-    began it (int64), and the ``seconds`` (float64) that they spent in it.  ``loads`` has
+    began it (int64), the ``seconds`` that they spent in it, and of these in a
+    ``pool_queue`` (float64).  ``loads`` has
     one per point, replication and ``server``, that is ``workers`` or a pool: how many
     were ``busy`` and how many waited in the ``queue``, on average from the warm-up to the
     end, and how many ``places`` there are, NaN without a bound (float64).  They say what
@@ -161,6 +162,15 @@ class Study:
 
     def _inert(self) -> Iterator[str]:
         """Yield a sentence for each parameter that nothing hangs on."""
+        for name in self.inert():
+            yield (
+                f"{name} makes no difference: points that differ in it alone have "
+                "the same replications; perhaps nothing in the scenario reads it"
+            )
+
+    def inert(self) -> list[str]:
+        """Return the parameters that make no difference to any replication."""
+        inert = []
         tallies = self.by_point("replications").drop(columns=list(self.over))
         seen = {
             point: rows.drop(columns="point").to_csv(index=False)
@@ -175,10 +185,8 @@ class Study:
             if groups and all(
                 len({seen.get(point) for point in group}) == 1 for group in groups
             ):
-                yield (
-                    f"{name} makes no difference: points that differ in it alone have "
-                    "the same replications; perhaps nothing in the scenario reads it"
-                )
+                inert.append(name)
+        return inert
 
     def _hopeless(self) -> Iterator[str]:
         """Yield a sentence for each point at which all runs end with one error."""
@@ -408,7 +416,8 @@ class Study:
 
         ``first`` is the share of the variance of *measure* over the design that goes away
         if this parameter is known, ``total`` that which stays if all others are; each
-        with the ends of its bootstrap interval, as in ``first_low`` (float64).  By SALib:
+        with the ends of its bootstrap interval, as in ``first_low`` (float64); ``notice``
+        explains an index of exactly 0, or is empty.  By SALib:
         Sobol (2001), Saltelli et al. (2010).  Where points are replicated a few times
         only, chance counts as well.  Raises `UsageError` for another design.
         """
@@ -453,18 +462,20 @@ class Study:
 
         Groups are made by the columns *by*, the parameters if not given.  ``flow``,
         ``step``, ``runs`` that began it (int64), ``mean``, the seconds that a run of the
-        flow spends in it, ``share`` of the time of all these runs (float64), and whether
-        it is the flow's ``bottleneck``, with the largest share (bool); as
-        `tables.critical` has it.  Raises `UsageError` for an unknown column.
+        flow spends in it, ``pool_queue``, those of them in the queue of a pool, ``share``
+        of the time of all these runs (float64), and whether it is the flow's
+        ``bottleneck``, with the largest share (bool); as `tables.critical` has it.
+        Raises `UsageError` for an unknown column.
         """
         names = [*self._columns(by, "flow", "step"), "flow"]
         of_flows = self.runs.groupby(names, sort=False)["total"].agg(["size", "sum"])
         steps = self.steps.groupby([*names, "step"], sort=False)[
-            ["runs", "seconds"]
+            ["runs", "seconds", "pool_queue"]
         ].sum()
         steps = steps.reset_index().join(of_flows, on=names)
         seconds, whole = steps.pop("seconds"), steps.pop("sum")
-        steps["mean"] = seconds / steps.pop("size")
+        queue, size = steps.pop("pool_queue"), steps.pop("size")
+        steps["mean"], steps["pool_queue"] = seconds / size, queue / size
         steps["share"] = (seconds / whole).where(whole > 0, 0.0)
         most = seconds.groupby([steps[name] for name in names], sort=False).transform(
             "max"
