@@ -76,11 +76,14 @@ class Times:
         check(self)
         object.__setattr__(self, "at", tuple(sorted(map(float, self.at))))
         given = [self.every, self.mean, self.rate, self.at or None]
+        problems = []
         if len(given) - given.count(None) != 1:
             text = "give one of at, every, mean and rate"
-            raise DefinitionError(Problem(text, subject="Times"))
+            problems.append(Problem(text, subject="Times"))
         if self.until is not None and self.until < self.start:
-            raise DefinitionError(ends_before(self.start, self.until, "Times"))
+            problems.append(ends_before(self.start, self.until, "Times"))
+        if problems:
+            raise DefinitionError(*problems)
 
     @property
     def gap(self) -> float:

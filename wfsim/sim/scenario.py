@@ -96,18 +96,20 @@ class Scenario:
         drain: float | None = None,
         seed: int = 0,
     ) -> None:
-        self.resources = tuple(map(_frozen, resources))
-        self.arrivals, self.triggers = tuple(arrivals), tuple(triggers)
-        self.faults, self.rates = tuple(faults), dict(rates)
-        self.settings = settings_by_name(settings)
-        self.pools = dict(pools)
+        self.resources = tuple(map(_frozen, _listed(resources, "resources", Resource)))
+        self.arrivals = _listed(arrivals, "arrivals", Arrivals)
+        self.triggers = _listed(triggers, "triggers", Trigger)
+        self.faults = _listed(faults, "faults", Fault)
+        self.rates = _mapped(rates, "rates")
+        self.settings = settings_by_name(_mapped(settings, "settings"))
+        self.pools = _mapped(pools, "pools")
         self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
-        machines = [machine] if isinstance(machine, StateMachine) else list(machine)
+        machines = _listed(machine, "machine", StateMachine)
         self.machines = {item.kind: item for item in machines}
         self.is_service = not (machines or self.resources)
         self.policy = policy or (Policy.service() if self.is_service else Policy())
-        self._code = tuple(steps)
+        self._code = _listed(steps, "steps")
         self.steps = StepRegistry(self._code)
         self._written = _flows(flows, self.steps, bool(self.settings))
         self.flows, self._wrapped = set_flows(
@@ -117,7 +119,7 @@ class Scenario:
             getattr(self.policy, "retry", Retry()),
         )
         self.world = world
-        self.hooks = tuple(hooks)
+        self.hooks = _listed(hooks, "hooks", Hooks)
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon, self.lag = horizon, lag
@@ -150,6 +152,12 @@ class Scenario:
         wrong_numbers = {each.path for each in problems}
         if ("horizon",) in wrong_numbers:
             return problems
+        if self.world is not None and not callable(self.world):
+            text, cure = (
+                f"world is {short(self.world)}",
+                "give what makes one: lambda: ...",
+            )
+            problems.append(Problem(text, cure, ("world",)))
         if wrong_numbers.isdisjoint({("warm_up",), ("drain",)}):
             problems += self._bad_window()
         if wrong := self._wrong_demands():
@@ -418,6 +426,7 @@ _TYPES = {
     "warm_up": Seconds,
     "drain": PositiveSeconds | None,
     "policy": Policy,
+    "title": str,
 }
 """What `check` would demand of these keywords, were a scenario a dataclass."""
 _SAME = (
@@ -441,7 +450,7 @@ def _flows(
         # A step may yet get its duration from the settings; that is looked at later.
         return load_flows(flows, classes=None if has_settings else steps)
     found: dict[str, Flow] = {}
-    for flow in flows:
+    for flow in _listed(flows, "flows", Flow):
         if not isinstance(flow, Flow):
             text = f"{short(flow)} is among the flows"
             raise DefinitionError(Problem(text, "give Flow(...)", ("flows",)))
@@ -452,11 +461,42 @@ def _flows(
     return found
 
 
+def _listed(given: Any, name: str, kind: type | None = None) -> tuple[Any, ...]:
+    """Return what the keyword *name* lists; one of *kind* stands for a list of it."""
+    if kind is not None and isinstance(given, kind):
+        return (given,)
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        cure = "give a list" if kind is None else f"give a list of {kind.__name__}"
+        raise DefinitionError(Problem(f"{name} is {short(given)}", cure, (name,)))
+    return tuple(given)
+
+
+def _mapped(given: Any, name: str) -> dict[str, Any]:
+    """Return what the keyword *name* maps."""
+    if not isinstance(given, Mapping):
+        text, cure = f"{name} is {short(given)}", "give a mapping by name"
+        raise DefinitionError(Problem(text, cure, (name,)))
+    return dict(given)
+
+
 def _frozen(resource: Resource) -> Resource:
     """Return *resource* with nothing in it that its maker could still change."""
     if not isinstance(resource, Resource):
         text = f"{short(resource)} is among the resources"
         raise DefinitionError(Problem(text, "give Resource(...)", ("resources",)))
+    problems = [
+        Problem(f"{name} is {short(getattr(resource, name))}", "give a text", (name,))
+        for name in ("kind", "name", "namespace", "state")
+        if not isinstance(getattr(resource, name), str)
+    ]
+    problems += [
+        Problem(f"{name} is {short(getattr(resource, name))}", "give a mapping", (name,))
+        for name in ("spec", "status", "annotations")
+        if not isinstance(getattr(resource, name), Mapping)
+    ]
+    if problems:
+        subject = f"Resource {short(resource.name)}"
+        raise DefinitionError(*(replace(each, subject=subject) for each in problems))
     return resource._replace(
         spec=freeze(resource.spec),
         status=freeze(resource.status),

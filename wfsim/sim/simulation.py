@@ -134,6 +134,10 @@ class Simulation(ControlPlane):
         world: World | None = None,
         db: str | Path | None = None,
     ) -> None:
+        if not isinstance(scenario, Scenario):
+            raise UsageError(f"{scenario!r} is no scenario; give a wfsim.Scenario")
+        if seed is not None and type(seed) is not int:
+            raise UsageError(f"seed is {seed!r}; give a whole number")
         plan = _checked(faults)
         if controllers < 1:
             raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
@@ -536,7 +540,8 @@ class Simulation(ControlPlane):
 
 
 def _checked(faults: Any) -> tuple[Fault, ...]:
-    listed = [faults] if isinstance(faults, (Fault, str)) else faults
+    is_one = isinstance(faults, (Fault, str)) or not isinstance(faults, Iterable)
+    listed = [faults] if is_one else faults
     plan = tuple(listed)
     for fault in plan:
         if not isinstance(fault, Fault):

@@ -38,6 +38,10 @@ FEW_REPLICATIONS = 10
 """With fewer of them, one of two equal points is called the best far too often."""
 
 
+MOST_TOLD = 3
+"""Points of which a study tells one by one that nothing is done there."""
+
+
 class Study:
     """What came of many replications at some points; made by `sweep`.
 
@@ -189,13 +193,27 @@ class Study:
         return inert
 
     def _hopeless(self) -> Iterator[str]:
-        """Yield a sentence for each point at which all runs end with one error."""
-        for point in range(len(self.points)):
-            runs = self.runs[[each == point for each in self._of["runs"]]]
-            errors = runs["error"].unique()
-            if len(errors) == 1 and errors[0]:
-                where = self.label(point, self.over) if self.over else "every run"
-                yield f"{where}: no run is done, each ends with: {errors[0]}"
+        """Yield a sentence for each flow of which no run is done, with its error.
+
+        It is told once for the whole study, or by point where it is so at some alone.
+        """
+        failed = self.by_point("runs")
+        done = failed.loc[failed["status"] == "completed", ["point", "flow"]]
+        failed = failed[failed["error"] != ""]
+        for flow, runs in failed.groupby("flow", sort=False):
+            at = set(done.loc[done["flow"] == flow, "point"])
+            if not at:
+                where = "" if len(self.points) < 2 else " at any point"
+                yield f"no run of {flow} is done{where}; {_commonest(runs['error'])}"
+                continue
+            hopeless = [each for each in runs["point"].unique() if each not in at]
+            for point in hopeless[:MOST_TOLD]:
+                errors = runs.loc[runs["point"] == point, "error"]
+                label = self.label(point, self.over)
+                yield f"{label}: no run of {flow} is done; {_commonest(errors)}"
+            if len(hopeless) > MOST_TOLD:
+                more = count(len(hopeless) - MOST_TOLD, "more point")
+                yield f"no run of {flow} is done at {more} either"
 
     def by_point(self, name: str) -> pd.DataFrame:
         """Return the frame of that *name*, such as ``runs``, with a column ``point``.
@@ -568,6 +586,13 @@ class Study:
 def _is(label: Any, wanted: Any) -> bool:
     """Whether *label* of a point is *wanted*, or is what a column of text made of it."""
     return bool(label == wanted) or (isinstance(label, str) and label == str(wanted))
+
+
+def _commonest(errors: pd.Series[str]) -> str:
+    """Return how many of *errors* are what the commonest of them is."""
+    number = errors.value_counts()
+    which = f"{number.iloc[0]:,} of them end" if len(number) > 1 else "each ends"
+    return f"{which} with: {number.index[0]}"
 
 
 class FrameByPoint(NamedTuple):

@@ -312,6 +312,8 @@ class SweepPlan(NamedTuple):
         With a *key* that and the labels of the point stand for the scenario and its
         code.  Raises `UsageError` for what cannot be told.
         """
+        if folder is not None and not isinstance(folder, (str, Path)):
+            raise UsageError(f"cache is {folder!r}; give the path of a folder")
         if folder is None:
             if key is not None:
                 raise UsageError("key names what is in a cache; give cache='folder' too")
@@ -479,7 +481,8 @@ def _check_flow(flow: Any, scenarios: Iterable[Scenario]) -> None:
 
 
 def _fault_list(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    listed = (faults,) if isinstance(faults, Fault) else tuple(faults)
+    is_one = isinstance(faults, Fault) or not isinstance(faults, Iterable)
+    listed = (faults,) if is_one else tuple(faults)
     for fault in listed:
         if not isinstance(fault, Fault):
             raise UsageError(
