@@ -436,11 +436,15 @@ FLOW_FILE = "flow_file"
 
 def _with_flow_files(over: Over) -> Over:
     """Return *over* with what it calls ``flow`` by the name that frames have for it."""
+
+    def renamed(row: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {FLOW_FILE if name == "flow" else name: row[name] for name in row}
+
     if isinstance(over, Mapping):
-        return {FLOW_FILE if name == "flow" else name: over[name] for name in over}
-    if over is None or isinstance(over, Design):
+        return renamed(over)
+    if over is None or isinstance(over, (Design, str, bytes)):
         return over
-    return [_with_flow_files(row) if isinstance(row, Mapping) else row for row in over]
+    return [renamed(row) if isinstance(row, Mapping) else row for row in over]
 
 
 def _check_names(make: Make, names: Sequence[str]) -> None:
@@ -482,7 +486,7 @@ def _check_flow(flow: Any, scenarios: Iterable[Scenario]) -> None:
 
 def _fault_list(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     is_one = isinstance(faults, Fault) or not isinstance(faults, Iterable)
-    listed = (faults,) if is_one else tuple(faults)
+    listed: tuple[Any, ...] = (faults,) if is_one else tuple(faults)
     for fault in listed:
         if not isinstance(fault, Fault):
             raise UsageError(
