@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.ports import Draws, Effect, Ports, ResourceStore
@@ -38,7 +39,6 @@ class StepContext:
         "_ports",
         "_token",
         "attempt",
-        "clock",
         "flow",
         "inputs",
         "is_open",
@@ -47,10 +47,13 @@ class StepContext:
         "run",
         "spec",
         "time_limit",  # set for an attempt that has one
-        "world",
     )
 
     time_limit: TimeLimit
+
+    # Not of Python: each attempt of each step may look, and all are made.
+    clock: Any = property(attrgetter("_ports.clock"), doc="The clock.")
+    world: Any = property(attrgetter("_ports.world"), doc="The fake resources.")
 
     def __init__(
         self,
@@ -66,8 +69,6 @@ class StepContext:
         operation: str = "",
     ) -> None:
         self._ports = ports
-        self.clock = ports.clock
-        self.world = ports.world
         self.resource = resource
         self.inputs = inputs
         self.attempt = attempt

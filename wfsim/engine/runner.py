@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from wfsim.engine.context import StepContext, Turn
@@ -67,18 +67,29 @@ _COMPLETED, _CANCELLED = StepStatus.COMPLETED, StepStatus.CANCELLED
 _BEGUN = (StepStatus.INITED, StepStatus.WAITING)
 
 
-class CompiledStep(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CompiledStep:
     """One step of one flow: its budget, the time it has, its code, its usual changes.
 
-    *body* is None for a step that is more than one call, or has no code.
+    *body* is None for a step that is more than one call, or has no code; *call* is what
+    an attempt calls if there is nothing else to it.  *success* is the step that follows
+    if it ends well.
     """
 
     spec: Step
     retry: Retry
     limit: float | None
     body: StepFunction | None
+    call: StepFunction | None
     start: Start
     complete: Complete
+    success: int | None
+
+
+class Raised(NamedTuple):
+    """The end of an attempt that raised an error."""
+
+    error: BaseException
 
 
 class Stop(NamedTuple):
@@ -193,8 +204,16 @@ class FlowRunner:
         limit = spec.timeout or flow.timeout or policy.timeout
         single = spec.undo is None and spec.class_name in steps
         body = steps[spec.class_name] if single else None
-        start, complete = Start(index), Complete(index)
-        return CompiledStep(spec, spec.retry or usual, limit, body, start, complete)
+        return CompiledStep(
+            spec,
+            retry=spec.retry or usual,
+            limit=limit,
+            body=body,
+            call=body if limit is None else None,
+            start=Start(index),
+            complete=Complete(index),
+            success=flow.following[index].success,
+        )
 
 
 class Progress:
@@ -242,78 +261,79 @@ class Progress:
 
     def carry_on(self) -> Effect[float | None]:
         """Do step after step; return when to look again, None for when it changes."""
-        ports, turn = self.ports, self.turn
+        ports, turn, key, steps = self.ports, self.turn, self.turn.key, self.steps
         peek, is_local, seen = ports.resources.peek, ports.resources.is_local, None
         append, insist = ports.runs.append, self.runner.insist
-        draws = ports.draws.within(*turn.key, self.flow.draws_of(self.run.key))
+        draws = ports.draws.within(*key, self.flow.draws_of(self.run.key))
         is_plain = is_local and not ports.hooks and self.run.deadline is None
+        end: Any
         while turn.left > 0:
             run, index = self.run, self.index
-            if index is not None and run.steps[index].status is not _PREPARED:
+            if index is None or run.steps[index].status is not _PREPARED:
                 index = self.advance(index)
-            if index is None:
-                return (yield from self.finish())
-            compiled, step = self.steps[index], run.steps[index]
-            spec, _, limit, body, start, complete = compiled
-            resource = peek(turn.key) if is_local else (yield from self.look())
-            if turn.left <= 0:
-                break  # it was stopped while a slow store answered
+                if index is None:
+                    return (yield from self.finish())
+            compiled, step = steps[index], run.steps[index]
+            resource = peek(key) if is_local else (yield from self.look())
             # What has been looked at is as fine for the next step.
-            usual = resource is seen and step.status is _PREPARED
-            if usual and is_plain and body is not None:
-                written = append(run, start, turn.token)
+            usual = is_plain and resource is seen and step.status is _PREPARED
+            if usual and compiled.body is not None:
+                written = append(run, compiled.start, turn.token)
                 if written:
-                    yield from insist(written, run, turn, start)
+                    yield from insist(written, run, turn, compiled.start)
+                number, operation, body = step.attempts + 1, "", compiled.call
+            elif turn.left <= 0:
+                break  # it was stopped while a slow store answered
             else:
                 seen = resource = yield from self.enter(index, compiled, resource)
-                run = self.run
-            if resource is None:
-                continue
-            step = run.steps[index]
+                if resource is None:
+                    continue
+                run, usual = self.run, is_plain and self.adoption is None
+                step = run.steps[index]
+                number, operation, body = step.attempts, step.operation, None
             attempt = turn.attempt = StepContext(
-                ports, resource, self.inputs, step.attempts, run.key, run.flow, spec,
-                draws, turn.token, step.operation,
+                ports, resource, self.inputs, number, run.key, run.flow, compiled.spec,
+                draws, turn.token, operation,
             )  # fmt: skip
             call_off = None
-            if not is_plain or body is None or limit is not None or step.operation:
-                body, call_off = self.open(step, attempt, limit, body)
+            if body is None:
+                body, call_off = self.open(step, attempt, compiled)
             try:
-                end: Any = yield from body(attempt)
-                end = EMPTY if end is None else self.output_of(spec, end)
+                end = yield from body(attempt)
             except (Cancelled, TimedOut, Exception) as error:
-                end = error
+                end = Raised(error)
             finally:
                 turn.attempt, attempt.is_open = None, False
                 if call_off is not None:
                     call_off()
-            if type(end) is not Frozen or spec.polling is not None:
-                end = yield from self.judge(index, compiled, attempt, end)
-                if end is None:
+            change = compiled.complete
+            if end is not None or operation:
+                output = yield from self.judge(index, compiled, attempt, end)
+                if output is None:
                     continue
-            change = Complete(index, end) if end else complete
-            if self.adoption is None and is_plain:
+                if output:
+                    change = Complete(index, output)
+                    self.inputs = Frozen({**self.inputs, **output})
+            if usual:
                 written = append(run, change, turn.token)
                 if written:
                     yield from insist(written, run, turn, change)
             else:
                 yield from self.commit(change)
                 self.runner.tell_step(turn, "on_step_completed", self.run, index)
-            self.move_on(index, end)
+            self.index = compiled.success
+            turn.left -= 1
         return self.run.wake if self.wake is None else self.wake
 
-    def output_of(self, spec: Step, output: Any) -> Mapping[str, Any]:
-        """Return *output* frozen; raise what would be wrong with keeping it."""
-        frozen = checked_output(spec, output)
-        if frozen:
-            self.ports.runs.refuse_large(self.run, frozen)
+    def output_of(self, spec: Step, output: Any) -> Mapping[str, Any] | Raised:
+        """Return *output* frozen, or what is wrong with keeping it."""
+        try:
+            frozen = checked_output(spec, EMPTY if output is None else output)
+            if frozen:
+                self.ports.runs.refuse_large(self.run, frozen)
+        except Exception as error:
+            return Raised(error)
         return frozen
-
-    def move_on(self, index: int, output: Mapping[str, Any]) -> None:
-        """Go to what follows on step *index*, which has ended well."""
-        if output:
-            self.inputs = Frozen({**self.inputs, **output})
-        self.index = self.flow.following[index].success
-        self.turn.left -= 1
 
     def enter(
         self, index: int, compiled: CompiledStep, resource: Resource | None
@@ -357,10 +377,12 @@ class Progress:
     ) -> Effect[Mapping[str, Any] | None]:
         """Return the output that completes the step; None if nothing does.
 
-        *end* is what an attempt has failed with, or what one that polls has returned.
+        *end* is what an attempt has returned, or that it `Raised` an error.
         """
-        if isinstance(end, BaseException):
-            yield from self.stop(index, compiled.retry, end)
+        if type(end) is not Raised:
+            end = self.output_of(compiled.spec, end)
+        if type(end) is Raised:
+            yield from self.stop(index, compiled.retry, end.error)
             return None
         if attempt.operation:
             return Frozen({**self.run.steps[index].output, **end})
@@ -470,11 +492,11 @@ class Progress:
         self,
         step: StepMemento,
         attempt: StepContext,
-        limit: float | None,
-        body: StepFunction | None,
+        compiled: CompiledStep,
     ) -> tuple[StepFunction, Callable[[], None] | None]:
         """Return what the attempt is to do, and how to call off its time-out."""
         ports, run, turn, call_off = self.ports, self.run, self.turn, None
+        limit, body = compiled.limit, compiled.body
         deadline = None if turn.sheltered else run.deadline
         if limit is not None or deadline is not None:
             # An attempt that waits is the same one each time that it is asked.

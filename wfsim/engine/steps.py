@@ -184,14 +184,14 @@ def driven(result: Any) -> Effect[Any]:
     return result
 
 
-def timed(context: StepContext) -> Effect[Mapping[str, Any]]:
+def timed(context: StepContext) -> Effect[Mapping[str, Any] | None]:
     """Take the place of a step without code: its duration, then perhaps its failure."""
     spec = context.spec
     usual = DEFAULT_DURATION if spec.child is None else NO_TIME
     yield context.clock.timeout((spec.duration or usual).draw(context.draw("duration")))
     if spec.failure and context.draw("failure") < spec.failure:
         raise StepFailed(f"{spec.name} fails with probability {spec.failure:g}")
-    return EMPTY if spec.child is None else (yield from _called(context, spec.child))
+    return None if spec.child is None else (yield from _called(context, spec.child))
 
 
 def _called(context: StepContext, flow: str) -> Effect[Mapping[str, Any]]:

@@ -137,9 +137,8 @@ class Journal(Sequence[Record]):
 
         A `Late` one that is kept already is no entry.
         """
-        key, tokens = run.resource, self.tokens
-        if key in tokens and token < tokens[key]:
-            refuse_old(token, key, tokens)
+        if token < self.tokens.get(run.resource, 0):
+            refuse_old(token, run.resource, self.tokens)
         if type(change) in _RARE:
             if self.keeps(run, change):
                 return ()
@@ -282,11 +281,13 @@ class Journal(Sequence[Record]):
 
         The run is None for what is not of a run; the change may be an `Adopt`.
         """
-        for subject, ordinal in zip(self._subjects, self._numbered(), strict=False):
+        walks: dict[Run, Callable[[], Any]] = {}
+        for subject in self._subjects:
             if type(subject) is Run:
-                place = 3 * ordinal
-                history = subject.history
-                yield history[place], subject, history[place + 1], history[place + 2]
+                if subject not in walks:
+                    walks[subject] = iter(subject.history).__next__
+                walk = walks[subject]
+                yield walk(), subject, walk(), walk()
             else:
                 yield subject[0], None, subject[1], subject[2]  # type: ignore[index]
 

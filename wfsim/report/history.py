@@ -15,8 +15,7 @@ from wfsim.model.journal import OF_RESOURCES, Journal
 from wfsim.model.log import EventLog
 from wfsim.model.memento import CANCELLED, MANY_RESTARTS, Memento, RunStatus
 from wfsim.model.record import Kind, Record
-from wfsim.model.run import Begin, Cause, Complete, CompleteRun, Fail, Start
-from wfsim.model.run import Run as Kept
+from wfsim.model.run import Adopt, Begin, Cause, Complete, CompleteRun, Fail, Start
 
 NAN = math.nan
 
@@ -27,11 +26,11 @@ UNFINISHED = ("prepared", "running", "waiting", "failed", "quarantined")
 class Run:
     """One run of a flow; times are seconds of virtual time, NaN for not yet.
 
-    *last* is the place of its newest attempt, -1 if it has none.  While that is under
-    way, *crew* are the controllers that may be carrying it out, and *struck* is when
-    the last one of them died.  *count* is how many attempts it has had, *incidents* what
-    else there is to tell of it, and *entered* the revision at which its resource entered
-    the state that it serves (-1: not known).
+    *last* is its newest attempt, None if it has none.  While that is under way, *crew*
+    are the controllers that may be carrying it out, and *struck* is when the last one of
+    them died.  *count* is how many attempts it has had, *incidents* what else there is to
+    tell of it, and *entered* the revision at which its resource entered the state that
+    it serves (-1: not known).
     """
 
     __slots__ = (
@@ -62,7 +61,7 @@ class Run:
         self.error = ""
         self.retries = 0
         self.restarts = 0
-        self.last = -1
+        self.last: Row | None = None
         self.crew: frozenset[str] = frozenset()
         self.struck: float | None = None
         self.count = 0
@@ -95,46 +94,15 @@ class Attempt(NamedTuple):
     error: str
 
 
-class Attempts:
-    """Attempts of steps in order of appearance, one list per column.
+Row = list[Any]
+"""An attempt that may still go on, field by field.
 
-    Measured: with an object for each, building a table takes twice as long.
-    """
+Measured: with an object for each, building a table takes twice as long.
+"""
 
-    def __init__(self) -> None:
-        self.of: list[Run] = []
-        self.step: list[str] = []
-        self.attempt: list[int] = []
-        self.status: list[str] = []
-        self.start: list[float] = []
-        self.end: list[float] = []
-        self.error: list[str] = []
 
-    def __iter__(self) -> Iterator[Attempt]:
-        columns = (self.of, self.step, self.attempt, self.status)
-        rows = zip(*columns, self.start, self.end, self.error, strict=True)
-        return map(Attempt._make, rows)
-
-    def begin(self, run: Run, step: str, attempt: int, start: float) -> None:
-        run.last = len(self.of)
-        run.count += 1
-        self.of.append(run)
-        self.step.append(step)
-        self.attempt.append(attempt)
-        self.status.append("running")
-        self.start.append(start)
-        self.end.append(NAN)
-        self.error.append("")
-
-    def close(self, at: int, status: str, end: float, error: str = "") -> None:
-        self.status[at] = status
-        self.end[at] = end
-        if error:
-            self.error[at] = error
-
-    def lose(self, run: Run, time: float) -> None:
-        """End the last one of *run* as cut short: when struck, or noticed at *time*."""
-        self.close(run.last, "crashed", time if run.struck is None else run.struck)
+# The places of what changes in a row; the others are those of an `Attempt`.
+_STATUS, _END, _ERROR = 3, 5, 6
 
 
 class History:
@@ -142,10 +110,15 @@ class History:
 
     def __init__(self, log: EventLog) -> None:
         self.runs: list[Run] = []
-        self.attempts = Attempts()
+        self.rows: list[Row] = []
         self._known: dict[tuple[str, str], Run] = {}
         self._alive: frozenset[str] = frozenset()
         self._read(log.records)
+
+    @property
+    def attempts(self) -> Iterator[Attempt]:
+        """The attempts of all runs."""
+        return map(Attempt._make, self.rows)
 
     def _read(self, records: Sequence[Record]) -> None:
         if not isinstance(records, Journal):
@@ -154,35 +127,38 @@ class History:
             return
         # Nearly all entries are of steps that begin or end well.  No records are made of
         # them, which would take twice as long as the whole table does.
-        attempts, begin = self.attempts, self._begin
-        status, end = attempts.status, attempts.end
+        rows = self.rows
         # By run of the journal: what it is here, its steps' names, their attempts so far.
-        known: dict[Kept, tuple[Run, list[str], list[int]]] = {}
+        known: dict[Any, tuple[Run, list[str], list[int]]] = {}
         for seq, (time, kept, change, _) in enumerate(records.entries()):
-            kind = type(change)
-            if kind is Start and kept in known:
-                run, names, counts = known[kept]
+            kind, of = type(change), known.get(kept)
+            if kind is Adopt and change.adoption.migrated is None:
+                change = change.change
+                kind = type(change)
+            if kind is Start and of is not None:
+                run, names, counts = of
                 index = change.index
-                counts[index] += 1
-                begin(run, names[index], counts[index], time)
-            elif kind is Complete and kept in known:
-                last = known[kept][0].last
-                status[last] = "completed"
-                end[last] = time
-            elif kind is CompleteRun and kept in known:
-                self._complete(known[kept][0], time)
+                counts[index] = count = counts[index] + 1
+                name, last = names[index], run.last
+                if last is not None and last[_STATUS] != "completed":
+                    self._resume(run, last, name, time)
+                run.last = row = [run, name, count, "running", time, NAN, ""]
+                rows.append(row)
+                run.count += 1
+                if run.status != "running" or run.crew is not self._alive:
+                    self._go_on(run)
+            elif kind is Complete and of is not None and (last := of[0].last):
+                last[_STATUS], last[_END] = "completed", time
+            elif kind is CompleteRun and of is not None:
+                self._complete(of[0], time)
             elif kind is Begin and not change.memento.is_begun:
                 memento = change.memento
                 key = records.name(memento.resource), memento.key
                 run = self._add(Run(*key, memento.flow, time), memento.entered)
-                names, counts = [s.name for s in memento.steps], [0] * len(memento.steps)
-                known[kept] = run, names, counts  # type: ignore[index]
-            elif (
-                kind is Fail
-                and kept in known
-                and status[known[kept][0].last] == "running"
-            ):
-                self._fail(known[kept][0], "failed", time, change.error, change.wake)
+                names = [step.name for step in memento.steps]
+                known[kept] = run, names, [0] * len(names)
+            elif kind is Fail and of is not None and _is_running(of[0].last):
+                self._fail(of[0], "failed", time, change.error, change.wake)
             elif kept is not None or kind not in OF_RESOURCES:
                 record = records.made(seq)
                 self._take(record)
@@ -205,8 +181,8 @@ class History:
         elif kind is Kind.STEP_STARTED:
             self._begin(self._run_of(record), record.step, record.attempt, record.time)
         elif kind is Kind.STEP_COMPLETED:
-            at = self._attempt_of(self._run_of(record), record)
-            self.attempts.close(at, "completed", record.time)
+            row = self._attempt_of(self._run_of(record), record)
+            close(row, "completed", record.time)
 
     def _add(self, run: Run, entered: int) -> Run:
         run.entered = entered
@@ -223,7 +199,8 @@ class History:
         self, run: Run, status: str, time: float, error: str, wake: float | None
     ) -> None:
         """End the attempt under way, and the run for now, in *status*."""
-        self.attempts.close(run.last, status, time, error)
+        assert run.last is not None
+        close(run.last, status, time, error)
         run.status, run.error = status, error
         kind = Kind.STEP_FAILED if status == "failed" else Kind.STEP_CANCELLED
         run.incidents.append(Incident(run.count, time, kind, wake))
@@ -245,45 +222,56 @@ class History:
         return run
 
     def _begin(self, run: Run, step: str, number: int, time: float) -> None:
-        attempts, at = self.attempts, run.last
-        if at >= 0 and attempts.status[at] != "completed":
-            if attempts.status[at] in _OPEN:
-                attempts.lose(run, time)
-            if attempts.step[at] == step:
-                run.retries += attempts.status[at] == "failed"
-                run.restarts += attempts.status[at] == "crashed"
-        attempts.begin(run, step, number, time)
+        if run.last is not None and run.last[_STATUS] != "completed":
+            self._resume(run, run.last, step, time)
+        self._append(run, step, number, time)
+        self._go_on(run)
+
+    def _append(self, run: Run, step: str, number: int, start: float) -> Row:
+        run.last = row = [run, step, number, "running", start, NAN, ""]
+        run.count += 1
+        self.rows.append(row)
+        return row
+
+    def _resume(self, run: Run, last: Row, step: str, time: float) -> None:
+        """Take note that *step* begins after an attempt that did not complete."""
+        if last[_STATUS] in _OPEN:
+            lose(run, last, time)
+        if last[1] == step:
+            run.retries += last[_STATUS] == "failed"
+            run.restarts += last[_STATUS] == "crashed"
+
+    def _go_on(self, run: Run) -> None:
         run.status, run.error, run.end = "running", "", NAN
         run.crew, run.struck = self._alive, None
 
-    def _at(self, run: Run, step: str, number: int, value: Any, time: float) -> int:
+    def _at(self, run: Run, step: str, number: int, value: Any, time: float) -> Row:
         """Return the attempt that a record is about, also if its start is not told of."""
-        attempts, at = self.attempts, run.last
-        if at < 0 or attempts.step[at] != step or attempts.attempt[at] != number:
-            attempts.begin(run, step, number, _start(value, time))
+        if run.last is None or run.last[1:3] != [step, number]:
+            return self._append(run, step, number, _start(value, time))
         return run.last
 
-    def _attempt_of(self, run: Run, record: Record) -> int:
+    def _attempt_of(self, run: Run, record: Record) -> Row:
         return self._at(run, record.step, record.attempt, record.value, record.time)
 
     def _incident(self, run: Run, record: Record) -> None:
         """Take note of what *record* says of the run as a whole."""
         kind, value = record.kind, record.value
         if kind is Kind.STEP_WAITING:
-            self.attempts.status[self._attempt_of(run, record)] = run.status = "waiting"
+            self._attempt_of(run, record)[_STATUS] = run.status = "waiting"
             run.incidents.append(Incident(run.count, record.time, kind))
             return
         if kind is Kind.STEP_FAILED or kind is Kind.STEP_CANCELLED:
             status = _TURNS[kind]
             if record.attempt:
-                at = self._attempt_of(run, record)
-                self.attempts.close(at, status, record.time, record.text)
+                row = self._attempt_of(run, record)
+                close(row, status, record.time, record.text)
             run.status, run.error = status, record.text
             wake = value.wake if isinstance(value, Memento) else None
             run.incidents.append(Incident(run.count, record.time, kind, wake))
             return
-        if run.last >= 0 and self.attempts.status[run.last] in _OPEN:
-            self._stop(run, record)
+        if run.last is not None and run.last[_STATUS] in _OPEN:
+            self._stop(run, run.last, record)
         if kind is Kind.RUN_PRUNED:
             # A namesake of the resource may have a run of that key again.
             del self._known[record.resource, record.run]
@@ -291,7 +279,7 @@ class History:
         run.status, run.error = _TURNS[kind], record.text
         run.incidents.append(Incident(run.count, record.time, kind))
         if kind is Kind.RUN_RECOVERED:
-            run.last = -1
+            run.last = None
             run.end = NAN
         elif kind is Kind.RUN_CREATED:
             if isinstance(value, Memento) and value.status is not RunStatus.PREPARED:
@@ -313,28 +301,44 @@ class History:
         # The reference writes ends in whole seconds: one may lie before its start.
         run.end = max(run.start, time if ended is None else min(ended, time))
 
-    def _stop(self, run: Run, record: Record) -> None:
+    def _stop(self, run: Run, last: Row, record: Record) -> None:
         """End the attempt that was under way when its run ended."""
-        attempts, at, time = self.attempts, run.last, record.time
+        time = record.time
         if record.kind is Kind.RUN_INTERRUPTED and not _is(
             record, MANY_RESTARTS, Cause.RESTARTS
         ):
             cancelled = _is(record, CANCELLED, Cause.CANCEL, Cause.GONE)
             status = "cancelled" if cancelled else "interrupted"
-            attempts.close(at, status, time, record.text)
-        elif attempts.status[at] == "waiting":
-            attempts.close(at, "superseded", time)
+            close(last, status, time, record.text)
+        elif last[_STATUS] == "waiting":
+            close(last, "superseded", time)
         else:
-            attempts.lose(run, time)
+            lose(run, last, time)
 
     def _crash(self, controller: str, time: float) -> None:
         self._alive -= {controller}
         for run in self._known.values():
-            if run.last >= 0 and self.attempts.status[run.last] == "running":
+            if run.last is not None and _is_running(run.last):
                 run.crew -= {controller}
                 run.struck = time
                 if not run.crew:
-                    self.attempts.lose(run, time)
+                    lose(run, run.last, time)
+
+
+def close(row: Row, status: str, end: float, error: str = "") -> None:
+    """End an attempt."""
+    row[_STATUS], row[_END] = status, end
+    if error:
+        row[_ERROR] = error
+
+
+def lose(run: Run, row: Row, time: float) -> None:
+    """End the last attempt of *run* as cut short: when struck, or noticed at *time*."""
+    close(row, "crashed", time if run.struck is None else run.struck)
+
+
+def _is_running(row: Row | None) -> bool:
+    return row is not None and row[_STATUS] == "running"
 
 
 def _is(record: Record, reason: str, *causes: Cause) -> bool:

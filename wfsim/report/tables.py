@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter, sub
 from typing import TYPE_CHECKING, Any
 
 from wfsim.model.log import EventLog
@@ -88,24 +89,26 @@ def steps(log: EventLog) -> pd.DataFrame:
 
     An attempt that waited and then went on is one row.
     """
-    found = History(log).attempts
+    history = History(log)
     queues = pool_queues(log)
     last = log.records[-1].time if queues else NAN
+    columns = zip(*history.rows, strict=True)
+    of, step, attempt, status, start, end, error = [*columns] or [()] * 7
     return frame(
         {
-            "run": [run.run for run in found.of],
-            "flow": [run.flow for run in found.of],
-            "resource": [run.resource for run in found.of],
-            "step": found.step,
-            "attempt": found.attempt,
-            "status": found.status,
-            "start": found.start,
-            "end": found.end,
-            "duration": _durations(found.start, found.end),
-            "pool_queue": [_in_queues(each, queues, last) for each in found]
+            "run": [*map(attrgetter("run"), of)],
+            "flow": [*map(attrgetter("flow"), of)],
+            "resource": [*map(attrgetter("resource"), of)],
+            "step": step,
+            "attempt": attempt,
+            "status": status,
+            "start": start,
+            "end": end,
+            "duration": _durations(start, end),
+            "pool_queue": [_in_queues(each, queues, last) for each in history.attempts]
             if queues
-            else [0.0] * len(found.of),
-            "error": found.error,
+            else [0.0] * len(of),
+            "error": error,
         },
         {"pool_queue": "float64"},
     )
@@ -262,7 +265,7 @@ def latency(log: EventLog) -> pd.DataFrame:
 
 
 def _durations(start: Iterable[float], end: Iterable[float]) -> list[float]:
-    return [after - before for before, after in zip(start, end, strict=True)]
+    return [*map(sub, end, start)]
 
 
 def _spread(durations: pd.Series[float]) -> tuple[float, float, float]:

@@ -328,7 +328,8 @@ class Simulation(ControlPlane):
         )
 
         def stop(*_: Any) -> None:
-            self._stopped = self.clock.halted = True
+            self._stopped = True
+            self.clock.halt()
             signal(SIGINT, usual)
 
         if patient:
@@ -342,7 +343,7 @@ class Simulation(ControlPlane):
             if patient:
                 signal(SIGINT, usual)
         if self._stopped:
-            self._stopped = self.clock.halted = False
+            self._stopped = False
             raise KeyboardInterrupt
 
     def advance(self, limit: float) -> bool:
