@@ -578,11 +578,13 @@ class Progress:
         if failures > retry.limit:
             many = Stop(reasons.MANY_RETRY, text, Cause.RETRIES, limit)
             return (yield from self.end(index, many))
-        now = self.ports.clock.now
+        now, draw = self.ports.clock.now, 0.0
+        if retry.jitter:
+            whose = (*self.turn.key, self.flow.draws_of(self.run.key))
+            draw = self.ports.draws.uniform(*whose, step.name, step.attempts, "jitter")
         self.turn.left = 0
-        yield from self.commit(
-            Fail(index, text, now + retry.after(failures), cause, limit)
-        )
+        again = now + retry.after(failures, draw)
+        yield from self.commit(Fail(index, text, again, cause, limit))
         self.runner.tell_step(self.turn, "on_step_completed", self.run, index)
 
 

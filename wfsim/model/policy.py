@@ -21,6 +21,7 @@ from wfsim.model.bounds import (
     PositiveCount,
     PositiveSeconds,
     Seconds,
+    Share,
     check,
 )
 
@@ -37,7 +38,9 @@ class Retry:
 
     *limit* counts failures and *restarts* counts crashes, each per step and each
     reset by recovery.  The n-th retry follows after
-    ``min(delay * factor ** (n - 1), cap)`` seconds of virtual time.
+    ``min(delay * factor ** (n - 1), cap)`` seconds of virtual time, less a share of it
+    that is drawn evenly from 0 to *jitter*: with 1 anything up to it ("full jitter",
+    Brooker 2015, AWS Architecture Blog).
     Raises `DefinitionError` for numbers that make no sense.
 
     >>> Retry(delay=1.0, factor=2.0, cap=5.0).after(4)
@@ -53,19 +56,26 @@ class Retry:
         Growth, Doc("How many times longer each wait is than the one before.")
     ] = 1.0
     cap: Annotated[Seconds, Doc("The longest wait, in seconds.")] = 1000.0
+    jitter: Annotated[
+        Share, Doc("The share of each wait that may be left out, drawn anew each time.")
+    ] = 0.0
 
     def __post_init__(self) -> None:
         check(self)
 
-    def after(self, failures: int) -> float:
-        """Return the seconds to wait before the retry that follows *failures*."""
-        if self.factor == 1.0:
-            return min(self.delay, self.cap)
-        try:
-            grown = self.delay * float(self.factor) ** max(failures - 1, 0)
-        except OverflowError:  # a float ends at 2.0 ** 1024
-            return self.cap
-        return min(grown, self.cap)
+    def after(self, failures: int, draw: float = 0.0) -> float:
+        """Return the seconds to wait before the retry that follows *failures*.
+
+        *draw* (0 <= draw < 1) says how much of the jitter is left out.
+        """
+        wait = min(self.delay, self.cap)
+        if self.factor != 1.0:
+            try:
+                grown = self.delay * float(self.factor) ** max(failures - 1, 0)
+                wait = min(grown, self.cap)
+            except OverflowError:  # a float ends at 2.0 ** 1024
+                wait = self.cap
+        return wait * (1.0 - self.jitter * draw) if self.jitter else wait
 
 
 @dataclass(frozen=True, slots=True)

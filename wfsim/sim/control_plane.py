@@ -32,7 +32,7 @@ from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import Plan
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
-from wfsim.sim.scenario import Scenario
+from wfsim.sim.scenario import WORKERS, Scenario
 from wfsim.sim.service import SimulatedService
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
@@ -100,6 +100,7 @@ class ControlPlane(Storage, ABC):
         self.names = tuple(f"controller-{number}" for number in range(controllers))
         self.controllers: dict[str, Controller] = {}
         self.pools = {name: Pool(size) for name, size in scenario.pools.items()}
+        self.workers = scenario.policy.workers
         for name, pool in self.pools.items():
             pool.attach(clock, self.journal, name)
         self.given_faults = faults
@@ -146,11 +147,29 @@ class ControlPlane(Storage, ABC):
         if scenario.is_service:
             seen = self._service.through(resources, runs)
             pick_up = PickUp(ports._replace(flows=seen), self.flows, scenario.migrations)
-            return WatchLoop(name, ports, pick_up, self.leases)
-        reconciler = FlowReconciler(
-            ports, scenario.machines, scenario.flows, scenario.migrations
-        )
-        return Controller(name, ports, reconciler, self.leases)
+            made: Controller = WatchLoop(name, ports, pick_up, self.leases)
+        else:
+            reconciler = FlowReconciler(
+                ports, scenario.machines, scenario.flows, scenario.migrations
+            )
+            rank = self._rank if scenario.has_priorities else None
+            made = Controller(name, ports, reconciler, self.leases, rank)
+        made.workers = self.workers
+        return made
+
+    def _rank(self, key: Key) -> float:
+        """Return which of the resources that wait for a worker goes before others."""
+        resource = self.resources.peek(key)
+        return 0.0 if resource is None else resource.priority
+
+    def resize(self, server: str, places: int) -> None:
+        """Have so many places of a pool, or so many workers of each controller."""
+        if server != WORKERS:
+            self.pools[server].resize(places)
+            return
+        self.workers = places
+        for controller in self.controllers.values():
+            controller.resize(places)
 
     # What may be asked of a service.
 

@@ -18,7 +18,7 @@ from wfsim.model.duration import Duration, Length
 from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.machine import StateMachine
-from wfsim.model.policy import Policy, Retry
+from wfsim.model.policy import UNBOUNDED, Policy, Retry
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
 from wfsim.sim.demand import (
     Arrivals,
@@ -40,6 +40,7 @@ from wfsim.sim.step_settings import (
     unread,
     wrong_settings,
 )
+from wfsim.sim.times import Shifts, wrong_shifts
 from wfsim.sim.world import World
 from wfsim.text import short, suggest
 
@@ -59,7 +60,8 @@ class Scenario:
 
     *arrivals* come and *triggers* change resources as time goes by.  *settings* say of
     steps, by name or class, how long they take, how often they fail and which places of
-    the *pools* (name: places) they hold.  *api_rate* bounds the requests of the
+    the *pools* (name: places) they hold.  *shifts* say how many places a pool has, or
+    ``workers`` each controller, as time goes by.  *api_rate* bounds the requests of the
     controllers (an `ApiRate`, or so many a second).  *faults* happen besides those given
     to a simulation, and *rates* come to some more for each seed: of ``controller``,
     ``api`` and ``pods``.  Runs that were called for before *warm_up* (seconds) do not
@@ -89,6 +91,7 @@ class Scenario:
         triggers: Iterable[Trigger] = (),
         settings: Mapping[str, StepSettings | Mapping[str, Any]] = EMPTY,
         pools: Mapping[str, int] = EMPTY,
+        shifts: Mapping[str, Shifts] = EMPTY,
         api_rate: ApiRate | float | None = None,
         faults: Iterable[Fault] = (),
         rates: Mapping[str, Rate] = EMPTY,
@@ -103,6 +106,7 @@ class Scenario:
         self.rates = _mapped(rates, "rates")
         self.settings = settings_by_name(_mapped(settings, "settings"))
         self.pools = _mapped(pools, "pools")
+        self.shifts: dict[str, Shifts] = _mapped(shifts, "shifts")
         self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
         machines = _listed(machine, "machine", StateMachine)
@@ -123,20 +127,18 @@ class Scenario:
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon, self.lag = horizon, lag
-        self.begin = begin
-        self.recall = recall
+        self.begin, self.recall = begin, recall
         self.assumed: Mapping[str, Duration] = EMPTY
+        if problems := self._problems(machines):
+            raise DefinitionError(*problems)
+
+    def _problems(self, machines: Iterable[StateMachine]) -> list[Problem]:
         problems = [
             Problem(f"two state machines for the kind {item.kind!r}", "make them one")
             for item in machines
             if self.machines[item.kind] is not item
         ]
-        problems += self._problems()
-        if problems:
-            raise DefinitionError(*problems)
-
-    def _problems(self) -> list[Problem]:
-        problems = unknown_steps(self.flows.values(), self.steps)
+        problems += unknown_steps(self.flows.values(), self.steps)
         problems += wrong_children(self.flows, self.steps, self.is_service)
         for item in self.machines.values():
             try:
@@ -366,12 +368,33 @@ class Scenario:
         demands: list[Arrivals | Trigger] = [*self.arrivals, *self.triggers]
         flows = self.flows if self.is_service else None
         problems = wrong_demand(demands, flows, self.horizon)
-        problems += wrong_settings(self.settings, self.flows.values(), self.pools)
+        coded = partial(has_code, steps=self.steps)
+        flows_known = self.flows.values()
+        problems += wrong_settings(self.settings, flows_known, self.pools, coded)
+        problems += wrong_shifts(self.shifts, {WORKERS, *self.pools})
         problems += wrong_rates(self.rates, self.faults, self.horizon)
         if type(self.seed) is not int:
             text = f"seed is {self.seed!r}"
             problems.append(Problem(text, "give a whole number", ("seed",)))
         return problems
+
+    def places(self, server: str, since: float, until: float) -> float | None:
+        """Return how many of the workers or of a pool there are between two seconds.
+
+        That is the mean over time; None for workers without a bound.
+        """
+        if server in self.shifts:
+            return self.shifts[server].mean(since, until)
+        if server != WORKERS:
+            return float(self.pools[server]) if server in self.pools else None
+        workers = self.policy.workers
+        return float(workers) if workers < UNBOUNDED else None
+
+    @cached_property
+    def has_priorities(self) -> bool:
+        """Whether some of what waits for a worker goes before the others."""
+        arriving = any(each.priority for each in self.arrivals)
+        return arriving or any(each.priority for each in self.resources)
 
     @cached_property
     def step_names(self) -> frozenset[str]:
@@ -420,6 +443,9 @@ class Scenario:
         return meta
 
 
+WORKERS = "workers"
+"""What shifts, loads and studies call the workers of the controllers."""
+
 _TYPES = {
     "horizon": PositiveSeconds,
     "lag": Seconds,
@@ -431,7 +457,16 @@ _TYPES = {
 """What `check` would demand of these keywords, were a scenario a dataclass."""
 _SAME = (
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
-    *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
+    *(
+        "arrivals",
+        "triggers",
+        "settings",
+        "pools",
+        "shifts",
+        "api_rate",
+        "faults",
+        "rates",
+    ),
     *("warm_up", "drain", "seed", "begin", "recall"),
 )
 """The keywords of a scenario that are kept under their own names."""

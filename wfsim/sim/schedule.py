@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, TypeAlias
 
 from wfsim.errors import NotFound, ServiceError, UsageError
 from wfsim.model.record import Kind
+from wfsim.model.resource import Resource
 from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger, keyed
 from wfsim.sim.service import BIZ_TYPE
 from wfsim.sim.storage import immediately
@@ -40,6 +42,23 @@ class Asking:
             left = (row for row in islice(enumerate(times), first, None) if row[1] > over)
             self._go_on(purpose, left, self._action(item, purpose))
 
+        for name, shifts in scenario.shifts.items():
+            self._plane.resize(name, shifts.at(self._plane.now))
+            self._shift(name, shifts.changes(self._plane.now))
+
+    def _shift(self, server: str, changes: Iterator[tuple[float, int]]) -> None:
+        """Resize *server* at the next of *changes*, as long as anything else goes on."""
+        time, places = next(changes)
+        plane = self._plane
+        if time > plane.scenario.horizon:
+            return
+
+        def happen() -> None:
+            self._shift(server, changes)
+            plane.resize(server, places)
+
+        plane.clock.call(time - plane.now, happen)
+
     def _go_on(
         self,
         item: Purpose,
@@ -64,14 +83,26 @@ class Asking:
         if isinstance(item.what, FlowRequest):
             request = item.what
             return lambda number: self._request(request.numbered(number))
-        return lambda number: self._create(item, number)
+        return lambda number: self._create(item, purpose, number)
 
-    def _create(self, arrivals: Arrivals, number: int) -> None:
+    def _create(self, arrivals: Arrivals, purpose: Purpose, number: int) -> None:
         resource = arrivals.resource(number)
         resources = self._plane.resources
         # It may stand there already, after resume() or by hand.
-        if resources.peek(resource.key) is None:
-            immediately(resources.create(resource))
+        if resources.peek(resource.key) is not None:
+            return
+        born = immediately(resources.create(resource))
+        if arrivals.patience is not None:
+            drawn = self._plane.draws.uniform(*purpose, "patience", number)
+            leave = partial(self._leave, born)
+            self._plane.clock.call(arrivals.patience.draw(drawn), leave)
+
+    def _leave(self, resource: Resource) -> None:
+        """Let *resource* go, if no worker has begun to serve it."""
+        live = self._plane.resources.peek(resource.key)
+        is_same = live is not None and live.uid == resource.uid
+        if is_same and not self._plane.journal.runs.get(resource.key):
+            immediately(self._plane.resources.delete(resource.key))
 
     def _request(self, asked: FlowRequest) -> None:
         service = self._plane.service

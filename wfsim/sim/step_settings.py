@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 from wfsim.engine.context import StepContext
 from wfsim.engine.ports import Effect, StepFunction, Steps
+from wfsim.engine.steps import DEFAULT_DURATION, NO_TIME
 from wfsim.errors import DefinitionError, Problem, StepFailed
 from wfsim.model.bounds import Doc, Places, PositiveSeconds, Priority, Share, check
 from wfsim.model.duration import PARSED
@@ -58,7 +59,10 @@ class StepSettings:
     and then the attempt fails with probability *failure*, its work undone.  *uses* are
     the places of the scenario's pools that an attempt holds from before all of that to
     its end; to wait for them is part of the attempt, but not of its timeout unless the
-    step says so.  Who has a lower *priority* is served first.  *timeout* and *retry* (a
+    step says so.  Who has a lower *priority*, to which that of the
+    resource is added, is served first; one that *preempts* takes the places of who has a
+    higher, and that one resumes later.  After *patience* (seconds, or a distribution) one
+    that waits leaves the queue, and its run is interrupted.  *timeout* and *retry* (a
     `Retry`, or a mapping of some of its numbers) are in place of what the step, its flow
     or the policy says.  Raises `DefinitionError`.
     """
@@ -80,6 +84,20 @@ class StepSettings:
     priority: Annotated[
         Priority, Doc("Who waits for places with a lower one goes first.")
     ] = 0
+    patience: Annotated[
+        Annotated[Any, PARSED] | None,
+        Doc(
+            "Seconds after which an attempt that has no place yet leaves the queue, and "
+            "its run is interrupted."
+        ),
+    ] = None
+    preempts: Annotated[
+        bool,
+        Doc(
+            "Whether who has a lower priority takes the place of one with a higher, who "
+            "resumes later; for a step without code that uses one pool."
+        ),
+    ] = False
     timeout: Annotated[
         PositiveSeconds | None,
         Doc("Seconds that one attempt may take, in place of what the flow says."),
@@ -156,15 +174,14 @@ def set_flows(
     for name, flow in flows.items():
         steps = []
         for step in flow.steps:
-            names = (step.name, *step.class_names)
-            wanted = next((settings[each] for each in names if each in settings), None)
+            wanted = next(
+                (settings[each] for each in _names(step) if each in settings), None
+            )
             if wanted is not None:
                 step = wanted.limited(step, step.retry or flow.retry or retry)
             if wanted is not None and not has_code(step):
-                step, wanted = (
-                    wanted.of(step),
-                    StepSettings(uses=wanted.uses, priority=wanted.priority),
-                )
+                step = wanted.of(step)
+                wanted = replace(wanted, duration=None, failure=None)
             if wanted is not None and (wanted.uses or wanted.duration or wanted.failure):
                 wrapped[step.name, step.class_names[0]] = wanted
             steps.append(step)
@@ -172,12 +189,20 @@ def set_flows(
     return made, wrapped
 
 
+def _names(step: Step) -> tuple[str, ...]:
+    """Return what settings may call *step*."""
+    return (step.name, *step.class_names)
+
+
 def wrong_settings(
-    settings: Mapping[str, StepSettings], flows: Iterable[Flow], pools: Mapping[str, int]
+    settings: Mapping[str, StepSettings],
+    flows: Iterable[Flow],
+    pools: Mapping[str, int],
+    has_code: Callable[[Step], bool],
 ) -> list[Problem]:
     """Return what is wrong with *settings* and *pools*: what there is not or too much."""
     steps = [step for flow in flows for step in flow.steps]
-    known = {name for step in steps for name in (step.name, *step.class_names)}
+    known = {name for step in steps for name in _names(step)}
     problems = [
         Problem(
             f"no step {name!r}{suggest(name, known)}",
@@ -199,8 +224,13 @@ def wrong_settings(
     ]
     if problems:
         return problems
+    coded = {name for step in steps if has_code(step) for name in _names(step)}
     for name, wanted in settings.items():
         path, subject = ("settings", name, "uses"), f"settings of {name!r}"
+        if wanted.preempts and (len(wanted.uses) != 1 or name in coded):
+            cure = "give it one pool" if name not in coded else "its code cannot resume"
+            place = ("settings", name, "preempts")
+            problems.append(Problem("preempts is True", cure, place, subject))
         for pool, amount in wanted.uses.items():
             text = ""
             if pool not in pools:
@@ -279,16 +309,28 @@ class SetSteps(Mapping[str, StepFunction]):
     def _run(
         self, body: StepFunction, settings: StepSettings, context: StepContext
     ) -> Effect[Any]:
+        draw, rank = context.draw, settings.priority + context.resource.priority
+        patience = None
+        if settings.patience is not None:
+            patience = settings.patience.draw(draw("patience"))
+        if settings.preempts:
+            ((name, amount),) = settings.uses.items()
+            spec = context.spec
+            seconds = (spec.duration or DEFAULT_DURATION).draw(draw("duration"))
+            yield from self._pools[name].hold(
+                context, seconds, amount, rank, preempt=True, patience=patience
+            )
+            context.spec = replace(spec, duration=NO_TIME)
+            return (yield from body(context))
         with ExitStack() as held:
             # In one order, so that no two attempts wait for each other.
             for name in sorted(settings.uses):
                 amount, pool = settings.uses[name], self._pools[name]
-                claim = yield from pool.acquire(amount, settings.priority, context)
+                claim = yield from pool.acquire(amount, rank, context, patience)
                 held.enter_context(claim)
             if settings.duration is not None:
-                drawn = context.draw("set duration")
-                yield context.clock.timeout(settings.duration.draw(drawn))
-            if settings.failure and context.draw("set failure") < settings.failure:
+                yield context.clock.timeout(settings.duration.draw(draw("set duration")))
+            if settings.failure and draw("set failure") < settings.failure:
                 text = f"{context.step} fails with probability {settings.failure:g}"
                 raise StepFailed(text)
             return (yield from body(context))

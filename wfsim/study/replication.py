@@ -15,11 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
-from wfsim.model.policy import UNBOUNDED
 from wfsim.report.breakdown import PARTS, by_flow, in_steps, spent
 from wfsim.report.grouping import quantile
 from wfsim.report.history import UNFINISHED
-from wfsim.report.load import WORKERS, loads
+from wfsim.report.load import loads
 from wfsim.report.stretches import Course, courses
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
@@ -260,11 +259,11 @@ def _add_steps(rows: Rows, number: int, counted: Sequence[Course]) -> None:
 def _add_loads(
     rows: Rows, number: int, log: EventLog, found: Sequence[Course], scenario: Scenario
 ) -> None:
-    workers = scenario.policy.workers
     for load in loads(log, found, scenario.warm_up, scenario.window):
-        places = load.capacity
-        if load.name == WORKERS and workers < UNBOUNDED:
-            places = float(workers)
+        end = scenario.window or log.records[-1].time
+        places = scenario.places(load.name, scenario.warm_up, end)
+        if places is None:
+            places = load.capacity
         _append(rows.loads, (number, load.name, load.busy, load.queue, places))
 
 
