@@ -1,10 +1,12 @@
 """What is asked of a scenario as time goes by, and at which rates."""
 
-from wfsim.sim.demand import Arrivals, FlowRequest, Times, Trigger
+from wfsim.sim.demand import Arrivals, FlowRequest, Trigger
 from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.rates import Rate
 from wfsim.sim.step_settings import StepSettings
+from wfsim.sim.times import Shifts, Times
 
 __all__ = [
-    "ApiRate", "Arrivals", "FlowRequest", "Rate", "StepSettings", "Times", "Trigger",
+    "ApiRate", "Arrivals", "FlowRequest", "Rate", "Shifts", "StepSettings", "Times",
+    "Trigger",
 ]  # fmt: skip

@@ -210,9 +210,9 @@ def test_a_run_that_no_one_has_begun_is_queued_from_when_its_state_was_entered(s
 
 def test_the_critical_step_is_the_one_that_runs_spend_most_time_in(crashed):
     assert rows(tables.critical(crashed)) == [
-        ("NightlyBackup", "TakeSnapshot", 1, 30.0, 0.38961, 0.38961, False),
-        ("NightlyBackup", "CopyAway", 1, 40.0, 0.519481, 0.519481, True),
-        ("NightlyBackup", "Verify", 1, 7.0, 0.090909, 0.090909, False),
+        ("NightlyBackup", "TakeSnapshot", 1, 30.0, 0.0, 0.38961, 0.38961, False),
+        ("NightlyBackup", "CopyAway", 1, 40.0, 0.0, 0.519481, 0.519481, True),
+        ("NightlyBackup", "Verify", 1, 7.0, 0.0, 0.090909, 0.090909, False),
     ]
 
 
@@ -235,7 +235,7 @@ def test_a_step_that_takes_no_time_is_listed_all_the_same():
             Record(3, 0.0, Kind.RUN_COMPLETED, "db", "1-F", "F"),
         ]
     )
-    assert rows(tables.critical(log)) == [("F", "A", 1, 0.0, 0.0, 0.0, False)]
+    assert rows(tables.critical(log)) == [("F", "A", 1, 0.0, 0.0, 0.0, 0.0, False)]
     assert tables.utilisation(log).empty
     assert math.isnan(average(tables.utilisation(log), "workers", "busy"))
 

@@ -49,9 +49,15 @@ def test_random_times_are_a_poisson_process():
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({}, "Times: give one of at, every, mean and rate"),
-        ({"at": (1,), "every": 2}, "Times: give one of at, every, mean and rate"),
-        ({"mean": 1, "rate": 2}, "Times: give one of at, every, mean and rate"),
+        ({}, "Times: give one of at, every, mean, rate, between and rates"),
+        (
+            {"at": (1,), "every": 2},
+            "Times: give one of at, every, mean, rate, between and rates",
+        ),
+        (
+            {"mean": 1, "rate": 2},
+            "Times: give one of at, every, mean, rate, between and rates",
+        ),
         ({"at": (-1,)}, "Times: at is (-1,); give a list, each item seconds from 0"),
         ({"at": "12"}, "Times: at is '12'; give a list"),
         ({"every": 0}, "Times: every is 0; give seconds from 0.001 to"),

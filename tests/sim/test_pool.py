@@ -244,13 +244,14 @@ async def AsyncCopy(ctx):
         await ctx.sleep(10.0)
 
 
-def clusters(count, timeout=None, body=Copy):
+def clusters(count, timeout=None, body=Copy, counts=False):
+    step = wfsim.Step("Copy", timeout=timeout, timeout_counts_queue=counts)
     return wfsim.Scenario(
         [wfsim.Resource("db", f"r{number}") for number in range(count)],
         wfsim.StateMachine("db")
         .stable("Running", "Interrupt")
         .unstable("Creating", run="Backup"),
-        [wfsim.Flow("Backup", (wfsim.Step("Copy", timeout=timeout),))],
+        [wfsim.Flow("Backup", (step,))],
         [body],
         world=Site,
     )
@@ -283,7 +284,7 @@ def test_a_log_with_pools_is_read_back_as_it_was_written(tmp_path):
 
 
 def test_an_attempt_that_times_out_leaves_the_line_or_gives_back_what_it_holds():
-    log = wfsim.simulate(clusters(2, timeout=4.0), until=6.0)
+    log = wfsim.simulate(clusters(2, timeout=4.0, counts=True), until=6.0)
     assert changes(log) == [
         (0.0, "uplink 1/1, queue 0"),
         (0.0, "uplink 1/1, queue 1"),
@@ -291,6 +292,18 @@ def test_an_attempt_that_times_out_leaves_the_line_or_gives_back_what_it_holds()
         (4.0, "uplink 0/1, queue 0"),
         (5.0, "uplink 1/1, queue 0"),
         (5.0, "uplink 1/1, queue 1"),
+    ]
+
+
+def test_the_time_in_the_line_is_none_of_the_time_that_an_attempt_has():
+    log = wfsim.simulate(clusters(2, timeout=4.0), until=9.5)
+    assert changes(log) == [
+        (0.0, "uplink 1/1, queue 0"),
+        (0.0, "uplink 1/1, queue 1"),
+        (4.0, "uplink 1/1, queue 0"),  # the second has 4 s from now on
+        (5.0, "uplink 1/1, queue 1"),
+        (8.0, "uplink 1/1, queue 0"),
+        (9.0, "uplink 1/1, queue 1"),
     ]
 
 

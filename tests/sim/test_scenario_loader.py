@@ -395,7 +395,7 @@ WRONG = [
     ),
     (
         "flow: flow.yaml\narrivals:\n- name: late-{n}\n",
-        "3: give one of at, every, mean and rate",
+        "3: give one of at, every, mean, rate, between and rates",
     ),
     (
         "flow: flow.yaml\narrivals:\n- {name: late, at: [1], biz_id: x}\n",
@@ -477,7 +477,7 @@ def test_all_problems_of_a_kind_are_told_at_once(write):
         "scenario.yaml:6: no step 'Copi'; did you mean 'Copy'?",
         "scenario.yaml:3: 'late' would come more than once; "
         "write a name such as 'late-{n}'",
-        "scenario.yaml:4: give one of at, every, mean and rate",
+        "scenario.yaml:4: give one of at, every, mean, rate, between and rates",
     ]
 
 

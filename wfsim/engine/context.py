@@ -19,6 +19,7 @@ from wfsim.model.run import Run
 
 if TYPE_CHECKING:
     from wfsim.engine.service import ChildFlows
+    from wfsim.engine.steps import TimeLimit
 
 CONFLICTS = 100
 """How often a change is tried on a resource that others change at the same time."""
@@ -45,8 +46,11 @@ class StepContext:
         "operation",
         "resource",
         "spec",
+        "time_limit",  # set for an attempt that has one
         "undriven",
     )
+
+    time_limit: TimeLimit
 
     # Not of Python: each attempt of each step may look, and all are made.
     clock: Any = property(attrgetter("_ports.clock"), doc="The clock.")

@@ -68,13 +68,21 @@ class Controller:
     """Works on every resource of a store until it is stopped or dies.
 
     It keeps a queue, timers and the processes of its workers; all of that may be lost
-    at any moment, since nothing of it is needed to go on.
+    at any moment, since nothing of it is needed to go on.  Who has a lower *rank* is
+    taken from the queue first, and then who came first.
     """
 
     def __init__(
-        self, name: str, ports: Ports, reconciler: Reconciler, leases: Leases
+        self,
+        name: str,
+        ports: Ports,
+        reconciler: Reconciler,
+        leases: Leases,
+        rank: Callable[[Key], float] | None = None,
     ) -> None:
         self.name = name
+        self.workers = ports.policy.workers
+        self._order = rank
         self._ports = ports
         self._clock = ports.clock
         self._policy = ports.policy
@@ -177,11 +185,18 @@ class Controller:
         if resource is not None:
             self.enqueue(resource.key)
 
+    def resize(self, workers: int) -> None:
+        """Work on so many resources at a time from now on; what is begun goes on."""
+        self.workers = workers
+        if self.alive:
+            self._dispatch()
+
     def _dispatch(self) -> None:
-        while (
-            self._queue and len(self._active) < self._policy.workers and not self._paused
-        ):
-            key = next(iter(self._queue))
+        while self._queue and len(self._active) < self.workers and not self._paused:
+            if self._order is None:
+                key = next(iter(self._queue))
+            else:
+                key = min(self._queue, key=self._order)
             del self._queue[key]
             self._refuse_to_spin(key)
             turn = self._active[key] = Turn(key, self._clock.now)

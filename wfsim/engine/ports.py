@@ -100,6 +100,14 @@ class ResourceStore(Protocol):
         """Return the resource as it is now without asking a server."""
         ...
 
+    def called_for(self, resource: Resource) -> float:
+        """Return the second at which *resource* was asked to be in its present state.
+
+        Where a check led there that is when it last changed before, since a check looks
+        at nothing else.
+        """
+        ...
+
     def seen(self, key: Key) -> Resource | None:
         """Return the resource as `subscribe` last told of it; None if it is gone.
 

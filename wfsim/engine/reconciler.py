@@ -199,7 +199,8 @@ class FlowReconciler:
             flow = self._flows.get(run.flow)
             from_first = flow is not None and flow.recover_from_first_step
             afresh = frozenset() if flow is None else to_run_again(run, flow)
-            recovered = Recover(from_first, self._deadline(flow), afresh)
+            deadline = deadline_of(flow, None, self._ports)
+            recovered = Recover(from_first, deadline, afresh)
             yield from self._runner.commit(run, turn, recovered)
             machine = self._machines[resource.kind]
             previous = previous or machine.state_running(run.flow) or ""
@@ -300,7 +301,7 @@ class FlowReconciler:
             params=params,
             entered=live.entered,
             owner=live.uid,
-            deadline=self._deadline(flow),
+            deadline=deadline_of(flow, live, self._ports),
         )
         yield from self._runner.commit(run, turn, begin)
         self._runner.tell_run(turn, "on_run_init", run)
@@ -350,10 +351,6 @@ class FlowReconciler:
         except NotFound:
             yield from self._history.bury_all(turn.key, entries, turn)
             return _DONE
-
-    def _deadline(self, flow: Flow | None) -> float | None:
-        limit = (flow and flow.deadline) or self._ports.policy.deadline
-        return None if limit is None else self._clock.now + limit
 
     def _check_failed(
         self, turn: Turn, resource: Resource, check: object, error: Exception
@@ -430,6 +427,23 @@ def migrated(
 
 def _changed(text: str) -> Stop:
     return Stop(reasons.DEFINITION_CHANGED, text, Cause.DEFINITION)
+
+
+def deadline_of(
+    flow: Flow | None, resource: Resource | None, ports: Ports
+) -> float | None:
+    """Return the second by which a run of *flow* is to be complete, None for any.
+
+    That of a new run may count from when *resource* called for it.
+    """
+    policy = ports.policy
+    limit = (flow and flow.deadline) or policy.deadline
+    if limit is None:
+        return None
+    since = (flow and flow.deadline_from) or policy.deadline_from
+    if resource is not None and since == "request":
+        return ports.resources.called_for(resource) + limit
+    return ports.clock.now + limit
 
 
 Entry = Run | Quarantined

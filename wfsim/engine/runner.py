@@ -17,13 +17,13 @@ from wfsim.engine.ports import Draws, Effect, Nothing, Ports, StepFunction
 from wfsim.engine.steps import (
     OPERATION,
     InitFailed,
+    TimeLimit,
     body_of,
     checked_output,
     describe,
     line_of,
     signal_of,
     unknown_class,
-    watch,
 )
 from wfsim.errors import (
     Cancelled,
@@ -525,7 +525,8 @@ class Progress:
             # An attempt that waits is the same one each time that it is asked.
             began = step.started if step.status is _WAITING else None
             began = ports.clock.now if began is None else began
-            call_off = watch(ports.clock, attempt, limit, began, deadline, turn)
+            timer = TimeLimit(ports.clock, attempt, limit, began, deadline, turn)
+            attempt.time_limit, call_off = timer, timer.call_off
         if body is None or attempt.operation:
             first = ports.clock.now if run.wake is None else run.wake
             body = body_of(ports, attempt, first, turn)
@@ -604,15 +605,18 @@ class Progress:
         where: str,
     ) -> Effect[None]:
         """End the attempt badly: to be tried again, unless it was one too many."""
-        failures = self.run.steps[index].retries + 1
+        step = self.run.steps[index]
+        failures = step.retries + 1
         if failures > retry.limit:
             many = Stop(reasons.MANY_RETRY, text, Cause.RETRIES, limit, where)
             return (yield from self.end(index, many))
-        now = self.ports.clock.now
+        now, draw = self.ports.clock.now, 0.0
+        if retry.jitter:
+            whose = (*self.turn.key, self.flow.draws_of(self.run.key))
+            draw = self.ports.draws.uniform(*whose, step.name, step.attempts, "jitter")
         self.turn.left = 0
-        yield from self.commit(
-            Fail(index, text, now + retry.after(failures), cause, limit, where)
-        )
+        again = now + retry.after(failures, draw)
+        yield from self.commit(Fail(index, text, again, cause, limit, where))
         self.runner.tell_step(self.turn, "on_step_completed", self.run, index)
 
 

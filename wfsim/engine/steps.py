@@ -234,29 +234,72 @@ def body_of(ports: Ports, attempt: StepContext, first: float, turn: Turn) -> Ste
     return partial(_undoing, ports.steps, work)
 
 
-def watch(
-    clock: Clock,
-    attempt: StepContext,
-    limit: float | None,
-    began: float,
-    deadline: float | None,
-    turn: Turn,
-) -> Callable[[], None]:
-    """Throw `TimedOut` into the attempt when its time is up; return how not to.
+class TimeLimit:
+    """Throws `TimedOut` into an attempt when its time is up, unless it is called off.
 
-    That is *limit* seconds after it *began*, or the *deadline* of its run.
+    That is *limit* seconds after it *began*, or the *deadline* of its run.  The limit,
+    but not the deadline, stands still while the attempt is in the queue of a pool.
     """
-    left = math.inf if deadline is None else deadline - clock.now
-    limit = math.inf if limit is None else limit
-    pause = began + limit - clock.now if began < clock.now else limit
-    signal = TimedOut(min(left, limit), left <= pause)
 
-    def bite() -> None:
-        if turn.attempt is attempt:
-            clock.throw(turn.process, signal)
+    __slots__ = (
+        "_attempt",
+        "_clock",
+        "_deadline",
+        "_forget",
+        "_left",
+        "_limit",
+        "_since",
+        "_turn",
+    )
 
-    # A slow store may have begun the attempt after its deadline.
-    return clock.call(max(min(left, pause), 0.0), bite)
+    def __init__(
+        self,
+        clock: Clock,
+        attempt: StepContext,
+        limit: float | None,
+        began: float,
+        deadline: float | None,
+        turn: Turn,
+    ) -> None:
+        self._clock = clock
+        self._attempt = attempt
+        self._turn = turn
+        self._deadline = math.inf if deadline is None else deadline
+        self._limit = math.inf if limit is None else limit
+        now = self._since = clock.now
+        self._left = began + self._limit - now if began < now else self._limit
+        self._forget: Callable[[], None] = self._set(self._left)
+
+    def _set(self, pause: float) -> Callable[[], None]:
+        """Throw after *pause* seconds, or at the deadline; return how not to."""
+        clock, attempt, turn = self._clock, self._attempt, self._turn
+        left = self._deadline - clock.now
+        if left == pause == math.inf:
+            return lambda: None
+        signal = TimedOut(min(left, self._limit), left <= pause)
+
+        def bite() -> None:
+            if turn.attempt is attempt:
+                clock.throw(turn.process, signal)
+
+        # A slow store may have begun the attempt after its deadline.
+        return clock.call(max(min(left, pause), 0.0), bite)
+
+    def call_off(self) -> None:
+        """Throw nothing any more."""
+        self._forget()
+
+    def stand_still(self) -> None:
+        """Let no time count towards the limit until `go_on`."""
+        self._forget()
+        self._left -= self._clock.now - self._since
+        self._forget = self._set(math.inf)
+
+    def go_on(self) -> None:
+        """Let time count again."""
+        self._forget()
+        self._since = self._clock.now
+        self._forget = self._set(self._left)
 
 
 def _in_order(steps: Steps, attempt: StepContext) -> Effect[Mapping[str, Any]]:

@@ -15,7 +15,7 @@ from wfsim.engine.context import Turn, rewrite
 from wfsim.engine.controller import Controller, next_tick
 from wfsim.engine.flow_status import WATCHED, FlowStatus, status_of
 from wfsim.engine.ports import Effect, Ports
-from wfsim.engine.reconciler import Migration, Result, Work, migrated
+from wfsim.engine.reconciler import Migration, Result, Work, deadline_of, migrated
 from wfsim.engine.runner import FlowRunner, Progress, Stop, to_run_again
 from wfsim.engine.service import context_of, number_of
 from wfsim.errors import NotFound
@@ -141,8 +141,6 @@ class PickUp:
         flow = self._flows.get(name)
         if flow is None:
             return f"no flow {name!r}{suggest(name, self._flows)}"
-        limit = flow.deadline or self._ports.policy.deadline
-        now = self._clock.now
         run = Run(f"{number_of(resource.key)}-{flow.name}", resource.key)
         begin = Begin.of(
             flow,
@@ -151,7 +149,7 @@ class PickUp:
             params=context_of(resource),
             entered=resource.entered,
             owner=resource.uid,
-            deadline=None if limit is None else now + limit,
+            deadline=deadline_of(flow, resource, self._ports),
         )
         yield from self._runner.commit(run, turn, begin)
         self._runner.tell_run(turn, "on_run_init", run)

@@ -157,6 +157,7 @@ class _File:
             self.content.biz_type,
             Source(self.path, self.line),
             draws=self.content.draws,
+            deadline_from=self.content.deadline_from,
         )
 
 

@@ -26,7 +26,7 @@ from wfsim.files.validation import Omissible, Strict, model_of
 from wfsim.model.bounds import Count, PositiveCount, PositiveSeconds, Share
 from wfsim.model.duration import SCHEMA_PLACE, Length
 from wfsim.model.flow import Outcome, Polling, Source, Step
-from wfsim.model.policy import Retry
+from wfsim.model.policy import DeadlineFrom, Retry
 
 if TYPE_CHECKING:
     from pydantic_core import core_schema
@@ -175,6 +175,10 @@ class StepItem(Strict):
     timeout: Omissible[PositiveSeconds] = Field(
         None, description="Seconds that one attempt may take; overrides the flow's."
     )
+    timeout_counts_queue: bool = Field(
+        False,
+        description="Whether what it waits in the queue of a pool counts towards that.",
+    )
     duration: Omissible[Length] = Field(
         None, description="How long the step takes if it has no code."
     )
@@ -271,6 +275,7 @@ class StepItem(Strict):
             source,
             self.child_flow,
             self.wait,
+            self.timeout_counts_queue,
         )
 
 
@@ -317,6 +322,11 @@ class FlowFile(Strict):
     )
     deadline: Omissible[PositiveSeconds] = Field(
         None, description="Seconds that the whole run may take."
+    )
+    deadline_from: Omissible[DeadlineFrom] = Field(
+        None,
+        description="Whether that counts from when a worker begins the run, or from when "
+        "it was asked for.",
     )
 
     @model_validator(mode="after")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from wfsim.errors import UsageError
 from wfsim.model.distributions import stats
 from wfsim.report.text import count
-from wfsim.sim.demand import Times
 from wfsim.sim.rates import Rate
+from wfsim.sim.times import Times
 from wfsim.text import suggest
 
 if TYPE_CHECKING:

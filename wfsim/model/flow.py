@@ -51,7 +51,7 @@ from wfsim.model.bounds import (
 )
 from wfsim.model.duration import Length
 from wfsim.model.glance import as_html, glance, words
-from wfsim.model.policy import Retry
+from wfsim.model.policy import DeadlineFrom, Retry
 from wfsim.text import suggest
 
 
@@ -189,7 +189,9 @@ class Polling:
 class Step:
     """One step of a flow, as specified.
 
-    *retry* and *timeout* override those of the flow, which override the policy's.
+    *retry* and *timeout* override those of the flow, which override the policy's.  What
+    an attempt waits in the queue of a pool does not count towards its timeout, unless
+    *timeout_counts_queue*.
     *duration* (or what `Duration.parse` reads: 10, ``{"uniform": [2, 4]}``) and *failure*
     (a probability) are what a step without code takes.
     A step with *polling* launches an operation and is over when that is.  *undo* is the
@@ -218,6 +220,7 @@ class Step:
     source: Source = field(default=Source(), compare=False)
     child: str | None = None
     waits: bool = True
+    timeout_counts_queue: bool = False
 
     def __post_init__(self) -> None:
         check(self)
@@ -273,7 +276,8 @@ class Flow:
     The first step is the start.  The main path is what a run without a failure takes;
     a run that ends on it has gone well, one that ends in a handler has not.
     Random draws are keyed by *draws*, its name if that is None: two versions of a flow
-    with one key are compared in pairs, whatever they are called.
+    with one key are compared in pairs, whatever they are called.  *deadline* and
+    *deadline_from* override the policy's.
     Raises `DefinitionError` for values that make no sense, and for edges that lead
     nowhere, in a circle or past a step.
     """
@@ -287,6 +291,7 @@ class Flow:
     biz_type: str | None = None
     source: Source = field(default=Source(), compare=False)
     draws: Word | None = None
+    deadline_from: DeadlineFrom | None = None
 
     def __post_init__(self) -> None:
         check(self)

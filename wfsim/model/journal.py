@@ -292,6 +292,11 @@ class Journal(Sequence[Record]):
         """Return when the entry of that number was made, in seconds."""
         return float(self._items[4 * seq])
 
+    def token(self, seq: int) -> int:
+        """Return the token of an entry that is of no run; 0 for one from outside."""
+        run, _, token = self._items[4 * seq + 1 : 4 * seq + 4]
+        return int(token) if run is None else 0
+
     def of_kinds(self, kinds: Collection[Kind]) -> Iterator[Record]:
         """Return the records of one of *kinds*; no others are made."""
         for seq, (_, _, change, _) in enumerate(self.entries()):

@@ -10,7 +10,7 @@ between two looks (``workflow2/workflow.go:53``), one node at each (``meta.go:23
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from wfsim.errors import DefinitionError, Problem
 from wfsim.model.bounds import (
@@ -21,8 +21,12 @@ from wfsim.model.bounds import (
     PositiveCount,
     PositiveSeconds,
     Seconds,
+    Share,
     check,
 )
+
+DeadlineFrom: TypeAlias = Literal["start", "request"]
+"""What a deadline counts from: when a worker begins a run, or when it was asked for."""
 
 UNBOUNDED = MAX_COUNT
 """So many workers are as many as anybody wants."""
@@ -34,7 +38,9 @@ class Retry:
 
     *limit* counts failures and *restarts* counts crashes, each per step and each
     reset by recovery.  The n-th retry follows after
-    ``min(delay * factor ** (n - 1), cap)`` seconds of virtual time.
+    ``min(delay * factor ** (n - 1), cap)`` seconds of virtual time, less a share of it
+    that is drawn evenly from 0 to *jitter*: with 1 anything up to it ("full jitter",
+    Brooker 2015, AWS Architecture Blog).
     Raises `DefinitionError` for numbers that make no sense.
 
     >>> Retry(delay=1.0, factor=2.0, cap=5.0).after(4)
@@ -50,19 +56,26 @@ class Retry:
         Growth, Doc("How many times longer each wait is than the one before.")
     ] = 1.0
     cap: Annotated[Seconds, Doc("The longest wait, in seconds.")] = 1000.0
+    jitter: Annotated[
+        Share, Doc("The share of each wait that may be left out, drawn anew each time.")
+    ] = 0.0
 
     def __post_init__(self) -> None:
         check(self)
 
-    def after(self, failures: int) -> float:
-        """Return the seconds to wait before the retry that follows *failures*."""
-        if self.factor == 1.0:
-            return min(self.delay, self.cap)
-        try:
-            grown = self.delay * float(self.factor) ** max(failures - 1, 0)
-        except OverflowError:  # a float ends at 2.0 ** 1024
-            return self.cap
-        return min(grown, self.cap)
+    def after(self, failures: int, draw: float = 0.0) -> float:
+        """Return the seconds to wait before the retry that follows *failures*.
+
+        *draw* (0 <= draw < 1) says how much of the jitter is left out.
+        """
+        wait = min(self.delay, self.cap)
+        if self.factor != 1.0:
+            try:
+                grown = self.delay * float(self.factor) ** max(failures - 1, 0)
+                wait = min(grown, self.cap)
+            except OverflowError:  # a float ends at 2.0 ** 1024
+                wait = self.cap
+        return wait * (1.0 - self.jitter * draw) if self.jitter else wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +83,11 @@ class Policy:
     """The numbers a controller works with; times are seconds of virtual time.
 
     *timeout* bounds one attempt of a step and *deadline* a whole run (None: neither
-    is bounded, as in the reference); a flow or a step may set its own.  *redrive* says
-    when to look again after a pass that a store cut short.  *retention* is how many
-    finished runs of a resource are kept (None: all of them).  A *lease* lapses that
-    many seconds after it was last renewed, which happens every *renew* seconds.
+    is bounded, as in the reference); a flow or a step may set its own.  A deadline counts
+    from the start of a run or, by *deadline_from*, from its request.  *redrive* says when
+    to look again after a pass that a store cut short.  *retention* is how many finished
+    runs of a resource are kept (None: all of them).  A *lease* lapses that many seconds
+    after it was last renewed, which happens every *renew* seconds.
 
     A service takes its flows up every *watch_tick* seconds (0: at once) and then runs
     *nodes_per_tick* of their steps (None: it goes on at once until nothing is left).
@@ -88,6 +102,13 @@ class Policy:
     deadline: Annotated[
         PositiveSeconds | None, Doc("Seconds that a whole run may take; null: any.")
     ] = None
+    deadline_from: Annotated[
+        DeadlineFrom,
+        Doc(
+            "Whether a deadline counts from when a worker begins the run (start), or "
+            "from when it was asked for (request)."
+        ),
+    ] = "start"
     cancel_tick: Seconds = 5.0
     redrive: Retry = field(default_factory=Retry)
     workers: PositiveCount = 26

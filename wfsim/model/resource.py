@@ -25,6 +25,8 @@ PREVIOUS = "interrupt.previous.status"
 RECOVER = "interrupt.recover"
 CANCEL = "cancelled"
 CANCEL_REASON = "cancelled.reason"
+PRIORITY = "priority"
+"""The annotation that says who waits for a worker with a lower one goes first."""
 
 
 # A NamedTuple's own constructor is a Python function; this one is not.
@@ -95,6 +97,15 @@ class Resource(NamedTuple):
         return self.deleted is not None or (
             CANCEL in self.annotations and self.annotations[CANCEL] == "true"
         )
+
+    @property
+    def priority(self) -> float:
+        """Its priority, by the annotation; 0 without one that is a number."""
+        try:
+            number = float(self.annotations.get(PRIORITY, 0))
+        except ValueError:
+            return 0.0
+        return number if number == number else 0.0
 
     def annotate(self, *remove: str, **add: str) -> Resource:
         """Return it without the annotations *remove* and with *add*."""

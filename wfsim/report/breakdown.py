@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -88,6 +88,7 @@ def critical(log: EventLog | HasLog) -> pd.DataFrame:
     ``step``       text
     ``runs``       int64   that began it
     ``mean``       float64 seconds that a run of the flow spends in it
+    ``pool_queue`` float64 of these, in the queue of a pool
     ``share``      float64 of the time of all runs of the flow, from 0 to 1
     ``tail``       float64 the same, of the runs that last as long as p95 or longer
     ``bottleneck`` bool    whether its share is the largest of the flow
@@ -104,15 +105,18 @@ def critical(log: EventLog | HasLog) -> pd.DataFrame:
         late = in_steps(slow)
         whole = sum(course.end - course.begin for course in group)
         end = sum(course.end - course.begin for course in slow)
-        most = max((seconds for seconds, _ in total.values()), default=0.0)
-        worst = next((name for name, (each, _) in total.items() if each == most), "")
-        for step, (seconds, runs) in total.items():
+        most = max((each.seconds for each in total.values()), default=0.0)
+        worst = next((name for name in total if total[name].seconds == most), "")
+        for step, (seconds, runs, queue) in total.items():
             share = seconds / whole if whole else 0.0
-            tail = late.get(step, (0.0, 0))[0] / end if end else 0.0
-            mean = seconds / len(group)
-            rows.append((flow, step, runs, mean, share, tail, step == worst and most > 0))
-    columns = ("flow", "step", "runs", "mean", "share", "tail", "bottleneck")
-    return table(columns, rows, {"tail": "float64", "bottleneck": "bool"})
+            tail = late[step].seconds / end if end and step in late else 0.0
+            means = seconds / len(group), queue / len(group)
+            is_worst = step == worst and most > 0
+            rows.append((flow, step, runs, *means, share, tail, is_worst))
+    of_time = ("mean", "pool_queue", "share", "tail")
+    columns = ("flow", "step", "runs", *of_time, "bottleneck")
+    dtypes = dict.fromkeys(("pool_queue", "tail"), "float64")
+    return table(columns, rows, {**dtypes, "bottleneck": "bool"})
 
 
 def spent(course: Course) -> dict[str, float]:
@@ -131,18 +135,27 @@ def by_flow(found: Iterable[Course]) -> dict[str, list[Course]]:
     return groups
 
 
-def in_steps(group: Iterable[Course]) -> dict[str, tuple[float, int]]:
-    """Return the seconds that runs spent in each step, and how many runs began it."""
-    spent: dict[str, tuple[float, int]] = {}
+class StepTime(NamedTuple):
+    """The *seconds* that *runs* spent in a step, *pool_queue* of them in a pool's."""
+
+    seconds: float = 0.0
+    runs: int = 0
+    pool_queue: float = 0.0
+
+
+def in_steps(group: Iterable[Course]) -> dict[str, StepTime]:
+    """Return the time that the runs of *group* spent in each step that one began."""
+    time_of: dict[str, StepTime] = {}
     for course in group:
         for step in course.steps:
-            seconds, runs = spent.get(step, (0.0, 0))
-            spent[step] = seconds, runs + 1
+            seconds, runs, queue = time_of.get(step, StepTime())
+            time_of[step] = StepTime(seconds, runs + 1, queue)
         for what, step, start, end in course.stretches:
             if step and what != QUEUED:
-                seconds, runs = spent[step]
-                spent[step] = seconds + end - start, runs
-    return spent
+                seconds, runs, queue = time_of[step]
+                queue += end - start if what == POOL else 0.0
+                time_of[step] = StepTime(seconds + end - start, runs, queue)
+    return time_of
 
 
 def _p95(durations: list[float]) -> float:

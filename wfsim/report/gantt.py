@@ -18,6 +18,7 @@ from wfsim.report.chart import (
     SHADE,
     STATUS_COLOURS,
     Chart,
+    Style,
     canvas,
     inside,
     legend,
@@ -28,6 +29,7 @@ from wfsim.report.chart import (
     time_bar,
 )
 from wfsim.report.history import outages
+from wfsim.report.stretches import pool_queues
 from wfsim.report.text import count, natural, plain, seconds
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ LEVELS = 4
 
 _LETTER, _LINE = 6.0, 9.0  # of a name of a crash: pixels wide, points high
 _MARKERS = "v^Dsop*Xh<>d"
+QUEUE_STYLE = Style("#d9d9d9", "---")
 _DRAWN = ["resource", "run", "step", "attempt", "status", "start", "end"]
 
 
@@ -71,9 +74,10 @@ def gantt(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     A log of many runs has one row per run instead, its steps as segments of it, every
     other one paler; and only as many runs as can be told apart; the sentence says so.
     An attempt too short for a bar is drawn 3 pixels wide, with a cross if it came to
-    nothing.  Dashed lines are crashes of a controller, shaded is the time without one,
-    and markers in the topmost row are faults that fired.  The frame is that of
-    `tables.steps`, of the runs that are drawn.
+    nothing.  The pale part of a bar is time in the queue of a pool.  Dashed lines are
+    crashes of a controller, shaded is the time without one, and markers in the topmost
+    row are faults that fired.  The frame is that of `tables.steps`, of the runs that are
+    drawn.
     """
     log = log_of(log)
     frame = tables.steps(log)
@@ -93,17 +97,20 @@ def gantt(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     faults = [(r.time, r.text) for r in fired if r.time <= axis.end]
     _frame(axes, rows, bool(fired), axis)
     handles = _bars(axes, rows, axis)
+    queued = _queues(axes, log, rows, axis)
+    if queued:
+        handles.append(swatch("in the queue of a pool", QUEUE_STYLE))
     if crashes:
         handles += _outages(axes, log, [(r.time, r.text) for r in crashes], axis)
     handles += _faults(axes, faults)
     legend(axes, handles)
     marks = [*((r.time, r.text) for r in crashes), *faults]
+    parts = [shown[_DRAWN], frames.table(("time", "mark"), marks)]
+    if queued:
+        parts.append(frames.table(("row", "start", "end"), queued))
     return Chart(
-        axes,
-        shown,
-        _sentence(log, shown, len(drawn), len(runs)),
-        drawn=(shown[_DRAWN], frames.table(("time", "mark"), marks)),
-    )
+        axes, shown, _sentence(log, shown, len(drawn), len(runs)), drawn=parts
+    )  # fmt: skip
 
 
 def _axis(axes: Axes, log: EventLog, shown: pd.DataFrame, cut: bool) -> _Axis:
@@ -170,6 +177,23 @@ def _bar(axes: Axes, y: int, bar: Any, axis: _Axis, *, pale: bool) -> None:
     pixels = time_bar(axes, y, (start, end), axis.scale, style, alpha)
     if bar.attempt > 1 and pixels >= NUMBERED:
         inside(axes, (start + end) / 2, y, str(bar.attempt), style)
+
+
+def _queues(
+    axes: Axes, log: EventLog, rows: Sequence[_Row], axis: _Axis
+) -> list[tuple[int, float, float]]:
+    """Draw the time in the queues of pools into the bars; return rows and seconds."""
+    queues, drawn = pool_queues(log), []
+    for y, row in enumerate(rows if queues else ()):
+        for item in () if row.attempts is None else row.attempts.itertuples(index=False):
+            bar: Any = item
+            name = (bar.resource, bar.run, bar.step, bar.attempt)
+            over = axis.end if math.isnan(bar.end) else bar.end
+            for since, until in queues.get(name, ()):
+                span = (since, over if math.isnan(until) else until)
+                time_bar(axes, y, span, axis.scale, QUEUE_STYLE)
+                drawn.append((y, *span))
+    return drawn
 
 
 def _outages(
@@ -268,6 +292,8 @@ def _sentence(log: EventLog, frame: pd.DataFrame, drawn: int, runs: int) -> str:
             f"{count(crashes, 'controller crash', 'controller crashes')}, "
             f"no controller for {seconds(down)}"
         )
+    if queue := float(frame["pool_queue"].sum()):
+        parts.append(f"{seconds(queue)} of it in the queues of pools")
     fired = len(log.filter(Kind.FAULT_FIRED))
     if fired:
         parts.append(f"faults fired {count(fired, 'time')}")

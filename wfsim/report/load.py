@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.record import Kind, PoolState
@@ -97,9 +97,10 @@ def _rows(log: EventLog, found: Iterable[Course]) -> list[tuple[Any, ...]]:
             busy, queue = int(what in _AT_WORK), int(what in _IN_QUEUE)
             if busy or queue:
                 changes += [(start, busy, queue), (until, -busy, -queue)]
-    rows = _pieces(WORKERS, _totals(changes), math.nan, end)
-    for name, (levels, capacity) in _pools(log).items():
-        rows += _pieces(name, levels, capacity, end)
+    of_workers = [(*level, math.nan) for level in _totals(changes)]
+    rows = _pieces(WORKERS, of_workers, end)
+    for name, levels in _pools(log).items():
+        rows += _pieces(name, levels, end)
     return rows
 
 
@@ -129,32 +130,31 @@ def _totals(changes: Iterable[tuple[float, int, int]]) -> list[tuple[float, int,
     return [(time, *level) for time, level in levels.items()]
 
 
-def _pools(log: EventLog) -> dict[str, tuple[list[tuple[float, int, int]], float]]:
-    """Return the levels of each pool that the log tells of, and what it holds at most."""
-    levels: dict[str, dict[float, tuple[int, int]]] = {}
-    capacity: dict[str, float] = {}
+Level: TypeAlias = tuple[float, int, int, float]
+"""From a time on: how many are busy and in the queue, and of how many."""
+
+
+def _pools(log: EventLog) -> dict[str, list[Level]]:
+    """Return the levels of each pool that the log tells of."""
+    levels: dict[str, dict[float, Level]] = {}
     for record in log.filter(Kind.POOL_CHANGED):
         pool = record.value
         if isinstance(pool, PoolState):
             name = pool.name if pool.name != WORKERS else f"pool {WORKERS}"
-            levels.setdefault(name, {})[record.time] = pool.held, pool.queue
-            capacity[name] = float(pool.capacity)
-    return {
-        name: ([(time, *level) for time, level in of.items()], capacity[name])
-        for name, of in levels.items()
-    }
+            level = (record.time, pool.held, pool.queue, float(pool.capacity))
+            levels.setdefault(name, {})[record.time] = level
+    return {name: [*of.values()] for name, of in levels.items()}
 
 
-def _pieces(
-    name: str, levels: list[tuple[float, int, int]], capacity: float, end: float
-) -> list[tuple[Any, ...]]:
+def _pieces(name: str, levels: Sequence[Level], end: float) -> list[tuple[Any, ...]]:
     """Return rows of `utilisation` from 0 until *end*; equal neighbours are one."""
-    start, busy, queue = min(0.0, *(time for time, _, _ in levels), 0.0), 0, 0
+    start = min(0.0, *(level[0] for level in levels), 0.0)
+    state: tuple[int, int, float] = (0, 0, levels[0][3] if levels else math.nan)
     rows = []
-    for time, now_busy, now_queue in [*levels, (end, -1, -1)]:
-        if (now_busy, now_queue) == (busy, queue):
+    for time, *now in [*levels, (end, -1, -1, math.nan)]:
+        if now[:2] == [*state[:2]] and (now[2] == state[2] or math.isnan(state[2])):
             continue
         if time > start:
-            rows.append((name, start, time, time - start, busy, queue, capacity))
-        start, busy, queue = time, now_busy, now_queue
+            rows.append((name, start, time, time - start, *state))
+        start, state = time, (int(now[0]), int(now[1]), now[2])
     return rows

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from wfsim.model.log import EventLog
 from wfsim.model.record import OF_RESOURCES, Kind, Record
@@ -127,6 +127,26 @@ def called_for(log: EventLog) -> list[Run]:
     """Return the runs of *log* in order of appearance, then those nobody has begun."""
     runs = History(log).runs
     return [*runs, *_unserved(log, runs, _calls(log))]
+
+
+AttemptName: TypeAlias = tuple[str, str, str, int]
+"""An attempt by its resource, run, step and number."""
+
+
+def pool_queues(log: EventLog) -> dict[AttemptName, list[tuple[float, float]]]:
+    """Return from when to when attempts stood in the queues of pools, in seconds.
+
+    The end is NaN where an attempt has got no place: it ended there, or the log did.
+    """
+    queues: dict[AttemptName, list[tuple[float, float]]] = {}
+    for record in log.filter(Kind.POOL_QUEUED, Kind.POOL_GRANTED):
+        name = (record.resource, record.run, record.step, record.attempt)
+        spans = queues.setdefault(name, [])
+        if record.kind is Kind.POOL_QUEUED:
+            spans.append((record.time, math.nan))
+        elif spans:
+            spans[-1] = spans[-1][0], record.time
+    return queues
 
 
 class _Hurdles(NamedTuple):

@@ -16,7 +16,7 @@ died), ``superseded`` (its run gave way to another), ``waiting`` and ``running``
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter, sub
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,10 @@ from wfsim.model.record import OF_RESOURCES, Kind
 from wfsim.model.resource import CREATING
 from wfsim.report.breakdown import breakdown, critical
 from wfsim.report.frames import frame, table
-from wfsim.report.history import NAN, UNFINISHED, History
+from wfsim.report.history import NAN, UNFINISHED, Attempt, History
 from wfsim.report.lineage import lineage
 from wfsim.report.load import utilisation
-from wfsim.report.stretches import called_for
+from wfsim.report.stretches import AttemptName, called_for, pool_queues
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,24 +75,29 @@ def runs(log: EventLog | HasLog) -> pd.DataFrame:
 def steps(log: EventLog | HasLog) -> pd.DataFrame:
     """Return one row per attempt of a step, in the order in which they began.
 
-    ============ ======= =========================================================
-    ``run``      text    key of the memento of its run
-    ``flow``     text
-    ``resource`` text
-    ``step``     text
-    ``attempt``  int64   from 1, over all of the run
-    ``status``   text    see the head of this module
-    ``start``    float64 NaN if the log begins after it
-    ``end``      float64 NaN while running or waiting; for a crashed one the time of
-                         the crash
-    ``duration`` float64 *end* - *start*
-    ``error``    text    what it failed with, or why its run was interrupted
-    ``where``    text    the line of your code at which it failed, such as ``job.py:12``
-    ============ ======= =========================================================
+    ============== ======= =======================================================
+    ``run``        text    key of the memento of its run
+    ``flow``       text
+    ``resource``   text
+    ``step``       text
+    ``attempt``    int64   from 1, over all of the run
+    ``status``     text    see the head of this module
+    ``start``      float64 NaN if the log begins after it
+    ``end``        float64 NaN while running or waiting; for a crashed one the time of
+                           the crash
+    ``duration``   float64 *end* - *start*
+    ``pool_queue`` float64 of these, in the queue of a pool
+    ``error``      text    what it failed with, or why its run was interrupted
+    ``where``      text    the line of your code at which it failed: ``job.py:12``
+    ============== ======= =======================================================
 
     An attempt that waited and then went on is one row.
     """
-    columns = zip(*History(log_of(log)).rows, strict=True)
+    log = log_of(log)
+    history = History(log)
+    queues = pool_queues(log)
+    last = log.records[-1].time if queues else NAN
+    columns = zip(*history.rows, strict=True)
     of, step, attempt, status, start, end, error, where = [*columns] or [()] * 8
     return frame(
         {
@@ -105,10 +110,26 @@ def steps(log: EventLog | HasLog) -> pd.DataFrame:
             "start": start,
             "end": end,
             "duration": _durations(start, end),
+            "pool_queue": [_in_queues(each, queues, last) for each in history.attempts]
+            if queues
+            else [0.0] * len(of),
             "error": error,
             "where": where,
-        }
+        },
+        {"pool_queue": "float64"},
     )
+
+
+def _in_queues(
+    attempt: Attempt,
+    queues: Mapping[AttemptName, Sequence[tuple[float, float]]],
+    last: float,
+) -> float:
+    """Return the seconds that *attempt* was in *queues*, until *last* at most."""
+    run = attempt.of
+    spans = queues.get((run.resource, run.run, attempt.step, attempt.attempt), ())
+    over = last if math.isnan(attempt.end) else attempt.end
+    return sum((over if math.isnan(end) else end) - since for since, end in spans)
 
 
 def states(log: EventLog | HasLog) -> pd.DataFrame:

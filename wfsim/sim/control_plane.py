@@ -14,10 +14,11 @@ from wfsim.engine.service import WorkflowService
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, UsageError
 from wfsim.model.frozen import EMPTY, is_json
-from wfsim.model.resource import CANCEL, INTERRUPT, RECOVER, Resource
+from wfsim.model.resource import CANCEL, INTERRUPT, RECOVER, Key, Resource
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import FaultyPorts
 from wfsim.sim.pool import Pool
+from wfsim.sim.scenario import WORKERS
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
 from wfsim.text import suggest
@@ -44,6 +45,7 @@ class ControlPlane:
         self.names = names
         self.controllers: dict[str, Controller] = {}
         self.pools = {name: Pool(size) for name, size in scenario.pools.items()}
+        self.workers = scenario.policy.workers
         for name, pool in self.pools.items():
             pool.attach(clock, storage.journal, name)
         self.wrappers: list[Callable[[Ports], Ports]] = []
@@ -88,11 +90,29 @@ class ControlPlane:
         scenario, ports, leases = self.scenario, self.ports(name), self.storage.leases
         if scenario.is_service:
             pick_up = PickUp(ports, self.flows, scenario.migrations)
-            return WatchLoop(name, ports, pick_up, leases)
-        reconciler = FlowReconciler(
-            ports, scenario.machines, scenario.flows, scenario.migrations
-        )
-        return Controller(name, ports, reconciler, leases)
+            controller: Controller = WatchLoop(name, ports, pick_up, leases)
+        else:
+            reconciler = FlowReconciler(
+                ports, scenario.machines, scenario.flows, scenario.migrations
+            )
+            rank = self._rank if scenario.has_priorities else None
+            controller = Controller(name, ports, reconciler, leases, rank)
+        controller.workers = self.workers
+        return controller
+
+    def _rank(self, key: Key) -> float:
+        """Return which of the resources that wait for a worker goes before others."""
+        resource = self.storage.resources.peek(key)
+        return 0.0 if resource is None else resource.priority
+
+    def resize(self, server: str, places: int) -> None:
+        """Have so many places of a pool, or so many workers of each controller."""
+        if server != WORKERS:
+            self.pools[server].resize(places)
+            return
+        self.workers = places
+        for controller in self.controllers.values():
+            controller.resize(places)
 
     # What may be done to controllers.
 

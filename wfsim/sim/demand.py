@@ -1,10 +1,8 @@
 """What is asked of a system as time goes by: what arrives, and what is changed.
 
->>> from wfsim.sim.draws import KeyedDraws
->>> list(Times(every=60, start=30, count=3).each(KeyedDraws(1)))
-[30.0, 90.0, 150.0]
->>> [round(t) for t in Times(mean=60, count=3).each(KeyedDraws(1), "backups")]
-[37, 66, 105]
+>>> jobs = Arrivals(Resource("job", "job-{n}"), Times(every=60), priority=1)
+>>> jobs.resource(7).name
+'job-7'
 """
 
 from __future__ import annotations
@@ -13,119 +11,27 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, islice
 from typing import Annotated, Any, TypeAlias
 
-from wfsim.engine.ports import Draws
 from wfsim.errors import DefinitionError, Problem, UsageError
 from wfsim.model.bounds import (
-    LEAST_GAP,
-    MAX_SECONDS,
     Doc,
-    Gap,
     Json,
     Notes,
-    Number,
-    Seconds,
-    Whole,
+    Priority,
     Word,
     check,
-    ends_before,
 )
+from wfsim.model.duration import PARSED, Duration
 from wfsim.model.frozen import EMPTY, freeze
-from wfsim.model.resource import Key, Resource, key_called
+from wfsim.model.resource import PRIORITY, Key, Resource, key_called
+from wfsim.sim.times import MAX_TIMES, Times
 from wfsim.text import short, suggest
 
 EACH, ANY = "each", "any"
-MAX_TIMES = 10_000_000
 MAX_COMPARED = 10_000
-PerSecond = Annotated[float, Number("a number", ge=1 / MAX_SECONDS, le=1 / LEAST_GAP)]
-TimesCount = Annotated[int, Whole("a whole number", ge=1, le=MAX_TIMES)]
 PLACE = "{n}"
 """What stands in a name or a text for the number of the arrival, from 0."""
-
-
-@dataclass(frozen=True)
-class Times:
-    """When something happens, in seconds of virtual time, in one of four ways.
-
-    ============ ==========================================================
-    ``at``       at these times
-    ``every``    at *start* and again after so many seconds each
-    ``mean``     as a Poisson process, with so many seconds between two on average
-    ``rate``     the same, with so many in a second on average
-    ============ ==========================================================
-
-    *until* (a second) and *count* end it, the first that is reached; without both it
-    goes on until the horizon.  Raises `DefinitionError`.
-    """
-
-    at: Annotated[tuple[Seconds, ...], Doc("At these seconds of virtual time.")] = ()
-    every: Annotated[Gap | None, Doc("Again after so many seconds each.")] = None
-    mean: Annotated[
-        Gap | None, Doc("As a Poisson process, so many seconds apart on average.")
-    ] = None
-    rate: Annotated[
-        PerSecond | None, Doc("As a Poisson process, so many in a second on average.")
-    ] = None
-    start: Annotated[Seconds, Doc("The second from which it counts.")] = 0.0
-    until: Annotated[Seconds | None, Doc("The last second; else the horizon.")] = None
-    count: Annotated[TimesCount | None, Doc("How often at most.")] = None
-
-    def __post_init__(self) -> None:
-        check(self)
-        object.__setattr__(self, "at", tuple(sorted(map(float, self.at))))
-        given = [self.every, self.mean, self.rate, self.at or None]
-        if len(given) - given.count(None) != 1:
-            text = "give one of at, every, mean and rate"
-            raise DefinitionError(Problem(text, subject="Times"))
-        if self.until is not None and self.until < self.start:
-            raise DefinitionError(ends_before(self.start, self.until, "Times"))
-
-    @property
-    def gap(self) -> float:
-        """The seconds between two, on average; infinity for times that are listed."""
-        if self.rate is not None:
-            return 1.0 / self.rate
-        return self.mean or self.every or math.inf
-
-    @property
-    def once(self) -> bool:
-        """Whether it is one time at most."""
-        return len(self.at) == 1 or self.count == 1
-
-    def is_endless(self, horizon: float) -> bool:
-        """Whether nothing ends it but the *horizon*."""
-        ends = self.at or self.count is not None
-        return not ends and (self.until is None or self.until >= horizon)
-
-    def most(self, horizon: float) -> float:
-        """Return how many there are until *horizon*, on average, if nothing ends it."""
-        if self.at:
-            return len(self.at)
-        end = min(horizon, math.inf if self.until is None else self.until)
-        most = max(end - self.start, 0.0) / self.gap
-        return most if self.count is None else min(most, self.count)
-
-    def each(self, draws: Draws, *purpose: str | int) -> Iterator[float]:
-        """Yield the times in order; the gaps of a Poisson process hang on *purpose*."""
-        until = math.inf if self.until is None else self.until
-        for time in islice(self._endless(draws, purpose), self.count):
-            if time > until:
-                return
-            yield time
-
-    def _endless(self, draws: Draws, purpose: tuple[str | int, ...]) -> Iterator[float]:
-        if self.at:
-            yield from (time for time in self.at if time >= self.start)
-            return
-        time, gap = float(self.start), self.gap
-        if self.every is not None:
-            yield from (time + number * gap for number in count())
-        else:
-            for number in count():
-                time -= gap * math.log1p(-draws.uniform(*purpose, number))
-                yield time
 
 
 @dataclass(frozen=True)
@@ -167,11 +73,21 @@ class Arrivals:
     """Resources that are created at *times*, or flows of a service that are started.
 
     The n-th has n, counted from 0, in the place of ``{n}`` in its name and its texts.
-    Raises `DefinitionError` if several would have the same name.
+    Of resources that wait for a worker those with a lower *priority* go first, and in the
+    queues of pools too.  One that no worker has begun to serve after *patience* (seconds,
+    drawn for each) goes away.  Raises `DefinitionError` if several would have the same
+    name.
     """
 
     what: Resource | FlowRequest
     times: Times
+    priority: Annotated[
+        Priority, Doc("Who waits for a worker or a place with a lower one goes first.")
+    ] = 0
+    patience: Annotated[
+        Annotated[Duration, PARSED] | None,
+        Doc("Seconds after which one that no worker has begun to serve goes away."),
+    ] = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.what, (Resource, FlowRequest)):
@@ -179,6 +95,10 @@ class Arrivals:
             raise DefinitionError(Problem(text, cure, ("what",), "Arrivals"))
         check(self)
         named = isinstance(self.what, Resource)
+        for name in ("priority", "patience"):
+            if not named and getattr(self, name):
+                text = f"{name} goes with resources, and flows of a service arrive"
+                raise DefinitionError(Problem(text, "leave it out", (name,), "Arrivals"))
         if named and PLACE not in self.what.name and not self.times.once:  # type: ignore[union-attr]
             name = self.what.name  # type: ignore[union-attr]
             text, cure = (
@@ -197,7 +117,14 @@ class Arrivals:
     def resource(self, number: int) -> Resource:
         """Return the resource of that *number*."""
         assert isinstance(self.what, Resource)
-        return numbered(self.what, number)
+        made = numbered(self.what, number)
+        return made.annotate(**{PRIORITY: repr(self.priority)}) if self.priority else made
+
+    @property
+    def group(self) -> str:
+        """What runs of these resources are called together: the name without number."""
+        name = self.what.name if isinstance(self.what, Resource) else self.what.flow
+        return name.replace(PLACE, "").strip("-_. ")
 
     def number_of(self, key: Key) -> int | None:
         """Return the number of the resource of that *key*, None if none arrives."""

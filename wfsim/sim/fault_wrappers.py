@@ -376,6 +376,7 @@ class FaultyResources:
         # What nothing can go wrong with is the store's own, without a call in between.
         self.get, self.peek, self.keys = inner.get, inner.peek, inner.keys
         self.create, self.delete = inner.create, inner.delete
+        self.called_for = inner.called_for
 
     def update(self, resource: Resource, token: int | None = None) -> Effect[Resource]:
         """As the port says, if the faults let it; writes from outside always pass."""
@@ -470,6 +471,7 @@ class LimitedResources:
         self._api = api
         self.keys = inner.keys
         self.peek, self.cached = inner.peek, inner.cached
+        self.called_for = inner.called_for
 
     def get(self, key: Key) -> Effect[Resource]:
         """As the port says, once the API admits it."""

@@ -19,7 +19,7 @@ from wfsim.model.flow import Flow, Step
 from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.glance import as_html, glance, words
 from wfsim.model.machine import StateMachine
-from wfsim.model.policy import Policy
+from wfsim.model.policy import UNBOUNDED, Policy, Retry
 from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Key, Resource
 from wfsim.sim.demand import (
     Arrivals,
@@ -38,8 +38,10 @@ from wfsim.sim.step_settings import (
     StepSettings,
     set_flows,
     settings_by_name,
+    unread,
     wrong_settings,
 )
+from wfsim.sim.times import Shifts, wrong_shifts
 from wfsim.sim.world import World
 from wfsim.text import plain, short, suggest
 
@@ -65,9 +67,10 @@ class Scenario:
     Demand: *arrivals* come and *triggers* change resources, nothing after *drain*, while
     what is under way goes on; what was called for before *warm_up* counts in no study.
 
-    Capacities: *pools* (name: places); *settings* of steps, by name or class: how long
-    they take, how often they fail, which places they hold; *api_rate*, an `ApiRate` or
-    so many requests of the controllers a second.
+    Capacities: *pools* (name: places); *shifts*, how many places a pool has, or
+    ``workers`` each controller, as time goes by; *settings* of steps, by name or class:
+    how long they take, how often they fail, which places they hold; *api_rate*, an
+    `ApiRate` or so many requests of the controllers a second.
 
     Failures: *faults* happen besides those given to a simulation, *rates* come to some
     more for each seed, of ``controller``, ``api`` and ``pods``.
@@ -100,6 +103,7 @@ class Scenario:
         # Capacities.
         pools: Mapping[str, int] = EMPTY,
         settings: Mapping[str, StepSettings | Mapping[str, Any]] = EMPTY,
+        shifts: Mapping[str, Shifts] = EMPTY,
         api_rate: ApiRate | float | None = None,
         # Failures.
         faults: Iterable[Fault] = (),
@@ -110,39 +114,42 @@ class Scenario:
         self.arrivals = listed("arrivals", arrivals, "Arrivals(...)")
         self.triggers = listed("triggers", triggers, "Trigger(...)")
         self.faults = listed("faults", faults, "CrashAt(t=40)")
-        self.rates = dict(rates)
-        self.settings = settings_by_name(settings)
-        self.pools = dict(pools)
+        self.rates = _mapped(rates, "rates")
+        self.settings = settings_by_name(_mapped(settings, "settings"))
+        self.pools = _mapped(pools, "pools")
+        self.shifts: dict[str, Shifts] = _mapped(shifts, "shifts")
         self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
         machines = _machines(machine)
         self.machines = {item.kind: item for item in machines}
+        self.is_service = not (machines or self.resources)
+        self.policy = policy or (Policy.service() if self.is_service else Policy())
         self._code = listed("steps", steps, "the function or class of a step")
         self.steps = StepRegistry(self._code)
         self._written = _flows(flows, self.steps, bool(self.settings))
         self.flows, self._wrapped = set_flows(
-            self._written, self.settings, partial(has_code, steps=self.steps)
+            self._written,
+            self.settings,
+            partial(has_code, steps=self.steps),
+            getattr(self.policy, "retry", Retry()),
         )
         self.world = _maker(world)
-        self.is_service = not (machines or self.resources)
-        self.policy = policy or (Policy.service() if self.is_service else Policy())
         self.hooks = listed("hooks", hooks, "Hooks()")
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon, self.lag = horizon, lag
         self.begin, self.recall = begin, recall
         self.assumed: Mapping[str, Duration] = EMPTY
+        if problems := self._problems(machines):
+            raise DefinitionError(*problems)
+
+    def _problems(self, machines: Iterable[StateMachine]) -> list[Problem]:
         problems = [
             Problem(f"two state machines for the kind {item.kind!r}", "make them one")
             for item in machines
             if self.machines[item.kind] is not item
         ]
-        problems += self._problems()
-        if problems:
-            raise DefinitionError(*problems)
-
-    def _problems(self) -> list[Problem]:
-        problems = unknown_steps(self.flows.values(), self.steps)
+        problems += unknown_steps(self.flows.values(), self.steps)
         problems += wrong_children(self.flows, self.steps, self.is_service)
         for item in self.machines.values():
             try:
@@ -158,6 +165,12 @@ class Scenario:
         wrong_numbers = {each.path for each in problems}
         if ("horizon",) in wrong_numbers:
             return problems
+        if self.world is not None and not callable(self.world):
+            text, cure = (
+                f"world is {short(self.world)}",
+                "give what makes one: lambda: ...",
+            )
+            problems.append(Problem(text, cure, ("world",)))
         if wrong_numbers.isdisjoint({("warm_up",), ("drain",)}):
             problems += self._bad_window()
         if wrong := self._wrong_demands():
@@ -344,6 +357,11 @@ class Scenario:
         endless = any(each.times.is_endless(self.horizon) for each in demands)
         return self.horizon if endless else None
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences about numbers of it that nothing in it reads."""
+        return tuple(unread(self))
+
     def _bad_window(self) -> list[Problem]:
         problems = []
         end, name = self.horizon, "the horizon"
@@ -403,12 +421,33 @@ class Scenario:
         demands: list[Arrivals | Trigger] = [*self.arrivals, *self.triggers]
         flows = self.flows if self.is_service else None
         problems = wrong_demand(demands, flows, self.horizon)
-        problems += wrong_settings(self.settings, self.flows.values(), self.pools)
+        coded = partial(has_code, steps=self.steps)
+        flows_known = self.flows.values()
+        problems += wrong_settings(self.settings, flows_known, self.pools, coded)
+        problems += wrong_shifts(self.shifts, {WORKERS, *self.pools})
         problems += wrong_rates(self.rates, self.faults, self.horizon)
         if type(self.seed) is not int:
             text = f"seed is {self.seed!r}"
             problems.append(Problem(text, "give a whole number", ("seed",)))
         return problems
+
+    def places(self, server: str, since: float, until: float) -> float | None:
+        """Return how many of the workers or of a pool there are between two seconds.
+
+        That is the mean over time; None for workers without a bound.
+        """
+        if server in self.shifts:
+            return self.shifts[server].mean(since, until)
+        if server != WORKERS:
+            return float(self.pools[server]) if server in self.pools else None
+        workers = self.policy.workers
+        return float(workers) if workers < UNBOUNDED else None
+
+    @cached_property
+    def has_priorities(self) -> bool:
+        """Whether some of what waits for a worker goes before the others."""
+        arriving = any(each.priority for each in self.arrivals)
+        return arriving or any(each.priority for each in self.resources)
 
     @cached_property
     def step_names(self) -> frozenset[str]:
@@ -457,17 +496,30 @@ class Scenario:
         return meta
 
 
+WORKERS = "workers"
+"""What shifts, loads and studies call the workers of the controllers."""
+
 _TYPES = {
     "horizon": PositiveSeconds,
     "lag": Seconds,
     "warm_up": Seconds,
     "drain": PositiveSeconds | None,
     "policy": Policy,
+    "title": str,
 }
 """What `check` would demand of these keywords, were a scenario a dataclass."""
 _SAME = (
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
-    *("arrivals", "triggers", "settings", "pools", "api_rate", "faults", "rates"),
+    *(
+        "arrivals",
+        "triggers",
+        "settings",
+        "pools",
+        "shifts",
+        "api_rate",
+        "faults",
+        "rates",
+    ),
     *("warm_up", "drain", "seed", "begin", "recall"),
 )
 """The keywords of a scenario that are kept under their own names."""
@@ -532,11 +584,32 @@ def _flows(
     return found
 
 
+def _mapped(given: Any, name: str) -> dict[str, Any]:
+    """Return what the keyword *name* maps."""
+    if not isinstance(given, Mapping):
+        text, cure = f"{name} is {short(given)}", "give a mapping by name"
+        raise DefinitionError(Problem(text, cure, (name,)))
+    return dict(given)
+
+
 def _frozen(resource: Resource) -> Resource:
     """Return *resource* with nothing in it that its maker could still change."""
     if not isinstance(resource, Resource):
         text = f"{short(resource)} is among the resources"
         raise DefinitionError(Problem(text, "give Resource(...)", ("resources",)))
+    problems = [
+        Problem(f"{name} is {short(getattr(resource, name))}", "give a text", (name,))
+        for name in ("kind", "name", "namespace", "state")
+        if not isinstance(getattr(resource, name), str)
+    ]
+    problems += [
+        Problem(f"{name} is {short(getattr(resource, name))}", "give a mapping", (name,))
+        for name in ("spec", "status", "annotations")
+        if not isinstance(getattr(resource, name), Mapping)
+    ]
+    if problems:
+        subject = f"Resource {short(resource.name)}"
+        raise DefinitionError(*(replace(each, subject=subject) for each in problems))
     return resource._replace(
         spec=freeze(resource.spec),
         status=freeze(resource.status),

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,6 @@ from wfsim.sim.demand import (
     EACH,
     Arrivals,
     FlowRequest,
-    Times,
     Trigger,
     numbered,
     there_already,
@@ -40,16 +40,19 @@ from wfsim.sim.demand import (
 )
 from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.rates import RATES, Rate, wrong_rates
-from wfsim.sim.scenario import Scenario
+from wfsim.sim.scenario import WORKERS, Scenario, has_code
 from wfsim.sim.scenario_schema import (
     MAX_RESOURCES,
     ScenarioFile,
     faults_of,
 )
 from wfsim.sim.step_settings import StepSettings, wrong_settings
+from wfsim.sim.times import Shifts, Times
 from wfsim.text import shown, suggest
 
-_TIMES = ("at", "every", "mean", "rate", "start", "until", "count")
+_WHEN = ("at", "every", "mean", "rate", "between", "rates")
+_TIMES = (*_WHEN, "start", "until", "count", "period", "batch")
+_OF_ARRIVALS = ("priority", "patience")
 _PARTS = ("spec", "status", "annotations")
 _WHAT = {"scenario", "flow", "flows"}
 
@@ -104,8 +107,9 @@ class _Loading:
         bare = self.base()
         numbers = self.numbers(bare)
         self.refuse_if_wrong()
-        base = self.with_parts(bare, numbers)
+        base = self.with_limits(self.with_parts(bare, numbers))
         parts: dict[str, Any] = {"pools": dict(self.said.capacities.pools)}
+        parts["shifts"] = self.shifts(parts["pools"])
         parts["resources"] = self.resources(base)
         parts["settings"] = self.settings(base, parts["pools"])
         arrivals = [
@@ -188,12 +192,37 @@ class _Loading:
                 text = f"{path} goes with scenario; the steps of a flow file have no code"
                 place = tuple(path.split("."))
                 self.refuse(place, text)
-        make = Scenario.of_flow if said.flows is None else Scenario.of_flows
-        return make(
-            self.folder / (said.flow or said.flows or ""),
-            duration=said.duration or DEFAULT_DURATION,
-            failure=said.failure or 0.0,
-        )
+        of_all: dict[str, Any] = {
+            "duration": said.duration or DEFAULT_DURATION,
+            "failure": said.failure or 0.0,
+        }
+        if said.flows is None:
+            file = self.folder / (said.flow or "")
+            return Scenario.of_flow(file, draws=said.draws, **of_all)
+        if said.draws is not None:
+            text = "draws is the key of one flow; write it into each of the flow files"
+            self.refuse(("draws",), text)
+        return Scenario.of_flows(self.folder / said.flows, **of_all)
+
+    def with_limits(self, base: Scenario) -> Scenario:
+        """Return *base* with the retries, timeout and deadline of all its flows."""
+        said = self.said
+        limits = {
+            name: getattr(said, name)
+            for name in ("timeout", "deadline")
+            if getattr(said, name) is not None
+        }
+        if said.retry is None and not limits:
+            return base
+        retry, flows = said.retry, []
+        for flow in base.flows.values():
+            if retry is not None:
+                usual = flow.retry or base.policy.retry
+                with self.at("retry"):
+                    limits["retry"] = replace(usual, **retry.given())
+            flows.append(replace(flow, **limits))
+        self.refuse_if_wrong()
+        return base.but(flows=flows)
 
     # What is said of it.
 
@@ -254,8 +283,22 @@ class _Loading:
         made = {}
         for name, item in self.said.steps.items():
             with self.at("steps", name):
-                made[name] = StepSettings(**item.given())
-        self.refuse_settings(wrong_settings(made, base.flows.values(), pools))
+                given = item.given()
+                if "retry" in given:
+                    given["retry"] = given["retry"].given()
+                made[name] = StepSettings(**given)
+        coded = partial(has_code, steps=base.steps)
+        self.refuse_settings(wrong_settings(made, base.flows.values(), pools, coded))
+        return made
+
+    def shifts(self, pools: Mapping[str, int]) -> dict[str, Shifts]:
+        made, known = {}, {WORKERS, *pools}
+        for name, item in self.said.capacities.shifts.items():
+            path = ("capacities", "shifts", name)
+            if name not in known:
+                self.refuse(path, f"no pool {shown(name)}{suggest(name, known)}")
+            with self.at(*path):
+                made[name] = Shifts(**item.given())
         return made
 
     def refuse_settings(self, problems: Iterable[Problem]) -> None:
@@ -269,15 +312,24 @@ class _Loading:
     def times(self, item: Any) -> Times:
         numbers = {name: it for name, it in item.given().items() if name in _TIMES}
         if item.file is None:
+            if item.resample:
+                raise _out_of_place("resample", "file")
             return Times(**numbers)
-        if numbers.keys() & {"at", "every", "mean", "rate"}:
-            cure = "remove at, every, mean, rate"
+        if numbers.keys() & set(_WHEN):
+            cure = f"remove {', '.join(_WHEN)}"
             raise DefinitionError(Problem("file stands alone", cure))
-        return Times(load_times(self.folder / item.file), **numbers)
+        times = load_times(self.folder / item.file)
+        return (
+            Times.resampled(times, **numbers)
+            if item.resample
+            else Times(times, **numbers)
+        )
 
     def arrivals(self, base: Scenario, index: int, item: Any) -> Any:
         with self.at("arrivals", index):
-            found = Arrivals(self.arriving(base, item), self.times(item))
+            given = item.given()
+            more = {name: given[name] for name in _OF_ARRIVALS if name in given}
+            found = Arrivals(self.arriving(base, item), self.times(item), **more)
             flows = base.flows if base.is_service else None
             problems = wrong_demand([found], flows, base.horizon)
             problems += there_already(base.resources, [found], base.horizon)
@@ -293,7 +345,7 @@ class _Loading:
             raise DefinitionError(
                 "give either name, that of a resource, or flow, for a service"
             )
-        given = item.given().keys() - set(_TIMES) - {"file", "flow"}
+        given = item.given().keys() - {*_TIMES, *_OF_ARRIVALS, "file", "resample", "flow"}
         of_flow = {"biz_id", "biz_type", "context"}
         if item.flow is None:
             odd = sorted(given & of_flow)

@@ -19,12 +19,13 @@ from wfsim.files.flow_schema import EditorSchema, with_durations
 from wfsim.files.validation import Item, Omissible, model_of, validated
 from wfsim.model.bounds import PositiveCount, PositiveSeconds, Seconds, Share
 from wfsim.model.duration import Length
-from wfsim.model.policy import Policy
-from wfsim.sim.demand import FlowRequest, Times, Trigger
+from wfsim.model.policy import Policy, Retry
+from wfsim.sim.demand import Arrivals, FlowRequest, Trigger
 from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.faults import FAULTS, MAX_FAULTS, RENAMED, Fault
 from wfsim.sim.rates import Rate
 from wfsim.sim.step_settings import StepSettings
+from wfsim.sim.times import Shifts, Times
 from wfsim.text import shown
 
 MAX_ITEMS = 1_000
@@ -62,12 +63,17 @@ class ResourceItem(_Like):
 
 
 class _Timed(Item):
-    """When something happens: one of at, every, mean, rate and file."""
+    """When something happens: at, every, mean, rate, between, rates or file."""
 
     file: Omissible[ShortText] = Field(
         None,
         description="At the seconds in this file: CSV with a column `time`, or a YAML "
         "list. The path is relative to this file.",
+    )
+    resample: bool = Field(
+        False,
+        description="Whether what is between two is drawn from what is between those in "
+        "the file, instead of these times themselves.",
     )
 
 
@@ -89,6 +95,23 @@ class _Arrival(_Timed, _Like):
     )
 
 
+if TYPE_CHECKING:
+    RetryItem: TypeAlias = Any
+else:
+    RetryItem = model_of("RetryNumbers", Retry, partial=True)
+
+
+class _Settings(Item):
+    """What a scenario says of a step; what is left out stays as it is."""
+
+    model_config = ConfigDict(title="StepSettings")
+
+    retry: Omissible[RetryItem] = Field(
+        None,
+        description="Numbers of its retries, in place of those of flow or policy.",
+    )
+
+
 class _Change(_Timed):
     """What somebody changes in a resource at certain times."""
 
@@ -96,6 +119,7 @@ class _Change(_Timed):
 if TYPE_CHECKING:
     # Made of the dataclasses themselves, which no type checker can see through.
     ArrivalItem: TypeAlias = Any
+    ShiftsItem: TypeAlias = Any
     TriggerItem: TypeAlias = Any
     SettingsItem: TypeAlias = Any
     ApiRateItem: TypeAlias = Any
@@ -103,10 +127,14 @@ if TYPE_CHECKING:
     PolicyItem: TypeAlias = Any
 else:
     ArrivalItem = model_of(
-        "Arrivals", Times, FlowRequest, base=_Arrival, without={"flow"}
-    )
+        "Arrivals", Times, FlowRequest, Arrivals, base=_Arrival,
+        without={"flow", "what", "times"},
+    )  # fmt: skip
+    ShiftsItem = model_of("Shifts", Shifts)
     TriggerItem = model_of("Trigger", Trigger, Times, base=_Change, without={"times"})
-    SettingsItem = model_of("StepSettings", StepSettings)
+    SettingsItem = model_of(
+        "StepSettings", StepSettings, base=_Settings, without={"retry"}
+    )
     ApiRateItem = model_of("ApiRate", ApiRate)
     RateItem = model_of("Rate", Rate)
     PolicyItem = model_of("Policy", Policy, without={"workers"}, partial=True)
@@ -153,7 +181,12 @@ class CapacitiesItem(Item):
         None, description="Requests of the controllers to the stores."
     )
     pools: dict[ShortText, PositiveCount] = Field(
-        {}, description="PositiveCount that steps hold, by the name of the pool."
+        {}, description="Places that steps hold, by the name of the pool."
+    )
+    shifts: dict[ShortText, ShiftsItem] = Field(
+        {},
+        description="How many places of a pool, or workers, there are as time goes by: "
+        "by the name of the pool, or workers.",
     )
 
 
@@ -278,6 +311,19 @@ class ScenarioFile(Item):
     )
     failure: Omissible[Share] = Field(
         None, description="The probability that such a step fails."
+    )
+    retry: Omissible[RetryItem] = Field(
+        None, description="Numbers of its flows' retries, in place of what they say."
+    )
+    timeout: Omissible[PositiveSeconds] = Field(
+        None, description="Seconds that an attempt may take, in place of what flows say."
+    )
+    deadline: Omissible[PositiveSeconds] = Field(
+        None, description="Seconds that a run may take, in place of what flows say."
+    )
+    draws: Omissible[ShortText] = Field(
+        None,
+        description="What the draws of the one flow are keyed by, in place of its name.",
     )
     resources: Omissible[Annotated[list[ResourceItem], Field(max_length=MAX_ITEMS)]] = (
         Field(None, description="In place of those that the scenario has.")

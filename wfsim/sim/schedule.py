@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice, takewhile
 from typing import TypeAlias
 
 from wfsim.errors import NotFound, ServiceError, UsageError
 from wfsim.model.record import Kind
+from wfsim.model.resource import Resource
 from wfsim.sim.control_plane import ControlPlane
 from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger, keyed
 from wfsim.sim.service import SimulatedService
@@ -41,6 +43,24 @@ class Schedule:
             left = (row for row in islice(enumerate(times), first, None) if row[1] > over)
             self._go_on(purpose, left, self._action(item, purpose))
 
+        for name, shifts in scenario.shifts.items():
+            now = self._storage.clock.now
+            self._plane.resize(name, shifts.at(now))
+            self._shift(name, shifts.changes(now))
+
+    def _shift(self, server: str, changes: Iterator[tuple[float, int]]) -> None:
+        """Resize *server* at the next of *changes*, as long as anything else goes on."""
+        time, places = next(changes)
+        storage = self._storage
+        if time > storage.scenario.horizon:
+            return
+
+        def happen() -> None:
+            self._shift(server, changes)
+            self._plane.resize(server, places)
+
+        storage.clock.call(time - storage.clock.now, happen)
+
     def _go_on(
         self,
         item: Purpose,
@@ -65,14 +85,27 @@ class Schedule:
         if isinstance(item.what, FlowRequest):
             request = item.what
             return lambda number: self._request(request.numbered(number))
-        return lambda number: self._create(item, number)
+        return lambda number: self._create(item, purpose, number)
 
-    def _create(self, arrivals: Arrivals, number: int) -> None:
+    def _create(self, arrivals: Arrivals, purpose: Purpose, number: int) -> None:
         resource = arrivals.resource(number)
         resources = self._storage.resources
         # It may stand there already, after resume() or by hand.
-        if resources.peek(resource.key) is None:
-            immediately(resources.create(resource))
+        if resources.peek(resource.key) is not None:
+            return
+        born = immediately(resources.create(resource))
+        if arrivals.patience is not None:
+            drawn = self._plane.draws.uniform(*purpose, "patience", number)
+            leave = partial(self._leave, born)
+            self._storage.clock.call(arrivals.patience.draw(drawn), leave)
+
+    def _leave(self, resource: Resource) -> None:
+        """Let *resource* go, if no worker has begun to serve it."""
+        storage = self._storage
+        live = storage.resources.peek(resource.key)
+        is_same = live is not None and live.uid == resource.uid
+        if is_same and not storage.journal.runs.get(resource.key):
+            immediately(storage.resources.delete(resource.key))
 
     def _request(self, request: FlowRequest) -> None:
         try:

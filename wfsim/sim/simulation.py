@@ -118,6 +118,8 @@ class Simulation:
     ) -> None:
         if not isinstance(scenario, Scenario):
             raise UsageError(no_scenario(scenario))
+        if seed is not None and type(seed) is not int:
+            raise UsageError(f"seed is {seed!r}; give a whole number")
         given = _checked(faults)
         if controllers < 1:
             raise UsageError(f"controllers is {controllers!r}; a simulation needs one")

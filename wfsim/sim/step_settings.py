@@ -9,17 +9,45 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 from wfsim.engine.context import StepContext
 from wfsim.engine.ports import Effect, StepFunction, Steps
+from wfsim.engine.steps import DEFAULT_DURATION, NO_TIME
 from wfsim.errors import DefinitionError, Problem, StepFailed
-from wfsim.model.bounds import Doc, Places, Priority, Share, check
+from wfsim.model.bounds import Doc, Places, PositiveSeconds, Priority, Share, check
 from wfsim.model.duration import PARSED
 from wfsim.model.flow import Flow, Step
-from wfsim.model.frozen import EMPTY
+from wfsim.model.frozen import EMPTY, freeze
+from wfsim.model.policy import Policy, Retry
 from wfsim.sim.pool import Pool
 from wfsim.text import short, suggest
+
+if TYPE_CHECKING:
+    from wfsim.sim.scenario import Scenario
+
+
+class _RetryRule(NamedTuple):
+    """The bounds of retries: a `Retry`, or some of its numbers by name."""
+
+    def accept(self, value: Any) -> Any:
+        if isinstance(value, Retry):
+            return value
+        if not isinstance(value, Mapping):
+            raise ValueError("Retry(...), or a mapping of some of its numbers")
+        try:
+            merged(Retry(), value)
+        except (DefinitionError, TypeError) as error:
+            raise ValueError(f"numbers of Retry ({error})") from None
+        return freeze(value)
+
+
+RETRY = _RetryRule()
+
+
+def merged(retry: Retry, numbers: Retry | Mapping[str, Any]) -> Retry:
+    """Return *retry* with those *numbers* that are given in place of its own."""
+    return numbers if isinstance(numbers, Retry) else replace(retry, **numbers)
 
 
 @dataclass(frozen=True)
@@ -30,8 +58,13 @@ class StepSettings:
     of what its file says.  For a step with code, *duration* passes before its code runs,
     and then the attempt fails with probability *failure*, its work undone.  *uses* are
     the places of the scenario's pools that an attempt holds from before all of that to
-    its end; to wait for them is part of the attempt, and of its timeout.  Who has a lower
-    *priority* is served first.  Raises `DefinitionError`.
+    its end; to wait for them is part of the attempt, but not of its timeout unless the
+    step says so.  Who has a lower *priority*, to which that of the
+    resource is added, is served first; one that *preempts* takes the places of who has a
+    higher, and that one resumes later.  After *patience* (seconds, or a distribution) one
+    that waits leaves the queue, and its run is interrupted.  *timeout* and *retry* (a
+    `Retry`, or a mapping of some of its numbers) are in place of what the step, its flow
+    or the policy says.  Raises `DefinitionError`.
     """
 
     duration: Annotated[
@@ -51,6 +84,28 @@ class StepSettings:
     priority: Annotated[
         Priority, Doc("Who waits for places with a lower one goes first.")
     ] = 0
+    patience: Annotated[
+        Annotated[Any, PARSED] | None,
+        Doc(
+            "Seconds after which an attempt that has no place yet leaves the queue, and "
+            "its run is interrupted."
+        ),
+    ] = None
+    preempts: Annotated[
+        bool,
+        Doc(
+            "Whether who has a lower priority takes the place of one with a higher, who "
+            "resumes later; for a step without code that uses one pool."
+        ),
+    ] = False
+    timeout: Annotated[
+        PositiveSeconds | None,
+        Doc("Seconds that one attempt may take, in place of what the flow says."),
+    ] = None
+    retry: Annotated[
+        Annotated[Retry, RETRY] | None,
+        Doc("Numbers of its retries, in place of those of the flow or the policy."),
+    ] = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -62,6 +117,15 @@ class StepSettings:
             duration=self.duration or step.duration,
             failure=step.failure if self.failure is None else self.failure,
         )
+
+    def limited(self, step: Step, retry: Retry) -> Step:
+        """Return *step* with its timeout and its retries, which are *retry* without."""
+        changes: dict[str, Any] = {}
+        if self.timeout is not None:
+            changes["timeout"] = self.timeout
+        if self.retry is not None:
+            changes["retry"] = merged(retry, self.retry)
+        return replace(step, **changes) if changes else step
 
 
 def settings_by_name(given: Mapping[str, Any]) -> dict[str, StepSettings]:
@@ -95,8 +159,11 @@ def set_flows(
     flows: Mapping[str, Flow],
     settings: Mapping[str, StepSettings],
     has_code: Callable[[Step], bool],
+    retry: Retry,
 ) -> tuple[dict[str, Flow], Wrapped]:
     """Return *flows* with their steps without code as *settings* say, and the rest.
+
+    *retry* is that of a flow which has none.
 
     A step is meant by its name, or else by a class of it.
     """
@@ -107,13 +174,14 @@ def set_flows(
     for name, flow in flows.items():
         steps = []
         for step in flow.steps:
-            names = (step.name, *step.class_names)
-            wanted = next((settings[each] for each in names if each in settings), None)
+            wanted = next(
+                (settings[each] for each in _names(step) if each in settings), None
+            )
+            if wanted is not None:
+                step = wanted.limited(step, step.retry or flow.retry or retry)
             if wanted is not None and not has_code(step):
-                step, wanted = (
-                    wanted.of(step),
-                    StepSettings(uses=wanted.uses, priority=wanted.priority),
-                )
+                step = wanted.of(step)
+                wanted = replace(wanted, duration=None, failure=None)
             if wanted is not None and (wanted.uses or wanted.duration or wanted.failure):
                 wrapped[step.name, step.class_names[0]] = wanted
             steps.append(step)
@@ -121,12 +189,20 @@ def set_flows(
     return made, wrapped
 
 
+def _names(step: Step) -> tuple[str, ...]:
+    """Return what settings may call *step*."""
+    return (step.name, *step.class_names)
+
+
 def wrong_settings(
-    settings: Mapping[str, StepSettings], flows: Iterable[Flow], pools: Mapping[str, int]
+    settings: Mapping[str, StepSettings],
+    flows: Iterable[Flow],
+    pools: Mapping[str, int],
+    has_code: Callable[[Step], bool],
 ) -> list[Problem]:
     """Return what is wrong with *settings* and *pools*: what there is not or too much."""
     steps = [step for flow in flows for step in flow.steps]
-    known = {name for step in steps for name in (step.name, *step.class_names)}
+    known = {name for step in steps for name in _names(step)}
     problems = [
         Problem(
             f"no step {name!r}{suggest(name, known)}",
@@ -148,8 +224,13 @@ def wrong_settings(
     ]
     if problems:
         return problems
+    coded = {name for step in steps if has_code(step) for name in _names(step)}
     for name, wanted in settings.items():
         path, subject = ("settings", name, "uses"), f"settings of {name!r}"
+        if wanted.preempts and (len(wanted.uses) != 1 or name in coded):
+            cure = "give it one pool" if name not in coded else "its code cannot resume"
+            place = ("settings", name, "preempts")
+            problems.append(Problem("preempts is True", cure, place, subject))
         for pool, amount in wanted.uses.items():
             text = ""
             if pool not in pools:
@@ -159,6 +240,37 @@ def wrong_settings(
             if text:
                 problems.append(Problem(text, path=(*path, pool), subject=subject))
     return problems
+
+
+def unread(scenario: Scenario) -> Iterator[str]:
+    """Yield a sentence for each number of *scenario* that nothing in it reads."""
+    policy, flows = scenario.policy, [*scenario.flows.values()]
+    usual = Policy.service() if scenario.is_service else Policy()
+    names = ", ".join(sorted(scenario.flows))
+    steps = [(flow, step) for flow in flows for step in flow.steps]
+    if policy.retry != usual.retry and all(s.retry or f.retry for f, s in steps):
+        yield (
+            f"policy.retry is read by no step: each of {names} has its own retry; in a "
+            "scenario file retry stands for that of its flows"
+        )
+    if policy.timeout is not None and all(s.timeout or f.timeout for f, s in steps):
+        yield f"policy.timeout is read by no step: each of {names} has its own timeout"
+    if policy.deadline is not None and all(flow.deadline for flow in flows):
+        yield f"policy.deadline is read by no flow: each of {names} has its own deadline"
+    if not scenario.is_service:
+        for name in ("watch_tick", "nodes_per_tick"):
+            if getattr(policy, name) != getattr(usual, name):
+                yield f"policy.{name} is read by services alone, and this is none"
+    pools = {pool for each in scenario.settings.values() for pool in each.uses}
+    for name in scenario.pools:
+        if name not in pools:
+            yield f"the pool {name!r} is used by no step; name it in uses"
+    for name, each in scenario.settings.items():
+        if each.priority and not each.uses:
+            yield f"the priority of {name!r} is read by no pool: it uses none"
+    demands = (*scenario.arrivals, *scenario.triggers)
+    if scenario.drain is not None and not demands:
+        yield "drain is read by nothing: nothing arrives"
 
 
 class SetSteps(Mapping[str, StepFunction]):
@@ -197,16 +309,28 @@ class SetSteps(Mapping[str, StepFunction]):
     def _run(
         self, body: StepFunction, settings: StepSettings, context: StepContext
     ) -> Effect[Any]:
+        draw, rank = context.draw, settings.priority + context.resource.priority
+        patience = None
+        if settings.patience is not None:
+            patience = settings.patience.draw(draw("patience"))
+        if settings.preempts:
+            ((name, amount),) = settings.uses.items()
+            spec = context.spec
+            seconds = (spec.duration or DEFAULT_DURATION).draw(draw("duration"))
+            yield from self._pools[name].hold(
+                context, seconds, amount, rank, preempt=True, patience=patience
+            )
+            context.spec = replace(spec, duration=NO_TIME)
+            return (yield from body(context))
         with ExitStack() as held:
             # In one order, so that no two attempts wait for each other.
             for name in sorted(settings.uses):
                 amount, pool = settings.uses[name], self._pools[name]
-                claim = yield from pool.acquire(amount, settings.priority, context)
+                claim = yield from pool.acquire(amount, rank, context, patience)
                 held.enter_context(claim)
             if settings.duration is not None:
-                drawn = context.draw("set duration")
-                yield context.clock.timeout(settings.duration.draw(drawn))
-            if settings.failure and context.draw("set failure") < settings.failure:
+                yield context.clock.timeout(settings.duration.draw(draw("set duration")))
+            if settings.failure and draw("set failure") < settings.failure:
                 text = f"{context.step} fails with probability {settings.failure:g}"
                 raise StepFailed(text)
             return (yield from body(context))

@@ -139,6 +139,26 @@ class InMemoryResources:
         """Return the keys of all resources, sorted."""
         return sorted(self._objects)
 
+    def called_for(self, resource: Resource) -> float:
+        """Return when its present state was asked for, as far back as the journal goes.
+
+        It is looked for from the end, since it is asked of what has waited for a worker.
+        """
+        wanted, journal = resource.entered, self._journal
+        for seq in range(len(journal) - 1, -1, -1):
+            after = getattr(journal.change(seq), "after", None)
+            if type(after) is Resource and after.key == resource.key:
+                if after.revision < wanted:
+                    break
+                time = journal.time(seq)
+                if after.revision == wanted:
+                    if not journal.token(seq):
+                        return time
+                    wanted = -1  # a check led there: the change before is what called
+                elif wanted < 0:
+                    return time
+        return self._clock.now
+
     def watch(self, listener: Listener) -> Callable[[], None]:
         """Tell *listener* of every change, *lag* late; return how to stop it."""
         self._watchers += (listener,)

@@ -323,10 +323,14 @@ def sensitivity(study: Study, measure: str, confidence: float) -> pd.DataFrame:
     names = [axis.name for axis in design.axes]
     kinds = ("first", "total")
     ends = [f"{kind}{end}" for kind in kinds for end in ("", "_low", "_high")]
-    dtypes = dict.fromkeys(ends, "float64")
+    dtypes = {**dict.fromkeys(ends, "float64"), "notice": TEXT}
+    inert = study.inert()
+    notices = [f"{name} makes no difference at all" * (name in inert) for name in names]
     if (values == values[0]).all():
         columns: dict[str, Any] = {name: [0.0] * len(names) for name in ends}
-        return frame({"parameter": names, **columns}, dtypes)
+        same = f"{measure} is the same at every point"
+        notices = [notice or same for notice in notices]
+        return frame({"parameter": names, **columns, "notice": notices}, dtypes)
     indices = library("SALib.analyze.sobol").analyze(
         problem(design.axes),
         values,
@@ -341,6 +345,7 @@ def sensitivity(study: Study, measure: str, confidence: float) -> pd.DataFrame:
         columns[kind] = [float(each) for each in index]
         columns[f"{kind}_low"] = [float(each) for each in index - reach]
         columns[f"{kind}_high"] = [float(each) for each in index + reach]
+    columns["notice"] = notices
     return frame(columns, dtypes)
 
 

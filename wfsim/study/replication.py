@@ -15,11 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
-from wfsim.model.policy import UNBOUNDED
 from wfsim.report.breakdown import PARTS, by_flow, in_steps, spent
 from wfsim.report.grouping import quantile
 from wfsim.report.history import UNFINISHED
-from wfsim.report.load import WORKERS, loads
+from wfsim.report.load import loads
 from wfsim.report.stretches import Course, courses
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
@@ -55,9 +54,14 @@ TALLY_DTYPES: Mapping[str, str] = {
     "retries": "int64",
     "restarts": "int64",
 }
-STEP_DTYPES: Mapping[str, str] = {"runs": "int64", "seconds": "float64"}
+STEP_DTYPES: Mapping[str, str] = {
+    "runs": "int64",
+    "seconds": "float64",
+    "pool_queue": "float64",
+}
 STEP_COLUMNS = ("flow", "step", *STEP_DTYPES)
-"""What is known of a step: how many runs began it, and the seconds they spent in it."""
+"""What is known of a step: how many runs began it, and the seconds they spent in it,
+and of these in the queue of a pool."""
 
 LOAD_DTYPES: Mapping[str, str] = dict.fromkeys(("busy", "queue", "places"), "float64")
 LOAD_COLUMNS = ("server", *LOAD_DTYPES)
@@ -248,18 +252,18 @@ def _add_runs(
 
 def _add_steps(rows: Rows, number: int, counted: Sequence[Course]) -> None:
     for flow, group in by_flow(counted).items():
-        for step, (seconds, runs) in in_steps(group).items():
-            _append(rows.steps, (number, flow, step, runs, seconds))
+        for step, (seconds, runs, queue) in in_steps(group).items():
+            _append(rows.steps, (number, flow, step, runs, seconds, queue))
 
 
 def _add_loads(
     rows: Rows, number: int, log: EventLog, found: Sequence[Course], scenario: Scenario
 ) -> None:
-    workers = scenario.policy.workers
     for load in loads(log, found, scenario.warm_up, scenario.window):
-        places = load.capacity
-        if load.name == WORKERS and workers < UNBOUNDED:
-            places = float(workers)
+        end = scenario.window or log.records[-1].time
+        places = scenario.places(load.name, scenario.warm_up, end)
+        if places is None:
+            places = load.capacity
         _append(rows.loads, (number, load.name, load.busy, load.queue, places))
 
 

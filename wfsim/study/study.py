@@ -39,6 +39,10 @@ FEW_REPLICATIONS = 10
 """With fewer of them, one of two equal points is called the best far too often."""
 
 
+MOST_TOLD = 3
+"""Points of which a study tells one by one that nothing is done there."""
+
+
 class Study:
     """What came of many replications at some points; made by `sweep`.
 
@@ -75,7 +79,8 @@ class Study:
     and a float64 column for each measure of one's own.
 
     ``steps`` has a row per point, replication, ``flow`` and ``step``: how many ``runs``
-    began it (int64), and the ``seconds`` (float64) that they spent in it.  ``loads`` has
+    began it (int64), the ``seconds`` that they spent in it, and of these in a
+    ``pool_queue`` (float64).  ``loads`` has
     one per point, replication and ``server``, that is ``workers`` or a pool: how many
     were ``busy`` and how many waited in the ``queue``, on average from the warm-up to the
     end, and how many ``places`` there are, NaN without a bound (float64).  They say what
@@ -162,6 +167,15 @@ class Study:
 
     def _inert(self) -> Iterator[str]:
         """Yield a sentence for each parameter that nothing hangs on."""
+        for name in self.inert():
+            yield (
+                f"{name} makes no difference: points that differ in it alone have "
+                "the same replications; perhaps nothing in the scenario reads it"
+            )
+
+    def inert(self) -> list[str]:
+        """Return the parameters that make no difference to any replication."""
+        inert = []
         tallies = self.by_point("replications").drop(columns=list(self.over))
         seen = {
             point: rows.drop(columns="point").to_csv(index=False)
@@ -176,19 +190,31 @@ class Study:
             if groups and all(
                 len({seen.get(point) for point in group}) == 1 for group in groups
             ):
-                yield (
-                    f"{name} makes no difference: points that differ in it alone have "
-                    "the same replications; perhaps nothing in the scenario reads it"
-                )
+                inert.append(name)
+        return inert
 
     def _hopeless(self) -> Iterator[str]:
-        """Yield a sentence for each point at which all runs end with one error."""
-        for point in range(len(self.points)):
-            runs = self.runs[[each == point for each in self._of["runs"]]]
-            errors = runs["error"].unique()
-            if len(errors) == 1 and errors[0]:
-                where = self.label(point, self.over) if self.over else "every run"
-                yield f"{where}: no run is done, each ends with: {errors[0]}"
+        """Yield a sentence for each flow of which no run is done, with its error.
+
+        It is told once for the whole study, or by point where it is so at some alone.
+        """
+        failed = self.by_point("runs")
+        done = failed.loc[failed["status"] == "completed", ["point", "flow"]]
+        failed = failed[failed["error"] != ""]
+        for flow, runs in failed.groupby("flow", sort=False):
+            at = set(done.loc[done["flow"] == flow, "point"])
+            if not at:
+                where = "" if len(self.points) < 2 else " at any point"
+                yield f"no run of {flow} is done{where}; {_commonest(runs['error'])}"
+                continue
+            hopeless = [each for each in runs["point"].unique() if each not in at]
+            for point in hopeless[:MOST_TOLD]:
+                errors = runs.loc[runs["point"] == point, "error"]
+                label = self.label(point, self.over)
+                yield f"{label}: no run of {flow} is done; {_commonest(errors)}"
+            if len(hopeless) > MOST_TOLD:
+                more = count(len(hopeless) - MOST_TOLD, "more point")
+                yield f"no run of {flow} is done at {more} either"
 
     def by_point(self, name: str) -> pd.DataFrame:
         """Return the frame of that *name*, such as ``runs``, with a column ``point``.
@@ -409,7 +435,8 @@ class Study:
 
         ``first`` is the share of the variance of *measure* over the design that goes away
         if this parameter is known, ``total`` that which stays if all others are; each
-        with the ends of its bootstrap interval, as in ``first_low`` (float64).  By SALib:
+        with the ends of its bootstrap interval, as in ``first_low`` (float64); ``notice``
+        explains an index of exactly 0, or is empty.  By SALib:
         Sobol (2001), Saltelli et al. (2010).  Where points are replicated a few times
         only, chance counts as well.  Raises `UsageError` for another design.
         """
@@ -454,18 +481,20 @@ class Study:
 
         Groups are made by the columns *by*, the parameters if not given.  ``flow``,
         ``step``, ``runs`` that began it (int64), ``mean``, the seconds that a run of the
-        flow spends in it, ``share`` of the time of all these runs (float64), and whether
-        it is the flow's ``bottleneck``, with the largest share (bool); as
-        `tables.critical` has it.  Raises `UsageError` for an unknown column.
+        flow spends in it, ``pool_queue``, those of them in the queue of a pool, ``share``
+        of the time of all these runs (float64), and whether it is the flow's
+        ``bottleneck``, with the largest share (bool); as `tables.critical` has it.
+        Raises `UsageError` for an unknown column.
         """
         names = [*self._columns(by, "flow", "step"), "flow"]
         of_flows = self.runs.groupby(names, sort=False)["total"].agg(["size", "sum"])
         steps = self.steps.groupby([*names, "step"], sort=False)[
-            ["runs", "seconds"]
+            ["runs", "seconds", "pool_queue"]
         ].sum()
         steps = steps.reset_index().join(of_flows, on=names)
         seconds, whole = steps.pop("seconds"), steps.pop("sum")
-        steps["mean"] = seconds / steps.pop("size")
+        queue, size = steps.pop("pool_queue"), steps.pop("size")
+        steps["mean"], steps["pool_queue"] = seconds / size, queue / size
         steps["share"] = (seconds / whole).where(whole > 0, 0.0)
         most = seconds.groupby([steps[name] for name in names], sort=False).transform(
             "max"
@@ -585,6 +614,13 @@ class Study:
 def _is(label: Any, wanted: Any) -> bool:
     """Whether *label* of a point is *wanted*, or is what a column of text made of it."""
     return bool(label == wanted) or (isinstance(label, str) and label == str(wanted))
+
+
+def _commonest(errors: pd.Series[str]) -> str:
+    """Return how many of *errors* are what the commonest of them is."""
+    number = errors.value_counts()
+    which = f"{number.iloc[0]:,} of them end" if len(number) > 1 else "each ends"
+    return f"{which} with: {number.index[0]}"
 
 
 class FrameByPoint(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -62,10 +62,11 @@ def sweep(
     """Simulate what *make* returns at each point of *over*, *replications* times.
 
     *make* is called with the values of a point by name; or it is a scenario file, whose
-    parameters are dotted paths.  *over* is a mapping of names to lists of values (each
-    combination is a point), a list of points, or a `design`.  Replication r has the same
-    seed at every point, so that points differ by what was varied and by nothing else
-    (common random numbers); *independent* gives each point seeds of its own instead.
+    parameters are dotted paths; ``flow``, the flow file itself, is called ``flow_file``
+    in the study, and all have the same draws.  *over* is a mapping of names to lists of
+    values (each combination is a point), a list of points, or a `design`.  Replication r
+    has the same seed at every point, so that points differ by what was varied and by
+    nothing else (common random numbers); *independent* gives each point seeds of its own.
 
     *faults* happen in each replication; with a *flow* only its runs count.  *measure* is
     a function of a log to a number, or to numbers by name, or such functions by name:
@@ -289,20 +290,9 @@ class SweepPlan(NamedTuple):
 
     @property
     def notices(self) -> list[str]:
-        """Sentences about what is varied and read by no step."""
-        scenarios = self.scenarios.values()
-        retries = {scenario.policy.retry for scenario in scenarios}
-        flows = {flow.name: flow for each in scenarios for flow in each.flows.values()}
-        is_read = any(
-            flow.retry is None and any(step.retry is None for step in flow.steps)
-            for flow in flows.values()
-        )
-        if len(retries) < 2 or is_read:
-            return []
-        return [
-            "policy.retry is read by no step: each of "
-            f"{', '.join(sorted(flows))} has its own retry"
-        ]
+        """Sentences about what a scenario says and nothing reads."""
+        each = (scenario.notices for scenario in self.scenarios.values())
+        return [*dict.fromkeys(sentence for notices in each for sentence in notices)]
 
     @property
     def numbers(self) -> range:
@@ -321,6 +311,8 @@ class SweepPlan(NamedTuple):
         With a *key* that and the labels of the point stand for the scenario and its
         code.  Raises `UsageError` for what cannot be told.
         """
+        if folder is not None and not isinstance(folder, (str, Path)):
+            raise UsageError(f"cache is {folder!r}; give the path of a folder")
         if folder is None:
             if key is not None:
                 raise UsageError("key names what is in a cache; give cache='folder' too")
@@ -363,8 +355,10 @@ def plan_of_sweep(
         )
     _check_number("seed", seed, None)
     check_jobs(jobs)
-    grid = grid_of(over, is_taken)
     maker = _maker(make)
+    if isinstance(maker, ScenarioSource):
+        over = _with_flow_files(over)
+    grid = grid_of(over, is_taken)
     _check_names(maker, grid.names)
     scenarios = {
         number: _scenario_at(maker, point) for number, point in enumerate(grid.points)
@@ -435,6 +429,23 @@ def _maker(make: Any) -> Make:
     return maker
 
 
+FLOW_FILE = "flow_file"
+"""What a study calls the flow file where that is varied; ``flow`` are those of runs."""
+
+
+def _with_flow_files(over: Over) -> Over:
+    """Return *over* with what it calls ``flow`` by the name that frames have for it."""
+
+    def renamed(row: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {FLOW_FILE if name == "flow" else name: row[name] for name in row}
+
+    if isinstance(over, Mapping):
+        return renamed(over)
+    if over is None or isinstance(over, (Design, str, bytes)):
+        return over
+    return [renamed(row) if isinstance(row, Mapping) else row for row in over]
+
+
 def _check_names(make: Make, names: Sequence[str]) -> None:
     """Raise `UsageError` for a name of a parameter that *make* has not."""
     try:
@@ -473,7 +484,8 @@ def _check_flow(flow: Any, scenarios: Iterable[Scenario]) -> None:
 
 
 def _fault_list(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    listed = (faults,) if isinstance(faults, Fault) else tuple(faults)
+    is_one = isinstance(faults, Fault) or not isinstance(faults, Iterable)
+    listed: tuple[Any, ...] = (faults,) if is_one else tuple(faults)
     for fault in listed:
         if not isinstance(fault, Fault):
             raise UsageError(
@@ -499,19 +511,31 @@ def _measures(measure: Any) -> dict[str, Measure]:
 class ScenarioSource:
     """Makes scenarios of a file: parameters are dotted paths into a scenario file.
 
-    A flow file counts as a scenario file that says no more than to run that flow.
+    A flow file counts as a scenario file that says no more than to run that flow.  Where
+    the flow file itself is a parameter, `FLOW_FILE`, the draws of all have one key, the
+    name of the file's own flow: versions of a flow are compared in pairs.
     Raises `DefinitionError` for a file that cannot be read.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._load = (
-            Scenario.load if is_scenario(read_document(path)) else load_flow_as_scenario
-        )
+        document = read_document(path)
+        self._load = Scenario.load if is_scenario(document) else load_flow_as_scenario
+        self._has_draws = isinstance(document.data, dict) and "draws" in document.data
 
     def __repr__(self) -> str:
         return f"ScenarioSource({self.path!r})"
 
     def __call__(self, **values: Any) -> Scenario:
         """Return the scenario of the file with *values* in place of what it says."""
+        if FLOW_FILE in values:
+            values["flow"] = values.pop(FLOW_FILE)
+            if not self._has_draws:
+                values.setdefault("draws", self._key)
         return self._load(self.path, values)
+
+    @cached_property
+    def _key(self) -> str:
+        """What draws are keyed by: the name of the flow that the file itself runs."""
+        (name, *_) = self._load(self.path).flows
+        return name
