@@ -92,7 +92,12 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("body", "after", "text"), FAILURES, ids=lambda item: str(item))
+def named(value):
+    """Return what a test of *value* is called, in whatever process it is."""
+    return getattr(value, "__name__", str(value))
+
+
+@pytest.mark.parametrize(("body", "after", "text"), FAILURES, ids=named)
 def test_a_failure_names_the_line_of_the_user(body, after, text):
     log, record = ending(body)
     assert text in record.text
@@ -154,7 +159,7 @@ def forgets_in_a_list(ctx):
         (ForgetsInAMethod, line(ForgetsInAMethod, 1), "fetch"),
         (forgets_in_a_list, line(forgets_in_a_list, 1), "sleep"),
     ],
-    ids=lambda item: str(item),
+    ids=named,
 )
 def test_what_is_made_and_never_driven_fails_the_attempt(body, where, method):
     _, record = ending(body)

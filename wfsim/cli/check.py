@@ -16,7 +16,7 @@ from wfsim.files.flow_loader import (
 )
 from wfsim.model.flow import Flow
 from wfsim.sim.faults import load_plan
-from wfsim.sim.scenario import wrong_children
+from wfsim.sim.scenario_flows import wrong_children
 
 
 def checked(targets: Iterable[str]) -> list[str]:

@@ -20,15 +20,17 @@ Nap: snores is 'often'; give a probability from 0 to 1
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from numbers import Integral, Real
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
     Annotated,
     Any,
     Literal,
     NamedTuple,
+    NoReturn,
     TypeAlias,
     Union,
     get_args,
@@ -38,7 +40,7 @@ from typing import (
 
 from wfsim.errors import DefinitionError, Problem, UsageError
 from wfsim.model.frozen import freeze, is_json
-from wfsim.text import short
+from wfsim.text import plain, short
 
 MAX_SECONDS = 1e12
 MAX_COUNT = 1_000_000_000
@@ -305,3 +307,30 @@ def _listed(accept: Accept, hint: Any) -> Accept:
         return value if taken == value else taken
 
     return accept_all
+
+
+def listed(name: str, values: Any, item: str) -> tuple[Any, ...]:
+    """Return *values* of the argument *name* as a tuple; refuse what is no list.
+
+    >>> listed("hooks", 42, "Hooks()")
+    Traceback (most recent call last):
+    wfsim.errors.DefinitionError: hooks is 42; give a list: hooks=[Hooks()]
+    """
+    # A resource is a tuple, a state machine's class and a dict can be gone through.
+    single = isinstance(values, (str, Path, Mapping, type)) or hasattr(values, "_fields")
+    if single or not isinstance(values, Iterable):
+        wrong(name, values, f"give a list: {name}=[{item}]")
+    return tuple(values)
+
+
+def mapped(given: Any, name: str) -> dict[str, Any]:
+    """Return what the keyword *name* maps."""
+    if not isinstance(given, Mapping):
+        text, cure = f"{name} is {short(given)}", "give a mapping by name"
+        raise DefinitionError(Problem(text, cure, (name,)))
+    return dict(given)
+
+
+def wrong(name: str, value: Any, cure: str) -> NoReturn:
+    """Refuse *value* of the argument *name*."""
+    raise DefinitionError(Problem(f"{name} is {plain(value)}", cure, (name,)))

@@ -6,16 +6,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from wfsim.engine.ports import Draws, Hooks, StepFunction, Steps
 from wfsim.engine.reconciler import Migration
 from wfsim.engine.service import KIND
 from wfsim.engine.steps import DEFAULT_DURATION, StepRegistry, timed
 from wfsim.errors import DefinitionError, Problem, UsageError
-from wfsim.model.bounds import PositiveSeconds, Seconds, Share, problems_in
-from wfsim.model.duration import Duration, Length
-from wfsim.model.flow import Flow, Step
+from wfsim.model.bounds import (
+    PositiveSeconds,
+    Seconds,
+    listed,
+    mapped,
+    problems_in,
+    wrong,
+)
+from wfsim.model.duration import Duration
+from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, freeze, is_json
 from wfsim.model.glance import as_html, glance, words
 from wfsim.model.machine import StateMachine
@@ -33,6 +40,14 @@ from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.faults import Fault
 from wfsim.sim.pool import Pool
 from wfsim.sim.rates import Rate, expanded, wrong_rates
+from wfsim.sim.scenario_flows import (
+    flows_at,
+    flows_given,
+    has_code,
+    timed_flows,
+    unknown_steps,
+    wrong_children,
+)
 from wfsim.sim.step_settings import (
     SetSteps,
     StepSettings,
@@ -114,10 +129,10 @@ class Scenario:
         self.arrivals = listed("arrivals", arrivals, "Arrivals(...)")
         self.triggers = listed("triggers", triggers, "Trigger(...)")
         self.faults = listed("faults", faults, "CrashAt(t=40)")
-        self.rates = _mapped(rates, "rates")
-        self.settings = settings_by_name(_mapped(settings, "settings"))
-        self.pools = _mapped(pools, "pools")
-        self.shifts: dict[str, Shifts] = _mapped(shifts, "shifts")
+        self.rates = mapped(rates, "rates")
+        self.settings = settings_by_name(mapped(settings, "settings"))
+        self.pools = mapped(pools, "pools")
+        self.shifts: dict[str, Shifts] = mapped(shifts, "shifts")
         self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
         machines = _machines(machine)
@@ -126,7 +141,7 @@ class Scenario:
         self.policy = policy or (Policy.service() if self.is_service else Policy())
         self._code = listed("steps", steps, "the function or class of a step")
         self.steps = StepRegistry(self._code)
-        self._written = _flows(flows, self.steps, bool(self.settings))
+        self._written = flows_given(flows, self.steps, bool(self.settings))
         self.flows, self._wrapped = set_flows(
             self._written,
             self.settings,
@@ -529,20 +544,6 @@ def _api_rate(given: ApiRate | float | None) -> ApiRate | None:
     return given if given is None or isinstance(given, ApiRate) else ApiRate(given)
 
 
-def listed(name: str, values: Any, item: str) -> tuple[Any, ...]:
-    """Return *values* of the argument *name* as a tuple; refuse what is no list.
-
-    >>> listed("hooks", 42, "Hooks()")
-    Traceback (most recent call last):
-    wfsim.errors.DefinitionError: hooks is 42; give a list: hooks=[Hooks()]
-    """
-    # A resource is a tuple, a state machine's class and a dict can be gone through.
-    single = isinstance(values, (str, Path, Resource, Mapping, type))
-    if single or not isinstance(values, Iterable):
-        wrong(name, values, f"give a list: {name}=[{item}]")
-    return tuple(values)
-
-
 def _machines(machine: Any) -> tuple[StateMachine, ...]:
     one = isinstance(machine, StateMachine)
     machines = listed("machine", [machine] if one else machine, "StateMachine(...)")
@@ -557,39 +558,6 @@ def _maker(world: Any) -> Callable[[], World] | None:
         return world  # type: ignore[no-any-return]
     cure = f"give the class, or what makes one: world={type(world).__name__}"
     return wrong("world", world, cure)
-
-
-def wrong(name: str, value: Any, cure: str) -> NoReturn:
-    """Refuse *value* of the argument *name*."""
-    raise DefinitionError(Problem(f"{name} is {plain(value)}", cure, (name,)))
-
-
-def _flows(
-    flows: str | Path | Iterable[Flow], steps: StepRegistry, has_settings: bool
-) -> dict[str, Flow]:
-    if isinstance(flows, (str, Path)):
-        from wfsim.files.flow_loader import load_flows
-
-        # A step may yet get its duration from the settings; that is looked at later.
-        return load_flows(flows, classes=None if has_settings else steps)
-    found: dict[str, Flow] = {}
-    for flow in listed("flows", flows, "Flow(...)"):
-        if not isinstance(flow, Flow):
-            text = f"{short(flow)} is among the flows"
-            raise DefinitionError(Problem(text, "give Flow(...)", ("flows",)))
-        if flow.name in found:
-            text = f"two flows are called {flow.name!r}"
-            raise DefinitionError(Problem(text, "rename one"))
-        found[flow.name] = flow
-    return found
-
-
-def _mapped(given: Any, name: str) -> dict[str, Any]:
-    """Return what the keyword *name* maps."""
-    if not isinstance(given, Mapping):
-        text, cure = f"{name} is {short(given)}", "give a mapping by name"
-        raise DefinitionError(Problem(text, cure, (name,)))
-    return dict(given)
 
 
 def _frozen(resource: Resource) -> Resource:
@@ -616,111 +584,3 @@ def _frozen(resource: Resource) -> Resource:
         annotations=freeze(resource.annotations),
         finalizers=tuple(resource.finalizers),
     )
-
-
-def has_code(step: Step, steps: StepRegistry) -> bool:
-    """Whether every class of *step* is one of *steps*."""
-    return all(name in steps for name in step.all_classes)
-
-
-def unknown_steps(flows: Iterable[Flow], steps: StepRegistry) -> list[Problem]:
-    """Return a problem for each class that has neither code nor a duration."""
-    return [
-        _of_step(flow, step, f": the class {name!r} has no code and no duration", near)
-        for flow in flows
-        for step in flow.steps
-        if step.duration is None and step.failure is None and step.child is None
-        for name in step.all_classes
-        if name not in steps
-        for near in (suggest(name, steps),)
-    ]
-
-
-def _of_step(flow: Flow, step: Step, text: str, near: str = "") -> Problem:
-    """Return the problem *text* of *step*, where that stands."""
-    subject = "" if step.source.path else str(step.source)
-    text = f"step {step.name!r} of flow {flow.name!r}{text}{near}"
-    return Problem(text, subject=subject, file=step.source.path, line=step.source.line)
-
-
-def wrong_children(
-    flows: Mapping[str, Flow],
-    steps: StepRegistry,
-    is_service: bool,
-    of: Iterable[Flow] | None = None,
-) -> list[Problem]:
-    """Return a problem for each step that cannot start the flow that it names.
-
-    Those are the steps of *flows*, or only those of some *of* them.
-    """
-    waits = {
-        flow.name: [step.child for step in flow.steps if step.child and step.waits]
-        for flow in flows.values()
-    }
-    problems = []
-    for flow in flows.values() if of is None else of:
-        for step in flow.steps:
-            if step.child is None:
-                continue
-            why = ""
-            if not is_service:
-                why = "which takes a service: a scenario of flows, without resources"
-            elif step.child not in flows:
-                why = f"which is not there{suggest(step.child, flows)}"
-            elif has_code(step, steps):
-                why = f"but {step.class_name!r} has code; let that start it"
-            elif step.waits and flow.name in _reached(step.child, waits):
-                why = f"which waits for {flow.name!r} in turn; add 'wait: false'"
-            if why:
-                problems.append(_of_step(flow, step, f" starts {step.child!r}, {why}"))
-    return problems
-
-
-def _reached(flow: str, waits: Mapping[str, list[str]]) -> set[str]:
-    """Return *flow* and all that it waits for, directly or not."""
-    found, left = {flow}, [flow]
-    while left:
-        new = set(waits.get(left.pop(), ())) - found
-        found |= new
-        left += sorted(new)
-    return found
-
-
-def flows_at(path: str | Path) -> list[Flow]:
-    """Return the flows in a folder, or the one in a file; raises `DefinitionError`."""
-    from wfsim.files.flow_loader import load_flow, load_flows
-
-    where = Path(path)
-    if not where.exists():
-        text, cure = "there is no such folder or file", "give one of flow files"
-        raise DefinitionError(Problem(text, cure, file=str(where), line=1))
-    return [*load_flows(where).values()] if where.is_dir() else [load_flow(where)]
-
-
-def timed_flows(
-    flows: Iterable[Flow],
-    steps: StepRegistry,
-    duration: float | Mapping[str, Any] | Duration,
-    failure: float,
-) -> tuple[list[Flow], dict[str, Duration]]:
-    """Return *flows* with what each step without code takes and how often it fails.
-
-    That is what its file says, or else *duration* and *failure*.  Also returns the
-    durations of which no file speaks, by step.  Raises `DefinitionError`.
-    """
-    given = {"duration": duration, "failure": failure}
-    if problems := [*problems_in(given, {"duration": Length, "failure": Share})]:
-        raise DefinitionError(*problems)
-    usual = Duration.parse(duration)
-    assumed: dict[str, Duration] = {}
-
-    def filled(step: Step) -> Step:
-        if has_code(step, steps):
-            return step
-        if step.duration is None:
-            assumed[step.name] = usual
-        chance = failure if step.failure is None else step.failure
-        return replace(step, duration=step.duration or usual, failure=chance)
-
-    found = [replace(flow, steps=tuple(map(filled, flow.steps))) for flow in flows]
-    return found, assumed

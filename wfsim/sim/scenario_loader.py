@@ -40,7 +40,8 @@ from wfsim.sim.demand import (
 )
 from wfsim.sim.fault_wrappers import ApiRate
 from wfsim.sim.rates import RATES, Rate, wrong_rates
-from wfsim.sim.scenario import WORKERS, Scenario, has_code
+from wfsim.sim.scenario import WORKERS, Scenario
+from wfsim.sim.scenario_flows import has_code
 from wfsim.sim.scenario_schema import (
     MAX_RESOURCES,
     ScenarioFile,
