@@ -9,8 +9,9 @@ import wfsim
 from wfsim.engine.context import Turn
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import Effect, Ports
+from wfsim.engine.progress import Progress
 from wfsim.engine.reconciler import FlowReconciler, Result, RunHistory
-from wfsim.engine.runner import FlowRunner, Progress
+from wfsim.engine.runner import FlowRunner
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.model.resource import Key
 from wfsim.sim.control_plane import ControlPlane

@@ -14,8 +14,9 @@ from fake_resources.zoo.engines import Engine, Looks, Plane, Port, Reconciler
 from wfsim.engine.context import StepContext, Turn, rewrite
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import Effect, Nothing, Ports
+from wfsim.engine.progress import Progress
 from wfsim.engine.reconciler import Result
-from wfsim.engine.runner import CompiledStep, FlowRunner, Progress, Stop
+from wfsim.engine.runner import CompiledStep, FlowRunner, Stop
 from wfsim.engine.service import ChildFlows
 from wfsim.engine.watch import WatchLoop
 from wfsim.model.frozen import Frozen

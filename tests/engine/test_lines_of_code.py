@@ -215,7 +215,7 @@ def spins(ctx):
 
 
 def test_ctrl_c_fails_a_step_that_spins_at_its_line(monkeypatch):
-    monkeypatch.setattr("wfsim.sim.simulation.PATIENCE", 0.05)
+    monkeypatch.setattr("wfsim.sim.terminal.PATIENCE", 0.05)
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     flow = wfsim.Flow("W", (wfsim.Step("Work"),), retry=wfsim.Retry(limit=0))
     scenario = wfsim.Scenario.of_flow(flow, steps=[wfsim.step("Work")(spins)])

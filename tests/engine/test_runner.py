@@ -9,8 +9,7 @@ import pytest
 import wfsim
 from tests.changes import many
 from wfsim import Flow, Interrupted, Kind, Policy, Retry, Simulation, Step, Waiting
-from wfsim.engine.runner import describe, signal_of
-from wfsim.engine.steps import storable
+from wfsim.engine.steps import describe, signal_of, storable
 
 ONE = Retry(limit=1)
 

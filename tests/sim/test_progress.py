@@ -11,7 +11,7 @@ import tqdm.auto
 import wfsim
 from fake_resources import polardb
 from wfsim.sim import simulation as progress
-from wfsim.sim.simulation import Progress
+from wfsim.sim.terminal import Progress
 
 
 class Bar:

@@ -16,9 +16,9 @@ from wfsim.errors import UsageError
 from wfsim.report.load import average
 from wfsim.study.comparison import difference, holm, p_value
 from wfsim.study.estimates import Sample, interval, of_mean, of_success, share_of
+from wfsim.study.grid import FrameByPoint, Rows
 from wfsim.study.objective import Objective
-from wfsim.study.replication import Rows
-from wfsim.study.study import FrameByPoint, Study
+from wfsim.study.study import Study
 
 CONFIDENCE = 0.9
 STUDIES = 200 if FULL else 60

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from wfsim.engine.context import Turn
 from wfsim.engine.ports import Effect, Leases, Ports
+from wfsim.engine.progress import Progress
 from wfsim.engine.reconciler import Result
-from wfsim.engine.runner import Progress
 from wfsim.engine.steps import describe
 from wfsim.errors import Cancelled, Fenced, Killed, StoreError, Unavailable, UsageError
 from wfsim.model.memento import RunStatus

@@ -131,7 +131,7 @@ def drives_all(body: Callable[..., Any]) -> bool:
     waiting = _functions(body)
     while waiting:
         function = waiting.pop()
-        if function in known or function.__module__.partition(".")[0] == "wfsim":
+        if function in known or (function.__module__ or "").partition(".")[0] == "wfsim":
             continue
         known.add(function)
         reading = read(function.__code__)

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from wfsim.engine.context import StepContext, Turn, rewrite
 from wfsim.engine.ports import Effect, Ports
-from wfsim.engine.runner import FlowRunner, Progress, Stop, to_run_again
+from wfsim.engine.progress import Progress
+from wfsim.engine.runner import FlowRunner, Stop, to_run_again
 from wfsim.engine.steps import as_effect, describe, line_of, storable
 from wfsim.errors import NotFound
 from wfsim.model import memento as reasons

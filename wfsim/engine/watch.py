@@ -15,8 +15,9 @@ from wfsim.engine.context import Turn, rewrite
 from wfsim.engine.controller import Controller, next_tick
 from wfsim.engine.flow_status import WATCHED, FlowStatus, status_of
 from wfsim.engine.ports import Effect, Ports
+from wfsim.engine.progress import Progress
 from wfsim.engine.reconciler import Migration, Result, Work, deadline_of, migrated
-from wfsim.engine.runner import FlowRunner, Progress, Stop, to_run_again
+from wfsim.engine.runner import FlowRunner, Stop, to_run_again
 from wfsim.engine.service import context_of, number_of
 from wfsim.errors import NotFound
 from wfsim.model.flow import Flow

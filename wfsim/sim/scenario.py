@@ -584,3 +584,16 @@ def _frozen(resource: Resource) -> Resource:
         annotations=freeze(resource.annotations),
         finalizers=tuple(resource.finalizers),
     )
+
+
+def no_scenario(value: Any) -> str:
+    """Return what is wrong with *value* in place of a scenario, and what to give."""
+    if callable(value):
+        cure = f"call it: {plain(value)}()" if hasattr(value, "__name__") else "call it"
+    elif isinstance(value, Flow):
+        cure = "give wfsim.Scenario.of_flow(flow)"
+    elif isinstance(value, (str, Path)):
+        cure = "give wfsim.Scenario.load(file), or wfsim.Scenario.of_flow(file)"
+    else:
+        cure = "give wfsim.Scenario(...)"
+    return f"{plain(value)} is no scenario; {cure}"

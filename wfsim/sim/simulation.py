@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
-import threading
-from _thread import interrupt_main
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from inspect import isgenerator
 from pathlib import Path
-from signal import SIGINT, default_int_handler, getsignal, signal
 from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.controller import Controller
-from wfsim.engine.steps import line_of
-from wfsim.errors import Halted, NoticeError, UsageError
+from wfsim.errors import NoticeError, UsageError
 from wfsim.model.bounds import LEAST_GAP
-from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.glance import as_html, glance, of_log
 from wfsim.model.journal import Journal
@@ -34,10 +28,11 @@ from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import FaultPlan, FaultyPorts
 from wfsim.sim.faults import Fault
 from wfsim.sim.resume import detached, resumed
-from wfsim.sim.scenario import Scenario
+from wfsim.sim.scenario import Scenario, no_scenario
 from wfsim.sim.schedule import Schedule
 from wfsim.sim.service import SimulatedService
 from wfsim.sim.storage import Storage, immediately
+from wfsim.sim.terminal import Progress, interruptible
 from wfsim.sim.world import World
 from wfsim.text import plain
 
@@ -48,46 +43,8 @@ if TYPE_CHECKING:
 EVENTS = 1 << 14
 """After so many events of the clock, a quarter of a second or so, the bar is told."""
 
-PATIENCE = 1.0
-"""Seconds that the event under way has to come to its end after Ctrl-C."""
-
 MAX_IDLE = 1 << 20
 """So many events may happen without a record or time passing before it is a bug."""
-
-
-def in_sight(progress: bool | None) -> bool:
-    """Return whether a bar is to be shown: *progress* or, for None, if in a terminal.
-
-    In a notebook, a file or a pipe a bar would be kept among the outputs, and whether it
-    is there would depend on the speed of the machine.
-    """
-    if progress is None:
-        return sys.stderr is not None and sys.stderr.isatty()
-    return progress
-
-
-class Progress:
-    """A bar of records and virtual time; a short run never gets to make one."""
-
-    def __init__(self, progress: bool | None = None) -> None:
-        self._in_sight = in_sight(progress)
-        self._bar: Any = None
-
-    def show(self, records: int, now: float) -> None:
-        """Say that there are so many *records* and that it is *now* seconds."""
-        if not self._in_sight:
-            return
-        if self._bar is None:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(unit=" records", delay=2.0, leave=False)
-        self._bar.set_postfix_str(f"{now:,.0f} s of virtual time", refresh=False)
-        self._bar.update(records - self._bar.n)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
 
 
 class Simulation:
@@ -330,43 +287,23 @@ class Simulation:
         if self._running:
             raise UsageError("the simulation runs already; a step must not run() it")
         self.clock.sync()
-        usual = default_int_handler
-        patient = (
-            threading.current_thread() is threading.main_thread()
-            and getsignal(SIGINT) is usual
-            # Between two events it sleeps, which Ctrl-C may well cut short.
-            and not isinstance(self.clock, WallClock)
-        )
-
-        timers: list[threading.Timer] = []
-
-        def stop(*_: Any) -> None:
-            if self._stopped:
-                signal(SIGINT, usual)
-                raise Halted
-            self._stopped = True
-            self.clock.halt()
-            timers.append(threading.Timer(PATIENCE, interrupt_main))
-            timers[0].daemon = True
-            timers[0].start()
-
-        if patient:
-            signal(SIGINT, stop)
+        # Between two events it sleeps, which Ctrl-C may well cut short.
+        is_patient = not isinstance(self.clock, WallClock)
         self._running = True
         try:
-            with self.unrecorded():
+            patience = interruptible(self._stop) if is_patient else nullcontext()
+            with patience, self.unrecorded():
                 yield
-        except Halted as halted:
-            raise KeyboardInterrupt(f"{halted} ({line_of(halted)})") from halted
         finally:
             self._running = False
-            for timer in timers:
-                timer.cancel()
             stopped, self._stopped = self._stopped, False
-            if patient:
-                signal(SIGINT, usual)
         if stopped:
             raise KeyboardInterrupt
+
+    def _stop(self) -> None:
+        """Begin no other event."""
+        self._stopped = True
+        self.clock.halt()
 
     def unrecorded(self) -> AbstractContextManager[None]:
         """Take what is done meanwhile as the consequence of something else."""
@@ -664,19 +601,6 @@ class Simulation:
         simulation = cls(scenario, seed=seed, faults=faults, world=world)
         simulation.storage.standing = standing
         return simulation
-
-
-def no_scenario(value: Any) -> str:
-    """Return what is wrong with *value* in place of a scenario, and what to give."""
-    if callable(value):
-        cure = f"call it: {plain(value)}()" if hasattr(value, "__name__") else "call it"
-    elif isinstance(value, Flow):
-        cure = "give wfsim.Scenario.of_flow(flow)"
-    elif isinstance(value, (str, Path)):
-        cure = "give wfsim.Scenario.load(file), or wfsim.Scenario.of_flow(file)"
-    else:
-        cure = "give wfsim.Scenario(...)"
-    return f"{plain(value)} is no scenario; {cure}"
 
 
 def _checked(faults: Any) -> tuple[Fault, ...]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
-from wfsim.report.frames import TEXT
+from wfsim.report.frames import TEXT, frame
 from wfsim.study.design import Design
+from wfsim.study.replication import TALLY_DTYPES, Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Label: TypeAlias = bool | int | float | str
 Over: TypeAlias = Mapping[str, Any] | Iterable[Mapping[str, Any]] | Design | None
@@ -178,3 +182,42 @@ def _plain(value: Any) -> Any:
     """Return a number of numpy as one of Python, anything else as it is."""
     is_scalar = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0
     return value.item() if is_scalar else value
+
+
+class FrameByPoint(NamedTuple):
+    """A frame, and for each of its rows the number of the point that it is *of*."""
+
+    frame: pd.DataFrame
+    of: Sequence[int]
+
+
+def frame_by_point(
+    grid: Grid,
+    ordered: Sequence[Rows],
+    part: str,
+    names: Sequence[str],
+    dtypes: Mapping[str, str],
+) -> FrameByPoint:
+    """Return the *part* of all rows that is called so as a frame."""
+    parts = [(rows.point, getattr(rows, part)) for rows in ordered]
+    of = [point for point, columns in parts for _ in columns["replication"]]
+    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
+    for name in ("replication", *names):
+        columns[name] = [value for _, each in parts for value in each[name]]
+    return FrameByPoint(
+        frame(columns, {**grid.dtypes, **dtypes, "replication": "int64"}), of
+    )
+
+
+def replications_by_point(grid: Grid, ordered: Sequence[Rows]) -> FrameByPoint:
+    """Return the tallies of all rows as a frame, a row per replication."""
+    of = [rows.point for rows in ordered for _ in range(rows.size)]
+    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
+    columns["replication"] = [
+        number for rows in ordered for number in range(rows.first, rows.stop)
+    ]
+    names = ordered[0].tallies if ordered else TALLY_DTYPES
+    for name in names:
+        columns[name] = [value for rows in ordered for value in rows.tallies[name]]
+    dtypes = {**dict.fromkeys(names, "float64"), **TALLY_DTYPES, "replication": "int64"}
+    return FrameByPoint(frame(columns, {**dtypes, **grid.dtypes}), of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.model.glance import glance
@@ -12,7 +12,7 @@ from wfsim.report.frames import frame
 from wfsim.report.grouping import column, label
 from wfsim.report.text import count, frame_digest
 from wfsim.study.estimates import check_confidence, compact, intervals_of
-from wfsim.study.grid import Grid
+from wfsim.study.grid import FrameByPoint, Grid, frame_by_point, replications_by_point
 from wfsim.study.replication import (
     LOAD_COLUMNS,
     LOAD_DTYPES,
@@ -621,45 +621,6 @@ def _commonest(errors: pd.Series[str]) -> str:
     number = errors.value_counts()
     which = f"{number.iloc[0]:,} of them end" if len(number) > 1 else "each ends"
     return f"{which} with: {number.index[0]}"
-
-
-class FrameByPoint(NamedTuple):
-    """A frame, and for each of its rows the number of the point that it is *of*."""
-
-    frame: pd.DataFrame
-    of: Sequence[int]
-
-
-def frame_by_point(
-    grid: Grid,
-    ordered: Sequence[Rows],
-    part: str,
-    names: Sequence[str],
-    dtypes: Mapping[str, str],
-) -> FrameByPoint:
-    """Return the *part* of all rows that is called so as a frame."""
-    parts = [(rows.point, getattr(rows, part)) for rows in ordered]
-    of = [point for point, columns in parts for _ in columns["replication"]]
-    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
-    for name in ("replication", *names):
-        columns[name] = [value for _, each in parts for value in each[name]]
-    return FrameByPoint(
-        frame(columns, {**grid.dtypes, **dtypes, "replication": "int64"}), of
-    )
-
-
-def replications_by_point(grid: Grid, ordered: Sequence[Rows]) -> FrameByPoint:
-    """Return the tallies of all rows as a frame, a row per replication."""
-    of = [rows.point for rows in ordered for _ in range(rows.size)]
-    columns: dict[str, Sequence[Any]] = dict(grid.columns(of))
-    columns["replication"] = [
-        number for rows in ordered for number in range(rows.first, rows.stop)
-    ]
-    names = ordered[0].tallies if ordered else TALLY_DTYPES
-    for name in names:
-        columns[name] = [value for rows in ordered for value in rows.tallies[name]]
-    dtypes = {**dict.fromkeys(names, "float64"), **TALLY_DTYPES, "replication": "int64"}
-    return FrameByPoint(frame(columns, {**dtypes, **grid.dtypes}), of)
 
 
 _TITLES = ("mean [s]", "p95 [s]", "success [%]")

@@ -15,7 +15,7 @@ from wfsim.report.grouping import share_of
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.scenario_loader import is_scenario, load_flow_as_scenario
-from wfsim.sim.simulation import in_sight
+from wfsim.sim.terminal import in_sight
 from wfsim.study.cache import FORMAT, Cache, Fingerprints, missing
 from wfsim.study.design import Design
 from wfsim.study.estimates import is_taken, sampled
