@@ -150,7 +150,7 @@ def _functions(thing: Any) -> list[FunctionType]:
     if isinstance(thing, FunctionType):
         return [inspect.unwrap(thing)]
     if inspect.isclass(thing):
-        if thing.__module__.partition(".")[0] in _OTHERS:
+        if (thing.__module__ or "").partition(".")[0] in _OTHERS:
             return []
         parts = [part for base in thing.__mro__ for part in vars(base).values()]
         return [part for part in parts if isinstance(part, FunctionType)]

@@ -142,12 +142,9 @@ class Scenario:
         self._code = listed("steps", steps, "the function or class of a step")
         self.steps = StepRegistry(self._code)
         self._written = flows_given(flows, self.steps, bool(self.settings))
-        self.flows, self._wrapped = set_flows(
-            self._written,
-            self.settings,
-            partial(has_code, steps=self.steps),
-            getattr(self.policy, "retry", Retry()),
-        )
+        has = partial(has_code, steps=self.steps)
+        retry = getattr(self.policy, "retry", Retry())
+        self.flows, self._wrapped = set_flows(self._written, self.settings, has, retry)
         self.world = _maker(world)
         self.hooks = listed("hooks", hooks, "Hooks()")
         self.migrations = migrations
