@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from wfsim.engine.context import rewrite
@@ -41,7 +41,6 @@ class ControlPlane:
         self.draws = draws
         self.world = world
         self.flows = dict(scenario.flows)
-        self.service = WorkflowService(clock, storage.resources, storage.runs, self.flows)
         self.names = names
         self.controllers: dict[str, Controller] = {}
         self.pools = {name: Pool(size) for name, size in scenario.pools.items()}
@@ -52,6 +51,12 @@ class ControlPlane:
         """What a controller works with is put through each of these."""
         self._ports = ports
         self._held: dict[str, list[Callable[[], None]]] = {}
+
+    @cached_property
+    def service(self) -> WorkflowService:
+        """What flows are asked for at, if the scenario is that of a service."""
+        storage = self.storage
+        return WorkflowService(storage.clock, storage.resources, storage.runs, self.flows)
 
     def set_up(self) -> None:
         """Make a controller of each name; none is started."""

@@ -124,8 +124,9 @@ class Scenario:
         faults: Iterable[Fault] = (),
         rates: Mapping[str, Rate] = EMPTY,
     ) -> None:
-        given = listed("resources", resources, "Resource(...)")
-        self.resources = tuple(map(_frozen, given))
+        self.resources = tuple(
+            map(_frozen, listed("resources", resources, "Resource(...)"))
+        )
         self.arrivals = listed("arrivals", arrivals, "Arrivals(...)")
         self.triggers = listed("triggers", triggers, "Trigger(...)")
         self.faults = listed("faults", faults, "CrashAt(t=40)")
@@ -141,19 +142,22 @@ class Scenario:
         self.policy = policy or (Policy.service() if self.is_service else Policy())
         self._code = listed("steps", steps, "the function or class of a step")
         self.steps = StepRegistry(self._code)
-        self._written = flows_given(flows, self.steps, bool(self.settings))
-        has = partial(has_code, steps=self.steps)
-        retry = getattr(self.policy, "retry", Retry())
-        self.flows, self._wrapped = set_flows(self._written, self.settings, has, retry)
+        self._set_flows(flows)
         self.world = _maker(world)
         self.hooks = listed("hooks", hooks, "Hooks()")
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
-        self.horizon, self.lag = horizon, lag
-        self.begin, self.recall = begin, recall
+        self.horizon, self.lag, self.begin, self.recall = horizon, lag, begin, recall
         self.assumed: Mapping[str, Duration] = EMPTY
         if problems := self._problems(machines):
             raise DefinitionError(*problems)
+
+    def _set_flows(self, flows: str | Path | Iterable[Flow]) -> None:
+        """Have *flows*, as they are written and as the settings have them."""
+        self._written = flows_given(flows, self.steps, bool(self.settings))
+        has = partial(has_code, steps=self.steps)
+        retry = getattr(self.policy, "retry", Retry())
+        self.flows, self._wrapped = set_flows(self._written, self.settings, has, retry)
 
     def _problems(self, machines: Iterable[StateMachine]) -> list[Problem]:
         problems = [
@@ -329,6 +333,8 @@ class Scenario:
 
     def faults_in(self, draws: Draws, controllers: Sequence[str]) -> tuple[Fault, ...]:
         """Return its faults, those included that its rates come to with *draws*."""
+        if not self.rates:
+            return self.faults
         more = expanded(self.rates, draws, controllers, self.horizon)
         return (*self.faults, *more)
 
@@ -436,7 +442,8 @@ class Scenario:
         coded = partial(has_code, steps=self.steps)
         flows_known = self.flows.values()
         problems += wrong_settings(self.settings, flows_known, self.pools, coded)
-        problems += wrong_shifts(self.shifts, {WORKERS, *self.pools})
+        if self.shifts:
+            problems += wrong_shifts(self.shifts, {WORKERS, *self.pools})
         problems += wrong_rates(self.rates, self.faults, self.horizon)
         if type(self.seed) is not int:
             text = f"seed is {self.seed!r}"

@@ -13,7 +13,7 @@ from wfsim.model.record import Kind
 from wfsim.model.resource import Resource
 from wfsim.sim.control_plane import ControlPlane
 from wfsim.sim.demand import ANY, EACH, Arrivals, Demand, FlowRequest, Trigger, keyed
-from wfsim.sim.service import SimulatedService
+from wfsim.sim.service import Desk, SimulatedService
 from wfsim.sim.storage import immediately
 
 Purpose: TypeAlias = tuple[str | int, ...]
@@ -23,21 +23,22 @@ class Schedule:
     """The arrivals and triggers of one simulation; only the next of each is scheduled.
 
     They are a function of scenario and seed, so whoever runs it again gets the same.
-    Flows are asked for of *service*, resources are edited by *plane*.
+    Flows are asked for at *desk*, resources are edited by *plane*.
     """
 
-    def __init__(self, plane: ControlPlane, service: SimulatedService) -> None:
+    def __init__(self, plane: ControlPlane, desk: Desk) -> None:
         self._plane = plane
         self._storage = plane.storage
-        self._service = service
+        self._desk = desk
         self.begun: dict[Purpose, int] = {}
         """How many of each have come, by what it is and its place in the scenario."""
 
     def start(self, over: float = -1.0) -> None:
         """Schedule the next of each; what was due up to the second *over* is past."""
         scenario, draws = self._storage.scenario, self._plane.draws
+        demand = (*scenario.arrivals, *scenario.triggers)
         last = math.inf if scenario.drain is None else scenario.drain
-        for purpose, item in keyed((*scenario.arrivals, *scenario.triggers)):
+        for purpose, item in keyed(demand) if demand else ():
             times = takewhile(lambda time: time <= last, item.times.each(draws, *purpose))
             first = self.begun.get(purpose, 0)
             left = (row for row in islice(enumerate(times), first, None) if row[1] > over)
@@ -109,7 +110,7 @@ class Schedule:
 
     def _request(self, request: FlowRequest) -> None:
         try:
-            self._service.serve(request)
+            SimulatedService(self._desk).serve(request)
         except (ServiceError, UsageError) as error:
             whose = f" of {request.biz_id}" if request.biz_id else ""
             self._storage.journal.note(

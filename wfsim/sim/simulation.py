@@ -94,7 +94,7 @@ class Simulation:
         ports = FaultyPorts(self.faults, storage)
         self.plane = self.plane_type(storage, ports, self.draws, self.names, own)
         self.plan = FaultPlan(ports, storage, self.plane)
-        self.schedule = Schedule(self.plane, SimulatedService(self))
+        self.schedule = Schedule(self.plane, self)
         self.calls = Calls(self.clock)
         self.storage, self.journal = storage, storage.journal
         self.leases, self.resources, self.stored = (
