@@ -1,7 +1,7 @@
 """PolarDB clusters on shared storage: the world, all their flows, scenarios.
 
 >>> from fake_resources import polardb
->>> polardb.scenario(replicas=2, clusters=2)
+>>> print(polardb.scenario(replicas=2, clusters=2))
 <Scenario PolarDB, 2 x (1 + 2): mpd-0, mpd-1>
 """
 

@@ -7,9 +7,9 @@ import re
 from html import unescape
 
 import pytest
-from tests.zoo.mutants import MUTANTS
 
 import wfsim
+from fake_resources.zoo import MUTANTS
 from wfsim import Debugger, Kind
 from wfsim.notebook.injection import fault_maker, injections
 
@@ -43,6 +43,7 @@ def test_what_applies_at_the_cursor_is_offered_with_its_arguments(debugger):
         "StaleRead": "t: here, for_: 10",
         "DropWatch": "t: here, for_: 10",
         "PauseController": "t: here, for_: 60",
+        "LoseLease": "t: here",
         "ApiDown": "t: here, for_: 10",
     }
 
@@ -287,7 +288,7 @@ def test_making_a_fork_can_be_stopped(debugger):
 
 
 def test_a_failure_that_explore_found_opens_where_it_went_wrong():
-    failure = wfsim.explore(MUTANTS["creates again"].subject, seed=1).failures[0]
+    failure = wfsim.explore(MUTANTS["creates_again"].subject, seed=1).failures[0]
     debugger = Debugger(failure)
     wrong = failure.violation.seq
     assert debugger.player.position == len(debugger.player)

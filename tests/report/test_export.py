@@ -157,7 +157,9 @@ def test_the_console_shows_states_steps_faults_and_the_outcome(crashed):
     assert ["CopyAway", "1", "30", "10", "crashed"] in lines
     assert ["CopyAway", "2", "50", "20", "completed"] in lines
     assert "never fired" in text
-    assert " ".join(text.split()).endswith(export.outcome(crashed))
+    words = " ".join(text.split())
+    (notice,) = crashed.notices
+    assert words.endswith(f"{export.outcome(crashed)} Notice: {notice}")
 
 
 def test_a_console_shows_brackets_as_they_are(evil):

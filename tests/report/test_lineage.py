@@ -68,9 +68,9 @@ def test_a_place_in_a_pool_needs_the_queueing_of_the_same_step():
     state = PoolState("disk", 1, 1, 1)
     log = wfsim.EventLog(
         [
-            wfsim.Record(0, 0.0, Kind.POOL_QUEUED, "a", "1-F", step="S", value=state),
-            wfsim.Record(1, 0.0, Kind.POOL_QUEUED, "b", "1-F", step="S", value=state),
-            wfsim.Record(2, 9.0, Kind.POOL_GRANTED, "a", "1-F", step="S", value=state),
+            wfsim.types.Record(0, 0.0, Kind.POOL_QUEUED, "a", "1-F", step="S", value=state),
+            wfsim.types.Record(1, 0.0, Kind.POOL_QUEUED, "b", "1-F", step="S", value=state),
+            wfsim.types.Record(2, 9.0, Kind.POOL_GRANTED, "a", "1-F", step="S", value=state),
         ]
     )
     assert [link for link in links(log) if link.rule == "pool"] == [(0, 2, "pool")]

@@ -155,6 +155,22 @@ def version_1(db):
     return db
 
 
+def test_of_a_file_that_says_a_run_is_completed_and_it_is_not_nothing_is_begun(version_1):
+    running, completed = '"flowStatus":"running"', '"flowStatus":"completed"'
+    with closing(sqlite3.connect(version_1)) as file, file:
+        file.execute(
+            "UPDATE mementos SET text = replace(text, ?, ?) WHERE name = 'users'",
+            (running, completed),
+        )
+    sim = wfsim.Simulation(scenario(world=Depot), db=version_1)
+    sim.run()
+    assert sim.resource("users").state == "Interrupt"
+    assert sim.resource("users").annotations["interrupt.reason"] == "OPEN_STEPS"
+    sim.recover("users")
+    sim.run()
+    assert sim.resource("users").state == "Running"
+
+
 def test_a_file_of_version_1_is_taken_over_and_goes_on(version_1):
     stores = Stores(version_1)
     assert rows(version_1) == [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import wfsim
 from fake_resources import polardb
-from wfsim import Kind
+from wfsim import Kind, UsageError
 
 unhurried = settings(deadline=None, derandomize=True, max_examples=40)
 
@@ -156,13 +156,12 @@ def test_any_fault_fires_in_a_fork(fault):
     assert twin.log.filter(Kind.FAULT_FIRED)[0].text == repr(fault)
 
 
-def test_a_fault_for_the_past_is_armed_and_never_fires():
+@pytest.mark.parametrize("fault", [wfsim.CrashAt(t=5), wfsim.CrashAt(write=1)])
+def test_a_fault_for_the_past_is_refused(fault):
     sim = simulation()
     sim.run(until=30)
-    twin = sim.fork([wfsim.CrashAt(t=5), wfsim.CrashAt(write=1)])
-    twin.run()
-    assert len(twin.log.filter(Kind.FAULT_ARMED)) == 2
-    assert twin.log.filter(Kind.FAULT_FIRED) == []
+    with pytest.raises(UsageError, match="already; give a later"):
+        sim.fork([fault])
 
 
 def test_a_fork_of_a_fork_has_the_faults_of_both():

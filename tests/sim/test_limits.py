@@ -30,7 +30,7 @@ def test_a_simulation_and_its_log_say_that_the_horizon_cut_them_off():
     log = sim.run()
     assert sim.is_cut_off
     assert log.is_cut_off
-    assert repr(sim).endswith("records, cut off by the horizon>")
+    assert str(sim).endswith("records, cut off by the horizon>")
     assert ", cut off by the horizon, digest " in repr(log)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -432,24 +431,6 @@ def test_a_completed_memento_that_lists_no_step_is_not_believed_either():
     resumed = wfsim.Simulation.resume(polardb.scenario(replicas=2), mementos=[edited])
     resumed.run()
     assert resumed.resource().annotations["interrupt.reason"] == "OPEN_STEPS"
-
-
-def test_of_a_file_that_says_so_too_nothing_is_begun_anew_unasked(tmp_path):
-    scenario, db = polardb.scenario(replicas=2), tmp_path / "runs.db"
-    sim = wfsim.Simulation(scenario, seed=1, db=db)
-    sim.run(30)
-    sim.crash()
-    sim.database.close()
-    with sqlite3.connect(db) as file:
-        status = ('"flowStatus":"running"', '"flowStatus":"completed"')
-        file.execute("UPDATE mementos SET text = replace(text, ?, ?)", status)
-    again = wfsim.Simulation(scenario, seed=1, db=db)
-    again.run()
-    assert again.resource().state == "Interrupt"
-    assert again.resource().annotations["interrupt.reason"] == "OPEN_STEPS"
-    again.recover()
-    again.run()
-    assert again.resource().state == "Running"
 
 
 def test_an_older_run_that_is_not_what_it_says_is_only_kept_out_of_the_way():

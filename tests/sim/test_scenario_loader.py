@@ -107,7 +107,7 @@ def test_a_flow_file_runs_on_as_many_resources_as_are_wanted(write):
         "seed: 7\n"
     )
     scenario = Scenario.load(path)
-    assert repr(scenario) == "<Scenario Three at once: db-0, db-1, extra>"
+    assert str(scenario) == "<Scenario Three at once: db-0, db-1, extra>"
     assert scenario.resources[2].spec == {"size": 3}
     assert {name: str(took) for name, took in scenario.assumed.items()} == {
         "Verify": "2 s"

@@ -253,7 +253,7 @@ def test_what_no_step_reads_and_what_never_succeeds_is_told():
     )
     assert notices[1].startswith("limit makes no difference: points that differ in it")
     assert notices[2].startswith(
-        "no run of Nightly is done at any point; each ends with: MANY_RETRY: step Copy"
+        "no run of Nightly is done at any point; each ends with: MANY_RETRY: too many"
     )
     assert len(notices) == 3
 

@@ -67,7 +67,7 @@ def test_frames_are_written_as_csv_and_parquet_and_told_on_a_page(run):
         polardb.scenario, {"pod_failure": [0, 0.05], "replicas": [1]}, replications=3
     )
     assert status == 0
-    assert repr(study) in out
+    assert str(study) in out
     assert sorted(path.name for path in Path("out").iterdir()) == [
         *("replications.csv", "replications.parquet", "runs.csv", "runs.parquet"),
         *("steps.csv", "steps.parquet", "study.html", "summary.csv", "summary.parquet"),

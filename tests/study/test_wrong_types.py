@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import wfsim
+from tests.changes import many
 from wfsim import Flow, Policy, Resource, Scenario, Step, WfsimError
 from wfsim.demand import Arrivals, Times
 
@@ -32,21 +33,24 @@ def scenario(**changes):
         (lambda: scenario(pools=["a"]), "pools is .*; give a mapping by name"),
         (lambda: scenario(settings=[3]), "settings is .*; give a mapping by name"),
         (lambda: scenario(rates=[3]), "rates is .*; give a mapping by name"),
-        (lambda: scenario(hooks=3), "hooks is 3; give a list of Hooks"),
+        (lambda: scenario(hooks=3), "hooks is 3; give a list: hooks="),
         (
             lambda: scenario(machine="job"),
-            "machine is 'job'; give a list of State",
+            "machine is 'job'; give a list: machine=",
         ),
         (lambda: scenario(steps="job"), "steps is 'job'; give a list"),
-        (lambda: scenario(arrivals=3), "arrivals is 3; give a list of Arrivals"),
+        (lambda: scenario(arrivals=3), "arrivals is 3; give a list: arrivals="),
         (lambda: scenario(title=3), "title is 3; give a text"),
-        (lambda: scenario(world=wfsim.World()), "world is .*; give what makes one"),
+        (
+            lambda: scenario(world=wfsim.World()),
+            "world is .*; give the class, or",
+        ),
         (lambda: scenario(resources=[Resource(3, "x")]), "Resource 'x': kind is 3; give"),
         (
             lambda: scenario(resources=[Resource("job", "a", spec=3)]),
             "Resource 'a': spec is 3; give a mapping",
         ),
-        (lambda: wfsim.Simulation("x"), "'x' is no scenario; give a wfsim.Scenario"),
+        (lambda: wfsim.Simulation("x"), "'x' is no scenario; give wfsim.Scenario"),
         (
             lambda: wfsim.simulate(scenario(), seed="x"),
             "seed is 'x'; give a whole",
@@ -61,13 +65,13 @@ def test_it_is_refused_where_it_is_given(give, sentence):
         give()
 
 
-def test_one_stands_for_a_list_of_one_and_numbers_for_durations():
+def test_numbers_stand_for_durations_and_one_fault_for_a_plan_of_one():
     assert Step("S", duration=10).duration.mean == 10.0
     assert Step("S", duration={"uniform": [2, 4]}).duration.mean == 3.0
     arrivals = Arrivals(Resource("job", "b-{n}"), Times(at=[5]))
     fault = wfsim.CrashAt(t=1, restart_after=1)
-    made = scenario(resources=JOB, flows=FLOW, arrivals=arrivals, faults=fault)
-    runs = wfsim.tables.runs(wfsim.simulate(made))
+    log = wfsim.simulate(scenario(arrivals=[arrivals]), faults=fault)
+    runs = wfsim.tables.runs(log)
     assert runs["resource"].tolist() == ["a", "b-0"]
     assert set(runs["status"]) == {"completed"}
 
@@ -84,8 +88,8 @@ def failing(failure, second=0.0):
 def test_a_step_that_fails_in_every_run_is_told_once_with_its_error():
     study = wfsim.sweep(failing, {"failure": [1.0], "second": [0.0, 0.1]})
     assert study.notices[1:] == (
-        "no run of F is done at any point; each ends with: MANY_RETRY: step S fail: S "
-        "fails with probability 1",
+        "no run of F is done at any point; each ends with: "
+        + many("S fails with probability 1", step="S"),
     )
 
 

@@ -167,7 +167,9 @@ def _of_step(run: Memento, step: StepMemento) -> Iterator[Fault]:
     name = step.name
     stuck = run.step is not None and run.step.name == name
     error = run.error if stuck else step.error
-    text = error.removeprefix(f"step {name} fail: ") or "injected failure"
+    # A dump has no more than the text, in which the reference wraps the last error.
+    text = error.rpartition(f"step {name} fail: ")[2] or "injected failure"
+    text = text.removesuffix("]") if "err:[" in error else text
     times = step.retries + (run.reason == reasons.MANY_RETRY and stuck)
     if step.status.value == "failed" and not times:
         times = 1

@@ -120,7 +120,7 @@ def _tell(study: Study, out: Path) -> None:
     from wfsim.report import export
 
     summary = study.summary()
-    typer.echo(repr(study))
+    typer.echo(str(study))
     out.mkdir(parents=True, exist_ok=True)
     table = _shown(summary, study)
     # A column that is cut off says nothing: a narrow terminal breaks the lines instead.

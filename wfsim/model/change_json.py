@@ -3,8 +3,8 @@
 A change is written as its name and an object of its fields, and read back equal to what
 it was.  Whose it is, a resource or a run of one, is not in the text: who keeps it knows.
 
->>> encode(Fail(2, "disk full", wake=9.5))
-('Fail', '{"index":2,"error":"disk full","wake":9.5,"cause":"error","limit":null}')
+>>> encode(Wait(2, wake=9.5))
+('Wait', '{"index":2,"wake":9.5}')
 >>> decode("Start", '{"index":2}', Key("db", "default", "orders"), "1-Build")
 Start(index=2)
 >>> decode("Start", '{"index":-2}', Key("db", "default", "orders"), "1-Build")

@@ -27,6 +27,7 @@ _ARGUMENTS = {
     "DropWatch": f"t: {HERE}, for_: 10",
     "ApiDown": f"t: {HERE}, for_: 10",
     "PauseController": f"t: {HERE}, for_: 60",
+    "LoseLease": f"t: {HERE}",
     "BreakOne": f"t: {HERE}, draw: 0, for_: 60",
 }
 _OF_STEP = "step: {step}, attempt: {attempt}, resource: {resource}"

@@ -293,6 +293,7 @@ TimedFault: TypeAlias = (
     | StaleRead
     | DropWatch
     | PauseController
+    | LoseLease
     | ApiDown
     | BreakOne
 )

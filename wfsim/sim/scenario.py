@@ -199,9 +199,12 @@ class Scenario:
             *ambiguous_triggers(self.triggers, self.resources, self.arrivals),
         ]
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         names = [str(resource.key) for resource in self.resources]
         what = words(names, 6) or ("a service" if self.is_service else "what arrives")
+        return f"<Scenario {self.title}: {what}>"
+
+    def __repr__(self) -> str:
         lines = [
             f"  {name}: {words(values, 6)}"
             for name, values in (
@@ -215,7 +218,7 @@ class Scenario:
         ]
         lines.append(f"  until {self.horizon:,.10g} s at most, seed {self.seed}")
         then = "wfsim.simulate(scenario), wfsim.Simulation(scenario)"
-        return glance(f"<Scenario {self.title}: {what}>", lines, then)
+        return glance(str(self), lines, then)
 
     def _repr_html_(self) -> str:
         return as_html(repr(self))
