@@ -8,6 +8,7 @@ import wfsim
 from wfsim import Kind, charts, tables
 from wfsim.model.record import PoolState
 from wfsim.report.lineage import COLUMNS, links
+from wfsim.types import Record
 
 
 def needed(log, record, depth=None):
@@ -68,9 +69,9 @@ def test_a_place_in_a_pool_needs_the_queueing_of_the_same_step():
     state = PoolState("disk", 1, 1, 1)
     log = wfsim.EventLog(
         [
-            wfsim.types.Record(0, 0.0, Kind.POOL_QUEUED, "a", "1-F", step="S", value=state),
-            wfsim.types.Record(1, 0.0, Kind.POOL_QUEUED, "b", "1-F", step="S", value=state),
-            wfsim.types.Record(2, 9.0, Kind.POOL_GRANTED, "a", "1-F", step="S", value=state),
+            Record(0, 0.0, Kind.POOL_QUEUED, "a", "1-F", step="S", value=state),
+            Record(1, 0.0, Kind.POOL_QUEUED, "b", "1-F", step="S", value=state),
+            Record(2, 9.0, Kind.POOL_GRANTED, "a", "1-F", step="S", value=state),
         ]
     )
     assert [link for link in links(log) if link.rule == "pool"] == [(0, 2, "pool")]
