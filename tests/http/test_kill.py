@@ -97,6 +97,12 @@ class Client:
             if self.begun % 6 == 4:
                 self.to_cancel.add(self.create(http, "StopCluster"))
 
+    def stop_one(self, http):
+        """Have a stop kept, however few requests there is time for."""
+        flows = (flow for flow in self.under_way() if flow not in self.to_cancel)
+        while not self.kept["stop"]:
+            self.ask(http, next(flows), "stop")
+
     def go_on(self, http):
         """Ask this and that, and begin what is missing, until nobody answers."""
         while True:
@@ -172,6 +178,7 @@ def live(db, client, seconds, sure):
         client.check(http, [*client.allowed])
         if sure:
             client.begin(http)
+            client.stop_one(http)
         with killed_after(life.process, seconds), pytest.raises(httpx.TransportError):
             client.go_on(http)
     assert life.process.returncode == -signal.SIGKILL
