@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, assert_never
 
 from wfsim.errors import DefinitionError, WfsimError
 from wfsim.files.document import read_document
@@ -72,6 +72,12 @@ class Target(NamedTuple):
                     f"{self.text}: a plan of faults, which says what goes wrong and not "
                     "what runs; give it as --faults"
                 )
+            case TargetKind.FLOW | TargetKind.FOLDER:
+                return self._of_flows(options, service)
+            case _:
+                assert_never(self.kind)
+
+    def _of_flows(self, options: Options, service: bool) -> Scenario:
         if options.replicas is not None:
             what = "flow file" if self.kind is TargetKind.FLOW else "flow files in"
             raise DefinitionError(f"--replicas: the {what} {self.text} has no replicas")
