@@ -260,7 +260,7 @@ def _blame(text: str, error: Exception) -> NoReturn:
         for frame in frames
         if not (PACKAGE in Path(frame.filename).parents or "importlib" in frame.filename)
     ]
-    place = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
+    where = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
     if isinstance(error, SyntaxError) and error.filename:
-        place = f"{error.filename}:{error.lineno}: "
-    raise DefinitionError(f"{text}: {place}{type(error).__name__}: {error}") from error
+        where = f"{error.filename}:{error.lineno}: "
+    raise DefinitionError(f"{text}: {where}{type(error).__name__}: {error}") from error
