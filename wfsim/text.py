@@ -1,4 +1,4 @@
-"""How values and names are written in an error: what was meant, what was given."""
+"""Values and names as an error writes them: what was meant, what was given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator may ask of a cluster while a flow of it runs, as plain data.
+"""Requests of an operator to a cluster while a flow of it runs, as plain data.
 
 >>> from fake_resources import polardb
 >>> sim = wfsim.Simulation(polardb.scenario(replicas=2, nodes=4), seed=1)

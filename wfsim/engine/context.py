@@ -1,4 +1,4 @@
-"""What an attempt of a step is told, and the turn of a worker in which it runs."""
+"""The context of one attempt of a step, and the turn of a worker in which it runs."""
 
 from __future__ import annotations
 

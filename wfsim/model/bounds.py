@@ -1,4 +1,4 @@
-"""What seconds, counts, shares and texts may be, for Python and for files alike.
+"""Bounds of seconds, counts, shares and texts, for Python and for files alike.
 
 A dataclass says it in its annotations, and `check` demands it of a new value; what reads
 files makes a pydantic model of the same annotations (see `files.validation.model_of`).

@@ -1,4 +1,4 @@
-"""What can go wrong, as values: printable, comparable, written in YAML.
+"""Faults as values: printable, comparable, written in YAML.
 
 A fault enters in one of two ways: it wraps a port (see `injection`), or it acts from
 outside on the clock.  The engine knows of neither.  Times are seconds of virtual time.
