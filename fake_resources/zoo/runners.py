@@ -251,7 +251,7 @@ class Swallowed(Progress):
     """A panic of an executor is never persisted (TiUniManager B3)."""
 
     def stop(self, index: int, retry: Retry, error: BaseException) -> Effect[None]:
-        """Ignore an error; the next tick begins the node again."""
+        """Let an error be; the next tick begins the node again."""
         if isinstance(error, wfsim.errors.StepFailed):
             self.turn.left = 0
             return None

@@ -135,7 +135,7 @@ class EternalLeases(InMemoryLeases):
         return super().acquire(key, "nobody" if key in self._held else holder, freed)
 
     def stop_renewing(self, holder: str) -> None:
-        """Keep the leases of *holder*, dead or alive."""
+        """Let the leases of *holder* be, dead or alive."""
 
 
 class EternalStorage(Storage):

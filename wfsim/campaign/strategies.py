@@ -99,7 +99,7 @@ def put(context: StepContext) -> Any:
 
 @step("Await")
 def await_made(context: StepContext) -> Any:
-    """Order something, and be polled every three seconds."""
+    """Have something made, and be asked again every three seconds."""
     name = context.world.make(_name(context), 7.0)
     if not context.world.poll(name):
         raise Waiting(3.0)

@@ -40,7 +40,7 @@ class Clock(Protocol):
         ...
 
     def fire(self, event: Any, at: float) -> None:
-        """Move *event*, which has not happened, to the time *at*, now or later."""
+        """Let *event*, which has not happened, happen *at* that time, now or later."""
         ...
 
     def call(self, delay: float, action: Callable[[], Any]) -> Callable[[], None]:

@@ -280,11 +280,11 @@ class WorkflowService:
         yield from self._rewrite(flow_id, tenant, change)
 
     def start(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Continue the flow from where it is; 40103 if it is Canceling or has ended."""
+        """Let the flow go on from where it is; 40103 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.START)
 
     def stop(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Stop the flow: begin no more nodes; 40106 if it is Canceling or has ended."""
+        """Let the flow begin no more nodes; 40106 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.STOP)
 
     def cancel(

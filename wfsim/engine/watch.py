@@ -247,7 +247,7 @@ class WatchLoop(Controller):
         return order, -number_of(key)
 
     def _hold_back(self, before: Resource | None, after: Resource | None) -> None:
-        """Stop a flow at work before its next step once it is stopped."""
+        """Let a flow at work begin no more steps once it is stopped."""
         turn = None if after is None else self._active.get(after.key)
         if turn is None or after is None:
             return

@@ -274,7 +274,7 @@ class View:
         self._listeners: list[Listener] = []
 
     def freeze(self, seconds: float) -> None:
-        """Freeze the cache at what is there now for so long; then it shows the truth.
+        """Let the cache show what is there now, for so long, then the truth again.
 
         Like `drop`, it ends with a new list of everything, as after a new connection.
         """

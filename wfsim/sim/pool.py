@@ -144,7 +144,7 @@ class Pool:
         return self._most
 
     def resize(self, capacity: int) -> None:
-        """Set the number of places, 0 if it is shut; what is held stays held.
+        """Have so many places from now on, 0 if it is shut; what is held stays held.
 
         Raises `UsageError` for what is no whole number from 0 on.
         """
@@ -350,7 +350,7 @@ class Pool:
         self._tell()
 
     def _serve(self) -> None:
-        """Grant what is free to those at the head of the line."""
+        """Let those at the head of the line have what is free."""
         line = self._line
         while line:
             ticket = line[0][2]

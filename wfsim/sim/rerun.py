@@ -152,7 +152,7 @@ def _sliced(
     shares: tuple[float, float],
     expected: int = 0,
 ) -> Iterator[float]:
-    """Advance *sim* to so many *events* (None: all), or to *limit*, in slices."""
+    """Let *sim* go on to so many *events* (None: all), or to *limit*, in slices."""
     expected = events or expected or 1
     first, last = shares
     sim.begin()

@@ -153,7 +153,7 @@ class Scenario:
             raise DefinitionError(*problems)
 
     def _set_flows(self, flows: str | Path | Iterable[Flow]) -> None:
-        """Set the flows to *flows*, as they are written and as the settings have them."""
+        """Have *flows*, as they are written and as the settings have them."""
         self._written = flows_given(flows, self.steps, bool(self.settings))
         has = partial(has_code, steps=self.steps)
         retry = getattr(self.policy, "retry", Retry())

@@ -279,7 +279,7 @@ class Simulation:
 
     @contextmanager
     def whole_events(self) -> Iterator[None]:
-        """Defer Ctrl-C until the event under way is over, for `PATIENCE` at most.
+        """Let Ctrl-C wait until the event under way is over, for `PATIENCE` at most.
 
         After that, or at a second Ctrl-C, `Halted` is raised where the event spins: a
         step fails by it, at that line.
@@ -310,14 +310,14 @@ class Simulation:
         return self.calls.consequences()
 
     def advance(self, limit: float) -> bool:
-        """Process one event of the clock, unless none is left before *limit*."""
+        """Let one event of the clock happen, unless none is left before *limit*."""
         if self._stopped or not self.clock.advance(limit):
             return False
         self.clock.events += 1
         return True
 
     def _wait_until(self, time: float) -> None:
-        """Move the clock to *time* though nothing happens then: that is no event."""
+        """Let the clock show *time* though nothing happens then: that is no event."""
         if time > self.now:
             self.clock.call(time - self.now, lambda: None)
             self.clock.advance(time)
@@ -358,12 +358,12 @@ class Simulation:
 
     @from_outside
     def pause(self, controller: str | None = None) -> None:
-        """Pause a controller's process; the world and its lease go on."""
+        """Let a controller's process stand still; the world and its lease go on."""
         self.plane.pause(controller)
 
     @from_outside
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Continue a paused controller.
+        """Let a paused controller go on.
 
         A *zombie* goes on with what somebody else has taken over, until a store refuses
         to write it.

@@ -457,7 +457,7 @@ class InMemoryLeases:
         return ()
 
     def stop_renewing(self, holder: str) -> None:
-        """Expire the leases of *holder*, unless it wakes up in time."""
+        """Let the leases of *holder* lapse, unless it wakes up in time."""
         now = self._clock.now
         stopped = object()
         self._changes += 1
@@ -481,7 +481,7 @@ class InMemoryLeases:
         )
 
     def lose(self, keys: Sequence[Key]) -> None:
-        """Expire the leases of *keys* though whoever has them is alive.
+        """Let the leases of *keys* lapse though whoever has them is alive.
 
         What nobody has taken by the next renewal is the holder's own again.
         """

@@ -88,7 +88,7 @@ class World:
             self._schedule(completion)
 
     def heard(self, before: Resource | None, after: Resource | None) -> None:
-        """Note a write that a store of resources has applied.
+        """Take note of a write that a store of resources has applied.
 
         Nothing follows from it here.  A subclass does what is up to neither steps nor
         controllers, such as to free what belonged to a flow that has ended.  It must be
