@@ -1,4 +1,4 @@
-"""Names for tests of flows and steps; loaded when first used."""
+"""What tests of flows and steps are made with; loaded when first used."""
 
 from typing import TYPE_CHECKING
 
