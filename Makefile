@@ -10,7 +10,7 @@ JOBS   ?= 2
 PIP    := $(PY) -m pip install -qq --disable-pip-version-check
 JOB    := run polardb --replicas 2 --crash-at 40 --restart-after 10 --seed 1
 BY_FILE := --numprocesses $(JOBS) --dist loadfile
-NBVAL  := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg -p no:cacheprovider
+NBVAL  := --nbval -p no:cacheprovider
 
 # The kernels of the notebooks: one hash order, pictures inline.
 NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://matplotlib_inline.backend_inline
@@ -56,7 +56,7 @@ smoke: $(VENV)/.test  ## notebooks-test; a changed notebook is red; the wheel ru
 
 notebooks: $(VENV)/.test  ## run the notebooks and save what they show as the new reference
 	$(PY) notebooks/history.py
-	$(NOTEBOOK_ENV) $(PY) notebooks/execute.py notebooks/*.ipynb
+	$(NOTEBOOK_ENV) $(PY) -m wfsim.testing.notebooks notebooks/*.ipynb
 	$(PY) notebooks/picture.py
 
 format: $(VENV)/.test  ## what ruff can mend by itself

@@ -19,8 +19,7 @@ def notebook(tmp_path: Path) -> Path:
     """A copy of the first notebook that names a seed, with all that its test needs."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    for name in ("conftest.py", "sanitize.cfg"):
-        (folder / name).write_text((ROOT / "notebooks" / name).read_text())
+    (folder / "conftest.py").write_text((ROOT / "notebooks/conftest.py").read_text())
     (tmp_path / "flows").symlink_to(ROOT / "flows")
     paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
     seeded = next(path for path in paths if SEED.search(path.read_text()))
@@ -30,10 +29,9 @@ def notebook(tmp_path: Path) -> Path:
 
 
 def nbval(path: Path) -> subprocess.CompletedProcess[str]:
-    compare = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "sanitize.cfg")
     settings = ("-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider", "--quiet")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *settings, *compare, path.name],
+        [sys.executable, "-m", "pytest", *settings, "--nbval", path.name],
         cwd=path.parent,
         capture_output=True,
         text=True,
