@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 PEERS  := .venv-bench
 PAGES  := .venv-browser
+MINING := .venv-mining
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 JOBS   ?= 2
@@ -17,7 +18,7 @@ NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://mat
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers browser sweep clean
+.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers browser mining sweep clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
@@ -73,11 +74,14 @@ bench-peers: $(PEERS)/.bench  ## ratios to other simulators and workflow engines
 browser: $(PAGES)/.browser  ## the Debugger in JupyterLab, in headless Chromium if there is one; pictures in out/browser
 	$(PAGES)/bin/python tests/smoke/browser.py
 
+mining: $(MINING)/.mining  ## PM4Py reads XES and OCEL, and declared flows fit the traces, in an environment of its own
+	$(MINING)/bin/python tests/smoke/mining.py
+
 sweep: $(VENV)/.test  ## the tests in full size: WFSIM_FULL=1 means every crash point, every fault, many seeds
 	WFSIM_FULL=1 $(PY) -m pytest --quiet
 
 clean:  ## all that was made
-	rm -rf $(VENV) $(PEERS) $(PAGES) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(PAGES) $(MINING) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -94,6 +98,12 @@ $(PEERS)/.bench: pyproject.toml
 $(PAGES)/.browser: pyproject.toml
 	$(PYTHON) -m venv $(PAGES)
 	$(PAGES)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[lab,browser]'
+	@touch $@
+
+# PM4Py is under the AGPL: a check, and never a dependency.
+$(MINING)/.mining: pyproject.toml
+	$(PYTHON) -m venv $(MINING)
+	$(MINING)/bin/python -m pip install -qq --disable-pip-version-check --editable . pm4py
 	@touch $@
 
 $(VENV)/.run: pyproject.toml | $(PY)
