@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Annotated, Any
 
 from wfsim.engine.context import rewrite
 from wfsim.engine.controller import Controller
@@ -13,6 +13,7 @@ from wfsim.engine.reconciler import FlowReconciler
 from wfsim.engine.service import WorkflowService
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, UsageError
+from wfsim.model.bounds import Whole, argument
 from wfsim.model.frozen import EMPTY, is_json
 from wfsim.model.resource import CANCEL, INTERRUPT, RECOVER, Key, Resource
 from wfsim.sim.draws import KeyedDraws
@@ -22,6 +23,8 @@ from wfsim.sim.scenario import WORKERS
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
 from wfsim.text import suggest
+
+Controllers = Annotated[int, Whole("a whole number", ge=1, le=1000)]
 
 
 class ControlPlane:
@@ -250,7 +253,7 @@ class ControlPlane:
         """Return a controller by name (None: the first)."""
         if name is None:
             return next(iter(self.controllers.values()))
-        if name not in self.controllers:
+        if argument("controller", name, str) not in self.controllers:
             raise UsageError(f"no controller {name!r}{suggest(name, self.controllers)}")
         return self.controllers[name]
 

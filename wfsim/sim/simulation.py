@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.controller import Controller
 from wfsim.errors import NoticeError, UsageError
-from wfsim.model.bounds import LEAST_GAP
+from wfsim.model.bounds import LEAST_GAP, argument
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.glance import as_html, glance, of_log
 from wfsim.model.journal import Journal
@@ -23,7 +23,7 @@ from wfsim.model.run import Run
 from wfsim.sim.calls import Call, Calls, from_outside
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Reached, Until
-from wfsim.sim.control_plane import ControlPlane
+from wfsim.sim.control_plane import Controllers, ControlPlane
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import FaultPlan, FaultyPorts
 from wfsim.sim.faults import Fault
@@ -78,8 +78,7 @@ class Simulation:
         if seed is not None and type(seed) is not int:
             raise UsageError(f"seed is {seed!r}; give a whole number")
         given = _checked(faults)
-        if controllers < 1:
-            raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
+        controllers = argument("controllers", controllers, Controllers)
         # What is given is left as it is, and so is what fork() begins with.
         self.given_world = None if world is None else detached(world)
         own = self._new_world(scenario)
@@ -490,13 +489,12 @@ class Simulation:
         cannot be copied; steps, hooks and actions are called again too.  Writes are
         counted from the start.  Raises `UsageError` if it does not come out the same.
         """
-        twin = self.twin()
+        more, twin = _checked(faults), self.twin()
         if twin.log.records != self.log.records:
             raise UsageError(
                 "run again, the simulation does not come to the same records: it depends "
                 "on more than its scenario, seed, faults and calls; act on it with act()"
             )
-        more = tuple(faults)
         if more:
             twin.inject(*more)
         return twin
