@@ -263,6 +263,7 @@ def _accepts_of(kind: Any) -> tuple[tuple[str, Accept], ...]:
     return tuple((name, accept) for name, accept in accepts if accept is not None)
 
 
+@cache
 def accept_of(hint: Any) -> Accept | None:
     """Return what accepts a value of the type *hint*; None if anything will do."""
     origin, args = get_origin(hint), get_args(hint)
