@@ -50,6 +50,14 @@ def test_every_command_of_make_that_the_page_names_is_there():
         assert re.search(rf"^{target}:", makefile, re.M), target
 
 
+def test_every_room_has_a_row_that_says_what_to_run_after_a_change():
+    rooms = {path.parent.name for path in (ROOT / "wfsim").glob("*/__init__.py")}
+    rows = PAGE.partition("## What to run when")[2].partition("## ")[0]
+    assert rooms - {*re.findall(r"`wfsim/(\w+)/", rows)} == set(), "add a row"
+    named = re.findall(r"tests/[\w/]+(?:\.py)?", rows)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_wherever_faults_are_listed(name):
     assert name in wfsim.__all__, "add it to wfsim/__init__.py"
