@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from wfsim.engine.context import StepContext, Turn, rewrite
@@ -36,6 +37,7 @@ class Result(NamedTuple):
     after: float | None = None
 
 
+@lru_cache(maxsize=64)
 def doubling(retry: Retry) -> Retry:
     """Return *retry* with waits that grow, twice as long each, if its own do not."""
     return replace(retry, factor=2.0) if retry.factor == 1.0 else retry

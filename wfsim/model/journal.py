@@ -312,26 +312,25 @@ class Journal(Sequence[Record]):
         That is the time of the last one, resources by name, mementos by name and run.
         """
         most = slice(upto).indices(len(self))[1]
-        time, resources = self.time(most - 1) if most else 0.0, {}
-        runs: dict[tuple[str, str], tuple[Run, int]] = {}
+        time = self.time(most - 1) if most else 0.0
+        resources: dict[Key, Resource] = {}
+        runs: dict[tuple[Key, str], tuple[Run, int]] = {}
         for seq, (_, run, change, _) in enumerate(islice(self.entries(), most)):
             if run is not None:
-                runs[self.name(run.resource), run.key] = run, seq
+                runs[run.resource, run.key] = run, seq
             elif isinstance(change, (Create, Move, Edit)):
-                resources[self.name(change.after.key)] = change.after
+                resources[change.after.key] = change.after
             elif isinstance(change, Delete):
-                resources.pop(self.name(change.before.key), None)
+                resources.pop(change.before.key, None)
             elif isinstance(change, Prune):
-                runs.pop((self.name(change.resource), change.run), None)
-        if most == len(self):
-            # Each run stands where its last entry has led.
-            return time, resources, {name: runs[name][0].memento() for name in runs}
-        mementos = {
-            name: past.memento()
-            for name, (_, seq) in runs.items()
-            if (past := self.run_after(seq)) is not None
-        }
-        return time, resources, mementos
+                runs.pop((change.resource, change.run), None)
+        is_all, mementos = most == len(self), {}
+        for run, seq in runs.values():
+            # After the last entry each run stands where that has led.
+            past = run if is_all else self.run_after(seq)
+            assert past is not None
+            mementos[self.name(run.resource), run.key] = past.memento()
+        return time, {self.name(key): resources[key] for key in resources}, mementos
 
     def run_after(self, seq: int) -> Run | None:
         """Return the run that the entry is of, as it was then; None if it is of none.
