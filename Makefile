@@ -7,9 +7,11 @@ PAGES  := .venv-browser
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 JOBS   ?= 2
-PIP    := $(PY) -m pip install -qq --disable-pip-version-check
+PIP    := $(PY) -m pip install -qq --disable-pip-version-check --no-compile
 JOB    := run polardb --replicas 2 --crash-at 40 --restart-after 10 --seed 1
-BY_FILE := --numprocesses $(JOBS) --dist loadfile
+# What takes longest is named first, and begun first.
+BY_FILE := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+SMOKE  := tests/smoke/wheel.py tests/smoke/notebook.py notebooks/1*.ipynb notebooks/0*.ipynb
 NBVAL  := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg -p no:cacheprovider
 
 # The kernels of the notebooks: one hash order, pictures inline.
@@ -42,17 +44,17 @@ types: $(VENV)/.test  ## mypy, strict
 	$(BIN)/mypy
 
 unit: $(VENV)/.test  ## tests and doctests, on JOBS cores (2)
-	$(PY) -m pytest --quiet --numprocesses $(JOBS)
+	$(PY) -m pytest --quiet --numprocesses $(JOBS) --dist worksteal
 
 coverage: $(VENV)/.test  ## which branches of model and engine no test takes; 99 % are asked for
 	$(PY) -m pytest --quiet --numprocesses $(JOBS) --cov wfsim.model --cov wfsim.engine --cov-branch \
 	  --cov-report term-missing:skip-covered --cov-fail-under 99
 
 notebooks-test: $(VENV)/.test  ## every notebook again, each output compared
-	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(BY_FILE) $(NBVAL) notebooks
+	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(BY_FILE) $(NBVAL) notebooks/1*.ipynb notebooks/0*.ipynb
 
 smoke: $(VENV)/.test  ## notebooks-test; a changed notebook is red; the wheel runs the main job in a fresh environment
-	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(BY_FILE) $(NBVAL) notebooks tests/smoke/notebook.py tests/smoke/wheel.py
+	$(NOTEBOOK_ENV) $(PY) -m pytest --quiet $(BY_FILE) $(NBVAL) $(SMOKE)
 
 notebooks: $(VENV)/.test  ## run the notebooks and save what they show as the new reference
 	$(PY) notebooks/history.py

@@ -340,8 +340,8 @@ class FlowReconciler:
                 return self._again
 
             def without(live: Resource, gone: str = name) -> Resource:
-                kept = tuple(item for item in live.finalizers if item != gone)
-                return live._replace(finalizers=kept)
+                others = tuple(item for item in live.finalizers if item != gone)
+                return live._replace(finalizers=others)
 
             yield from rewrite(self._resources, resource.key, without, turn.token)
         return _DONE

@@ -163,9 +163,9 @@ class WorkflowService:
         if JSON cannot hold *context*.
         """
         headers = {"User": user, "Tenant": tenant, "Trace": trace}
-        asked = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
-        told = {**context, **asked}
-        return (yield from self.add(tenant, biz_id, biz_type, flow_name, told))
+        ids = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
+        whole = {**context, **ids}
+        return (yield from self.add(tenant, biz_id, biz_type, flow_name, whole))
 
     def add(
         self,
@@ -271,10 +271,10 @@ class WorkflowService:
 
         9996 if there is no such flow, 10004 if JSON cannot hold *value*.
         """
-        told = _encoded({key: value})
+        written = _encoded({key: value})
 
         def change(live: Resource) -> Resource:
-            context = {**live.spec.get("context", EMPTY), **told}
+            context = {**live.spec.get("context", EMPTY), **written}
             return live.edit(spec={"context": context}, status=self._now())
 
         yield from self._rewrite(flow_id, tenant, change)
@@ -420,17 +420,18 @@ class ChildFlows:
         that is run again after a crash finds the child that it has started already.
         Raises `ServiceError` as the service does, `Fenced` once the attempt is over.
         """
-        told = self._context
-        if not told.is_open:
-            raise Fenced(f"{told.step}: this attempt is over; it may not start a flow")
-        own = told.resource
+        caller = self._context
+        if not caller.is_open:
+            raise Fenced(f"{caller.step}: this attempt is over; it may not start a flow")
+        own = caller.resource
         about = own.spec["bizId"] if biz_id is None else biz_id
-        tenant, parent = own.namespace, f"{told.run}/{told.step}/{flow_name}/{about}"
+        tenant = own.namespace
+        parent = f"{caller.run}/{caller.step}/{flow_name}/{about}"
         listed = self._service.resources.keys()
         for key in listed:
-            found = self._service.resources.peek(key) if key.namespace == tenant else None
-            if found is not None and found.annotations.get(PARENT) == parent:
-                return found.name
+            child = self._service.resources.peek(key) if key.namespace == tenant else None
+            if child is not None and child.annotations.get(PARENT) == parent:
+                return child.name
         kind = biz_type or self._service.define(flow_name).biz_type or own.spec["bizType"]
         headers = own.spec.get("context", EMPTY)
         inherited = {k: v for k, v in headers.items() if k.startswith("Em-X-")}
@@ -475,10 +476,10 @@ class ChildFlows:
             while True:
                 if not _has_news(resources.peek(key)):
                     yield bell
-                past = max(int((clock.now - began) / every), 1)
-                while began + past * every < clock.now:
-                    past += 1
-                tick = min(began + past * every, began + timeout)
+                ticks = max(int((clock.now - began) / every), 1)
+                while began + ticks * every < clock.now:
+                    ticks += 1
+                tick = min(began + ticks * every, began + timeout)
                 if tick > clock.now:
                     yield clock.timeout(tick - clock.now)
                 seen = resources.peek(key)

@@ -112,10 +112,10 @@ class StepRegistry(Mapping[str, StepFunction]):
         return {name: poll for name, poll in found.items() if poll is not None}
 
     def __getitem__(self, name: str) -> StepFunction:
-        found = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])
-        if found is None:
+        body = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])
+        if body is None:
             raise KeyError(f"step {name!r} is not registered{suggest(name, self)}")
-        return found
+        return body
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (
@@ -178,13 +178,13 @@ def _class_effect(cls: type) -> StepFunction:
 
 def _poll_effect(body: Any) -> StepFunction | None:
     """Return how to look at what *body* has launched, if it says so."""
-    made = inspect.isclass(body)
-    poll = getattr(body, "poll" if made else _POLL, None)
+    is_class = inspect.isclass(body)
+    poll = getattr(body, "poll" if is_class else _POLL, None)
     if poll is None:
         return None
 
     def effect(context: StepContext) -> Effect[Any]:
-        look = body().poll if made else poll
+        look = body().poll if is_class else poll
         return (yield from driven(look(context, context.operation)))
 
     return effect

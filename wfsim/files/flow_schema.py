@@ -420,8 +420,8 @@ def with_durations(schema: dict[str, Any]) -> dict[str, Any]:
     pydantic has no way to write a schema that contains itself by hand.
     """
     # Without the closing brace: a description may follow.
-    place, reference = (json.dumps(item)[:-1] for item in (SCHEMA_PLACE, _REFERENCE))
-    whole: dict[str, Any] = json.loads(json.dumps(schema).replace(place, reference))
+    marker, reference = (json.dumps(item)[:-1] for item in (SCHEMA_PLACE, _REFERENCE))
+    whole: dict[str, Any] = json.loads(json.dumps(schema).replace(marker, reference))
     defined = {**whole.get("$defs", {}), "Duration": DURATION_SCHEMA}
     return {**whole, "$defs": dict(sorted(defined.items()))}
 

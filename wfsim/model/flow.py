@@ -107,8 +107,8 @@ def _circles(graph: Graph) -> Iterator[WrongEdge]:
             name = next(reversed(path))
             for outcome, target in path[name]:
                 if target in path:
-                    way = list(path)
-                    yield _circle(outcome, [*way[way.index(target) :], target])
+                    nodes = list(path)
+                    yield _circle(outcome, [*nodes[nodes.index(target) :], target])
                 elif target in graph and target not in seen:
                     seen.add(target)
                     path[target] = iter(graph[target].items())
@@ -117,21 +117,21 @@ def _circles(graph: Graph) -> Iterator[WrongEdge]:
                 del path[name]
 
 
-def _circle(outcome: Outcome, way: list[str]) -> WrongEdge:
-    last, key = way[-2], repr(outcome.value)
-    if len(way) == 2:
+def _circle(outcome: Outcome, nodes: list[str]) -> WrongEdge:
+    last, key = nodes[-2], repr(outcome.value)
+    if len(nodes) == 2:
         cure = (
             "for another try write 'retry'"
             if outcome is Outcome.FAILURE
             else "lead it to another step"
         )
         return WrongEdge(last, outcome, f"step {last!r} is its own {key}; {cure}")
-    if len(way) > _MAX_SHOWN:
-        way = [*way[: _MAX_SHOWN - 3], "...", *way[-2:]]
+    if len(nodes) > _MAX_SHOWN:
+        nodes = [*nodes[: _MAX_SHOWN - 3], "...", *nodes[-2:]]
     return WrongEdge(
         last,
         outcome,
-        f"{key} of {last!r} closes the circle {' -> '.join(way)}; "
+        f"{key} of {last!r} closes the circle {' -> '.join(nodes)}; "
         "lead it to a step that comes later",
     )
 

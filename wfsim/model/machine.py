@@ -213,19 +213,19 @@ class StateMachine:
         A check that raises is listed with its exception and does not stop the scan;
         an ignored event is left out and does not stop it either.
         """
-        said: list[tuple[Transition, Event | Exception]] = []
+        answers: list[tuple[Transition, Event | Exception]] = []
         for transition in self.transitions:
             if transition.source != (resource.state or CREATING):
                 continue
             try:
                 event = transition.event(resource)
             except Exception as error:
-                said.append((transition, error))
+                answers.append((transition, error))
                 continue
             if event is not None and event.name not in self.ignored:
-                said.append((transition, event))
+                answers.append((transition, event))
                 break
-        return said
+        return answers
 
     def entry(self, resource: Resource) -> Event | None:
         """Ask again, in an unstable state, why the resource is there.

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, assert_never
 
 from wfsim import errors
 from wfsim.engine.context import StepContext
@@ -30,6 +30,7 @@ from wfsim.model.memento import Quarantined
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Change, Late, Run
 from wfsim.sim.faults import (
+    AnyStepFault,
     CrashAt,
     DelayStep,
     FailSave,
@@ -113,12 +114,14 @@ class FaultySteps(Mapping[str, StepFunction]):
                     ends_badly = fault.error
                 case FailStep():
                     raise errors.StepFailed(fault.error)
+                case _:
+                    assert_never(fault)
         output = yield from body(context)
         if ends_badly is not None:
             raise errors.StepFailed(ends_badly)
         return output
 
-    def _due(self, context: StepContext) -> Iterator[Any]:
+    def _due(self, context: StepContext) -> Iterator[AnyStepFault]:
         for row in self._left:
             fault, left, key = row
             if (

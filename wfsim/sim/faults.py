@@ -286,6 +286,9 @@ FAULTS: dict[str, type[Fault]] = {
 }
 
 
+AnyStepFault: TypeAlias = FailStep | DelayStep | HangStep | InterruptStep
+"""A fault of a step: what it does to an attempt is in `fault_wrappers`."""
+
 TimedFault: TypeAlias = (
     CancelAt
     | EditAt

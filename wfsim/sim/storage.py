@@ -70,13 +70,13 @@ class Storage:
         clock.go_on_from(file.time)
         durable = sqlite.SqliteLeases(file, clock, **terms)
         journal = self.journal = Journal(clock, durable.tokens, durable.holder)
-        kept = sqlite.SqliteResources(file, clock, journal, lag=scenario.lag)
+        resources = sqlite.SqliteResources(file, clock, journal, lag=scenario.lag)
         try:
-            scenario.check(filter(None, map(kept.peek, kept.keys())))
+            scenario.check(filter(None, map(resources.peek, resources.keys())))
         except DefinitionError as error:
             file.close()
             raise DefinitionError(*(f"{db}: {it}" for it in error.problems)) from None
-        return durable, kept, sqlite.SqliteRuns(file, clock, journal)
+        return durable, resources, sqlite.SqliteRuns(file, clock, journal)
 
     def populate(self) -> None:
         """Create what is standing, or what the scenario has; a file has it already."""
