@@ -128,6 +128,40 @@ def test_the_state_before_is_kept_by_its_name(body):
     assert simulation.resource().annotations["interrupt.previous.status"] == "Rebuild"
 
 
+REBUILD = {**NOTES, "interrupt.previous.status": "Rebuild", "rebuild": "now"}
+
+
+def test_a_rebuild_that_is_recovered_is_another_run_and_the_old_one_stays(bodies, rows):
+    asked = {**REBUILD, "interrupt.recover": "T"}
+    lost = as_the_reference_wrote_it(after(new(AGAIN, ORDERS), (0.0, Start(0)), LOST))
+    simulation = found(bodies, lost, state="Interrupt", annotations=asked)
+    assert rows(simulation.run())[-6:] == [
+        (0.0, "resource.state", "Interrupt -> Rebuild"),
+        (0.0, "run.created", "2-Again"),
+        (0.0, "step.started", "R"),
+        (1.0, "step.completed", "R"),
+        (1.0, "run.completed", "2-Again"),
+        (1.0, "resource.state", "Rebuild -> Running"),
+    ]
+    assert simulation.mementos()[0] == lost
+
+
+def test_a_run_that_a_rebuild_left_unfinished_is_superseded_on_recovery(bodies, rows):
+    under_way = after(new(AGAIN, ORDERS), (0.0, Start(0)))
+    asked = {**REBUILD, "interrupt.recover": "T"}
+    simulation = found(
+        bodies,
+        as_the_reference_wrote_it(under_way),
+        state="Interrupt",
+        annotations=asked,
+    )
+    assert rows(simulation.run())[-7:-4] == [
+        (0.0, "run.superseded", "1-Again"),
+        (0.0, "resource.state", "Interrupt -> Rebuild"),
+        (0.0, "run.created", "2-Again"),
+    ]
+
+
 @pytest.mark.parametrize("answer", ["T", "", "f", "yes"])
 def test_any_value_but_F_asks_for_recovery_an_empty_one_too(body, rows, answer):
     simulation = found([body("A"), body("B", Interrupted("LOST"), None), body("R")])

@@ -25,7 +25,15 @@ from wfsim.model.machine import StateMachine
 from wfsim.model.memento import Memento, Quarantined, RunStatus, number_of
 from wfsim.model.policy import Retry
 from wfsim.model.record import Kind
-from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
+from wfsim.model.resource import (
+    INTERRUPT,
+    PREVIOUS,
+    REBUILD,
+    RECOVER,
+    RUNNING,
+    Key,
+    Resource,
+)
 from wfsim.model.run import Adoption, Begin, Cause, Recover, Run, Supersede
 from wfsim.text import called, suggest
 
@@ -189,14 +197,18 @@ class FlowReconciler:
     def _recover(self, resource: Resource, run: Run | None, turn: Turn) -> Effect[Result]:
         """Go back from `INTERRUPT`: the run first, then the resource.
 
-        Dying in between leaves the request standing, so the next pass repeats this.
+        Dying in between leaves the request standing, so the next pass repeats this.  As
+        in the reference, a rebuild is not gone on with: it begins anew, with a new run.
         """
         live = yield from self._resources.get(resource.key)
         is_other = live.uid != resource.uid
         if is_other or live.state != INTERRUPT or not _may_recover(live, run):
             return _DONE
         previous = live.annotations.get(PREVIOUS, "")
-        if run is not None and run.status not in _CLOSED:
+        if previous == REBUILD:
+            if run is not None and not run.is_final:
+                yield from self._runner.commit(run, turn, Supersede())
+        elif run is not None and run.status not in _CLOSED:
             flow = self._flows.get(run.flow)
             from_first = flow is not None and flow.recover_from_first_step
             afresh = frozenset() if flow is None else to_run_again(run, flow)

@@ -17,6 +17,7 @@ from wfsim.model.frozen import EMPTY, Frozen, freeze, replacing
 
 CREATING = "Creating"
 INTERRUPT = "Interrupt"
+REBUILD = "Rebuild"
 RUNNING = "Running"
 
 REASON = "interrupt.reason"
