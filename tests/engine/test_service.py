@@ -267,10 +267,10 @@ def test_a_detail_shows_the_nodes_after_an_error_too():
     sim.run()
     found = sim.service.detail(flow)
     assert [(node.name, node.status, node.result) for node in found.nodes] == [
-        ("stop", "Error", "step stop fail: OSError: full\n"),
+        ("stop", "Error", "OSError: full\n"),
         ("fail", "Finished", "Completed.\n"),
     ]
-    assert (found.status, found.info.error) == ("Error", "step stop fail: OSError: full")
+    assert (found.status, found.info.error) == ("Error", "OSError: full")
 
 
 def test_the_history_of_a_flow_whose_definition_is_gone_can_be_shown(sim):

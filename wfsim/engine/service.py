@@ -28,7 +28,7 @@ from wfsim.errors import (
 )
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
-from wfsim.model.memento import StepMemento
+from wfsim.model.memento import RunStatus, StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 from wfsim.model.run import Run
 from wfsim.text import suggest
@@ -253,8 +253,17 @@ class WorkflowService:
         resource = yield from self._get(flow_id, tenant)
         entries = yield from self.runs.entries(resource.key)
         steps: Sequence[StepMemento] = ()
-        if entries and isinstance(entries[-1], Run):
-            steps = entries[-1].steps
+        if entries and isinstance(run := entries[-1], Run):
+            # What failed last has left its text with the run, unless it was closed.
+            failed = (
+                run.step
+                if run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED)
+                else None
+            )
+            steps = [
+                step._replace(error=step.error or run.error) if step is failed else step
+                for step in run.steps
+            ]
         begun = [step for step in steps if step.attempts or step.finished is not None]
         # What began at the same time stays as it is listed.
         begun.sort(key=_began)

@@ -26,6 +26,7 @@ from wfsim.engine.ports import (
 )
 from wfsim.errors import (
     POLLING_TIME_OUT,
+    TASK_FAILED,
     DefinitionError,
     PollError,
     ServiceError,
@@ -400,12 +401,20 @@ def signal_of(error: BaseException) -> BaseException:
 
 
 def describe(error: BaseException) -> str:
-    """Return *error* in one line, its class included unless it says nothing more."""
+    """Return *error* in one line, its class included unless it says nothing more.
+
+    What a service says has its code instead; so has a look that came to nothing, as in
+    the reference (``workflow2/meta.go``, ``Execute``).
+    """
     name = type(error).__name__
     try:
         text = " ".join(str(error).split())
     except Exception as second:
         text = f"(its __str__ raises {type(second).__name__})"
+    if isinstance(error, PollError):
+        error = ServiceError(TASK_FAILED, text)
+    if isinstance(error, ServiceError):
+        return "\t".join(" ".join(part.split()) for part in str(error).split("\t"))
     if text and isinstance(error, StepFailed):
         return text
     return f"{name}: {text}" if text else name
