@@ -48,6 +48,8 @@ class Storage:
     ) -> None:
         self.scenario = scenario
         self.clock = clock
+        self.flows = dict(scenario.flows)
+        """The flows that there are: a service may be given more of them."""
         self.standing: tuple[Standing, ...] = ()
         self.database: Database | None = None
         self.journal: Journal
@@ -78,6 +80,15 @@ class Storage:
             raise DefinitionError(*(f"{db}: {it}" for it in error.problems)) from None
         return durable, kept, sqlite.SqliteRuns(file, clock, journal)
 
+    @property
+    def step_names(self) -> frozenset[str]:
+        """The names of the steps of its flows, and of their classes."""
+        if len(self.flows) == len(self.scenario.flows):
+            return self.scenario.step_names
+        steps = [step for flow in self.flows.values() for step in flow.steps]
+        classes = {name for step in steps for name in step.all_classes}
+        return frozenset({step.name for step in steps} | classes)
+
     def populate(self) -> None:
         """Create what is standing, or what the scenario has; a file has it already."""
         file = self.database
@@ -103,7 +114,7 @@ class Storage:
             if resource is not None:
                 self.journal.write(Create(resource))
             entries = loaded.get(key, [])
-            flows = self.scenario.flows
+            flows = self.flows
             for entry in entries:
                 self.runs.recall(trusted(entry, flows))
             if resource is None or not entries or self.scenario.is_service:
