@@ -15,7 +15,7 @@ from wfsim.engine.steps import Executors
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, UsageError
 from wfsim.model.frozen import EMPTY, is_json
-from wfsim.model.resource import CANCEL, INTERRUPT, RECOVER, Key, Resource
+from wfsim.model.resource import CANCEL, INTERRUPT, Key, Resource
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import FaultyPorts
 from wfsim.sim.pool import Pool
@@ -207,7 +207,7 @@ class ControlPlane:
         self.edit(resource, annotations={CANCEL: None})
 
     def recover(self, resource: str | None = None) -> None:
-        """Ask that an interrupted resource go on: annotation ``interrupt.recover``.
+        """Ask that an interrupted resource go on, by its machine's recovery.
 
         Raises `UsageError` for one that is not interrupted: the request would stand until
         it is, and undo that at once.
@@ -218,7 +218,8 @@ class ControlPlane:
                 f"{live.key} is in state {live.state!r}, not interrupted; recover() it "
                 "once it is"
             )
-        self.edit(resource, annotations={RECOVER: "T"})
+        ask = self.scenario.machines[live.kind].notes.ask
+        immediately(rewrite(self.storage.resources, live.key, ask, None))
 
     def edit(
         self,

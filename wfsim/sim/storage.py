@@ -12,7 +12,7 @@ from wfsim.errors import DefinitionError, NotFound, UsageError
 from wfsim.model.flow import Flow
 from wfsim.model.journal import Create, Journal, Quarantine
 from wfsim.model.memento import OPEN_STEPS, Memento, Quarantined, RunStatus, StepStatus
-from wfsim.model.resource import INTERRUPT, Key, Resource, key_called
+from wfsim.model.resource import INTERRUPT, Key, Recovery, Resource, key_called
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.demand import keys_arriving
 from wfsim.sim.scenario import Scenario
@@ -122,7 +122,8 @@ class Storage:
             newest = trusted(entries[-1], flows)
             serves = getattr(entries[-1], "entered", None) == resource.entered
             if isinstance(newest, Quarantined) and serves:
-                waiting = doubted(resource, newest)
+                notes = self.scenario.machines[key.kind].notes
+                waiting = doubted(resource, newest, notes)
                 immediately(self.resources.update(waiting))
 
     def world_as_left(self, world: World) -> World:
@@ -240,11 +241,11 @@ def trusted(
     return Quarantined(entry.key, entry.resource, text, reason, OPEN_STEPS)
 
 
-def doubted(resource: Resource, newest: Quarantined) -> Resource:
+def doubted(resource: Resource, newest: Quarantined, notes: Recovery) -> Resource:
     """Return *resource* waiting for an operator, if *newest* of its runs demands it."""
     if not newest.code or resource.state == INTERRUPT:
         return resource
-    return resource.interrupt(newest.code, f"{newest.key}: {newest.reason}")
+    return notes.interrupt(resource, newest.code, f"{newest.key}: {newest.reason}")
 
 
 def immediately(effect: Any) -> Any:
