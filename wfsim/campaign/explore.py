@@ -16,7 +16,7 @@ from wfsim.campaign.report import Report
 from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import CRASH, Point, Site, crashes, points, unfit, wanted
 from wfsim.errors import UsageError
-from wfsim.model.resource import CANCEL, RECOVER
+from wfsim.model.resource import CANCEL, RECOVERY, Recovery, Resource
 from wfsim.sim.faults import CancelAt, EditAt, Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
@@ -141,7 +141,7 @@ def _planned(
     if others := [name for name in names if name not in never and name != CRASH]:
         listed += points(others, lab.sites, scenario, LASTS)
     if asks:
-        asked, unsaid = requests(asks, lab.sites)
+        asked, unsaid = requests(asks, lab.sites, scenario)
         listed += asked
         never |= unsaid
         never.pop("EditAt", None)
@@ -153,13 +153,14 @@ def _planned(
 
 
 def requests(
-    asks: Mapping[str, Any], sites: Sequence[Site]
+    asks: Mapping[str, Any], sites: Sequence[Site], scenario: Scenario
 ) -> tuple[list[Point], dict[str, str]]:
     """Return each of *asks* at each of *sites*, and those that no plan can say."""
     listed, never = [], {}
     for name, wanted_ in asks.items():
         for site in sites:
-            plan = [_fault(call, given, site) for call, given in wanted_.calls]
+            recovery = recovery_of(scenario, site.resource)
+            plan = [_fault(call, given, site, recovery) for call, given in wanted_.calls]
             if not plan or None in plan:
                 calls = ", ".join(call for call, _ in wanted_.calls) or "nothing"
                 never[f"ask {name}"] = f"no plan of faults says: {calls}"
@@ -169,7 +170,17 @@ def requests(
     return listed, never
 
 
-def _fault(call: str, given: Mapping[str, Any], site: Site) -> Fault | None:
+def recovery_of(scenario: Scenario, resource: str) -> Recovery:
+    """Return how *resource* is asked to go on; one that arrives is of the only kind."""
+    machines = scenario.machines
+    kinds = [each.kind for each in scenario.resources if str(each.key) == resource]
+    (kind,) = kinds or [*machines][:1] or [""]
+    return machines[kind].notes if kind in machines else RECOVERY
+
+
+def _fault(
+    call: str, given: Mapping[str, Any], site: Site, recovery: Recovery
+) -> Fault | None:
     at = (site.after, site.resource)
     match call:
         case "edit":
@@ -179,7 +190,10 @@ def _fault(call: str, given: Mapping[str, Any], site: Site) -> Fault | None:
         case "uncancel":
             return EditAt(*at, annotations={CANCEL: None})
         case "recover":
-            return EditAt(*at, annotations={RECOVER: "T"})
+            asked = recovery.ask(Resource("", ""))
+            parts = {"spec": asked.spec, "status": asked.status}
+            given = {name: part for name, part in parts.items() if part}
+            return EditAt(*at, annotations=asked.annotations, **given)
         case "delete":
             return EditAt(*at, delete=True)
     return None

@@ -41,7 +41,14 @@ from typing import Any, NamedTuple, Self, TypeAlias
 from wfsim.errors import DefinitionError, Problem
 from wfsim.model.frozen import EMPTY
 from wfsim.model.glance import glance, words
-from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
+from wfsim.model.resource import (
+    CREATING,
+    INTERRUPT,
+    RECOVERY,
+    RUNNING,
+    Recovery,
+    Resource,
+)
 from wfsim.text import suggest
 
 INIT = "Init"
@@ -108,6 +115,7 @@ class StateMachine:
         self.transitions: tuple[Transition, ...] = ()
         self.ignored: frozenset[str] = frozenset()
         self.finalizers: dict[str, Callable[..., Any]] = {}
+        self.notes = RECOVERY
 
     def __repr__(self) -> str:
         head = f"<StateMachine {self.kind}: {len(self.states)} states>"
@@ -178,6 +186,14 @@ class StateMachine:
         if name in self.finalizers:
             raise DefinitionError(f"{self.kind}: finalizer {name!r} is registered twice")
         self.finalizers[name] = release
+        return self
+
+    def recovery(self, recovery: Recovery) -> Self:
+        """Have *recovery* say how resources note an interruption, and how that ends."""
+        if not isinstance(recovery, Recovery):
+            text = f"{self.kind}: {recovery!r} is no way to recover"
+            raise DefinitionError(f"{text}; give wfsim.types.Recovery(...)")
+        self.notes = recovery
         return self
 
     def knows(self, state: str) -> bool:

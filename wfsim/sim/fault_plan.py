@@ -222,7 +222,7 @@ class FaultPlan:
         names = self._operator.names
         known: frozenset[str] = frozenset()
         if any(isinstance(fault, StepFault) for fault in faults):
-            known = self._storage.scenario.step_names
+            known = self._storage.step_names
         for fault in faults:
             name = getattr(fault, "controller", None)
             if name is not None and name not in names:

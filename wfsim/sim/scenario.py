@@ -341,13 +341,9 @@ class Scenario:
         more = expanded(self.rates, draws, controllers, self.horizon)
         return (*self.faults, *more)
 
-    def set_steps(self, pools: Mapping[str, Pool]) -> Steps:
-        """Return `bodies` as its settings want them; they hold places of *pools*."""
-        return (
-            SetSteps(self.bodies(), self._wrapped, pools)
-            if self._wrapped
-            else (self.bodies())
-        )
+    def set_steps(self, bodies: Steps, pools: Mapping[str, Pool]) -> Steps:
+        """Return *bodies* as its settings want them; they hold places of *pools*."""
+        return SetSteps(bodies, self._wrapped, pools) if self._wrapped else bodies
 
     @classmethod
     def load(cls, file: str | Path, overrides: Mapping[str, Any] = EMPTY) -> Scenario:

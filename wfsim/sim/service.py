@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from wfsim.engine.service import PAGE_SIZE, TENANT, FlowDetail, Page
@@ -36,9 +36,12 @@ class SimulatedService:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def register(self, flow: Flow) -> None:
-        """Take up a definition; its classes are those that the scenario's flows use."""
-        self._desk.request("register", flow)
+    def register(self, flow: Flow, steps: Iterable[Callable[..., Any]] = ()) -> None:
+        """Take up a definition, with the *steps* that it has and the scenario has not.
+
+        Each is a function or a class, as in ``Scenario(steps=...)``.
+        """
+        self._desk.request("register", flow, tuple(steps))
 
     def define(self, flow_name: str) -> Flow:
         """Return the definition of that name."""

@@ -382,7 +382,10 @@ class Simulation:
 
     @from_outside
     def recover(self, resource: str | None = None) -> None:
-        """Ask that an interrupted resource go on: annotation ``interrupt.recover``.
+        """Ask that an interrupted resource go on, by its machine's recovery.
+
+        That is the annotation ``interrupt.recover`` unless `StateMachine.recovery` says
+        otherwise.
 
         Raises `UsageError` for one that is not interrupted.
         """
