@@ -40,6 +40,7 @@ from wfsim.report.grid_charts import comparison, heatmap, tornado
 from wfsim.report.grouping import MOST, StudyFrames
 from wfsim.report.load import WORKERS, average
 from wfsim.report.state_graph import state_graph
+from wfsim.report.steady_charts import over_time, welch
 from wfsim.report.study_charts import breakdown, convergence, ecdf, latencies, outcomes
 from wfsim.report.text import count, natural, percent, plain, seconds
 
@@ -349,6 +350,7 @@ __all__ = [
     "latency",
     "lineage",
     "outcomes",
+    "over_time",
     "pit",
     "qq",
     "queue",
@@ -356,6 +358,7 @@ __all__ = [
     "states",
     "tornado",
     "utilisation",
+    "welch",
 ]
 
 

@@ -99,7 +99,7 @@ def ecdf(
         return _nothing(axes, frame, "ECDF")
     is_log = spans_decades(frame["seconds"])
     _curves(axes, frame, groups, "seconds", "share", rising=True)
-    _measured(axes, is_log, f"{plain(value)} of runs [virtual s]")
+    measured(axes, is_log, f"{plain(value)} of runs [virtual s]")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of runs")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -197,7 +197,7 @@ def convergence(
         return Chart(axes, frame, f"Convergence of {measure}: fewer than 2 replications.")
     _curves(axes, frame, groups, "replications", "mean")
     _window(axes, frame)
-    _measured(axes, False, "replications")
+    measured(axes, False, "replications")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(unit(measure) if measure == "mean" else f"mean of {unit(measure)}")
     most = int(frame["replications"].max())
@@ -390,7 +390,8 @@ def _curves(
         legend(axes, handles, title=plain(groups.heading))
 
 
-def _measured(axes: Axes, is_log: bool, under: str) -> None:
+def measured(axes: Axes, is_log: bool, under: str) -> None:
+    """Draw the grid of *axes* with two scales; *under* stands below the lower one."""
     axes.set_xlabel(under)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=SHADE, linewidth=0.8)

@@ -473,6 +473,70 @@ class Study:
         means = found.groupby(names, sort=False)[columns].mean()
         return means.reset_index()
 
+    def welch(self, measure: str = "total", *, window: int | None = None) -> pd.DataFrame:
+        """Return Welch's plot, for `charts.welch`: one row per point and run.
+
+        ``number`` (int64) of the run, from 1, in the order in which runs were called for,
+        as many as each replication has; ``mean`` of its *measure* over replications, and
+        ``moving``, the average of the *window* runs on both sides (a tenth of all, if not
+        given; float64).  *measure* is a time of ``runs``, such as ``queued``.  Raises
+        `UsageError`.
+        """
+        from wfsim.study.steady import welch
+
+        return welch(self, measure, window)
+
+    def warm_up(self, measure: str = "total") -> pd.DataFrame:
+        """Return how long warming up takes, by MSER-5: one row per point.
+
+        ``runs`` that were looked at and how many to have ``deleted`` (int64);
+        ``seconds``, when the first of the others was called for, on average over
+        replications, to be the ``warm_up`` of a scenario; ``mean`` of the *measure* of
+        the others (float64); and ``is_enough``, whether runs are deleted from the first
+        half alone: if not, the replications are too short (bool).  The study is of a
+        scenario without a warm-up.  `wfsim.study.steady` has the sources.  Raises
+        `UsageError`.
+        """
+        from wfsim.study.steady import warm_up
+
+        return warm_up(self, measure)
+
+    def batch_means(
+        self, measure: str = "total", *, batches: int = 20, confidence: float = 0.95
+    ) -> pd.DataFrame:
+        """Return the mean of each replication, a long one, with its interval.
+
+        After the parameters come ``replication``, ``runs`` and how many of them, the
+        ``size``, make each of the *batches* (int64); the mean of *measure*, a time of
+        ``runs``; ``low`` and ``high``, the ends of its interval; and the ``correlation``
+        of a batch with the next, which should be no more than 2 / sqrt(*batches*)
+        (float64).  Raises `UsageError`.
+        """
+        from wfsim.study.steady import batched
+
+        return batched(self, measure, batches, confidence)
+
+    def over_time(
+        self,
+        measure: str = "in_system",
+        *,
+        every: float | None = None,
+        confidence: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return a measure over virtual time, for `charts.over_time`.
+
+        There is a row per point and part of the time, *every* so many seconds (a
+        fiftieth, if not given): its ``start`` and ``end``, the ``mean`` over replications
+        and the ends of its interval, ``low`` and ``high`` (Student's; float64), and
+        how many ``replications`` know it (int64).  *measure* is ``in_system``, how many
+        runs are called for and not over; ``arrivals`` or ``departures`` per second; or a
+        time of the runs that were called for meanwhile, such as ``total``.  Raises
+        `UsageError`.
+        """
+        from wfsim.study.steady import over_time
+
+        return over_time(self, measure, every, confidence)
+
     def _columns(self, by: str | Sequence[str] | None, *apart: str) -> list[str]:
         """Return the columns *by* of runs, or the parameters, that are not *apart*."""
         names = [by] if isinstance(by, str) else list(self.over if by is None else by)
