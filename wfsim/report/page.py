@@ -153,7 +153,7 @@ def study_page(study: SummedStudy) -> str:
             )
         )
     parts += [
-        _section("Convergence of the mean", _picture(charts.convergence(study))),
+        _section("Convergence", _picture(charts.convergence(study))),
         _section("Replications", _table(replications, "Nothing was run.")),
     ]
     return _document(title, "\n".join(parts))

@@ -597,7 +597,7 @@ class Study:
         try:
             rows = [
                 [compact(each, scale) for each in intervals_of(self, name, 0.95)]
-                for name, scale in (("mean", 1), ("p95", 1), ("success", 100))
+                for name, scale in (("total", 1), ("total_p95", 1), ("success", 100))
             ]
         except UsageError:  # without scipy there are no intervals
             return []
@@ -637,4 +637,4 @@ def _is(label: Any, wanted: Any) -> bool:
     return bool(label == wanted) or (isinstance(label, str) and label == str(wanted))
 
 
-_TITLES = ("mean [s]", "p95 [s]", "success [%]")
+_TITLES = ("total [s]", "total_p95 [s]", "success [%]")
