@@ -33,6 +33,7 @@ from wfsim.report.chart import (
     swatch,
     time_bar,
 )
+from wfsim.report.decision_charts import costs, estimates
 from wfsim.report.diff_charts import diff, lineage
 from wfsim.report.fit_charts import pit, qq
 from wfsim.report.gantt import gantt
@@ -342,8 +343,10 @@ __all__ = [
     "breakdown",
     "comparison",
     "convergence",
+    "costs",
     "diff",
     "ecdf",
+    "estimates",
     "gantt",
     "heatmap",
     "latencies",

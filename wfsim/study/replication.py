@@ -217,8 +217,10 @@ class Classes:
 
     def __init__(self, scenario: Scenario) -> None:
         self._is_service = scenario.is_service
-        self._known = {each.name: each.key.kind for each in scenario.resources}
-        self._groups = [
+        self._known: dict[str, str] = {
+            each.name: each.key.kind for each in scenario.resources
+        }
+        self._groups: list[tuple[str, str, str, str]] = [
             (*each.what.name.partition(PLACE), each.group)
             for each in scenario.arrivals
             if isinstance(each.what, Resource)

@@ -171,7 +171,7 @@ def over_time(
     if measure not in LEVELS:
         _check_time(study, measure, LEVELS)
     replications = study.by_point("replications")
-    makespans = dict(list(replications.groupby("point")["makespan"]))
+    makespans: dict[int, Any] = dict(list(replications.groupby("point")["makespan"]))
     runs = dict(list(study.by_point("runs").groupby("point")))
     rows: list[tuple[Any, ...]] = []
     for point, makespan in makespans.items():
@@ -191,7 +191,7 @@ def over_time(
         missing = len(makespan) - len(levels)
         if missing and measure in LEVELS:  # nobody was called for at all
             levels = np.vstack([levels, np.zeros((missing, len(edges) - 1))])
-        labels = tuple(study.points.iloc[int(point)])
+        labels = tuple(study.points.iloc[point])
         for start, values in zip(edges.tolist(), levels.T, strict=False):
             known = values[~np.isnan(values)]
             interval = of_mean(known, confidence)
@@ -255,7 +255,8 @@ def _series(
     shortest, and make an array.  Raises `UsageError` where nothing is left.
     """
     _check_time(study, measure)
-    for point, runs in study.by_point("runs").groupby("point"):
+    by_point: dict[int, Any] = dict(list(study.by_point("runs").groupby("point")))
+    for point, runs in by_point.items():
         series: dict[str, Any] = {"replication": [], measure: [], "called": []}
         for number, each in runs.groupby("replication"):
             ordered = each.sort_values("called", kind="stable")
@@ -274,7 +275,7 @@ def _series(
                 )
             for name in (measure, "called"):
                 series[name] = np.array([each[:size] for each in series[name]])
-        yield int(point), series
+        yield point, series
 
 
 def _frame(

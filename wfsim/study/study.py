@@ -17,19 +17,19 @@ from wfsim.study.grid import FrameByPoint, Grid, frame_by_point, replications_by
 from wfsim.study.replication import (
     LOAD_COLUMNS,
     LOAD_DTYPES,
-    PART_COLUMNS,
     RUN_COLUMNS,
     RUN_DTYPES,
     STEP_COLUMNS,
     STEP_DTYPES,
     Rows,
 )
-from wfsim.study.summary import GROUPS
+from wfsim.study.summary import GROUPS, breakdown, critical, utilisation
 from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from wfsim.study.decision import Cost, Decision
     from wfsim.study.design import Design
     from wfsim.study.objective import Smallest
 
@@ -421,16 +421,7 @@ class Study:
         ``waiting``, ``other`` and ``total``, the sum of these.  Raises `UsageError` for
         an unknown column.
         """
-        names = self._columns(by)
-        runs = self.runs
-        if not names:
-            means = runs[list(PART_COLUMNS)].mean().to_frame().T
-            means.insert(0, "runs", len(runs))
-            return means
-        groups = runs.groupby(names, sort=False)
-        means = groups[list(PART_COLUMNS)].mean()
-        means.insert(0, "runs", groups.size())
-        return means.reset_index()
+        return breakdown(self, self._columns(by))
 
     def critical(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return which steps the time goes to, one row per group, flow and step.
@@ -442,22 +433,7 @@ class Study:
         ``bottleneck``, with the largest share (bool); as `tables.critical` has it.
         Raises `UsageError` for an unknown column.
         """
-        names = [*self._columns(by, "flow", "step"), "flow"]
-        of_flows = self.runs.groupby(names, sort=False)["total"].agg(["size", "sum"])
-        steps = self.steps.groupby([*names, "step"], sort=False)[
-            ["runs", "seconds", "pool_queue"]
-        ].sum()
-        steps = steps.reset_index().join(of_flows, on=names)
-        seconds, whole = steps.pop("seconds"), steps.pop("sum")
-        queue, size = steps.pop("pool_queue"), steps.pop("size")
-        steps["mean"], steps["pool_queue"] = seconds / size, queue / size
-        steps["share"] = (seconds / whole).where(whole > 0, 0.0)
-        most = seconds.groupby([steps[name] for name in names], sort=False).transform(
-            "max"
-        )
-        worst = (seconds == most) & (most > 0)
-        again = steps.assign(worst=worst)[[*names, "worst"]].duplicated()
-        return steps.assign(bottleneck=worst & ~again)
+        return critical(self, [*self._columns(by, "flow", "step"), "flow"])
 
     def utilisation(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return how busy workers and pools are, one row per group and ``server``.
@@ -467,11 +443,40 @@ class Study:
         busy (NaN without a bound); all are means over replications (float64).  Raises
         `UsageError` for an unknown column.
         """
-        names = [*self._columns(by, "server"), "server"]
-        found = self.loads.assign(share=self.loads["busy"] / self.loads["places"])
-        columns = ["busy", "queue", "places", "share"]
-        means = found.groupby(names, sort=False)[columns].mean()
-        return means.reset_index()
+        return utilisation(self, [*self._columns(by, "server"), "server"])
+
+    def costs(self, cost: Cost, *, confidence: float = 0.95) -> pd.DataFrame:
+        """Return what each point costs: one row per point, means over replications.
+
+        How many ``worker_seconds`` and ``place_seconds`` were there between the warm-up
+        and the end, and how many runs were ``undone``; what the ``worker``, the ``place``
+        and the ``failure`` of these come to by *cost*; and their sum, ``cost``, with the
+        ends of its interval, ``low`` and ``high`` (Student's; all float64).  Raises
+        `UsageError`.
+        """
+        from wfsim.study.decision import costs
+
+        return costs(self, cost, confidence)
+
+    def decision(
+        self,
+        objective: str | None = None,
+        *,
+        cost: Cost | None = None,
+        question: str | None = None,
+        confidence: float = 0.95,
+    ) -> Decision:
+        """Return which point to take, how sure that is, and what it costs.
+
+        With an *objective* such as ``total_p95 <= 7200`` it is the cheapest of the points
+        that meet it with the *confidence*, for all points at once; without prices the one
+        with the fewest seconds of workers.  Without an objective it is the cheapest of
+        all, or the best by ``total``.  *question* is asked in place of this one.  Raises
+        `UsageError`, and `DefinitionError` for an objective that is none.
+        """
+        from wfsim.study.decision import decide
+
+        return decide(self, objective, cost, question, confidence)
 
     def welch(self, measure: str = "total", *, window: int | None = None) -> pd.DataFrame:
         """Return Welch's plot, for `charts.welch`: one row per point and run.

@@ -9,7 +9,13 @@ from wfsim.errors import UsageError
 from wfsim.report.frames import TEXT, frame
 from wfsim.study.estimates import check_confidence, intervals_of
 from wfsim.study.grid import FrameByPoint
-from wfsim.study.replication import TALLY_DTYPES, Outcome, tally
+from wfsim.study.replication import (
+    PART_COLUMNS,
+    STEP_DTYPES,
+    TALLY_DTYPES,
+    Outcome,
+    tally,
+)
 from wfsim.text import suggest
 
 if TYPE_CHECKING:
@@ -69,6 +75,41 @@ def own_measures(study: Study) -> list[str]:
     """Return the names of the columns that ``measure=`` has added."""
     usual = {*study.over, *TALLY_DTYPES, "replication"}
     return [str(name) for name in study.replications.columns if name not in usual]
+
+
+def breakdown(study: Study, names: list[str]) -> pd.DataFrame:
+    """Return what `Study.breakdown` does, by the columns *names* of ``runs``."""
+    parts = list(PART_COLUMNS)
+    if not names:
+        whole = study.runs[parts].mean().to_frame().T
+        whole.insert(0, "runs", len(study.runs))
+        return whole
+    by_name = study.runs.groupby(names, sort=False)
+    means = by_name[parts].mean()
+    means.insert(0, "runs", by_name.size())
+    return means.reset_index()
+
+
+def critical(study: Study, names: list[str]) -> pd.DataFrame:
+    """Return what `Study.critical` does, by the columns *names*, one of which is flow."""
+    of_flows = study.runs.groupby(names, sort=False)["total"].agg(["size", "sum"])
+    steps = study.steps.groupby([*names, "step"], sort=False)[list(STEP_DTYPES)].sum()
+    steps = steps.reset_index().join(of_flows, on=names)
+    seconds, whole = steps.pop("seconds"), steps.pop("sum")
+    queue, size = steps.pop("pool_queue"), steps.pop("size")
+    steps["mean"], steps["pool_queue"] = seconds / size, queue / size
+    steps["share"] = (seconds / whole).where(whole > 0, 0.0)
+    most = seconds.groupby([steps[name] for name in names], sort=False).transform("max")
+    worst = (seconds == most) & (most > 0)
+    again = steps.assign(worst=worst)[[*names, "worst"]].duplicated()
+    return steps.assign(bottleneck=worst & ~again)
+
+
+def utilisation(study: Study, names: list[str]) -> pd.DataFrame:
+    """Return what `Study.utilisation` does, by the columns *names* of ``loads``."""
+    shares = study.loads.assign(share=study.loads["busy"] / study.loads["places"])
+    columns = ["busy", "queue", "places", "share"]
+    return shares.groupby(names, sort=False)[columns].mean().reset_index()
 
 
 def groups(study: Study, by: Sequence[str]) -> Iterator[tuple[dict[str, str], Study]]:
