@@ -171,10 +171,10 @@ def over_time(
     if measure not in LEVELS:
         _check_time(study, measure, LEVELS)
     replications = study.by_point("replications")
-    makespans: dict[int, Any] = dict(list(replications.groupby("point")["makespan"]))
-    runs = dict(list(study.by_point("runs").groupby("point")))
+    runs = _by_point(study.by_point("runs"))
     rows: list[tuple[Any, ...]] = []
-    for point, makespan in makespans.items():
+    for point, tallies in _by_point(replications).items():
+        makespan = tallies["makespan"]
         of_point = runs.get(point)
         if of_point is None:
             continue
@@ -246,6 +246,12 @@ def _check_time(study: Study, measure: str, others: tuple[str, ...] = ()) -> Non
     column(study.runs, measure)
 
 
+def _by_point(rows: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """Return the *rows* of each point."""
+    groups: Any = rows.groupby("point")
+    return dict(list(groups))
+
+
 def _series(
     study: Study, measure: str, *, together: bool = True
 ) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -255,8 +261,7 @@ def _series(
     shortest, and make an array.  Raises `UsageError` where nothing is left.
     """
     _check_time(study, measure)
-    by_point: dict[int, Any] = dict(list(study.by_point("runs").groupby("point")))
-    for point, runs in by_point.items():
+    for point, runs in _by_point(study.by_point("runs")).items():
         series: dict[str, Any] = {"replication": [], measure: [], "called": []}
         for number, each in runs.groupby("replication"):
             ordered = each.sort_values("called", kind="stable")
