@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wfsim.model.resource import Key as Key
     from wfsim.model.resource import Recovery as Recovery
     from wfsim.sim.faults import Fault as Fault
+    from wfsim.study.decision import Cost as Cost
+    from wfsim.study.decision import Decision as Decision
     from wfsim.study.precision import Precision as Precision
     from wfsim.study.study import Study as Study
 else:

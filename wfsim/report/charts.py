@@ -33,6 +33,7 @@ from wfsim.report.chart import (
     swatch,
     time_bar,
 )
+from wfsim.report.decision_charts import costs, estimates
 from wfsim.report.diff_charts import diff, lineage
 from wfsim.report.fit_charts import pit, qq
 from wfsim.report.gantt import gantt
@@ -40,6 +41,7 @@ from wfsim.report.grid_charts import comparison, heatmap, tornado
 from wfsim.report.grouping import MOST, StudyFrames
 from wfsim.report.load import WORKERS, average
 from wfsim.report.state_graph import state_graph
+from wfsim.report.steady_charts import over_time, welch
 from wfsim.report.study_charts import breakdown, convergence, ecdf, latencies, outcomes
 from wfsim.report.text import count, natural, percent, plain, seconds
 
@@ -341,14 +343,17 @@ __all__ = [
     "breakdown",
     "comparison",
     "convergence",
+    "costs",
     "diff",
     "ecdf",
+    "estimates",
     "gantt",
     "heatmap",
     "latencies",
     "latency",
     "lineage",
     "outcomes",
+    "over_time",
     "pit",
     "qq",
     "queue",
@@ -356,6 +361,7 @@ __all__ = [
     "states",
     "tornado",
     "utilisation",
+    "welch",
 ]
 
 

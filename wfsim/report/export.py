@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from wfsim.report.page import SummedStudy
+    from wfsim.report.page import DecidedStudy, SummedStudy
 
 EPOCH = datetime(2026, 1, 1)
 """The date of second 0 where a format demands dates."""
@@ -147,6 +147,24 @@ def study_page(study: SummedStudy, path: str | Path) -> Path:
     from wfsim.report import page
 
     return write(path, page.study_page(study))
+
+
+def decision_page(
+    study: DecidedStudy,
+    path: str | Path = "decision.html",
+    objective: str | None = None,
+    **more: Any,
+) -> Path:
+    """Write a page for whoever decides, and pays, to *path*; no other file needed.
+
+    It has the question, the answer, how sure that is, what it costs, and three charts.
+    *objective* and *more* (``cost``, ``question``, ``confidence``) are what
+    `Study.decision` takes.  Raises `UsageError`, and `DefinitionError` for an objective
+    that is none.
+    """
+    from wfsim.report import page
+
+    return write(path, page.decision_page(study, objective, **more))
 
 
 def to_chrome_trace(log: EventLog | HasLog, path: str | Path) -> Path:
@@ -282,6 +300,7 @@ def _table(title: str, frame: pd.DataFrame) -> Any:
 
 
 __all__ = [
+    "decision_page",
     "outcome",
     "print_notices",
     "print_report",
