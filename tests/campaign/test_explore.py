@@ -19,7 +19,10 @@ from wfsim.campaign.shrink import shrink
 from wfsim.cli.main import app
 from wfsim.sim.faults import load_plan
 
-QUICK = ("polardb Creating", "polardb AddRo", "tiem BackupCluster", "tiem ExportData")
+QUICK = (
+    *("polardb Creating", "polardb AddRo"),
+    *("tiem BackupCluster", "tiem ExportData", "tiem DeleteHosts"),
+)
 CHOSEN = [each for each in subjects() if FULL or each.name in QUICK]
 
 # A number that an attempt has used up is no fault, nor how often something was launched;
