@@ -88,6 +88,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.sim.faults import LoseLease as LoseLease
     from wfsim.sim.faults import PauseController as PauseController
     from wfsim.sim.faults import RefuseWrite as RefuseWrite
+    from wfsim.sim.faults import RepeatCall as RepeatCall
     from wfsim.sim.faults import StaleRead as StaleRead
     from wfsim.sim.faults import dump_plan as dump_plan
     from wfsim.sim.faults import load_plan as load_plan

@@ -14,10 +14,18 @@ from wfsim.campaign.oracles import ORACLES, Check
 from wfsim.campaign.priority import order
 from wfsim.campaign.report import Report
 from wfsim.campaign.shrink import shrink
-from wfsim.campaign.sites import CRASH, Point, Site, crashes, points, unfit, wanted
+from wfsim.campaign.sites import (
+    CRASH,
+    Point,
+    crashes,
+    points,
+    reasons,
+    requests,
+    unfit,
+    wanted,
+)
 from wfsim.errors import UsageError
-from wfsim.model.resource import CANCEL, RECOVERY, Recovery, Resource
-from wfsim.sim.faults import CancelAt, EditAt, Fault
+from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.text import suggest
@@ -80,6 +88,7 @@ def explore(
     )
     report.failures = _failures(lab, done)
     report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
+    report.reasons = reasons(names, lab.sites, lab.calm.scenario)
     return report
 
 
@@ -150,53 +159,6 @@ def _planned(
         first = [each for each in listed if each.fault.startswith((CRASH, "ask "))]
         listed += order([*chain.from_iterable(map(lab.again, first))])
     return listed, never
-
-
-def requests(
-    asks: Mapping[str, Any], sites: Sequence[Site], scenario: Scenario
-) -> tuple[list[Point], dict[str, str]]:
-    """Return each of *asks* at each of *sites*, and those that no plan can say."""
-    listed, never = [], {}
-    for name, wanted_ in asks.items():
-        for site in sites:
-            recovery = recovery_of(scenario, site.resource)
-            plan = [_fault(call, given, site, recovery) for call, given in wanted_.calls]
-            if not plan or None in plan:
-                calls = ", ".join(call for call, _ in wanted_.calls) or "nothing"
-                never[f"ask {name}"] = f"no plan of faults says: {calls}"
-                break
-            made = tuple(fault for fault in plan if fault is not None)
-            listed.append(Point(site.name, f"ask {name}", made, site.step, site.kind))
-    return listed, never
-
-
-def recovery_of(scenario: Scenario, resource: str) -> Recovery:
-    """Return how *resource* is asked to go on; one that arrives is of the only kind."""
-    machines = scenario.machines
-    kinds = [each.kind for each in scenario.resources if str(each.key) == resource]
-    (kind,) = kinds or [*machines][:1] or [""]
-    return machines[kind].notes if kind in machines else RECOVERY
-
-
-def _fault(
-    call: str, given: Mapping[str, Any], site: Site, recovery: Recovery
-) -> Fault | None:
-    at = (site.after, site.resource)
-    match call:
-        case "edit":
-            return EditAt(*at, **given)
-        case "cancel":
-            return CancelAt(*at)
-        case "uncancel":
-            return EditAt(*at, annotations={CANCEL: None})
-        case "recover":
-            asked = recovery.ask(Resource("", ""))
-            parts = {"spec": asked.spec, "status": asked.status}
-            given = {name: part for name, part in parts.items() if part}
-            return EditAt(*at, annotations=asked.annotations, **given)
-        case "delete":
-            return EditAt(*at, delete=True)
-    return None
 
 
 def _run(
