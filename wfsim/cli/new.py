@@ -80,8 +80,8 @@ def _requirement() -> str:
     if commit:
         return f"{name} @ {commit['vcs']}+{url}@{commit['commit_id']}"
     return (
-        "# Installed from a folder or a file of this machine: where CI runs, put an address\n"
-        "# there that it reaches, such as git+https://HOST/wfsim.git\n"
+        "# Installed from this machine: give CI an address that it reaches, such as\n"
+        "# wfsim-lab @ git+https://HOST/wfsim.git\n"
         f"{name} @ {url}"
     )
 

@@ -164,6 +164,7 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
     from rich.table import Table
 
     from wfsim.report.grouping import label
+    from wfsim.report.text import percent
     from wfsim.study.study import COUNTS
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
@@ -178,9 +179,9 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
         cells = [label(row[name]) for name in study.over]
         cells += [f"{row[name]:,}" for name in counts]
         for name in measures:
-            number = "{:.1%}" if name == "success" else "{:,.1f}"
+            number = percent if name == "success" else "{:,.1f}".format
             ends = (row[f"{name}_low"], row[f"{name}_high"])
-            low, high = map(number.format, ends)
-            cells.append(f"{number.format(row[name])} ({low} to {high})")
+            low, high = map(number, ends)
+            cells.append(f"{number(row[name])} ({low} to {high})")
         table.add_row(*cells)
     return table

@@ -336,6 +336,7 @@ class StateMachine:
 
 
 def _name(check: Check | None) -> str:
+    check = getattr(check, "func", check)  # of a partial
     name: str = getattr(check, "__name__", type(check).__name__)
     return "" if name == "<lambda>" else name
 

@@ -17,7 +17,7 @@ import pandas as pd
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog, HasLog
 from wfsim.report import tables
-from wfsim.report.text import count, plain, seconds
+from wfsim.report.text import count, percent, plain, seconds
 from wfsim.text import suggest
 
 MOST = 12
@@ -194,7 +194,7 @@ def amount(measure: str, value: float) -> str:
     if math.isinf(value):
         return "infinite"
     if measure in SHARES:
-        return f"{value:.1%}"
+        return percent(value)
     return seconds(value) if in_seconds(measure) else f"{value:,.4g}"
 
 
