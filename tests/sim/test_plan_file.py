@@ -143,8 +143,8 @@ def test_a_plan_reads_like_the_calls(plan):
             "3: unknown key 'restart'; did you mean 'restart_after'?",
         ),
         ("- FailStep: {times: 1}", "1: 'step' is missing; add it"),
-        ("- CrashAt: {}", "1: give either t or write"),
-        ("- CrashAt: {t: 1, write: 2}", "1: give either t or write"),
+        ("- CrashAt: {}", "1: give t or write"),
+        ("- CrashAt: {t: 1, write: 2}", "1: give only one of t and write"),
         ("- CrashAt: {t: 1, when: before}", "1: when goes with write"),
         (
             "- CrashAt:\n    write: 1\n    when: during",

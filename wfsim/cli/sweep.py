@@ -42,7 +42,9 @@ def sweep(
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="Stop when known so well: 'p95 within 5 %'.", metavar="WHEN"),
+        typer.Option(
+            help="Stop when the estimate is so precise: 'p95 within 5 %'.", metavar="WHEN"
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
     cache: Annotated[
@@ -50,7 +52,9 @@ def sweep(
     ] = None,
     fail_if: Annotated[
         list[str] | None,
-        typer.Option(help="Exit with 1 if so at a point: 'p95 > 300'.", metavar="WHAT"),
+        typer.Option(
+            help="Exit with 1 if this holds at any point: 'p95 > 300'.", metavar="WHAT"
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -131,7 +135,7 @@ def _tell(study: Study, out: Path) -> None:
         typer.echo(f"Note: {notice}")
     if study.settled is not None and not all(study.settled):
         typer.echo(
-            f"Not known so well yet at {study.settled.count(False)} of "
+            f"Not so precise yet at {study.settled.count(False)} of "
             f"{len(study.settled)} points; give more --replications"
         )
     frames = {

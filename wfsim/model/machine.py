@@ -134,7 +134,9 @@ class StateMachine:
         ignore_unfinished: bool = False,
         then: str = RUNNING,
     ) -> Self:
-        """Register *state*, in which the flow *run* is run while *when* has an event.
+        """Register *state*, whose flow is *run*.
+
+        It is retried while the check *when* returns an event.
 
         *then* is the state written when the flow has completed.  *ignore_unfinished*
         supersedes an unfinished run of another flow instead of finishing it first.
@@ -228,7 +230,7 @@ class StateMachine:
         return said
 
     def entry(self, resource: Resource) -> Event | None:
-        """Ask again, in an unstable state, why the resource is there.
+        """Ask the check again whether the reason for an unstable state still holds.
 
         An action without a check of its own always has a reason.
         """

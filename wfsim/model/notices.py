@@ -6,6 +6,8 @@ take it for what it is not.
 
 from __future__ import annotations
 
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -88,41 +90,59 @@ def notices_of(log: EventLog) -> Notices:
     return Notices(found)
 
 
+class _Chain:
+    """The moves of a resource by checks, as long as it does not rest between them.
+
+    *moves* counts each (from, to), and *since* says when it was first made; *came* is
+    when the resource came to the state where it is.
+    """
+
+    def __init__(self) -> None:
+        self.moves: Counter[tuple[str, str]] = Counter()
+        self.since: dict[tuple[str, str], float] = {}
+        self.came = -math.inf
+
+    def made(self, move: tuple[str, str], time: float) -> None:
+        if self.came != time:
+            self.moves.clear()
+        if not self.moves[move]:
+            self.since[move] = time
+        self.moves[move] += 1
+
+
 def _same_events(log: EventLog) -> Iterator[Notice]:
-    """Yield the checks that were true again as soon as their run was over."""
+    """Yield the checks that were true again as soon as a run was over."""
     labels = {
         (source, target): label
         for edges in log.meta.get("edges", {}).values()
         for source, target, via, label in edges
         if via == "check"
     }
-    # Of each resource: when it came to the state where it is, the move that it has made
-    # over and over, how often, and when first.
-    came: dict[str, float] = {}
-    moves: dict[str, tuple[tuple[str, str], int, float]] = {}
-    most: dict[tuple[str, str, str], tuple[int, float]] = {}
+    chains: defaultdict[str, _Chain] = defaultdict(_Chain)
+    # Of each move: how often each resource has made it in one chain, and when first.
+    found: dict[tuple[str, str], dict[str, tuple[int, float]]] = {}
     for record in log.filter(Kind.RESOURCE_STATE, Kind.RESOURCE_EDITED):
-        name = record.resource
+        chain = chains[record.resource]
         if record.kind is Kind.RESOURCE_EDITED:
             if not record.controller:
-                moves.pop(name, None)  # somebody has asked for something
+                chain.moves.clear()  # somebody has asked for something
             continue
         move = record.before or CREATING, record.value.state
-        since, came[name] = came.get(name), record.time
-        if move not in labels:
-            continue
-        last, count, first = moves.get(name, (move, 0, record.time))
-        again = last == move and since == record.time
-        moves[name] = move, count + 1 if again else 1, first if again else record.time
-        if moves[name][1] >= SAME_EVENT:
-            most[name, *move] = moves[name][1:]
-    for (name, source, target), (count, first) in most.items():
+        if move in labels:
+            chain.made(move, record.time)
+            if chain.moves[move] >= SAME_EVENT:
+                times = chain.moves[move], chain.since[move]
+                found.setdefault(move, {})[record.resource] = times
+        chain.came = record.time
+    for (source, target), by_name in found.items():
         check = labels[source, target] or f"the check of {source} -> {target}"
         text = (
             f"{target} is entered over and over, each time as soon as the run before is "
             f"over; is {check!r} ever false?"
         )
-        yield Notice(NoticeKind.SAME_EVENT, name, text, count, first)
+        count = sum(times for times, _ in by_name.values())
+        first = min(since for _, since in by_name.values())
+        yield Notice(NoticeKind.SAME_EVENT, _names(by_name), text, count, first)
 
 
 def _failed_checks(log: EventLog) -> Iterator[Notice]:
@@ -142,16 +162,19 @@ def _unfinished(log: EventLog) -> Iterator[Notice]:
     open_runs = {name: run for name, run in durable.mementos.items() if not run.is_final}
     if log.is_cut_off:
         subject = _names({f"{name} {key}": None for name, key in open_runs})
-        text = (
-            f"under way when the horizon cut the simulation off at {durable.time:g} s; "
-            "give a later horizon"
-        )
+        text = "under way when the horizon cut the simulation off; give a later horizon"
         count = len(open_runs)
         yield Notice(NoticeKind.UNFINISHED, subject, text, count, durable.time)
     busy = {name for name, _ in open_runs}
     if not log.is_cut_off:
+        gone = _without_controller(log)
+        reasons: dict[tuple[NoticeKind, str], dict[str, float]] = {}
         for (name, key), run in open_runs.items():
-            yield _waiting(f"{name} {key}", run, durable.time)
+            kind, text, since = _waiting(run, gone)
+            since = durable.time if since is None else since
+            reasons.setdefault((kind, text), {})[f"{name} {key}"] = since
+        for (kind, text), runs in reasons.items():
+            yield Notice(kind, _names(runs), text, len(runs), min(runs.values()))
     unstable = {
         source
         for edges in log.meta.get("edges", {}).values()
@@ -165,25 +188,44 @@ def _unfinished(log: EventLog) -> Iterator[Notice]:
             yield Notice(NoticeKind.STUCK, name, text, 1, durable.time)
 
 
-def _waiting(subject: str, run: Memento, now: float) -> Notice:
-    """Return why *run* is not over though nothing more is going to happen."""
+def _without_controller(log: EventLog) -> float | None:
+    """Return since when no controller is up, None if one is."""
+    up: set[str] = set()
+    since = None
+    for record in log.filter(Kind.CONTROLLER_STARTED, Kind.CONTROLLER_CRASHED):
+        if record.kind is Kind.CONTROLLER_STARTED:
+            up.add(record.text)
+        else:
+            up.discard(record.text)
+        since = None if up else record.time
+    return since
+
+
+def _waiting(run: Memento, gone: float | None) -> tuple[NoticeKind, str, float | None]:
+    """Return why *run* is not over though nothing more is going to happen.
+
+    That is a kind, a text and since when; *gone* is since when no controller is up.
+    """
     step = run.step
-    kind, since = NoticeKind.WAITS_FOR_NOBODY, run.started
+    if gone is not None:
+        text = (
+            f"no controller is up since {gone:g} s; give restart_after, or call restart()"
+        )
+        return NoticeKind.STUCK, text, gone
     if step is None or step.status not in (StepStatus.WAITING, StepStatus.INITED):
-        kind, text = NoticeKind.STUCK, f"stuck, {run.status.value}; nothing goes on"
-    elif run.status is RunStatus.WAITING:
-        since = step.started
+        text = f"stuck, {run.status.value}; nothing goes on"
+        return NoticeKind.STUCK, text, run.started
+    if run.status is RunStatus.WAITING:
         text = (
             f"step {step.name!r} waits for a change that nobody makes; raise "
             "Waiting(after=SECONDS), or let something change its resource"
         )
     else:
-        since = step.started
         text = (
             f"step {step.name!r} has begun and nothing ends it: it waits for what never "
-            "happens, or no controller is up"
+            "happens"
         )
-    return Notice(kind, subject, text, 1, now if since is None else since)
+    return NoticeKind.WAITS_FOR_NOBODY, text, step.started
 
 
 def _never_fired(log: EventLog) -> Iterator[Notice]:

@@ -79,7 +79,11 @@ class StepFault(Fault):
 
 @dataclass(frozen=True, repr=False)
 class FailStep(StepFault):
-    """The step raises; with *after*, only when its work is done (an ambiguous result)."""
+    """The step fails before doing its work; with *after*, when it has done it.
+
+    Then the engine cannot know that it has.  The first *times* attempts fail, or the one
+    numbered *attempt*; *resource* says whose (None: any); *error* is the failure.
+    """
 
     error: Text = "injected failure"
     after: bool = False
@@ -163,8 +167,12 @@ class CrashAt(Fault):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.t is None) == (self.write is None):
-            raise DefinitionError(Problem("give either t or write", subject="CrashAt"))
+        if self.t is None and self.write is None:
+            raise DefinitionError(Problem("give t or write", subject="CrashAt"))
+        if self.t is not None and self.write is not None:
+            raise DefinitionError(
+                Problem("give only one of t and write", subject="CrashAt")
+            )
         if self.t is not None and self.when != "after":
             text, cure = "when goes with write", "leave it out"
             raise DefinitionError(Problem(text, cure, ("when",), "CrashAt"))
@@ -200,7 +208,7 @@ class StaleRead(Fault):
 
 @dataclass(frozen=True, repr=False)
 class DropWatch(Fault):
-    """From *t* on, for *for_* seconds, no change is told; then everything is listed."""
+    """For *for_* seconds from *t* on controllers hear of no change, then list all."""
 
     t: Seconds
     for_: PositiveSeconds
