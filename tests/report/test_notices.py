@@ -55,8 +55,8 @@ def test_the_same_event_over_and_over_is_noticed_once_with_a_count():
     assert first == (
         "same event",
         "db",
-        "BackingUp is entered over and over, each time as soon as the run before is "
-        "over; is 'wants_backup' ever false?",
+        "BackingUp is entered over and over, though nobody edits the resource; is "
+        "'wants_backup' ever false?",
         31,
         0.0,
         "",
@@ -86,6 +86,17 @@ def test_what_happens_to_many_resources_is_one_notice():
     )
     waiting = wfsim.simulate(scenario(waits).but(resources=resources)).notices
     assert [(each.kind, each.times) for each in waiting] == [("waits for nobody", 5)]
+
+
+def test_who_queues_for_a_worker_at_the_horizon_is_not_stuck_but_unfinished():
+    resources = [
+        wfsim.Resource("db", f"db-{n}", state="Running", annotations={"backup": ""})
+        for n in range(3)
+    ]
+    busy = scenario(horizon=605).but(resources=resources, policy=wfsim.Policy(workers=1))
+    same, unfinished = wfsim.simulate(busy).notices
+    assert (same.kind, same.subject) == ("same event", "db-0, db-1, db-2")
+    assert (unfinished.kind, unfinished.times) == ("unfinished", 3)
 
 
 def test_that_no_controller_is_left_is_said_so():

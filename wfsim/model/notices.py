@@ -6,24 +6,26 @@ take it for what it is not.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from wfsim.model.memento import Memento, RunStatus, StepStatus
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import CREATING
 
 if TYPE_CHECKING:
-    from wfsim.model.log import EventLog
+    from wfsim.model.log import EventLog, Snapshot
 
 SAME_EVENT = 20
-"""So many runs in a row for the same event, with no time between them, are noticed."""
+"""So many runs for the same event are noticed if nobody edits the resource meanwhile."""
 
 MOST_NAMED = 3
 """Of more subjects the first are named."""
+
+
+_Move: TypeAlias = tuple[str, str]
 
 
 class NoticeKind(StrEnum):
@@ -90,59 +92,40 @@ def notices_of(log: EventLog) -> Notices:
     return Notices(found)
 
 
-class _Chain:
-    """The moves of a resource by checks, as long as it does not rest between them.
-
-    *moves* counts each (from, to), and *since* says when it was first made; *came* is
-    when the resource came to the state where it is.
-    """
-
-    def __init__(self) -> None:
-        self.moves: Counter[tuple[str, str]] = Counter()
-        self.since: dict[tuple[str, str], float] = {}
-        self.came = -math.inf
-
-    def made(self, move: tuple[str, str], time: float) -> None:
-        if self.came != time:
-            self.moves.clear()
-        if not self.moves[move]:
-            self.since[move] = time
-        self.moves[move] += 1
-
-
 def _same_events(log: EventLog) -> Iterator[Notice]:
-    """Yield the checks that were true again as soon as a run was over."""
+    """Yield the checks that were true again whenever a run was over."""
     labels = {
         (source, target): label
         for edges in log.meta.get("edges", {}).values()
         for source, target, via, label in edges
         if via == "check"
     }
-    chains: defaultdict[str, _Chain] = defaultdict(_Chain)
-    # Of each move: how often each resource has made it in one chain, and when first.
-    found: dict[tuple[str, str], dict[str, tuple[int, float]]] = {}
+    # Of each resource: the moves by checks since somebody edited it, and when first.
+    moves: defaultdict[str, Counter[_Move]] = defaultdict(Counter)
+    since: dict[tuple[str, _Move], float] = {}
+    most: dict[_Move, dict[str, int]] = {}
     for record in log.filter(Kind.RESOURCE_STATE, Kind.RESOURCE_EDITED):
-        chain = chains[record.resource]
+        name = record.resource
         if record.kind is Kind.RESOURCE_EDITED:
             if not record.controller:
-                chain.moves.clear()  # somebody has asked for something
+                moves[name].clear()  # somebody has asked for something
             continue
         move = record.before or CREATING, record.value.state
         if move in labels:
-            chain.made(move, record.time)
-            if chain.moves[move] >= SAME_EVENT:
-                times = chain.moves[move], chain.since[move]
-                found.setdefault(move, {})[record.resource] = times
-        chain.came = record.time
-    for (source, target), by_name in found.items():
-        check = labels[source, target] or f"the check of {source} -> {target}"
+            moves[name][move] += 1
+            if moves[name][move] == 1:
+                since[name, move] = record.time
+            if moves[name][move] >= SAME_EVENT:
+                most.setdefault(move, {})[name] = moves[name][move]
+    for move, times in most.items():
+        source, target = move
+        check = labels[move] or f"the check of {source} -> {target}"
         text = (
-            f"{target} is entered over and over, each time as soon as the run before is "
-            f"over; is {check!r} ever false?"
+            f"{target} is entered over and over, though nobody edits the resource; is "
+            f"{check!r} ever false?"
         )
-        count = sum(times for times, _ in by_name.values())
-        first = min(since for _, since in by_name.values())
-        yield Notice(NoticeKind.SAME_EVENT, _names(by_name), text, count, first)
+        count, first = sum(times.values()), min(since[name, move] for name in times)
+        yield Notice(NoticeKind.SAME_EVENT, _names(times), text, count, first)
 
 
 def _failed_checks(log: EventLog) -> Iterator[Notice]:
@@ -159,33 +142,42 @@ def _failed_checks(log: EventLog) -> Iterator[Notice]:
 def _unfinished(log: EventLog) -> Iterator[Notice]:
     """Yield the runs that are not over, and resources that nothing moves any more."""
     durable = log.fold()
-    open_runs = {name: run for name, run in durable.mementos.items() if not run.is_final}
+    runs = {name: run for name, run in durable.mementos.items() if not run.is_final}
+    stuck = _stuck(log, durable, {name for name, _ in runs})
     if log.is_cut_off:
-        subject = _names({f"{name} {key}": None for name, key in open_runs})
         text = "under way when the horizon cut the simulation off; give a later horizon"
-        count = len(open_runs)
-        yield Notice(NoticeKind.UNFINISHED, subject, text, count, durable.time)
-    busy = {name for name, _ in open_runs}
-    if not log.is_cut_off:
-        gone = _without_controller(log)
-        reasons: dict[tuple[NoticeKind, str], dict[str, float]] = {}
-        for (name, key), run in open_runs.items():
-            kind, text, since = _waiting(run, gone)
-            since = durable.time if since is None else since
-            reasons.setdefault((kind, text), {})[f"{name} {key}"] = since
-        for (kind, text), runs in reasons.items():
-            yield Notice(kind, _names(runs), text, len(runs), min(runs.values()))
+        names = [f"{name} {key}" for name, key in runs]
+        names += [name for each in stuck.values() for name in each]
+        yield Notice(NoticeKind.UNFINISHED, _names(names), text, len(names), durable.time)
+        return
+    gone = _without_controller(log)
+    reasons: dict[tuple[NoticeKind, str], dict[str, float]] = {}
+    for (name, key), run in runs.items():
+        kind, text, since = _waiting(run, gone)
+        since = durable.time if since is None else since
+        reasons.setdefault((kind, text), {})[f"{name} {key}"] = since
+    for (kind, text), waiting in reasons.items():
+        first = min(waiting.values())
+        yield Notice(kind, _names(waiting), text, len(waiting), first)
+    for state, names in stuck.items():
+        text = f"stuck in the unstable state {state!r}: no run of it is under way"
+        yield Notice(NoticeKind.STUCK, _names(names), text, len(names), durable.time)
+
+
+def _stuck(log: EventLog, durable: Snapshot, busy: set[str]) -> dict[str, list[str]]:
+    """Return by unstable state the resources in it that are not *busy* with a run."""
     unstable = {
         source
         for edges in log.meta.get("edges", {}).values()
         for source, _, via, _ in edges
         if via == "done"
     }
+    found: dict[str, list[str]] = {}
     for name, resource in durable.resources.items():
         state = resource.state or CREATING
         if state in unstable and name not in busy:
-            text = f"stuck in the unstable state {state!r}: no run of it is under way"
-            yield Notice(NoticeKind.STUCK, name, text, 1, durable.time)
+            found.setdefault(state, []).append(name)
+    return found
 
 
 def _without_controller(log: EventLog) -> float | None:
@@ -242,7 +234,7 @@ def _never_fired(log: EventLog) -> Iterator[Notice]:
             yield Notice(NoticeKind.NEVER_FIRED, fault, text, len(times), times[0])
 
 
-def _names(names: Mapping[str, Any]) -> str:
+def _names(names: Collection[str]) -> str:
     first = [*names][:MOST_NAMED]
     more = len(names) - len(first)
     return ", ".join(first) + (f" and {more:,} more" if more else "")

@@ -24,10 +24,10 @@ from wfsim.report.chart import (
 )
 from wfsim.report.grouping import (
     FEW,
-    SHARES,
     StudyFrames,
     amount,
     column,
+    is_share,
     label,
     replications_of,
     share_of,
@@ -326,7 +326,7 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
             if math.isfinite(number):
                 red, green, blue, _ = picture.to_rgba([number])[0]
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
-            text = percent(number, 0) if value in SHARES else f"{number:,.4g}"
+            text = percent(number, 0) if is_share(value) else f"{number:,.4g}"
             text = text if math.isfinite(number) else "\N{INFINITY}"
             axes.text(
                 across, down, text, ha="center", va="center",
@@ -345,7 +345,7 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
     ):
         bar = axes.figure.colorbar(
             picture, ax=axes, label=unit(value), pad=0.02,
-            format="{x:.0%}" if value in SHARES else None,
+            format="{x:.0%}" if is_share(value) else None,
         )  # fmt: skip
         bar.outline.set_visible(False)
         if in_logarithms:
