@@ -28,7 +28,7 @@ run: $(VENV)/.run  ## the main job: the PolarDB flow, its controller killed at 4
 	$(BIN)/wfsim $(JOB)
 
 lab: $(VENV)/.lab  ## JupyterLab with the notebooks
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 test: lint types unit smoke  ## everything, in order of speed
 

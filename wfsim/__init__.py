@@ -1,6 +1,6 @@
-"""Run a real workflow engine on a virtual clock, and see what interrupts it do.
+"""Run a workflow engine on a virtual clock and see what interruptions do to it.
 
-A map, bottom up; each layer knows only those above it in this list:
+The layers; each imports only those listed before it:
 
 * ``errors``    every exception, and the signals that a step may raise; ``text``
 * ``model``     values: Resource, StateMachine, Flow, Memento, Record, EventLog

@@ -273,7 +273,7 @@ class Lab:
 
 
 LOOKS = 6
-"""So often may a run come near the calm one and not join it; most do at the first."""
+"""How often a run may come near the calm one and not join it; most join at the first."""
 
 TURNS = frozenset({Kind.STEP_STARTED, Kind.STEP_COMPLETED})
 """After these nothing counts but what is durable and the world: no step is half done."""

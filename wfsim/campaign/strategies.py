@@ -99,7 +99,7 @@ def put(context: StepContext) -> Any:
 
 @step("Await")
 def await_made(context: StepContext) -> Any:
-    """Have something made, and be asked again every three seconds."""
+    """Order something, and ask again every three seconds until it is made."""
     name = context.world.make(_name(context), 7.0)
     if not context.world.poll(name):
         raise Waiting(3.0)

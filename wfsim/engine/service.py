@@ -309,11 +309,11 @@ class WorkflowService:
         yield from self._rewrite(flow_id, tenant, change)
 
     def start(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow go on from where it is; 40103 if it is Canceling or has ended."""
+        """Start the flow, or go on with it; 40103 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.START)
 
     def stop(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow begin no more nodes; 40106 if it is Canceling or has ended."""
+        """Stop beginning nodes of the flow; 40106 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.STOP)
 
     def cancel(

@@ -336,13 +336,13 @@ class TimeLimit:
         self._forget()
 
     def stand_still(self) -> None:
-        """Let no time count towards the limit until `go_on`."""
+        """Stop counting time towards the limit until `go_on`."""
         self._forget()
         self._left -= self._clock.now - self._since
         self._forget = self._set(math.inf)
 
     def go_on(self) -> None:
-        """Let time count again."""
+        """Count time again."""
         self._forget()
         self._since = self._clock.now
         self._forget = self._set(self._left)

@@ -140,7 +140,7 @@ class StepItem(Strict):
     )
     tolerated_errors: Count = Field(
         _REFERENCE_POLLING.tolerated_errors,
-        description="Looks in a row that may come to nothing before the step fails.",
+        description="Consecutive polls that may fail before the step does.",
     )
     undo: Omissible[Name] = Field(
         None,

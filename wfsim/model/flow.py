@@ -176,8 +176,8 @@ class Polling:
     """How to look at the operation that a step has launched until it is over.
 
     The first look is one *interval* (seconds of virtual time) after the launch; when
-    *limit* looks have found it under way, the next one is a time-out.  As many looks in
-    a row as *tolerated_errors* may come to nothing before the step fails.  The numbers
+    *limit* looks have found it under way, the next one is a time-out.  As many
+    consecutive looks as *tolerated_errors* may fail before the step does.  The numbers
     are those of the reference (``workflow2/meta.go:305``, ``common.go:32``).
     Raises `DefinitionError` for numbers that make no sense.
     """

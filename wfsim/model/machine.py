@@ -142,7 +142,9 @@ class StateMachine:
         ignore_unfinished: bool = False,
         then: str = RUNNING,
     ) -> Self:
-        """Register *state*, in which the flow *run* is run while *when* has an event.
+        """Register *state*, whose flow is *run*.
+
+        It is retried while the check *when* returns an event.
 
         *then* is the state written when the flow has completed.  *ignore_unfinished*
         supersedes an unfinished run of another flow instead of finishing it first.
@@ -244,7 +246,7 @@ class StateMachine:
         return answers
 
     def entry(self, resource: Resource) -> Event | None:
-        """Ask again, in an unstable state, why the resource is there.
+        """Ask the check again whether the reason for an unstable state still holds.
 
         An action without a check of its own always has a reason.
         """
@@ -352,6 +354,7 @@ class StateMachine:
 
 
 def _name(check: Check | None) -> str:
+    check = getattr(check, "func", check)  # of a partial
     name: str = getattr(check, "__name__", type(check).__name__)
     return "" if name == "<lambda>" else name
 

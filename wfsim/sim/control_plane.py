@@ -122,7 +122,7 @@ class ControlPlane:
         return 0.0 if resource is None else resource.priority
 
     def resize(self, server: str, places: int) -> None:
-        """Have so many places of a pool, or so many workers of each controller."""
+        """Change the places of a pool, or the workers of each controller."""
         if server != WORKERS:
             self.pools[server].resize(places)
             return
@@ -172,7 +172,7 @@ class ControlPlane:
         return pause
 
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Let a paused controller go on.
+        """Resume a paused controller.
 
         A *zombie* goes on with what somebody else has taken over, until a store refuses
         to write it.
@@ -190,7 +190,7 @@ class ControlPlane:
         return held is not None and (pause is None or held is pause)
 
     def _let_go(self, controller: str) -> bool:
-        """Let go of what is held still for *controller*; whether there was anything."""
+        """Release what is held still for *controller*; whether there was anything."""
         held = self._held.pop(controller, None)
         for release in held or ():
             release()

@@ -143,7 +143,7 @@ class Database:
         return f"<Database {self.path.name}, generation {self._head.generation}>"
 
     def close(self) -> None:
-        """Let go of the file; nothing can be written any more."""
+        """Close the file; nothing can be written any more."""
         self._closing()
 
     @property

@@ -69,7 +69,7 @@ class Operator(Protocol):
         """Hold a controller still; return what tells this pause from a later one."""
 
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Let a paused controller go on, a *zombie* with what others have taken over."""
+        """Resume a paused controller, a *zombie* with what others have taken over."""
 
     def is_paused(self, controller: str, pause: object = None) -> bool:
         """Whether a controller is held still, by that *pause* if it is given."""

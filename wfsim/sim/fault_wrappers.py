@@ -329,7 +329,7 @@ class View:
         self._listeners: list[Listener] = []
 
     def freeze(self, seconds: float) -> None:
-        """Let the cache show what is there now, for so long, then the truth again.
+        """Freeze the cache as it is now, for so long; then it shows the truth again.
 
         Like `drop`, it ends with a new list of everything, as after a new connection.
         """

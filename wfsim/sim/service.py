@@ -113,11 +113,11 @@ class SimulatedService:
         self._desk.request("init_context", flow_id, key, value, tenant=tenant)
 
     def start(self, flow_id: str, *, tenant: str = TENANT) -> None:
-        """Let the flow go on from where it is, from the next tick on."""
+        """Start the flow, or go on from where it is, from the next tick on."""
         self._desk.request("start", flow_id, tenant=tenant)
 
     def stop(self, flow_id: str, *, tenant: str = TENANT) -> None:
-        """Let the flow begin no more nodes."""
+        """Stop the flow: it begins no more nodes."""
         self._desk.request("stop", flow_id, tenant=tenant)
 
     def cancel(self, flow_id: str, reason: str = "", *, tenant: str = TENANT) -> None:

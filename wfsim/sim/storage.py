@@ -141,14 +141,14 @@ class Storage:
             ) from None
 
     def keep_world(self, world: World) -> None:
-        """Have the file keep *world* from now on, if there is one."""
+        """Keep *world* in the file from now on, if there is one."""
         from wfsim.sim import world_text
 
         if self.database is not None:
             self.database.world = partial(world_text.dump, world)
 
     def tell(self, world: World) -> None:
-        """Have *world* hear of every write, and first of what a file has."""
+        """Tell *world* of every write, and first of what a file has."""
         if type(world).heard is World.heard:
             return
         keys = self.resources.keys()
