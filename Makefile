@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 PEERS  := .venv-bench
 PAGES  := .venv-browser
+MINING := .venv-mining
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 JOBS   ?= 2
@@ -12,14 +13,14 @@ JOB    := run polardb --replicas 2 --crash-at 40 --restart-after 10 --seed 1
 # What takes longest is named first, and begun first.
 BY_FILE := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 SMOKE  := tests/smoke/wheel.py tests/smoke/notebook.py notebooks/1*.ipynb notebooks/0*.ipynb
-NBVAL  := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg -p no:cacheprovider
+NBVAL  := --nbval -p no:cacheprovider
 
 # The kernels of the notebooks: one hash order, pictures inline.
 NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://matplotlib_inline.backend_inline
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers browser sweep clean
+.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers browser mining sweep clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
@@ -58,7 +59,7 @@ smoke: $(VENV)/.test  ## notebooks-test; a changed notebook is red; the wheel ru
 
 notebooks: $(VENV)/.test  ## run the notebooks and save what they show as the new reference
 	$(PY) notebooks/history.py
-	$(NOTEBOOK_ENV) $(PY) notebooks/execute.py notebooks/*.ipynb
+	$(NOTEBOOK_ENV) $(PY) -m wfsim.testing.notebooks notebooks/*.ipynb
 	$(PY) notebooks/picture.py
 
 format: $(VENV)/.test  ## what ruff can mend by itself
@@ -75,11 +76,14 @@ bench-peers: $(PEERS)/.bench  ## ratios to other simulators and workflow engines
 browser: $(PAGES)/.browser  ## the Debugger in JupyterLab, in headless Chromium if there is one; pictures in out/browser
 	$(PAGES)/bin/python tests/smoke/browser.py
 
+mining: $(MINING)/.mining  ## PM4Py reads XES and OCEL, and declared flows fit the traces, in an environment of its own
+	$(MINING)/bin/python tests/smoke/mining.py
+
 sweep: $(VENV)/.test  ## the tests in full size: WFSIM_FULL=1 means every crash point, every fault, many seeds
 	WFSIM_FULL=1 $(PY) -m pytest --quiet
 
 clean:  ## all that was made
-	rm -rf $(VENV) $(PEERS) $(PAGES) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(PAGES) $(MINING) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -96,6 +100,12 @@ $(PEERS)/.bench: pyproject.toml
 $(PAGES)/.browser: pyproject.toml
 	$(PYTHON) -m venv $(PAGES)
 	$(PAGES)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[lab,browser]'
+	@touch $@
+
+# PM4Py is under the AGPL: a check, and never a dependency.
+$(MINING)/.mining: pyproject.toml
+	$(PYTHON) -m venv $(MINING)
+	$(MINING)/bin/python -m pip install -qq --disable-pip-version-check --editable . pm4py
 	@touch $@
 
 $(VENV)/.run: pyproject.toml | $(PY)

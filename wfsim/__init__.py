@@ -26,6 +26,7 @@ Names are loaded when they are first used, so that importing this costs next to 
 from __future__ import annotations
 
 import ast
+import linecache
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -131,7 +132,9 @@ _RENAMED = {
 
 def opened(module: str) -> dict[str, str]:
     """Return what *module* opens to and where from: what ``if TYPE_CHECKING`` imports."""
-    source = import_module(module).__loader__.get_source(module)  # type: ignore[union-attr]
+    there = import_module(module)
+    # Not by the loader: that of pytest, which rewrites asserts of plugins, has no source.
+    source = "".join(linecache.getlines(str(there.__file__), vars(there)))
     return {
         alias.name: node.module or ""
         for block in ast.parse(source).body

@@ -19,8 +19,7 @@ def notebook(tmp_path: Path) -> Path:
     """A copy of the first notebook that names a seed, with all that its test needs."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    for name in ("conftest.py", "sanitize.cfg"):
-        (folder / name).write_text((ROOT / "notebooks" / name).read_text())
+    (folder / "conftest.py").write_text((ROOT / "notebooks/conftest.py").read_text())
     (tmp_path / "flows").symlink_to(ROOT / "flows")
     paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
     seeded = next(path for path in paths if SEED.search(path.read_text()))
@@ -30,11 +29,10 @@ def notebook(tmp_path: Path) -> Path:
 
 
 def nbval(*paths: Path) -> subprocess.CompletedProcess[str]:
-    compare = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "sanitize.cfg")
     settings = ("-c", ROOT / "pyproject.toml", "--rootdir", paths[0].parent)
     quiet = ("-p", "no:cacheprovider", "--quiet")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *settings, *quiet, *compare, *paths],
+        [sys.executable, "-m", "pytest", *settings, *quiet, "--nbval", *paths],
         cwd=paths[0].parent,
         capture_output=True,
         text=True,

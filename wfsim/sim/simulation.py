@@ -483,7 +483,7 @@ class Simulation:
         name = str(self.storage.key(resource, (run.resource for _, run in written)))
         return [run for of, run in written if of == name]
 
-    def expect(self, file: str | Path, *, update: bool = False) -> None:
+    def expect(self, file: str | Path, *, update: bool | None = None) -> None:
         """Hold what it has done to what *file* says; see `wfsim.testing.expect`."""
         from wfsim.sim import expectation
 
