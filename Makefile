@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 PEERS  := .venv-bench
 PAGES  := .venv-browser
+SITE   := .venv-docs
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 JOBS   ?= 2
@@ -17,7 +18,7 @@ NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://mat
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers browser sweep clean
+.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers browser docs sweep clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
@@ -73,11 +74,16 @@ bench-peers: $(PEERS)/.bench  ## ratios to other simulators and workflow engines
 browser: $(PAGES)/.browser  ## the Debugger in JupyterLab, in headless Chromium if there is one; pictures in out/browser
 	$(PAGES)/bin/python tests/smoke/browser.py
 
+docs: $(SITE)/.docs  ## the site, out/docs/index.html: any warning or broken link is an error
+	rm -rf out/docs
+	$(SITE)/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html -c docs . out/docs
+	$(SITE)/bin/python docs/links.py out/docs
+
 sweep: $(VENV)/.test  ## the tests in full size: WFSIM_FULL=1 means every crash point, every fault, many seeds
 	WFSIM_FULL=1 $(PY) -m pytest --quiet
 
 clean:  ## all that was made
-	rm -rf $(VENV) $(PEERS) $(PAGES) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(PAGES) $(SITE) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -94,6 +100,11 @@ $(PEERS)/.bench: pyproject.toml
 $(PAGES)/.browser: pyproject.toml
 	$(PYTHON) -m venv $(PAGES)
 	$(PAGES)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[lab,browser]'
+	@touch $@
+
+$(SITE)/.docs: pyproject.toml
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.run: pyproject.toml | $(PY)
