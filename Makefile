@@ -5,6 +5,7 @@ VENV   := .venv
 PEERS  := .venv-bench
 PAGES  := .venv-browser
 MINING := .venv-mining
+SITE   := .venv-docs
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 JOBS   ?= 2
@@ -22,7 +23,7 @@ NOTEBOOK_ENV := PYTHONHASHSEED=0 JUPYTER_PLATFORM_DIRS=1 MPLBACKEND=module://mat
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers browser mining sweep clean
+.PHONY: help run lab test quick lint types unit coverage notebooks-test smoke notebooks format bench bench-peers browser mining docs sweep clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1	/' | expand -t 24
@@ -31,7 +32,7 @@ run: $(VENV)/.run  ## the main job: the PolarDB flow, its controller killed at 4
 	$(BIN)/wfsim $(JOB)
 
 lab: $(VENV)/.lab  ## JupyterLab with the notebooks
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 test: lint types unit smoke  ## everything, in order of speed
 
@@ -81,11 +82,16 @@ browser: $(PAGES)/.browser  ## the Debugger in JupyterLab, in headless Chromium 
 mining: $(MINING)/.mining  ## PM4Py reads XES and OCEL, and declared flows fit the traces, in an environment of its own
 	$(MINING)/bin/python tests/smoke/mining.py
 
+docs: $(SITE)/.docs  ## the site, out/docs/index.html: any warning or broken link is an error
+	rm -rf out/docs
+	$(SITE)/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html -c docs . out/docs
+	$(SITE)/bin/python docs/links.py out/docs
+
 sweep: $(VENV)/.test  ## the tests in full size: WFSIM_FULL=1 means every crash point, every fault, many seeds
 	WFSIM_FULL=1 $(PY) -m pytest --quiet
 
 clean:  ## all that was made
-	rm -rf $(VENV) $(PEERS) $(PAGES) $(MINING) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(PAGES) $(MINING) $(SITE) out dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -108,6 +114,11 @@ $(PAGES)/.browser: pyproject.toml
 $(MINING)/.mining: pyproject.toml
 	$(PYTHON) -m venv $(MINING)
 	$(MINING)/bin/python -m pip install -qq --disable-pip-version-check --editable . pm4py
+	@touch $@
+
+$(SITE)/.docs: pyproject.toml
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.run: pyproject.toml | $(PY)

@@ -26,7 +26,7 @@ _ENDED = ("Finished", "Error", "Canceled", "Stopped")
 CALM = frozenset(
     {
         *("CrashAt", "DelayStep", "FailSave", "RefuseWrite", "StaleRead", "DropWatch"),
-        *("ApiDown", "PauseController"),
+        *("ApiDown", "PauseController", "RepeatCall"),
     }
 )
 """Faults after which all must end as if they had not been."""

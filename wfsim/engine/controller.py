@@ -254,7 +254,7 @@ class Controller:
             self._dispatch()
 
     def _passed(self, key: Key, result: Result) -> None:
-        """Take note that a pass is over, whether or not it counts any more."""
+        """Record that a pass is over, whether or not it counts any more."""
 
     def _failed(self, turn: Turn, error: StoreError) -> Result:
         """Note a pass that a store cut short, and when to make the next one."""

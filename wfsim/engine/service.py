@@ -8,12 +8,20 @@ A request compares and sets the state, and returns; the watch loop does the rest
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.context import StepContext, rewrite
 from wfsim.engine.flow_status import ENDED, NODE_STATUS, FlowStatus, Request, after
 from wfsim.engine.ports import Clock, Effect, ResourceStore, RunStore
+from wfsim.engine.steps import Executors
 from wfsim.errors import (
     DEFINE_NOT_FOUND,
     DETAIL_FAILED,
@@ -22,13 +30,14 @@ from wfsim.errors import (
     PARAMETER_INVALID,
     POLLING_TIME_OUT,
     AlreadyExists,
+    DefinitionError,
     Fenced,
     NotFound,
     ServiceError,
 )
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
-from wfsim.model.memento import StepMemento
+from wfsim.model.memento import RunStatus, StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 from wfsim.model.run import Run
 from wfsim.text import suggest
@@ -111,16 +120,18 @@ class WorkflowService:
         resources: ResourceStore,
         runs: RunStore,
         flows: MutableMapping[str, Flow],
+        executors: Executors | None = None,
     ) -> None:
         self.clock = clock
         self.resources = resources
         self.runs = runs
         self.flows = flows
+        self.executors = executors
         self._numbers = _Numbers()
 
     def through(self, resources: ResourceStore, runs: RunStore) -> Self:
         """Return this service as whoever reaches its stores through those sees it."""
-        seen = type(self)(self.clock, resources, runs, self.flows)
+        seen = type(self)(self.clock, resources, runs, self.flows, self.executors)
         seen._numbers = self._numbers
         return seen
 
@@ -128,14 +139,23 @@ class WorkflowService:
         """Return the service as a step of one of its flows sees it."""
         return ChildFlows(self, context)
 
-    def register(self, flow: Flow) -> None:
-        """Take up a definition; 10001 if there is another one of that name."""
+    def register(self, flow: Flow, steps: Iterable[Callable[..., Any]] = ()) -> None:
+        """Take up a definition, with the *steps* that its classes name.
+
+        10001 if there is another definition or step of that name, or if a class has
+        neither code nor a duration.
+        """
         there = self.flows.get(flow.name)
         if there is not None and there.digest != flow.digest:
             text = f"another flow is registered as {flow.name!r}; give it a new name"
             raise ServiceError(PARAMETER_INVALID, text)
         if not flow.steps:
             raise ServiceError(PARAMETER_INVALID, f"flow {flow.name!r} has no steps")
+        if self.executors is not None:
+            try:
+                self.executors.add(flow, steps)
+            except DefinitionError as error:
+                raise ServiceError(PARAMETER_INVALID, str(error)) from None
         self.flows[flow.name] = flow
 
     def define(self, flow_name: str) -> Flow:
@@ -253,8 +273,17 @@ class WorkflowService:
         resource = yield from self._get(flow_id, tenant)
         entries = yield from self.runs.entries(resource.key)
         steps: Sequence[StepMemento] = ()
-        if entries and isinstance(entries[-1], Run):
-            steps = entries[-1].steps
+        if entries and isinstance(run := entries[-1], Run):
+            # What failed last has left its text with the run, unless it was closed.
+            failed = (
+                run.step
+                if run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED)
+                else None
+            )
+            steps = [
+                step._replace(error=step.error or run.error) if step is failed else step
+                for step in run.steps
+            ]
         begun = [step for step in steps if step.attempts or step.finished is not None]
         # What began at the same time stays as it is listed.
         begun.sort(key=_began)
@@ -280,11 +309,11 @@ class WorkflowService:
         yield from self._rewrite(flow_id, tenant, change)
 
     def start(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow go on from where it is; 40103 if it is Canceling or has ended."""
+        """Start the flow, or go on with it; 40103 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.START)
 
     def stop(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow begin no more nodes; 40106 if it is Canceling or has ended."""
+        """Stop beginning nodes of the flow; 40106 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.STOP)
 
     def cancel(

@@ -109,7 +109,7 @@ class Fork:
         reached = yield from _reached(origin, self._index, share)
         fault = self._fault(reached)
         if fault in origin.faults:
-            raise UsageError(f"{fault!r} is what happens here already")
+            raise UsageError(f"{fault!r} is in the plan already")
         twin = _again(origin, (*origin.given_faults, fault))
         for call in origin.calls.kept[: reached.calls]:
             yield from _sliced(twin, call.events, call.time, (share, 1.0))
@@ -152,7 +152,7 @@ def _sliced(
     shares: tuple[float, float],
     expected: int = 0,
 ) -> Iterator[float]:
-    """Let *sim* go on to so many *events* (None: all), or to *limit*, in slices."""
+    """Run *sim* on to so many *events* (None: all), or to *limit*, in slices."""
     expected = events or expected or 1
     first, last = shares
     sim.begin()

@@ -159,8 +159,8 @@ class _Loading:
         file = self.file
         if sum(getattr(file, name) is not None for name in _WHAT) != 1:
             text = (
-                "give one of scenario, the name of one, flow, a file, and flows, the "
-                "files of a service"
+                "give exactly one of these keys: scenario (a name), flow (a file), flows "
+                "(a folder)"
             )
             raise DefinitionError(self.document.problem((), text))
         if file.scenario is None:

@@ -56,7 +56,7 @@ class StepSettings:
 
     A step without code takes *duration* and fails with probability *failure*, in place
     of what its file says.  For a step with code, *duration* passes before its code runs,
-    and then the attempt fails with probability *failure*, its work undone.  *uses* are
+    and the attempt fails with probability *failure* before its code has run.  *uses* are
     the places of the scenario's pools that an attempt holds from before all of that to
     its end; to wait for them is part of the attempt, but not of its timeout unless the
     step says so.  Who has a lower *priority*, to which that of the

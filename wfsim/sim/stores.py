@@ -375,7 +375,7 @@ def read_entry(key: Key, run: str, text: str) -> Memento | Quarantined:
 
 @dataclass(slots=True)
 class _Lease:
-    """Who holds a resource; *stopped* names the renewals' end, *lapsed* follows it."""
+    """The holder of a resource; *stopped* is the end of renewals, *lapsed* follows it."""
 
     holder: str
     token: int
@@ -457,7 +457,7 @@ class InMemoryLeases:
         return ()
 
     def stop_renewing(self, holder: str) -> None:
-        """Let the leases of *holder* lapse, unless it wakes up in time."""
+        """End the leases of *holder* in time, unless it wakes up before."""
         now = self._clock.now
         stopped = object()
         self._changes += 1
@@ -481,7 +481,7 @@ class InMemoryLeases:
         )
 
     def lose(self, keys: Sequence[Key]) -> None:
-        """Let the leases of *keys* lapse though whoever has them is alive.
+        """End the leases of *keys* though their holder is alive.
 
         What nobody has taken by the next renewal is the holder's own again.
         """
