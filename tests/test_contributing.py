@@ -17,6 +17,7 @@ from wfsim.sim.faults import (
     AnyStepFault,
     FailSave,
     RefuseWrite,
+    RepeatCall,
     TimedFault,
 )
 from wfsim.sim.rates import RATES
@@ -30,6 +31,9 @@ SOURCE = {
     for folder in ("wfsim", "tests")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
+
+
+AT_A_CALL = (FailSave, RefuseWrite, RepeatCall)  # each is met in one place alone
 
 
 def sources(folder: str) -> str:
@@ -66,7 +70,7 @@ def test_a_fault_is_wherever_faults_are_listed(name):
     assert re.search(rf"\b{name}\(", sources("tests/sim/test_faults.py")), "test it"
     called = name if name != "RefuseWrite" else "Conflict"  # as older checkouts say
     assert any(key.startswith(called) for key in mishaps.FAULTS), "add it to mishaps.py"
-    matched = (*get_args(AnyStepFault), *get_args(TimedFault), FailSave, RefuseWrite)
+    matched = (*get_args(AnyStepFault), *get_args(TimedFault), *AT_A_CALL)
     assert FAULTS[name] in matched, "add it to AnyStepFault or TimedFault"
 
 
