@@ -21,6 +21,7 @@ HEAVY = {"IPython", "ipywidgets", "matplotlib", "numpy", "pandas", "scipy"}
 LINES_PER_FILE = 650  # SimPy's and pluggy's longest files are as long
 LINES_PER_FUNCTION = 60
 
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 OF_PYTHON = {"_asdict", "_fields", "_getframe", "_make", "_replace"}
 PRIVATE_OF_ANOTHER = {
     "wfsim/sim/clock.py",  # SimPy's: nothing else throws into a process or holds one
@@ -72,6 +73,18 @@ def test_a_function_has_at_most_60_lines():
         if (function.end_lineno or 0) - function.lineno + 1 > LINES_PER_FUNCTION
     ]
     assert too_long == []
+
+
+def test_the_first_line_of_a_docstring_is_an_imperative_or_a_noun_phrase():
+    indirect = []
+    for path in files("wfsim/*.py", "fake_resources/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, DOCUMENTED):
+                continue
+            first = (ast.get_docstring(node) or "").partition("\n")[0]
+            if re.match(r"(Let|Have|Take it|Take note)\b", first):
+                indirect.append(f"{short(path)}: {first}")
+    assert indirect == [], "say what it does or is: Continue, Set, Note, Expire ..."
 
 
 def test_a_private_name_is_used_in_its_own_file_alone():
