@@ -147,7 +147,7 @@ def on_paper(draw: Callable[Drawing, Chart]) -> Callable[Drawing, Chart]:
 
 
 @functools.cache
-def _paper() -> dict[str, Any]:
+def _paper() -> Any:
     """Return what matplotlib's own style sets, without what is no matter of style."""
     return {
         key: value
