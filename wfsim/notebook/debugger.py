@@ -85,12 +85,13 @@ class Debugger:
 
         A notebook that was saved has no widget any more: there the table stands.
         """
-        from IPython.display import display
+        from IPython.display import publish_display_data
 
+        publish: Callable[..., None] = publish_display_data
         table = view.SAVED + view.still(self.player)
-        display({"text/plain": repr(self), "text/html": table}, raw=True)
+        publish({"text/plain": repr(self), "text/html": table})
         shown = self.controls.box._repr_mimebundle_()
-        display({**shown, "text/plain": "Its buttons need a running kernel."}, raw=True)
+        publish({**shown, "text/plain": "Its buttons need a running kernel."})
 
     def _repr_mimebundle_(self, **keywords: Any) -> dict[str, Any]:
         shown: dict[str, Any] = self.controls.box._repr_mimebundle_(**keywords)

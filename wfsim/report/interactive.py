@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +155,7 @@ def _bars(altair: Any, of: Timeline, has_faults: bool, x: Any, y: Any) -> Any:
     )
 
 
-def _told(attempt: dict[str, Any], span: tuple[float, float]) -> dict[str, Any]:
+def _told(attempt: Mapping[Any, Any], span: tuple[float, float]) -> dict[str, Any]:
     """Return what a bar says of *attempt*; one that is open ends with the chart."""
     told = {name: attempt[name] for name in _TOLD}
     for name, otherwise in (("start", span[0]), ("end", span[1]), ("duration", None)):
