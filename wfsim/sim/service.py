@@ -36,6 +36,12 @@ class SimulatedService:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
+    def __repr__(self) -> str:
+        flows, page = self._desk.scenario.flows, self.list(page_size=1)
+        return (
+            f"<{type(self).__name__}: {len(flows):,} definitions, {page.total:,} flows>"
+        )
+
     def register(self, flow: Flow) -> None:
         """Take up a definition; its classes are those that the scenario's flows use."""
         self._desk.request("register", flow)
