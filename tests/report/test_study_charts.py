@@ -120,7 +120,7 @@ def flaws(chart: Chart) -> list[str]:
 
 def test_an_ecdf_has_a_step_per_duration_and_its_band():
     """Half of the band: sqrt(ln(2 / 0.05) / (2 * 9)) = 0.452701; 3 of 9 never end."""
-    chart = charts.ecdf(study())
+    chart = charts.ecdf(study(), value="duration")
     assert rows(chart.frame)[:7] == [
         ("1", 100.0, 0.111111, 0.0, 0.563812),
         ("1", 101.0, 0.222222, 0.0, 0.674923),
@@ -228,7 +228,7 @@ def test_a_heat_map_says_in_how_many_cells_its_extremes_are():
 
 
 def test_latencies_are_boxes_of_quantiles():
-    chart = charts.latencies(study())
+    chart = charts.latencies(study(), value="duration")
     assert rows(chart.frame) == [
         ("1", 6, 110.5, 100.25, 103.25, 110.5, 117.75, 120.75, 121.0),
         ("2", 6, 60.5, 50.25, 53.25, 60.5, 67.75, 70.75, 71.0),
@@ -237,7 +237,7 @@ def test_latencies_are_boxes_of_quantiles():
         "Box plot of the duration of 12 completed runs by workers: workers 1: p50 "
         "110.5 s, p95 120.8 s; workers 2: p50 60.5 s, p95 70.8 s."
     )
-    violin = charts.latencies(study(), kind="violin")
+    violin = charts.latencies(study(), value="duration", kind="violin")
     assert violin.sentence == chart.sentence.replace("Box", "Violin")
     assert violin.digest == chart.digest
 
@@ -535,7 +535,7 @@ def test_a_page_about_a_study_stands_alone(tmp_path):
     assert headings == [
         *("Summary", "Time from when a run was called for", "Outcomes"),
         *("Where the time goes", "Load"),
-        *("Convergence of the mean", "Replications"),
+        *("Convergence", "Replications"),
     ]
     assert "18 runs in 6 replications of 2 points" in text
     assert "<td class=s>Copy</td><td class=n>0.750</td>" in text
@@ -571,7 +571,7 @@ def test_a_sweep_is_drawn_as_it_is(scenario, tmp_path):
         "steps 50.0%); workers 3 55.0 s (steps 100.0%)."
     )
     assert charts.ecdf(found, value="total").sentence == (
-        "ECDF of the seconds 'total' of 12 completed runs by workers, with a 95% band: "
+        "ECDF of the time in system of 12 completed runs by workers, with a 95% band: "
         "workers 1: p50 110.0 s, p95 165.0 s; workers 3: p50 55.0 s, p95 55.0 s."
     )
     pairs = found.compare(measure="makespan")

@@ -57,8 +57,8 @@ def write_project(folder: Path) -> list[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already; give another name")
     written, requirement = [], _requirement()
-    for place, text in _templates(files("wfsim.cli") / "project"):
-        path = folder / _renamed(place, package)
+    for template, text in _templates(files("wfsim.cli") / "project"):
+        path = folder / _renamed(template, package)
         path.parent.mkdir(parents=True, exist_ok=True)
         filled = text.replace("{{name}}", name).replace("{{package}}", package)
         filled = filled.replace("{{requirement}}", requirement)
@@ -94,18 +94,18 @@ def _is_taken(package: str) -> bool:
 
 
 def _templates(
-    folder: Traversable, place: PurePosixPath = ROOT
+    folder: Traversable, path: PurePosixPath = ROOT
 ) -> Iterator[tuple[PurePosixPath, str]]:
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir():
-            yield from _templates(item, place / item.name)
+            yield from _templates(item, path / item.name)
         elif item.name.endswith(ENDING):
             name = item.name.removesuffix(ENDING)
-            yield place / name, item.read_text(encoding="utf-8")
+            yield path / name, item.read_text(encoding="utf-8")
 
 
-def _renamed(place: PurePosixPath, package: str) -> PurePosixPath:
-    first, *rest = place.parts
+def _renamed(path: PurePosixPath, package: str) -> PurePosixPath:
+    first, *rest = path.parts
     if not rest:
         return PurePosixPath(_FILES.get(first, first))
     return PurePosixPath(

@@ -165,7 +165,7 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
 
     from wfsim.report.grouping import label
     from wfsim.report.text import percent
-    from wfsim.study.study import COUNTS
+    from wfsim.study.summary import COUNTS
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
     if summary["total"].equals(summary["mean"]):  # nobody waited for a worker

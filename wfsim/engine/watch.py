@@ -166,8 +166,8 @@ class PickUp:
                 return live
             canceling = live.state == FlowStatus.CANCELING
             end = FlowStatus.CANCELED if canceling else status
-            told = {"updated": self._clock.now, **({"error": text} if text else {})}
-            return live.edit(status=told).move(end.value, "watch")
+            changes = {"updated": self._clock.now, **({"error": text} if text else {})}
+            return live.edit(status=changes).move(end.value, "watch")
 
         yield from rewrite(self._ports.resources, key, change, turn.token)
         return _DONE

@@ -84,12 +84,19 @@ def notices_of(log: EventLog) -> Notices:
     What has not happened is noticed only if the simulation of *log* is over, or is not
     there any more: of one under way nobody knows.
     """
-    found = [*_same_events(log), *_failed_checks(log)]
-    origin = log.origin
-    if origin is None or origin.is_over:
-        found += _unfinished(log)
-        found += _never_fired(log)
-    return Notices(found)
+    # Every simulation ends with this: most logs have nothing to look for.
+    kinds, origin = log.kinds(), log.origin
+    is_over = origin is None or origin.is_over
+    notices: list[Notice] = []
+    if kinds.count(Kind.RESOURCE_STATE) >= SAME_EVENT:
+        notices += _same_events(log)
+    if Kind.CHECK_FAILED in kinds:
+        notices += _failed_checks(log)
+    if is_over:
+        notices += _unfinished(log)
+    if is_over and Kind.FAULT_ARMED in kinds:
+        notices += _never_fired(log)
+    return Notices(notices)
 
 
 def _same_events(log: EventLog) -> Iterator[Notice]:

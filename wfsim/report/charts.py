@@ -34,6 +34,7 @@ from wfsim.report.chart import (
     swatch,
     time_bar,
 )
+from wfsim.report.decision_charts import costs, estimates
 from wfsim.report.diff_charts import diff, lineage
 from wfsim.report.fit_charts import pit, qq
 from wfsim.report.gantt import gantt
@@ -42,6 +43,7 @@ from wfsim.report.grouping import MOST, StudyFrames
 from wfsim.report.interactive import interactive_gantt
 from wfsim.report.load import WORKERS, average
 from wfsim.report.state_graph import state_graph
+from wfsim.report.steady_charts import over_time, welch
 from wfsim.report.study_charts import breakdown, convergence, ecdf, latencies, outcomes
 from wfsim.report.text import count, natural, percent, plain, seconds
 
@@ -347,8 +349,10 @@ __all__ = [
     "breakdown",
     "comparison",
     "convergence",
+    "costs",
     "diff",
     "ecdf",
+    "estimates",
     "gantt",
     "heatmap",
     "interactive_gantt",
@@ -356,6 +360,7 @@ __all__ = [
     "latency",
     "lineage",
     "outcomes",
+    "over_time",
     "pit",
     "qq",
     "queue",
@@ -363,6 +368,7 @@ __all__ = [
     "states",
     "tornado",
     "utilisation",
+    "welch",
 ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROW = 24
 """Pixels from one row to the next."""
 
-_TOLD = {
+_COLUMNS = {
     **dict.fromkeys(("resource", "run", "step", "attempt", "status"), "N"),
     **dict.fromkeys(("start", "end", "duration", "pool_queue"), "Q"),
     **dict.fromkeys(("error", "where"), "N"),
@@ -132,7 +132,7 @@ def _rows(altair: Any, labels: Sequence[str]) -> Any:
 def _bars(altair: Any, of: Timeline, has_faults: bool, x: Any, y: Any) -> Any:
     """Return the attempts, none of them thinner than its outline of two pixels."""
     rows = [
-        {"row": number, **_told(attempt, of.span)}
+        {"row": number, **_finite(attempt, of.span)}
         for number, row in enumerate(of.rows, start=int(has_faults))
         if row.attempts is not None
         for attempt in row.attempts.to_dict("records")
@@ -150,18 +150,20 @@ def _bars(altair: Any, of: Timeline, has_faults: bool, x: Any, y: Any) -> Any:
             y=y,
             color=colour.legend(orient="bottom"),
             stroke=altair.Stroke("status:N", scale=colours, legend=None),
-            tooltip=[f"{name}:{kind}" for name, kind in _TOLD.items() if name in known],
+            tooltip=[
+                f"{name}:{kind}" for name, kind in _COLUMNS.items() if name in known
+            ],
         )
     )
 
 
-def _told(attempt: Mapping[Any, Any], span: tuple[float, float]) -> dict[str, Any]:
+def _finite(attempt: dict[Hashable, Any], span: tuple[float, float]) -> dict[str, Any]:
     """Return what a bar says of *attempt*; one that is open ends with the chart."""
-    told = {name: attempt[name] for name in _TOLD}
+    row = {name: attempt[name] for name in _COLUMNS}
     for name, otherwise in (("start", span[0]), ("end", span[1]), ("duration", None)):
-        if math.isnan(told[name]):
-            told[name] = otherwise
-    return told
+        if math.isnan(row[name]):
+            row[name] = otherwise
+    return row
 
 
 def _marks(marks: Sequence[tuple[float, str]], name: str) -> list[dict[str, Any]]:

@@ -68,15 +68,16 @@ def ecdf(
     source: Source,
     by: str | Iterable[str] | None = None,
     *,
-    value: str = "duration",
+    value: str | None = None,
     confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Chart:
     """Draw which share of all runs was done within so long, with a confidence band.
 
-    *value* is the column of what they took, in seconds of virtual time.  Of ``duration``
-    and ``total`` runs that were not completed are right-censored: the curve ends below
-    100 % if there are any.  Of parts of these times it is that of completed runs.
+    *value* is the column of what they took, in seconds of virtual time: ``total`` if not
+    given, the time in system, or ``duration`` where there is no such column.  Of both
+    runs that were not completed are right-censored: the curve ends below 100 % if there
+    are any.  Of parts of these times it is that of completed runs.
     With probability *confidence* the band holds the whole true curve (Dvoretzky, Kiefer,
     Wolfowitz, with the constant of Massart, Ann. Probab. 18, 1990): it is the curve
     +- sqrt(ln(2 / (1 - confidence)) / (2 n)), if the n runs are independent.  Of more
@@ -88,6 +89,7 @@ def ecdf(
         raise UsageError(
             f"confidence is {confidence!r}; give a number between 0 and 1, such as 0.95"
         )
+    value = value or _default(source)
     to_the_end = value in ("duration", "total")
     groups = (_all if to_the_end else _completed)(source, by, value)
     axes = canvas(ax, 9.0, 4.6)
@@ -106,7 +108,7 @@ def ecdf(
     is_log = spans_decades(frame["seconds"])
     banded = list(groups.of) if len(groups.of) <= FEW else _extremes(groups, value)
     _curves(axes, frame, groups, "seconds", "share", banded, rising=True)
-    _measured(axes, is_log, f"{plain(value)} of runs [virtual s]")
+    measured(axes, is_log, f"{_WORDS.get(value, plain(value))} of runs [virtual s]")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of runs")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -128,19 +130,21 @@ def latencies(
     source: Source,
     by: str | Iterable[str] | None = None,
     *,
-    value: str = "duration",
+    value: str | None = None,
     kind: Literal["box", "violin"] = "box",
     ax: Axes | None = None,
 ) -> Chart:
     """Draw how long completed runs took, a box or a violin per group.
 
-    *value* is the column of what they took, in seconds of virtual time.  A box reaches
-    from the lower to the upper quartile, its line is the median, its whiskers end at p5
-    and p95, the dot is the mean.  The frame has a row per group: its name, ``runs``,
-    ``mean``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95``, ``max``.  Raises `UsageError`.
+    *value* is the column of what they took, in seconds of virtual time, as in `ecdf`.
+    A box reaches from the lower to the upper quartile, its line is the median, its
+    whiskers end at p5 and p95, the dot is the mean.  The frame has a row per group: its
+    name, ``runs``, ``mean``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95``, ``max``.  Raises
+    `UsageError`.
     """
     if kind not in ("box", "violin"):
         raise UsageError(f"kind is {kind!r}; give 'box' or 'violin'")
+    value = value or _default(source)
     groups = _completed(source, by, value)
     axes = canvas(ax, 9.0, 1.5 + 0.42 * max(len(groups.of), 2))
     frame = _spreads(groups, value)
@@ -152,7 +156,8 @@ def latencies(
         _boxes(axes, frame)
     else:
         _violins(axes, [each.to_list() for each in durations], frame)
-    row_axis(axes, list(groups.of), f"{plain(value)} of completed runs [virtual s]")
+    name = _WORDS.get(value, plain(value))
+    row_axis(axes, list(groups.of), f"{name} of completed runs [virtual s]")
     if is_log:
         axes.set_xscale("log")
     else:
@@ -172,7 +177,7 @@ def latencies(
 @on_paper
 def convergence(
     study: StudyFrames | pd.DataFrame,
-    measure: str = "mean",
+    measure: str | None = None,
     by: str | Iterable[str] | None = None,
     *,
     confidence: float = 0.95,
@@ -180,10 +185,11 @@ def convergence(
 ) -> Chart:
     """Draw the mean of *measure* over the first n replications, with its interval.
 
-    The interval is Student's, at *confidence*; the points of a study, or what *by* says,
-    have a curve each; of more than four only the widest interval is drawn.  A curve
-    begins at the second replication.  The frame has a row per
-    curve and n: the group, ``replications``, ``mean``, ``low``, ``high``.  Raises
+    Without one it is ``total``, the time in system, or ``mean`` where there is no such
+    column.  The interval is Student's, at *confidence*; the points of a study, or what
+    *by* says, have a curve each; of more than four only the widest interval is drawn.
+    A curve begins at the second replication.  The frame has a row per curve and n: the
+    group, ``replications``, ``mean``, ``low``, ``high``.  Raises
     `UsageError`, also if scipy (the extra ``study``) is not installed.
     """
     if not 0.0 < confidence < 1.0:
@@ -191,6 +197,7 @@ def convergence(
             f"confidence is {confidence!r}; give a number between 0 and 1, such as 0.95"
         )
     rows = replications_of(study)
+    measure = measure or ("total" if "total" in rows.columns else "mean")
     column(rows, measure)
     groups = grouped(rows, keys(study, by))
     shares = [
@@ -211,9 +218,10 @@ def convergence(
     banded = list(groups.of) if len(groups.of) <= FEW else [least_certain]
     _curves(axes, frame, groups, "replications", "mean", banded)
     _window(axes, frame)
-    _measured(axes, False, "replications")
+    measured(axes, False, "replications")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel(unit(measure) if measure == "mean" else f"mean of {unit(measure)}")
+    is_mean = measure in ("mean", "total")
+    axes.set_ylabel(unit(measure) if is_mean else f"mean of {unit(measure)}")
     most = int(frame["replications"].max())
     return Chart(
         axes,
@@ -240,7 +248,16 @@ def _all(source: Source, by: str | Iterable[str] | None, value: str) -> Groups:
 
 def _named(value: str) -> str:
     """Return the column *value* as a sentence calls it."""
-    return "the duration" if value == "duration" else f"the seconds {plain(value)!r}"
+    word = _WORDS.get(value)
+    return f"the {word}" if word else f"the seconds {plain(value)!r}"
+
+
+_WORDS = {"duration": "duration", "total": "time in system"}
+
+
+def _default(source: Source) -> str:
+    """Return the column of the times that users wait, if *source* has it."""
+    return "total" if "total" in runs_of(source).columns else "duration"
 
 
 def _nothing(axes: Axes, frame: pd.DataFrame, what: str) -> Chart:
@@ -435,7 +452,8 @@ def _curves(
         legend(axes, handles, title=plain(groups.heading))
 
 
-def _measured(axes: Axes, is_log: bool, under: str) -> None:
+def measured(axes: Axes, is_log: bool, under: str) -> None:
+    """Draw the grid of *axes* with two scales; *under* stands below the lower one."""
     axes.set_xlabel(under)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=SHADE, linewidth=0.8)

@@ -137,6 +137,13 @@ def write(path: str | Path, text: str) -> Path:
     return target
 
 
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write *value* to *path* as JSON; what is half a character is written as U+FFFD."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return write(path, whole)
+
+
 def cells(values: Iterable[Any]) -> list[str]:
     """Return *values* of one column as texts, their numbers with equally many decimals.
 

@@ -253,7 +253,7 @@ class Scenario:
             .stable(RUNNING, INTERRUPT)
             .unstable(CREATING, run=flow.name)
         )
-        made = cls(
+        scenario = cls(
             resources=[Resource("resource", resource)],
             machine=machine,
             flows=flows,
@@ -261,8 +261,8 @@ class Scenario:
             policy=policy or Policy(),
             title=flow.name,
         )
-        made.assumed = assumed
-        return made
+        scenario.assumed = assumed
+        return scenario
 
     @classmethod
     def of_flows(
@@ -278,12 +278,12 @@ class Scenario:
 
         What is said of steps without code is as in `of_flow`.  Raises `DefinitionError`.
         """
-        found, registry = flows_at(path), StepRegistry(steps)
-        flows, assumed = timed_flows(found, registry, duration, failure)
+        untimed, registry = flows_at(path), StepRegistry(steps)
+        flows, assumed = timed_flows(untimed, registry, duration, failure)
         title = Path(path).resolve().stem
-        made = cls(flows=flows, steps=steps, policy=policy, title=title)
-        made.assumed = assumed
-        return made
+        scenario = cls(flows=flows, steps=steps, policy=policy, title=title)
+        scenario.assumed = assumed
+        return scenario
 
     def new_world(self) -> World | None:
         """Return a new world, None if the scenario has none.
@@ -331,8 +331,8 @@ class Scenario:
 
     def arrived(self, key: Key) -> Resource | None:
         """Return the resource of that *key* as it arrives, None if none does."""
-        found = (each.would_be(key) for each in self.arrivals)
-        return next((each for each in found if each is not None), None)
+        candidates = (each.would_be(key) for each in self.arrivals)
+        return next((each for each in candidates if each is not None), None)
 
     def faults_in(self, draws: Draws, controllers: Sequence[str]) -> tuple[Fault, ...]:
         """Return the listed faults, and those drawn from its rates with *draws*."""
@@ -341,13 +341,9 @@ class Scenario:
         more = expanded(self.rates, draws, controllers, self.horizon)
         return (*self.faults, *more)
 
-    def set_steps(self, pools: Mapping[str, Pool]) -> Steps:
-        """Return `bodies` as its settings want them; they hold places of *pools*."""
-        return (
-            SetSteps(self.bodies(), self._wrapped, pools)
-            if self._wrapped
-            else (self.bodies())
-        )
+    def set_steps(self, bodies: Steps, pools: Mapping[str, Pool]) -> Steps:
+        """Return *bodies* as its settings want them; they hold places of *pools*."""
+        return SetSteps(bodies, self._wrapped, pools) if self._wrapped else bodies
 
     @classmethod
     def load(cls, file: str | Path, overrides: Mapping[str, Any] = EMPTY) -> Scenario:

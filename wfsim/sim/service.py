@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from wfsim.engine.service import PAGE_SIZE, TENANT, FlowDetail, Page
@@ -37,14 +37,15 @@ class SimulatedService:
         self._desk = desk
 
     def __repr__(self) -> str:
-        flows, page = self._desk.scenario.flows, self.list(page_size=1)
-        return (
-            f"<{type(self).__name__}: {len(flows):,} definitions, {page.total:,} flows>"
-        )
+        kinds, flows = len(self._desk.scenario.flows), self.list(page_size=1).total
+        return f"<{type(self).__name__}: {kinds:,} flows defined, {flows:,} created>"
 
-    def register(self, flow: Flow) -> None:
-        """Take up a definition; its classes are those that the scenario's flows use."""
-        self._desk.request("register", flow)
+    def register(self, flow: Flow, steps: Iterable[Callable[..., Any]] = ()) -> None:
+        """Take up a definition, with the *steps* that it has and the scenario has not.
+
+        Each is a function or a class, as in ``Scenario(steps=...)``.
+        """
+        self._desk.request("register", flow, tuple(steps))
 
     def define(self, flow_name: str) -> Flow:
         """Return the definition of that name."""

@@ -31,6 +31,7 @@ from wfsim.sim.resume import detached, resumed
 from wfsim.sim.scenario import Scenario, no_scenario
 from wfsim.sim.schedule import Schedule
 from wfsim.sim.service import SimulatedService
+from wfsim.sim.sites import calm_sites
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.terminal import Progress, interruptible
 from wfsim.sim.world import World
@@ -95,6 +96,7 @@ class Simulation:
         ports = FaultyPorts(self.faults, storage)
         self.plane = self.plane_type(storage, ports, self.draws, self.names, own)
         self.plan = FaultPlan(ports, storage, self.plane)
+        self.plan.known_sites = lambda: calm_sites(Simulation(scenario, seed=self.seed))
         self.schedule = Schedule(self.plane, self)
         self.calls = Calls(self.clock)
         self.storage, self.journal = storage, storage.journal
@@ -385,7 +387,10 @@ class Simulation:
 
     @from_outside
     def recover(self, resource: str | None = None) -> None:
-        """Ask that an interrupted resource go on: annotation ``interrupt.recover``.
+        """Ask that an interrupted resource go on, by its machine's recovery.
+
+        That is the annotation ``interrupt.recover`` unless `StateMachine.recovery` says
+        otherwise.
 
         Raises `UsageError` for one that is not interrupted.
         """
@@ -478,7 +483,7 @@ class Simulation:
         name = str(self.storage.key(resource, (run.resource for _, run in written)))
         return [run for of, run in written if of == name]
 
-    def expect(self, file: str | Path, *, update: bool = False) -> None:
+    def expect(self, file: str | Path, *, update: bool | None = None) -> None:
         """Hold what it has done to what *file* says; see `wfsim.testing.expect`."""
         from wfsim.sim import expectation
 

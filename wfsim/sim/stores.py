@@ -77,12 +77,12 @@ class InMemoryResources:
 
         What is younger than that is shown as it is, as by a client that has just listed.
         """
-        found = self._objects.get(key)
+        resource = self._objects.get(key)
         if self._lag:
-            found = self._cache.get(key, found)
-        if found is None:
+            resource = self._cache.get(key, resource)
+        if resource is None:
             raise NotFound(f"no resource {key}")
-        return found
+        return resource
         yield
 
     def create(self, resource: Resource) -> Effect[Resource]:
@@ -110,9 +110,9 @@ class InMemoryResources:
             raise Conflict(
                 f"{key} is at revision {before.revision}, not {resource.revision}"
             )
-        kept = before.entered, before.deleted
-        if kept != (resource.entered, resource.deleted):
-            resource = resource._replace(entered=kept[0], deleted=kept[1])
+        stamps = before.entered, before.deleted
+        if stamps != (resource.entered, resource.deleted):
+            resource = resource._replace(entered=stamps[0], deleted=stamps[1])
         if resource == before:
             return before
         if resource.state != before.state:
@@ -283,10 +283,10 @@ class InMemoryRuns:
             self._begun[key] = run.key
             most += BYTES_OF_STEP * (len(run.steps) + 4) + _most_bytes(run.context)
         if most > MAX_BYTES:
-            kept = self._journal.runs.get(key, {}).values()
+            runs = self._journal.runs.get(key, {}).values()
             texts = (
                 each.memento().to_json() if isinstance(each, Run) else each.text
-                for each in kept
+                for each in runs
             )
             size = sum(len(text.encode()) for text in texts)
             most = size + len(json_text.dump_as_go(thaw(output)).encode())
@@ -294,7 +294,7 @@ class InMemoryRuns:
                 self._most[key] = size
                 raise StoreError(
                     f"the ConfigMap of {key} would have {most} bytes: Too long: must "
-                    f"have at most {MAX_BYTES} bytes; its {len(kept)} runs have {size}"
+                    f"have at most {MAX_BYTES} bytes; its {len(runs)} runs have {size}"
                 )
         self._most[key] = most
 
