@@ -37,6 +37,7 @@ from wfsim.errors import (
 )
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
+from wfsim.model.glance import as_html, glance
 from wfsim.model.memento import RunStatus, StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 from wfsim.model.run import Run
@@ -92,6 +93,15 @@ class FlowDetail(NamedTuple):
         """Where the flow stands."""
         return self.info.status
 
+    def __repr__(self) -> str:
+        width = max((len(node.name) for node in self.nodes), default=0)
+        return glance(
+            f"<{_flow_line(self.info)}>", (_node_line(node, width) for node in self.nodes)
+        )
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
 
 class Page(NamedTuple):
     """Some of the flows that were asked for, and how many there are."""
@@ -100,6 +110,26 @@ class Page(NamedTuple):
     page: int
     page_size: int
     total: int
+
+    def __repr__(self) -> str:
+        head = f"<{len(self.flows)} of {self.total:,} flows, page {self.page}>"
+        return glance(head, (f"  {_flow_line(flow)}" for flow in self.flows))
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+
+def _flow_line(flow: FlowInfo) -> str:
+    """Return *flow* on one line."""
+    why = f": {flow.reason or flow.error}" if flow.reason or flow.error else ""
+    return f"{flow.id} about {flow.biz_type} {flow.biz_id}: {flow.status.value}{why}"
+
+
+def _node_line(node: NodeInfo, width: int) -> str:
+    """Return *node* on one line, its name as wide as those of the others."""
+    since = "" if node.started is None else f"  from {node.started:,.1f} s"
+    until = "" if node.finished is None else f" to {node.finished:,.1f} s"
+    return f"  {node.name:{width}}  {node.status.value:10}{since}{until}"
 
 
 class _Numbers:

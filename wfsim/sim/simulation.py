@@ -56,8 +56,7 @@ class Simulation:
     With *db*, the name of an SQLite file, its stores outlive the process: another
     simulation over the same file goes on where this one was dropped, at the time of
     the last write, and this one can write no more.  The world is in the file too, as of
-    that write; attributes that are no plain data (numbers, texts, lists, dicts,
-    dataclasses) begin with their initial value.
+    that write; attributes that are no plain data begin with their initial value.
     """
 
     journal_type: type[Journal] = Journal
@@ -260,9 +259,7 @@ class Simulation:
         if not math.isfinite(end):
             raise UsageError(f"run({name}={value!r}): give a finite number of seconds")
         if end < self.now:
-            raise UsageError(
-                f"run({name}={value:g}): {name} is in the past (now {self.now:g} s)"
-            )
+            raise UsageError(f"{name}={value:g} is in the past (now {self.now:g} s)")
         if end > self.scenario.horizon:
             raise UsageError(
                 f"run({name}={value:g}): the scenario ends at "

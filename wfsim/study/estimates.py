@@ -47,7 +47,7 @@ rework              ``retries_seconds``   attempts that fail and the pauses afte
 repair              ``recovery``          attempts that a crash cuts short until they
                     ``restarts``          begin again; no controller; interrupted
 external delay      ``waiting``           steps that wait for something outside
-lost time           ``other``             attempts cut short on purpose
+lost time           ``other``             the attempt that ended it
 makespan            ``makespan``          from second 0 until the last run ends
 service level       ``success``           completed runs, of all that are called for
 work in process     ``in_system``         runs called for and not over, over time
