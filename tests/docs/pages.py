@@ -140,3 +140,22 @@ def wfsim(words: list[str]) -> tuple[int, str]:
     finally:
         sys.argv = before
     return status, out.getvalue()
+
+
+def tables(page: str) -> dict[str, list[list[str]]]:
+    """The rows of the table under each heading of a page, cell by cell."""
+    text = (DOCS / "reference" / page).read_text(encoding="utf-8")
+    sections = re.split(r"^#{1,3} (.+)$", text, flags=re.M)[1:]
+    return {
+        title: [
+            [cell.strip().strip("`") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for line in body.splitlines()
+            if line.startswith("| `")
+        ]
+        for title, body in zip(sections[::2], sections[1::2], strict=True)
+    }
+
+
+def dictionary() -> dict[str, list[list[str]]]:
+    """The columns of each frame, as the data dictionary has them."""
+    return {title: rows for title, rows in tables("tables.md").items() if rows}
