@@ -2,13 +2,15 @@
 
 ``{keys} flow FlowFile`` is a table of the keys of a definition in a JSON schema,
 ``{options} run`` one of a command's options, ``{requests}`` one of what the service may
-be asked over HTTP, ``{answers}`` one of its codes.
+be asked over HTTP, ``{answers}`` one of its codes, ``{latencies} polardb`` one of how
+long the operations of a fake take.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ import typer
 from pygments.lexers.special import TextLexer
 from sphinx.util.docutils import SphinxDirective
 
+import wfsim
 from wfsim.cli.main import app as commands
 from wfsim.errors import ANSWERS
 
@@ -88,6 +91,8 @@ def kind(of: dict[str, Any]) -> str:
 def default(of: dict[str, Any]) -> Any:
     """Return the default of a value, nothing for one that is put together of others."""
     value = of.get("default")
+    if isinstance(value, bool):
+        return str(value).lower()
     return None if isinstance(value, dict) else value
 
 
@@ -138,9 +143,27 @@ class Answers(Table):
         )
 
 
+class Latencies(Table):
+    """How long the operations of a fake take."""
+
+    def table(self) -> str:
+        """Return a row for each operation, with median and mean in seconds."""
+        fake = import_module(f"fake_resources.{self.arguments[0]}")
+        durations = {
+            name: wfsim.Duration.parse(given) for name, given in fake.LATENCIES.items()
+        }
+        return table(
+            ("operation", "takes", "median [s]", "mean [s]"),
+            (
+                (code(name), str(length), f"{length.draw(0.5):.1f}", f"{length.mean:.1f}")
+                for name, length in durations.items()
+            ),
+        )
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
-    for directive in (Keys, Options, Requests, Answers):
+    for directive in (Keys, Options, Requests, Answers, Latencies):
         app.add_directive(directive.__name__.lower(), directive)
     app.add_lexer("mermaid", TextLexer)  # drawn by GitHub; here its lines are read
     return {"parallel_read_safe": True}
