@@ -1,5 +1,7 @@
 """What the reference takes from the code itself when the site is built.
 
+``{api}`` describes the names in its lines by their docstrings.
+
 ``{keys} flow FlowFile`` is a table of the keys of a definition in a JSON schema,
 ``{options} run`` one of a command's options, ``{requests}`` one of what the service may
 be asked over HTTP, ``{answers}`` one of its codes, ``{latencies} polardb`` one of how
@@ -8,9 +10,12 @@ long the operations of a fake take.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +60,29 @@ class Table(SphinxDirective):
     def table(self) -> str:
         """Return the table in Markdown."""
         raise NotImplementedError
+
+
+class Api(SphinxDirective):
+    """What stands behind the names in its lines, as their docstrings say it."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table of first lines, then name by name."""
+        names = [line.strip() for line in self.content if line.strip()]
+        short = "".join(f"   ~wfsim.{name}\n" for name in names)
+        text = f".. autosummary::\n   :nosignatures:\n\n{short}\n"
+        text += "\n".join(map(described, names))
+        return self.parse_text_to_nodes(f"```{{eval-rst}}\n{text}\n```")
+
+
+def described(name: str) -> str:
+    """Return the directive that shows the docstring of *name*, in reStructuredText."""
+    value = attrgetter(name)(wfsim)
+    if not inspect.isclass(value):
+        return f".. autofunction:: wfsim.{name}\n"
+    told = issubclass(value, (BaseException, wfsim.types.Fault, Enum))
+    return f".. autoclass:: wfsim.{name}\n" + "   :members:\n" * (not told)
 
 
 class Keys(Table):
@@ -163,7 +191,7 @@ class Latencies(Table):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
-    for directive in (Keys, Options, Requests, Answers, Latencies):
+    for directive in (Api, Keys, Options, Requests, Answers, Latencies):
         app.add_directive(directive.__name__.lower(), directive)
     app.add_lexer("mermaid", TextLexer)  # drawn by GitHub; here its lines are read
     return {"parallel_read_safe": True}

@@ -15,10 +15,10 @@ from wfsim.types import Record
 
 EMPTY = ("", 0, None)
 UNITS = {
-    *("", "s", "count", "number", "share", "probability"),
+    *("", "s", "count", "number", "share", "probability", "money"),
     *("measure's", "parameter's", "its own"),  # as what it is about
 }
-STANDS_FOR = {frames.OVER: "{parameter}", "mean": "{measure}"}
+STANDS_FOR = {frames.OVER: "{parameter}", "mean": "{measure}", "duration": "{measure}"}
 
 
 DICTIONARY = pages.dictionary()

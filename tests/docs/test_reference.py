@@ -11,7 +11,7 @@ import pytest
 import typer
 
 import wfsim
-from tests.docs.pages import DOCS, dictionary
+from tests.docs.pages import DOCS, blocks, dictionary
 from wfsim.cli.main import app
 
 ROOT = DOCS.parent
@@ -20,9 +20,9 @@ MODULES = ("charts", "design", "export", "tables")
 DESCRIBED = [
     name
     for page in sorted((DOCS / "reference/api").glob("*.md"))
-    for name in re.findall(
-        r"^\.\. auto(?:class|function):: wfsim\.(\S+)", page.read_text("utf-8"), re.M
-    )
+    for block in blocks(page)
+    if block.lang == "{api}"
+    for name in block.body.split()
 ]
 IN_WORDS = {"Study.by_point"}
 """Frames whose columns are a user's own: the end of the dictionary tells of them."""
@@ -39,7 +39,8 @@ def names() -> list[str]:
             if name[0] != "_" and getattr(value, "__module__", "") == module.__name__
             if inspect.isclass(value) or home == "design"
         ]
-        behind += [f"{home}.{name}" for name in getattr(module, "__all__", own)]
+        listed = getattr(module, "__all__", own)
+        behind += [f"{home}.{name}" for name in listed if not name.isupper()]
     door = {name for name in wfsim.__all__ if name not in MODULES}
     at_the_door = {f"errors.{name}" for name in door}
     return [*door, *({*behind} - at_the_door)]
