@@ -26,7 +26,7 @@ CONFLICTS = 100
 
 
 class StepContext:
-    """What one attempt of a step is told.
+    """What a step gets: resource, inputs, world and clock of one attempt.
 
     ``clock``, ``world`` (the fake resources), ``resource`` (a snapshot taken when the
     attempt began), ``inputs`` (initial context and outputs of all earlier steps,

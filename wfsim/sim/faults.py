@@ -47,7 +47,7 @@ _NEEDED: Any = None
 
 
 class Fault:
-    """Base class; prints as the call that makes it, defaults left out.
+    """Base class of faults; prints as the call that makes it, defaults left out.
 
     >>> CrashAt(t=40.0, restart_after=10)
     CrashAt(t=40, restart_after=10)

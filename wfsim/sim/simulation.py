@@ -480,7 +480,7 @@ class Simulation:
         return [run for of, run in written if of == name]
 
     def expect(self, file: str | Path, *, update: bool | None = None) -> None:
-        """Hold what it has done to what *file* says; see `wfsim.testing.expect`."""
+        """Compare what it has done with *file*; see `wfsim.testing.expect`."""
         from wfsim.sim import expectation
 
         expectation.expect(self, file, update=update)
