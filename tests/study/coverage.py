@@ -1,4 +1,6 @@
-"""How often intervals hold the truth, over many studies; `coverage.txt` is what it prints.
+"""How often intervals hold the truth, over many studies.
+
+`coverage.txt` is what it prints:
 
     python -m tests.study.coverage > tests/study/coverage.txt
 
