@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wfsim.model.memento import StepStatus as StepStatus
     from wfsim.model.record import Record as Record
     from wfsim.model.resource import Key as Key
+    from wfsim.model.resource import Recovery as Recovery
     from wfsim.sim.faults import Fault as Fault
     from wfsim.study.decision import Cost as Cost
     from wfsim.study.decision import Decision as Decision

@@ -172,6 +172,61 @@ def test_an_axis_is_logarithmic_where_durations_span_decades():
     )
 
 
+def bands(chart: Chart) -> list[str]:
+    labels = [str(each.get_label()) for each in chart.axes.collections]
+    return [label.removeprefix("_band of ") for label in labels if "_band of" in label]
+
+
+def test_of_many_curves_only_the_outermost_have_a_band():
+    few, many = charts.ecdf(study((1, 2, 3, 4))), charts.ecdf(study((1, 2, 3, 4, 5)))
+    assert bands(few) == ["1", "2", "3", "4"]
+    assert bands(many) == ["1", "5"]
+    assert (
+        "with a 95% band of the quickest and the slowest: quickest workers 5: p50 "
+    ) in many.sentence
+    assert "; slowest workers 1: p50 " in many.sentence
+    few, many = (charts.convergence(study((*range(size),))) for size in (4, 5))
+    assert [len(bands(few)), len(bands(many))] == [4, 1]
+    assert many.sentence.endswith(f" at its widest, workers {bands(many)[0]}.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("box", ["p25 to p75", "whiskers: p5 to p95", "median", "mean"]),
+        ("violin", ["how many took so long", "p5 to p95", "p25 to p75", "median"]),
+    ],
+)
+def test_the_parts_of_a_box_and_of_a_violin_are_explained(kind, parts):
+    legend = charts.latencies(study(), kind=kind).axes.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == parts
+
+
+def test_of_many_groups_the_shortest_and_the_longest_are_called_so():
+    sentence = charts.breakdown(study((1, 2, 3, 4, 5))).sentence
+    assert "by workers: shortest workers 5 30.0 s (" in sentence
+    assert "; longest workers 1 110.0 s (" in sentence
+
+
+def test_nothing_is_all_or_none_that_is_not():
+    runs = pd.DataFrame({"flow": "F", "status": ["completed"] * 2999 + ["failed"]})
+    sentence = charts.outcomes(runs, by="flow").sentence
+    assert sentence.endswith("2,999 completed (>99.9%), 1 failed (<0.1%).")
+    points = study().replications.assign(load=1, success=0.9999)
+    chart = charts.heatmap(points, "workers", "load", "success")
+    assert [text.get_text() for text in chart.axes.texts] == [">99%", ">99%"]
+    assert chart.sentence.endswith(": >99.9% in all of them.")
+
+
+def test_a_heat_map_says_in_how_many_cells_its_extremes_are():
+    points = study((1, 2, 3, 4)).replications.assign(load=1)
+    points["success"] = points["workers"].map({1: 0.5, 2: 1.0, 3: 1.0, 4: 1.0})
+    assert charts.heatmap(points, "workers", "load", "success").sentence.endswith(
+        "smallest 50.0% at workers 1, load 1; largest 100.0% in 3 of them, the first at "
+        "workers 2, load 1."
+    )
+
+
 def test_latencies_are_boxes_of_quantiles():
     chart = charts.latencies(study(), value="duration")
     assert rows(chart.frame) == [
@@ -265,7 +320,7 @@ def test_a_heat_map_writes_its_values_into_its_cells():
         "61.0 s at workers 2, load 1; largest 443.8 s at workers 1, load 2."
     )
     assert charts.heatmap(of, "workers", "load", "success").sentence.endswith(
-        "smallest 66.7% at workers 1, load 1; largest 66.7% at workers 2, load 2."
+        ": 66.7% in all of them."
     )
 
 
@@ -356,6 +411,16 @@ def test_a_comparison_says_where_and_knows_no_interval_of_one_replication():
     )
     labels = [label.get_text() for label in chart.axes.get_yticklabels()]
     assert labels[0] == "load 1, workers 2\nless workers 1"
+
+
+def test_a_comparison_names_its_parameter_and_says_how_many_pairs_it_leaves_out():
+    pairs = pd.concat([PAIRS] * 3).reset_index(drop=True).assign(a="1", b="2")
+    pairs.attrs["by"] = "workers"
+    chart = charts.comparison(pairs)
+    labels = [label.get_text() for label in chart.axes.get_yticklabels()]
+    assert labels == ["workers 2\nless workers 1"] * 6
+    assert chart.sentence.count("workers 2 less workers 1") == 4
+    assert chart.sentence.endswith("; and 2 more pairs.")
 
 
 @pytest.mark.parametrize("name", OF_A_STUDY)

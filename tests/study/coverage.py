@@ -1,6 +1,4 @@
-"""How often intervals hold the truth, over many studies.
-
-`coverage.txt` is what it prints:
+"""How often intervals hold the truth, over many studies; as in `coverage.txt`.
 
     python -m tests.study.coverage > tests/study/coverage.txt
 

@@ -74,7 +74,8 @@ def compare(
         "replications": "int64",
     }
     pairs = frame({name: [row[name] for row in rows] for name in columns}, dtypes)
-    pairs.attrs["measure"] = measure  # what a chart of it is in
+    # What a chart of it is in, and what a and b are values of, if they do not say it.
+    pairs.attrs.update(measure=measure, by=names[0] if len(names) == 1 else "")
     return pairs
 
 

@@ -264,20 +264,15 @@ class PointDigest:
             return Interval(math.nan, math.nan, math.nan)
         upto = np.cumsum([whole[each] for each in bins.tolist()])
 
-        def at(part: float) -> float:
-            rank = part * (upto[-1] - 1)
-            place = int(np.searchsorted(upto, rank, "right"))
-            return _seconds(int(bins[min(place, len(bins) - 1)]))
+        def bin_of(part: float) -> int:
+            place = int(np.searchsorted(upto, part * (upto[-1] - 1), "right"))
+            return int(bins[min(place, len(bins) - 1)])
 
-        estimate = at(share)
+        estimate = _seconds(bin_of(share))
         if len(groups) < 2:
             return Interval(estimate, 0.0, math.inf)
         # Nothing lies above what was not done: there the runs that were are counted.
-        ends = {part: at(part) for part in (0.5, share)}
-        most = {
-            part: _bin(end) if math.isfinite(end) else _UNDONE - 1
-            for part, end in ends.items()
-        }
+        most = {part: min(bin_of(part), _UNDONE - 1) for part in (0.5, share)}
         below = {
             part: np.array(
                 [sum(n for b, n in each.items() if b <= end) for each in groups], float
@@ -286,7 +281,9 @@ class PointDigest:
         }
         runs = np.array([each.total() for each in groups], float)
         low, high, is_bounded = woodruff_ends(below, runs, share, confidence)
-        return Interval(estimate, at(low), at(high) if is_bounded else math.inf)
+        # Where in their bins the ends lie is not known: they are taken apart.
+        least, beyond = _seconds(bin_of(low), -0.5), _seconds(bin_of(high), 0.5)
+        return Interval(estimate, least, beyond if is_bounded else math.inf)
 
 
 def _bin(seconds: float) -> int:
@@ -294,8 +291,8 @@ def _bin(seconds: float) -> int:
     return math.ceil(math.log(seconds) / _STEP) if seconds > 0.0 else _NOTHING
 
 
-def _seconds(number: int) -> float:
-    """Return the middle of the bin of that *number*, of the least relative error."""
+def _seconds(number: int, off: float = 0.0) -> float:
+    """Return the middle of the bin of that *number*, or what is *off* it by so many."""
     if number in (_NOTHING, _UNDONE):
         return 0.0 if number == _NOTHING else math.inf
-    return 2.0 * math.exp(number * _STEP) / (2.0 + WIDTH)
+    return math.exp((number - 0.5 + off) * _STEP)

@@ -287,8 +287,8 @@ class Study:
     ) -> pd.DataFrame:
         """Return one row per point: what was measured there, with its intervals.
 
-        After the parameters come ``replications``, ``runs`` and how many of these were
-        ``unfinished`` at the end, so that they are no success (int64); then ``mean``,
+        After the parameters come ``replications``, ``runs`` and ``unfinished``, runs
+        still under way at the end, which count as not successful (int64); then ``mean``,
         ``p50``, ``p95``, ``total``, ``total_p95``, ``success`` and measures of one's own
         (float64), each followed by the ends of its interval of that *confidence*, as in
         ``mean_low`` and ``mean_high``.  ``mean`` and ``total`` are those of the means of
@@ -389,9 +389,9 @@ class Study:
     ) -> pd.DataFrame:
         """Return one row per parameter of a `design.saltelli`: its Sobol indices.
 
-        ``first`` is the share of the variance of *measure* over the design that goes away
-        if this parameter is known, ``total`` that which stays if all others are; each
-        with the ends of its bootstrap interval, as in ``first_low`` (float64); ``notice``
+        ``first`` is the share of the variance of *measure* that this parameter explains
+        alone, ``total`` the same with its interactions; each with the ends of its
+        bootstrap interval, as in ``first_low`` (float64); ``notice``
         explains an index of exactly 0, or is empty.  By SALib:
         Sobol (2001), Saltelli et al. (2010).  Where points are replicated a few times
         only, chance counts as well.  Raises `UsageError` for another design.
