@@ -45,7 +45,8 @@ class Debugger:
 
     *at* is the record (or its index) to begin with.  A Simulation is driven on: beyond
     its last record the buttons let it happen.  A failure that `wfsim.explore` has found
-    is opened where it went wrong.  *breakpoints* are functions of a record, such as
+    is opened at the record that made it inevitable, and the run without faults is there
+    to be set beside it.  *breakpoints* are functions of a record, such as
     `wfsim.step_started` returns: playing stops there, and ``breakpoint`` goes to them.
 
     `player` is the cursor, `runs` are the logs shown so far: *log* first, then one for
@@ -60,9 +61,12 @@ class Debugger:
         at: Record | int | None = None,
         breakpoints: Iterable[Where] = (),
     ) -> None:
-        if isinstance(log, Failure):
-            log = log.replay()
-            at = -1 if at is None else at
+        failure = log if isinstance(log, Failure) else None
+        if failure is not None:
+            log = failure.ended()
+            doomed, wrong = failure.inevitable.record, failure.violation.seq
+            if at is None:
+                at = doomed.seq if doomed else -1 if wrong is None else wrong
         if isinstance(log, Simulation):
             log.begin()
         self.breakpoints = list(breakpoints)
@@ -79,7 +83,11 @@ class Debugger:
         self._add(log_of(log), "as it was", None)
         if len(self.player):
             self.player.seek(0 if at is None else at)
+        if failure is not None:
+            self._branches.append(Branch(failure.calm.log, "without faults"))
         self.show()
+        if failure is not None:
+            self._say(failure.said)
 
     def __repr__(self) -> str:
         which = f"run {self._chosen + 1} of {len(self._branches)}"
