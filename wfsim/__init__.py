@@ -1,6 +1,6 @@
-"""Run a real workflow engine on a virtual clock, and see what interrupts it do.
+"""Run a workflow engine on a virtual clock and see what interruptions do to it.
 
-A map, bottom up; each layer knows only those above it in this list:
+The layers; each imports only those listed before it:
 
 * ``errors``    every exception, and the signals that a step may raise; ``text``
 * ``model``     values: Resource, StateMachine, Flow, Memento, Record, EventLog
@@ -89,6 +89,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.sim.faults import LoseLease as LoseLease
     from wfsim.sim.faults import PauseController as PauseController
     from wfsim.sim.faults import RefuseWrite as RefuseWrite
+    from wfsim.sim.faults import RepeatCall as RepeatCall
     from wfsim.sim.faults import StaleRead as StaleRead
     from wfsim.sim.faults import dump_plan as dump_plan
     from wfsim.sim.faults import load_plan as load_plan

@@ -9,16 +9,17 @@ from math import inf
 from typing import Any, Literal, NamedTuple
 
 from wfsim.campaign.oracles import Check, Checked, End, Violation
-from wfsim.campaign.sites import CRASH, Point, Site, sites_of
+from wfsim.campaign.sites import CRASH, Point, Surveyed, crashes, sites_of, surveyed
 from wfsim.campaign.standing import Standings
 from wfsim.errors import UsageError
 from wfsim.model.journal import Move
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind
 from wfsim.sim.faults import CrashAt, Fault
-from wfsim.sim.prefix import Prefix, Tape, recorded
+from wfsim.sim.prefix import Prefix, Tape
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.sim.sites import Site
 
 Maker = Callable[[Iterable[Fault]], Simulation]
 
@@ -82,7 +83,7 @@ class Lab:
     @cached_property
     def tape(self) -> Tape:
         """The calm run, recorded, at its end."""
-        sim = recorded(self.make())
+        sim = surveyed(self.make())
         self._begun = len(sim.log)
         self._began = sim.now
         self._standings = Standings(self.but, self.alike)
@@ -104,9 +105,10 @@ class Lab:
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:
-        """Every write of the calm run from when it was asked for."""
-        tape = self.tape
-        return sites_of(tape, self._begun)
+        """Every site of the calm run from when it was asked for."""
+        calm = self.calm
+        assert isinstance(calm, Surveyed)
+        return sites_of(calm, self._begun)
 
     @cached_property
     def end(self) -> End:
@@ -127,6 +129,7 @@ class Lab:
     def outcome(self, point: Point) -> Outcome:
         """Run *point*, from a prefix where it is a single crash."""
         single = point.fault.startswith(CRASH) and len(point.plan) == 1
+        single = single and point.site in self._writes
         return self._caught(self._crashed if single else self._afresh, point)
 
     def afresh(self, point: Point) -> Outcome:
@@ -168,7 +171,7 @@ class Lab:
     def _crashed(self, point: Point) -> Outcome:
         (crash,) = point.plan
         assert isinstance(crash, CrashAt)
-        site = self._by_write[crash.write]
+        site = self._writes[point.site]
         before = crash.when == "before"
         entries = site.first if before else site.last + 1
         same = entries in self._outcomes or (
@@ -183,8 +186,8 @@ class Lab:
         return outcome
 
     @cached_property
-    def _by_write(self) -> Mapping[int | None, Site]:
-        return {site.write: site for site in self.sites}
+    def _writes(self) -> Mapping[str, Site]:
+        return {site.name: site for site in self.sites if site.write}
 
     def _gone_on(self, point: Point, sim: Prefix, crash: CrashAt) -> Outcome:
         back = self._restart(sim, crash)
@@ -199,23 +202,17 @@ class Lab:
         return sim.now
 
     def again(self, point: Point) -> Iterator[Point]:
-        """Return *point* with a crash before and after each write that follows it."""
+        """Return *point* with a crash at each site that follows it."""
         sim = self.make(point.plan)
         self._settle(sim)
-        tape = Tape.of(sim)
         fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
-        for site in sites_of(tape, fired[-1] if fired else len(tape)):
-            for when in ("before", "after"):
-                crash = CrashAt(
-                    write=site.write,
-                    when=when,
-                    restart_after=self.away,
-                )
-                label = f"{point.fault}, {CRASH} {when}"
-                plan = (*point.plan, crash)
-                yield Point(
-                    f"{point.site}, {site.name}", label, plan, site.step, site.kind
-                )
+        later = sites_of(surveyed(sim), fired[-1] if fired else len(sim.journal))
+        for crash in crashes(later, self.away):
+            yield crash._replace(
+                site=f"{point.site}, {crash.site}",
+                fault=f"{point.fault}, {crash.fault}",
+                plan=(*point.plan, *crash.plan),
+            )
 
     # -- settling ----------------------------------------------------------------------
 
@@ -276,7 +273,7 @@ class Lab:
 
 
 LOOKS = 6
-"""So often may a run come near the calm one and not join it; most do at the first."""
+"""How often a run may come near the calm one and not join it; most join at the first."""
 
 TURNS = frozenset({Kind.STEP_STARTED, Kind.STEP_COMPLETED})
 """After these nothing counts but what is durable and the world: no step is half done."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from wfsim.campaign.explore import LASTS, requests
+from wfsim.campaign.explore import LASTS
 from wfsim.campaign.incident import Fit, Incident, What, known
 from wfsim.campaign.lab import Lab, Maker
 from wfsim.campaign.priority import order
@@ -20,10 +20,11 @@ from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import (
     CRASH,
     Point,
-    Site,
     crashes,
     points,
+    requests,
     sites_of,
+    surveyed,
     unfit,
     wanted,
 )
@@ -33,9 +34,9 @@ from wfsim.sim.faults import (
     Fault,
     dump_plan,
 )
-from wfsim.sim.prefix import Tape
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.sim.sites import Site
 
 RUNS = 3000
 """So many runs are made at most."""
@@ -200,7 +201,7 @@ class _Search:
             listed += crashes(sites, self.lab.away)
         kinds = [name for name in self.names if name not in never]
         listed += points(kinds, sites, scenario, LASTS)
-        listed += requests(self.asks, sites)[0]
+        listed += requests(self.asks, sites, scenario)[0]
         for point in order(listed):
             yield (*plan, *point.plan)
 
@@ -209,11 +210,11 @@ class _Search:
         sim = self.lab.make(plan)
         try:
             self.lab.judge(sim, plan)
-            tape = Tape.of(sim)
+            survey = surveyed(sim)
         except Exception:
             return ()
         fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
-        return sites_of(tape, fired[0] if fired else 0)
+        return sites_of(survey, fired[0] if fired else 0)
 
 
 __all__ = ["Fit", "Reproduction", "reproduce"]

@@ -77,7 +77,7 @@ class Branch:
         return sim.clock.peek() <= sim.scenario.horizon
 
     def until(self, where: Where) -> Iterator[float]:
-        """Let the simulation go on, in slices, until *where* accepts a new record.
+        """Run the simulation on, in slices, until *where* accepts a new record.
 
         Each item is which share of the time up to the horizon has passed.
         """
@@ -111,7 +111,7 @@ class Branch:
         return self._pasts
 
     def loaded(self) -> Iterator[float]:
-        """Let `pasts` have what was so around the cursor; yield how far that is."""
+        """Load `pasts` around the cursor; each item is the share that is done."""
         for index in (self.player.position, self.player.position - 1):
             if index >= 0 and not self.pasts.has(index):
                 yield from self.pasts.load(index)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from wfsim.report.page import SummedStudy
+    from wfsim.report.page import DecidedStudy, SummedStudy
 
 BAR = 40
 """How many characters wide a time line is."""
@@ -143,6 +143,24 @@ def study_page(study: SummedStudy, path: str | Path) -> Path:
     return write(path, page.study_page(study))
 
 
+def decision_page(
+    study: DecidedStudy,
+    path: str | Path = "decision.html",
+    objective: str | None = None,
+    **more: Any,
+) -> Path:
+    """Write a page for whoever decides, and pays, to *path*; no other file needed.
+
+    It has the question, the answer, how sure that is, what it costs, and three charts.
+    *objective* and *more* (``cost``, ``question``, ``confidence``) are what
+    `Study.decision` takes.  Raises `UsageError`, and `DefinitionError` for an objective
+    that is none.
+    """
+    from wfsim.report import page
+
+    return write(path, page.decision_page(study, objective, **more))
+
+
 def _shorter(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Return *frame* without those of *columns* that hold one value only."""
     same = [name for name in columns if frame[name].nunique() <= 1]
@@ -188,6 +206,7 @@ FORMATS = {
 __all__ = [
     "EPOCH",
     "FORMATS",
+    "decision_page",
     "outcome",
     "print_notices",
     "print_report",

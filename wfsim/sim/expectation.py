@@ -61,14 +61,14 @@ def told(sim: Simulation) -> str:
         steps = [_step(step) for step in memento.steps]
         run = {"status": memento.status, **reason, "steps": steps}
         runs.setdefault(name, {})[key] = run
-    said: dict[str, Any] = {
+    expectation: dict[str, Any] = {
         name: {"states": _states(sim, name), "runs": runs.get(name, {})}
         for name in sorted({*there.resources, *runs})
     }
     if sim.world is not None:
-        said["world"] = sim.world.essence()
+        expectation["world"] = sim.world.essence()
     text: str = yaml.dump(
-        said, Dumper=Plain, sort_keys=False, allow_unicode=True, width=90
+        expectation, Dumper=Plain, sort_keys=False, allow_unicode=True, width=90
     )
     return text
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, assert_never
 
+from wfsim.engine.context import StepContext
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import ResourceStore, RunStore, Steps
 from wfsim.errors import AlreadyExists, DefinitionError, Killed, NotFound, UsageError
@@ -32,11 +33,13 @@ from wfsim.sim.faults import (
     EditAt,
     Fault,
     LoseLease,
+    MomentFault,
     PauseController,
     StaleRead,
     StepFault,
     TimedFault,
 )
+from wfsim.sim.sites import KINDS, TIMER, WAIT, Name, Site, Sites
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
 from wfsim.text import suggest
@@ -66,7 +69,7 @@ class Operator(Protocol):
         """Hold a controller still; return what tells this pause from a later one."""
 
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Let a paused controller go on, a *zombie* with what others have taken over."""
+        """Resume a paused controller, a *zombie* with what others have taken over."""
 
     def is_paused(self, controller: str, pause: object = None) -> bool:
         """Whether a controller is held still, by that *pause* if it is given."""
@@ -102,19 +105,46 @@ class FaultyPorts:
     ) -> None:
         self.wrap_all = False
         self.faults = list(faults)
-        self.writes = Writes(self.faults, self.fired, self.crash_in_write)
+        self.sites = Sites(self.faults, self, storage.journal)
+        self.writes = Writes(self.faults, self.fired, self.crash_in_write, self.sites)
         self.api = Api(storage.clock, storage.scenario.api_rate)
         self.faulty_steps: FaultySteps | None = None
         self.crash: Callable[[CrashAt, str], None] | None = None
+        self.act: Callable[[Any, str], Callable[[], None]] | None = None
         self._storage = storage
         self._view: View | None = None
 
     def add(self, faults: Sequence[Fault]) -> None:
         """Make room for *faults* too; everything was wrapped for that."""
         self.faults += faults
+        self.sites.add(faults)
         self.writes.add(faults)
         if self.faulty_steps is not None:
             self.faulty_steps.add(_of_steps(faults))
+
+    def keep_sites(self) -> list[Site]:
+        """Keep the sites that are passed from now on; return the list of them."""
+        self.wrap_all = True
+        kept = self.sites.keep()
+        self.writes.add(())
+        return kept
+
+    def begin(self, fault: MomentFault, controller: str) -> None:
+        """Do what *fault* does, `later` seconds after *controller* was at its site.
+
+        Somebody else acts between two things that a controller does; only the controller
+        itself is left to come to where it waits.
+        """
+        assert self.act is not None
+        act = self.act(fault, controller)
+        if fault.later or isinstance(fault, (CrashAt, PauseController)):
+            self._storage.clock.call(fault.later, act)
+        else:
+            act()
+
+    def writer(self, context: StepContext) -> str:
+        """Return which controller runs the attempt."""
+        return self._storage.leases.holder(context.resource.key, context.token)
 
     def fired(self, fault: Fault) -> None:
         """Record that *fault* has fired."""
@@ -123,9 +153,9 @@ class FaultyPorts:
     def steps(self, inner: Steps) -> Steps:
         """Return *inner*, wrapped if a fault needs it."""
         wanted = _of_steps(self.faults)
-        if self.faulty_steps is None and (wanted or self.wrap_all):
-            key_of = self._storage.key_meant
-            self.faulty_steps = FaultySteps(inner, wanted, self.fired, key_of)
+        if self.faulty_steps is None and (wanted or self.wrap_all or self.sites.is_on):
+            key_of, sites = self._storage.key_meant, self.sites
+            self.faulty_steps = FaultySteps(inner, wanted, self.fired, key_of, sites)
         return self.faulty_steps or inner
 
     def runs(self, inner: RunStore, controller: str) -> RunStore:
@@ -155,8 +185,10 @@ class FaultyPorts:
         return limited or any(isinstance(fault, ApiDown) for fault in self.faults)
 
     def _counts_writes(self) -> bool:
-        return self.wrap_all or any(
-            getattr(fault, "write", None) is not None for fault in self.faults
+        return (
+            self.wrap_all
+            or self.sites.is_on
+            or any(getattr(fault, "write", None) is not None for fault in self.faults)
         )
 
     def crash_in_write(self, fault: CrashAt, writer: str) -> None:
@@ -176,12 +208,15 @@ class FaultPlan:
         self.ports = ports
         self._storage = storage
         self._operator = operator
-        ports.crash = self._crash
+        ports.crash, ports.act = self._crash, self._action
+        self.known_sites: Callable[[], Collection[str]] = tuple
+        """Returns the sites of a run without faults, for who has written another one."""
         self._refuse_unknown(ports.faults)
 
     def start(self) -> None:
         """Record what is armed, and set the clock for what has a time."""
         self._refuse_unknown_resources(self.ports.faults)
+        self._refuse_unknown_sites(self.ports.faults)
         self._place(self.ports.faults)
 
     @property
@@ -209,6 +244,7 @@ class FaultPlan:
         """Arm *faults* in a simulation that is under way (and was wrapped for it)."""
         self._refuse_unknown(faults)
         self._refuse_unknown_resources(faults)
+        self._refuse_unknown_sites(faults)
         self._refuse_past(faults)
         if not self.ports.wrap_all:
             raise UsageError(
@@ -222,14 +258,14 @@ class FaultPlan:
         names = self._operator.names
         known: frozenset[str] = frozenset()
         if any(isinstance(fault, StepFault) for fault in faults):
-            known = self._storage.scenario.step_names
+            known = self._storage.step_names
         for fault in faults:
             name = getattr(fault, "controller", None)
             if name is not None and name not in names:
                 raise UsageError(
                     f"{fault!r}: there is no such controller; known: {', '.join(names)}"
                 )
-            if isinstance(fault, StepFault) and fault.step not in known:
+            if isinstance(fault, StepFault) and fault.step and fault.step not in known:
                 near = suggest(fault.step, known)
                 raise DefinitionError(f"{fault!r}: no step {fault.step!r}{near}")
 
@@ -244,6 +280,35 @@ class FaultPlan:
                     raise DefinitionError(f"{fault!r}: no resource {name!r}{near}")
             except UsageError as error:
                 raise DefinitionError(f"{fault!r}: {error}") from None
+
+    def _refuse_unknown_sites(self, faults: Sequence[Fault]) -> None:
+        """Refuse faults at sites at which nothing of this scenario could come."""
+        for fault in faults:
+            site = getattr(fault, "site", None)
+            if site is not None and not self._may_be(site):
+                near = suggest(site, self.known_sites())
+                raise DefinitionError(f"{fault!r}: no site {site!r}{near}")
+
+    def _may_be(self, site: str) -> bool:
+        name, scenario = Name.of(site.removesuffix(TIMER)), self._storage.scenario
+        if name is None:
+            return False
+        if not scenario.is_service and self._storage.key_meant(name.resource) is None:
+            return False
+        if not name.run:
+            return name.what.startswith("resource.") and name.what in KINDS
+        flow = scenario.flows.get(name.run.partition("-")[2])
+        if flow is None:
+            return False
+        if not name.step:
+            return name.what.startswith("run.") and name.what in KINDS
+        if name.step not in {step.name for step in flow.steps}:
+            return False
+        return name.what in (*KINDS, WAIT) or self._may_call(name.what)
+
+    def _may_call(self, what: str) -> bool:
+        first = what.split()[0].partition(".")[0]
+        return hasattr(self._operator.world, first)
 
     def _refuse_past(self, faults: Sequence[Fault]) -> None:
         """Raise `UsageError` for a fault whose time, or whose write, is past."""
@@ -275,14 +340,17 @@ class FaultPlan:
             if fault.t >= clock.now:
                 clock.call(fault.t - clock.now, self._action(fault))
 
-    def _action(self, fault: TimedFault) -> Callable[[], None]:
+    def _action(self, fault: TimedFault, here: str | None = None) -> Callable[[], None]:
+        """Return what does *fault*, to the controller *here* if it names no other one."""
+        controller = getattr(fault, "controller", None) or here
+
         def act() -> None:
             """Do what *fault* does at its time; it fires if there is something to do."""
             match fault:
                 case CancelAt() | EditAt():
                     self._edit(fault)
                 case CrashAt():
-                    victim = self._operator.controller(fault.controller)
+                    victim = self._operator.controller(controller)
                     if victim.alive:
                         self.ports.fired(fault)
                         self._crash(fault, victim.name)
@@ -299,9 +367,9 @@ class FaultPlan:
                 case BreakOne():
                     self._break(fault)
                 case PauseController():
-                    self._pause(fault)
+                    self._pause(fault, controller)
                 case LoseLease():
-                    self._lose(fault)
+                    self._lose(fault, controller)
                 case _:
                     assert_never(fault)
 
@@ -371,8 +439,8 @@ class FaultPlan:
         if fault.for_ is not None:
             self._storage.clock.call(fault.for_, lambda: world.mend(broken))
 
-    def _pause(self, fault: PauseController) -> None:
-        victim = self._operator.controller(fault.controller)
+    def _pause(self, fault: PauseController, controller: str | None) -> None:
+        victim = self._operator.controller(controller)
         if not victim.alive or self._operator.is_paused(victim.name):
             return
         leases = self._storage.leases
@@ -401,14 +469,14 @@ class FaultPlan:
             for name in operator.names
         )
 
-    def _lose(self, fault: LoseLease) -> None:
+    def _lose(self, fault: LoseLease, controller: str | None) -> None:
         storage, key = self._storage, None
         if fault.resource is not None:
             key = storage.key_meant(fault.resource)
             if key is None:
                 return
         # What it frees is taken at once: that is told first.
-        taken = storage.leases.held(fault.controller, key)
+        taken = storage.leases.held(controller, key)
         if taken:
             self.ports.fired(fault)
             storage.leases.lose(taken)

@@ -77,8 +77,8 @@ class Place:
         """The number of the first write after the record."""
         _ = self.moment
         later = [number for at, number in self._numbers.items() if at > self._index]
-        made = [number for at, number in self._numbers.items() if at <= self._index]
-        return min(later) if later else max(made, default=0) + 1
+        earlier = [number for at, number in self._numbers.items() if at <= self._index]
+        return min(later) if later else max(earlier, default=0) + 1
 
     def crash(self, restart_after: float | None = 10.0) -> CrashAt:
         """Return the crash that comes right after the record, before all else."""
@@ -119,12 +119,12 @@ class Fork:
     def _begun(self, share: float) -> Generator[float, None, Simulation]:
         """Return the simulation with the fault, not begun; the origin's calls made."""
         origin = self.origin
-        place = yield from _reached(origin, self._index, share)
-        fault = self._fault(place)
+        reached = yield from _reached(origin, self._index, share)
+        fault = self._fault(reached)
         if fault in origin.faults:
-            raise UsageError(f"{fault!r} is what happens here already")
+            raise UsageError(f"{fault!r} is in the plan already")
         twin = _again(origin, (*origin.given_faults, fault))
-        for call in origin.calls.kept[: place.calls]:
+        for call in origin.calls.kept[: reached.calls]:
             yield from _sliced(twin, call.events, call.time, (share, 1.0))
             twin.repeat(call)
         return twin
@@ -229,13 +229,13 @@ def crash_after(
     It does not happen if no controller is up then.  Raises `UsageError` if *origin*
     dies just so, or does not come to the record again.
     """
-    steps = Fork(origin, index, lambda place: place.crash(restart_after))._begun(1.0)
+    steps = Fork(origin, index, lambda reached: reached.crash(restart_after))._begun(1.0)
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            made: Simulation = end.value
-            return made
+            twin: Simulation = end.value
+            return twin
 
 
 def _sliced(
@@ -245,7 +245,7 @@ def _sliced(
     shares: tuple[float, float],
     expected: int = 0,
 ) -> Iterator[float]:
-    """Let *sim* go on to so many *events* (None: all), or to *limit*, in slices."""
+    """Run *sim* on to so many *events* (None: all), or to *limit*, in slices."""
     expected = events or expected or 1
     first, last = shares
     sim.begin()
@@ -281,14 +281,14 @@ def script(simulation: Simulation) -> str:
     ]
     if not (calls or elsewhere or resumed):
         return f"log = wfsim.simulate(\n{inside})"
-    made = "wfsim.Simulation.resume" if resumed else "wfsim.Simulation"
-    return f"sim = {made}(\n{inside})\n{''.join(calls)}log = sim.run()"
+    constructor = "wfsim.Simulation.resume" if resumed else "wfsim.Simulation"
+    return f"sim = {constructor}(\n{inside})\n{''.join(calls)}log = sim.run()"
 
 
 def _said(call: Call) -> str:
-    said = [repr(arg) for arg in call.args if arg is not None]
-    said += [f"{name}={value!r}" for name, value in call.keywords.items() if value]
-    return f"{call.method}({', '.join(said)})"
+    arguments = [repr(arg) for arg in call.args if arg is not None]
+    arguments += [f"{name}={value!r}" for name, value in call.keywords.items() if value]
+    return f"{call.method}({', '.join(arguments)})"
 
 
 class NumberedWrites(Writes):
@@ -349,10 +349,10 @@ def _reached(
     """Return the `Place` right after the record at *index* of *origin*."""
     probe = _again(origin, origin.given_faults)
     numbers = _number(probe)
-    made = yield from _repeated(probe, origin, index + 1, share)
+    repeated = yield from _repeated(probe, origin, index + 1, share)
     if len(probe.log) <= index or probe.log[index] != origin.log[index]:
         raise UsageError(NOT_AGAIN)
-    return Place(probe, numbers, index, made)
+    return Place(probe, numbers, index, repeated)
 
 
 def _repeated(
@@ -363,7 +363,7 @@ def _repeated(
     Return how many of the calls of *origin* were made on the way.
     """
     twin.begin()
-    expected, made = max(origin.clock.events, 1), 0
+    expected, repeated = max(origin.clock.events, 1), 0
     stops = [(call.events, call.time, call) for call in origin.calls.kept]
     for events, time, call in (*stops, (None, twin.scenario.horizon, None)):
         while len(twin.log) < entries:
@@ -377,5 +377,5 @@ def _repeated(
         if len(twin.log) >= entries or call is None:
             break
         twin.repeat(call)
-        made += 1
-    return made
+        repeated += 1
+    return repeated
