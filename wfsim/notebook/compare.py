@@ -123,7 +123,8 @@ def _row(pair: Pair, is_here: bool) -> str:
         what = f"{pair.b.time - pair.a.time:+.3f} s"
     return (
         f'<tr class="{"wf-at" if is_here else ""}">'
-        f'<td style="color:{COLOURS[pair.status]}">■ {escape(pair.status)}</td>'
+        f'<td><span style="color:{COLOURS[pair.status]}">■</span> '
+        f"{escape(pair.status)}</td>"
         f"<td>{escape(where + attempt)}</td><td>{times[0]}</td><td>{times[1]}</td>"
         f"<td>{escape(what)}</td></tr>"
     )

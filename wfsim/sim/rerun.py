@@ -295,7 +295,7 @@ class NumberedWrites(Writes):
     """Writes that remember which record came of which of them."""
 
     def __init__(self, ports: FaultyPorts, records: Sequence[Record]) -> None:
-        super().__init__(ports.faults, ports.fired, ports.crash_in_write)
+        super().__init__(ports.faults, ports.fired, ports.crash_in_write, ports.sites)
         self.records = records
         self.numbers: dict[int, int] = {}
 

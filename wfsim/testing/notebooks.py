@@ -34,7 +34,7 @@ SANITIZE = Path(__file__).with_name("sanitize.cfg")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have nbval use this Python, these rules and this environment, if it is on."""
+    """Set this Python, these rules and this environment for nbval, if it is on."""
     option = config.option
     if getattr(option, "nbval", False):
         option.nbval_current_env = True
