@@ -125,6 +125,74 @@ def test_a_full_disk_is_an_error_at_once_with_its_cure(tmp_path):
         sim.edit(spec={"text": "x" * 100_000})
 
 
+class Odd(Exception):
+    """What no store keeps."""
+
+
+ODD = [float("nan"), 10**5000, "\ud800", {1: 2}, {"a": {1}}, b"x", Odd(), "x" * 1_100_000]
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+@pytest.mark.parametrize("part", ["spec", "status", "annotations"])
+@pytest.mark.parametrize("odd", ODD, ids=[str(type(each).__name__) for each in ODD])
+def test_what_a_step_writes_is_refused_alike_in_memory_and_in_a_file(
+    odd, part, in_file, tmp_path
+):
+    @wfsim.step
+    def Write(ctx):
+        yield from ctx.update(**{part: {"k": odd}})
+
+    flow = Flow("F", (Step("Write", retry=Retry(limit=0)),))
+    file = tmp_path / "runs.db" if in_file else None
+    sim = Simulation(Scenario.of_flow(flow, steps=[Write]), db=file)
+    sim.run()
+    (ended,) = sim.log.filter(Kind.RUN_INTERRUPTED)
+    assert "err:[step Write fail: StoreError: resource-0" in ended.text
+    with pytest.raises(wfsim.WfsimError):
+        sim.edit(**{part: {"k": odd}})
+
+
+@pytest.mark.parametrize("odd", [5, True, ("a", "b")])
+def test_an_annotation_is_a_text(odd):
+    sim = Simulation(slow())
+    with pytest.raises(UsageError, match=r"the annotation .k. is .*; give a text"):
+        sim.edit(annotations={"k": odd})
+    with pytest.raises(wfsim.DefinitionError, match="the annotation 'k' is"):
+        slow(resources=[Resource("resource", "r", annotations={"k": odd})])
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_what_a_run_is_to_begin_with_is_refused_alike(in_file, tmp_path):
+    def check(resource):
+        return wfsim.Event("large", {"text": "x" * 1_100_000})
+
+    machine = StateMachine("db").stable("Running", "Interrupt")
+    machine.transition("Running", "Adding", when=check, run="F")
+    scenario = Scenario(
+        [Resource("db", "orders", state="Running")],
+        machine,
+        [Flow("F", (Step("A", duration=1),))],
+        horizon=60,
+    )
+    sim = Simulation(scenario, db=tmp_path / "runs.db" if in_file else None)
+    log = sim.run()
+    assert not log.filter(Kind.RUN_CREATED)
+    assert "the ConfigMap of orders would have" in log.filter(Kind.CHECK_FAILED)[0].text
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_flow_that_is_asked_for_with_too_much_is_refused(in_file, tmp_path):
+    scenario = Scenario(flows=[Flow("F", (Step("A", duration=1),))])
+    sim = Simulation(scenario, db=tmp_path / "runs.db" if in_file else None)
+    large = {"text": "x" * 1_100_000}
+    with pytest.raises(wfsim.errors.ServiceError, match="1048576 are kept") as error:
+        sim.service.create("c", "cluster", "F", context=large)
+    assert error.value.code == 10001
+    made = sim.service.create("c", "cluster", "F")
+    with pytest.raises(wfsim.errors.ServiceError, match="1048576 are kept"):
+        sim.service.init_context(made, "more", large)
+
+
 def dumping(size, **more):
     @wfsim.step
     def Dump(ctx):

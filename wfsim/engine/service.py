@@ -34,6 +34,7 @@ from wfsim.errors import (
     Fenced,
     NotFound,
     ServiceError,
+    StoreError,
 )
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
@@ -226,6 +227,8 @@ class WorkflowService:
                 return named.name
             except AlreadyExists:
                 continue
+            except StoreError as error:
+                raise _refused(error) from None
 
     def list(
         self,
@@ -342,6 +345,8 @@ class WorkflowService:
             yield from rewrite(self.resources, key_of(flow_id, tenant), change, None)
         except NotFound:
             raise ServiceError(FLOW_NOT_FOUND, f"no flow {flow_id!r}") from None
+        except StoreError as error:
+            raise _refused(error) from None
 
     def _get(self, flow_id: str, tenant: str) -> Effect[Resource]:
         try:
@@ -351,6 +356,13 @@ class WorkflowService:
 
     def _now(self) -> Mapping[str, float]:
         return {"updated": self.clock.now}
+
+
+def _refused(error: StoreError) -> Exception:
+    """Return what the service answers if a store does: what cannot be kept is invalid."""
+    if type(error) is StoreError:
+        return ServiceError(PARAMETER_INVALID, str(error))
+    return error
 
 
 def key_of(flow_id: str, tenant: str = TENANT) -> Key:
