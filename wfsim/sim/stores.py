@@ -96,7 +96,8 @@ class InMemoryResources:
         self._uids += 1
         uid, entered = f"uid-{self._uids}", self._revision + 1
         born = _frozen(resource)._replace(uid=uid, entered=entered, deleted=None)
-        self._refuse_unfit(None, born)
+        if born.spec or born.status or born.annotations:
+            self._refuse_unfit(None, born)
         return self._put(None, born, 0)
         yield
 
@@ -122,7 +123,12 @@ class InMemoryResources:
         if resource.state != before.state:
             resource = resource._replace(entered=self._revision + 1)
         frozen = _frozen(resource)
-        self._refuse_unfit(before, frozen)
+        if (
+            frozen.spec is not before.spec
+            or frozen.status is not before.status
+            or frozen.annotations is not before.annotations
+        ):
+            self._refuse_unfit(before, frozen)
         after = self._put(before, frozen, token or 0)
         if after.deleted is not None and not after.finalizers:
             self._take_away(after, token or 0)
