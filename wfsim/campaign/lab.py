@@ -8,7 +8,7 @@ from functools import cached_property
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from wfsim.campaign.oracles import Check, Checked, End, Violation
+from wfsim.campaign.oracles import Check, Checked, End, Violation, broken_down
 from wfsim.campaign.sites import CRASH, Point, Surveyed, crashes, sites_of, surveyed
 from wfsim.campaign.standing import Standings
 from wfsim.errors import UsageError
@@ -147,8 +147,7 @@ class Lab:
         try:
             return run(point)
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            return Outcome(point, "ran", (Violation("error", text, None, text),))
+            return Outcome(point, "ran", (broken_down(error),))
 
     def _afresh(self, point: Point) -> Outcome:
         sim = self.make(point.plan)

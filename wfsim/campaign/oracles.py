@@ -294,5 +294,10 @@ ORACLES: Mapping[str, Check] = {
 """Every invariant by its name, in the order in which they are asked."""
 
 
+def broken_down(error: Exception) -> Violation:
+    """Return that the engine, or what it runs, has broken down with *error*."""
+    return _at("error", f"{type(error).__name__}: {error}")
+
+
 def _at(code: str, text: str, seq: int | None = None, cause: str = "") -> Violation:
     return Violation(code, text, seq, re.sub(r"\d+", "N", cause or f"{code} {text}"))
