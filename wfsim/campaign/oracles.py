@@ -232,6 +232,9 @@ def all_ends(run: Checked) -> Iterator[Violation]:
         yield _at("L3", text, cause="L3 it does not settle")
         return
     for name, memento in run.mementos.items():
+        resource = run.resources.get(name[0])
+        if resource is not None and resource.state == FlowStatus.STOPPED:
+            continue  # it waits for somebody to start it
         if memento.status in UNDER_WAY:
             text = f"{'/'.join(name)} is {memento.status.value} and nothing happens"
             yield _at("L1", text)

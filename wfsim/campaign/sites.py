@@ -242,29 +242,40 @@ def requests(
     listed, never = [], {}
     for name, ask in asks.items():
         for site in sites:
-            plan = [_fault(call, given, site) for call, given in ask.calls]
-            if not plan or None in plan:
-                calls = ", ".join(call for call, _ in ask.calls) or "nothing"
-                never[f"ask {name}"] = f"no plan of faults says: {calls}"
+            plan = tuple(_asked(ask.calls, site))
+            if not plan:
+                never[f"ask {name}"] = "it asks for nothing"
                 break
-            made = tuple(fault for fault in plan if fault is not None)
-            listed.append(Point(site.name, f"ask {name}", made, site.step, site.kind))
+            listed.append(Point(site.name, f"ask {name}", plan, site.step, site.kind))
     return listed, never
 
 
-def _fault(call: str, given: Mapping[str, Any], site: Site) -> Fault | None:
+Calls = Sequence[tuple[str, Mapping[str, Any]]]
+
+
+def _asked(calls: Calls, site: Site) -> Iterator[Fault]:
+    """Yield a fault for each of *calls*; to create what was deleted is to replace it."""
     at: dict[str, Any] = {"site": site.name, "resource": site.resource}
     if site.kind in (WAIT, TIME):
         at["later"] = _middle(site)
+    match calls:
+        case (("delete", _), ("create", given)):
+            yield EditAt(**at, spec=given.get("spec", {}), replace=True)
+        case (("begin", first), ("begin", then)):
+            yield kinds.AskAt(**at, call="begin", inputs={**first, "then": dict(then)})
+        case _:
+            for call, given in calls:
+                yield _request(call, given, at)
+
+
+def _request(call: str, given: Mapping[str, Any], at: Mapping[str, Any]) -> Fault:
     match call:
         case "edit":
             return EditAt(**at, **given)
-        case "cancel":
-            return kinds.CancelAt(**at)
         case "uncancel":
             return EditAt(**at, annotations={CANCEL: None})
         case "recover":
             return EditAt(**at, annotations={RECOVER: "T"})
         case "delete":
             return EditAt(**at, delete=True)
-    return None
+    return kinds.AskAt(**at, call=call, inputs=dict(given))
