@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wfsim.campaign.lab import Lab
 from wfsim.campaign.lines import Trace
-from wfsim.campaign.oracles import Violation, broken_down
 from wfsim.campaign.sites import Point
+from wfsim.campaign.verdict import Violation, broken_down
 from wfsim.model.flow import Flow
 from wfsim.model.record import Kind, Record
 from wfsim.sim.faults import Fault, dump_plan
