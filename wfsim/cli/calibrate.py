@@ -22,9 +22,7 @@ def calibrate(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(
-            help="The name of a column of a CSV: step=activity.", metavar="KEY=COLUMN"
-        ),
+        typer.Option(help="Column of a CSV by key: step=activity.", metavar="KEY=COLUMN"),
     ] = None,
     delimiter: Annotated[
         str | None, typer.Option(help="Between the cells of a CSV.", metavar="MARK")

@@ -130,6 +130,9 @@ class _More(simpy.Environment):
         """How many events have happened by `advance_many`, and what else was counted."""
         self._last = 0
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.now:.3f} s>"
+
     def halt(self) -> None:
         """Stop `advance_many` before the next event; for the handler of Ctrl-C."""
         self._last = 0

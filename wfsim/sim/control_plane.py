@@ -23,7 +23,7 @@ from wfsim.sim.pool import Pool
 from wfsim.sim.scenario import WORKERS
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
-from wfsim.text import suggest
+from wfsim.text import short, suggest
 
 Controllers = Annotated[int, Whole("a whole number", ge=1, le=1000)]
 
@@ -274,5 +274,10 @@ def _refuse_odd(**parts: Any) -> None:
     for name, part in parts.items():
         if not isinstance(part, Mapping) or not is_json(part):
             raise UsageError(
-                f"{name} is {part!r}; give a mapping of keys to what JSON can hold"
+                f"{name} is {short(part)}; give a mapping of keys to what JSON can hold"
             )
+        if name == "annotations":
+            for key, value in part.items():
+                if not isinstance(value, str | None):
+                    text = f"the annotation {key!r} is {short(value)}"
+                    raise UsageError(f"{text}; give a text, or None to remove it")
