@@ -148,8 +148,7 @@ class Scenario:
         self._set_flows(flows)
         self.world = _maker(world)
         self.requests: dict[str, Callable[..., Any]] = mapped(requests, "requests")
-        self.hooks = listed("hooks", hooks, "Hooks()")
-        self.migrations = migrations
+        self.hooks, self.migrations = listed("hooks", hooks, "Hooks()"), migrations
         self.title = title or ", ".join(sorted(self.flows))
         self.horizon, self.lag, self.begin, self.recall = horizon, lag, begin, recall
         self.assumed: Mapping[str, Duration] = EMPTY
