@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -11,7 +12,13 @@ import wfsim
 from fake_resources import polardb
 from tests.golden import mishaps
 from wfsim.history.read import FORMATS
-from wfsim.sim.faults import FAULTS
+from wfsim.sim.faults import (
+    FAULTS,
+    AnyStepFault,
+    FailSave,
+    RefuseWrite,
+    TimedFault,
+)
 from wfsim.sim.rates import RATES
 from wfsim.sim.scenario_schema import RatesItem
 
@@ -51,6 +58,8 @@ def test_a_fault_is_wherever_faults_are_listed(name):
     assert re.search(rf"\b{name}\(", sources("tests/sim/test_faults.py")), "test it"
     called = name if name != "RefuseWrite" else "Conflict"  # as older checkouts say
     assert any(key.startswith(called) for key in mishaps.FAULTS), "add it to mishaps.py"
+    matched = (*get_args(AnyStepFault), *get_args(TimedFault), FailSave, RefuseWrite)
+    assert FAULTS[name] in matched, "add it to AnyStepFault or TimedFault"
 
 
 def test_a_rate_is_wherever_rates_are_listed():

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from wfsim.sim.faults import FAULTS
+
 ROOT = Path(__file__).parents[1]
 
 CODE = {"docs", "fake_resources", "flows", "notebooks", "tests", "wfsim"}
@@ -66,6 +68,24 @@ def test_a_function_has_at_most_60_lines():
         if (function.end_lineno or 0) - function.lineno + 1 > LINES_PER_FUNCTION
     ]
     assert too_long == []
+
+
+def test_a_match_over_faults_or_kinds_ends_in_assert_never():
+    closed = {*FAULTS, "Kind", "TargetKind", "RunStatus", "StepStatus", "FlowStatus"}
+    open_ended = []
+    for path in files("wfsim/*.py"):
+        for match in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(match, ast.Match):
+                continue
+            heads = [node for case in match.cases for node in ast.walk(case.pattern)]
+            names = {ast.unparse(node.cls) for node in heads if hasattr(node, "cls")}
+            values = [node.value for node in heads if isinstance(node, ast.MatchValue)]
+            names |= {ast.unparse(value).partition(".")[0] for value in values}
+            last = ast.unparse(match.cases[-1].body[-1])
+            if names & closed and "assert_never" not in last:
+                open_ended.append(f"{short(path)}:{match.lineno}")
+    cure = "add `case _: assert_never(...)`; a match that means only some is an if"
+    assert open_ended == [], cure
 
 
 def test_the_top_of_the_tree_holds_what_is_listed_here_and_nothing_else():

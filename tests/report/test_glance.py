@@ -81,7 +81,7 @@ def test_a_study_shows_estimates_with_their_intervals():
 
     study = wfsim.sweep(polardb.scenario, over={"replicas": [0, 1]}, replications=3)
     lines = repr(study).splitlines()
-    assert lines[1].split() == ["mean", "[s]", "p95", "[s]", "success", "[%]"]
+    assert lines[1].split() == ["total", "[s]", "total_p95", "[s]", "success", "[%]"]
     assert lines[2].startswith("  replicas 0  ")
     assert lines[2].endswith("100.0 (43.9 to 100.0)")
     assert lines[-1].startswith("  next: study.summary()")

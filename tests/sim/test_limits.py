@@ -1,5 +1,7 @@
 """What a run is cut off by, and what stops one that would never end."""
 
+from pathlib import Path
+
 import pytest
 
 import wfsim
@@ -95,11 +97,19 @@ def test_a_step_that_sleeps_for_no_time_over_and_over_is_named(seconds, monkeypa
         wfsim.simulate(Scenario.of_flow(Flow("F", (Step("Spin"),)), steps=[Spin]))
 
 
-def test_a_file_that_is_taken_away_is_an_error_at_once(tmp_path):
+@pytest.mark.parametrize(
+    "take",
+    [
+        Path.unlink,
+        lambda file: file.rename(file.with_name("gone.db")),
+        lambda file: file.write_bytes(b""),
+    ],
+)
+def test_a_file_that_is_taken_away_is_an_error_at_once(tmp_path, take):
     file = tmp_path / "runs.db"
     sim = Simulation(slow(), db=file)
     sim.run(until=10)
-    file.unlink()
+    take(file)
     with pytest.raises(UsageError, match="has been taken away"):
         sim.run()
     assert sim.now == 100

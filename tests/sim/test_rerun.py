@@ -157,7 +157,9 @@ def test_a_resumed_simulation_is_resumed_again():
 def test_the_very_crash_that_comes_anyway_is_refused():
     log = wfsim.simulate(scenario(), faults=[CrashAt(write=3, restart_after=10.0)])
     fired = log.filter(Kind.FAULT_FIRED)[0].seq
-    with pytest.raises(wfsim.UsageError, match=r"CrashAt\(write=3, .* is what happens"):
+    with pytest.raises(
+        wfsim.UsageError, match=r"CrashAt\(write=3, .* is in the plan already"
+    ):
         crash_after(log.origin, fired - 1)
 
 

@@ -158,8 +158,8 @@ def test_a_condition_that_never_holds_ends_with_the_run(sim):
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"until": -1}, "it is 0 s already"),
-        ({"for_": -0.5}, "it is 0 s already"),
+        ({"until": -1}, "is in the past .now 0 s"),
+        ({"for_": -0.5}, "is in the past .now 0 s"),
         ({"until": float("nan")}, "give a finite number of seconds"),
         ({"for_": float("inf")}, "give a finite number of seconds"),
         ({"until": 10**400}, "give a finite number of seconds"),

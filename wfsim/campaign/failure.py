@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BESIDE = ("time", "kind", "step", "attempt", "text")
-"""What of a record is laid beside that of the reference."""
+"""The fields of a record that are compared with those of the reference."""
 
 
 REPEATED = (

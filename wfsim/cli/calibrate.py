@@ -22,7 +22,9 @@ def calibrate(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(help="What a CSV has where: step=activity.", metavar="KEY=COLUMN"),
+        typer.Option(
+            help="The name of a column of a CSV: step=activity.", metavar="KEY=COLUMN"
+        ),
     ] = None,
     delimiter: Annotated[
         str | None, typer.Option(help="Between the cells of a CSV.", metavar="MARK")
@@ -43,9 +45,11 @@ def calibrate(
     resumed: Annotated[str, typer.Option(help="observed or left out")] = "observed",
     candidate: Annotated[
         list[str] | None,
-        typer.Option(help="A distribution to be tried, in place of all.", metavar="NAME"),
+        typer.Option(help="Try only this distribution (repeatable).", metavar="NAME"),
     ] = None,
-    confidence: Annotated[float, typer.Option(help="That of the intervals.")] = 0.95,
+    confidence: Annotated[
+        float, typer.Option(help="Confidence of the intervals.")
+    ] = 0.95,
 ) -> None:
     """Fit durations and failures to what HISTORY tells; print them, write YAML."""
     from wfsim.history.calibration import calibrate as fitted

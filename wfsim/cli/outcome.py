@@ -45,7 +45,8 @@ HorizonOption: TypeAlias = Annotated[
     float | None, typer.Option(help="The last second, in place of the scenario's.")
 ]
 ExpectOption: TypeAlias = Annotated[
-    str | None, typer.Option(help="Exit with 1 unless every resource ends so.")
+    str | None,
+    typer.Option(help="State that every resource must end in; otherwise exit with 1."),
 ]
 FaultsOption: TypeAlias = Annotated[
     Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")

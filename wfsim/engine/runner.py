@@ -119,7 +119,9 @@ class FlowRunner:
         ran = index < len(steps) and steps[index].status in _BEGUN
         draft = run if adoption is None else adoption
         step = steps[index].name if index < len(steps) else ""
-        stop = stop._replace(text=in_their_words(stop, run, step, draft.retries, ran))
+        if self.interrupts:
+            text = in_their_words(stop, run, step, draft.retries, ran)
+            stop = stop._replace(text=text)
         change: Change = Interrupt(index, *stop)
         if adoption is not None:
             change = Adopt(adoption, change)

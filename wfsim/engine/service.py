@@ -8,12 +8,20 @@ A request compares and sets the state, and returns; the watch loop does the rest
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.context import StepContext, rewrite
 from wfsim.engine.flow_status import ENDED, NODE_STATUS, FlowStatus, Request, after
 from wfsim.engine.ports import Clock, Effect, ResourceStore, RunStore
+from wfsim.engine.steps import Executors
 from wfsim.errors import (
     DEFINE_NOT_FOUND,
     DETAIL_FAILED,
@@ -22,13 +30,14 @@ from wfsim.errors import (
     PARAMETER_INVALID,
     POLLING_TIME_OUT,
     AlreadyExists,
+    DefinitionError,
     Fenced,
     NotFound,
     ServiceError,
 )
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
-from wfsim.model.memento import StepMemento
+from wfsim.model.memento import RunStatus, StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 from wfsim.model.run import Run
 from wfsim.text import suggest
@@ -111,16 +120,18 @@ class WorkflowService:
         resources: ResourceStore,
         runs: RunStore,
         flows: MutableMapping[str, Flow],
+        executors: Executors | None = None,
     ) -> None:
         self.clock = clock
         self.resources = resources
         self.runs = runs
         self.flows = flows
+        self.executors = executors
         self._numbers = _Numbers()
 
     def through(self, resources: ResourceStore, runs: RunStore) -> Self:
         """Return this service as whoever reaches its stores through those sees it."""
-        seen = type(self)(self.clock, resources, runs, self.flows)
+        seen = type(self)(self.clock, resources, runs, self.flows, self.executors)
         seen._numbers = self._numbers
         return seen
 
@@ -128,14 +139,23 @@ class WorkflowService:
         """Return the service as a step of one of its flows sees it."""
         return ChildFlows(self, context)
 
-    def register(self, flow: Flow) -> None:
-        """Take up a definition; 10001 if there is another one of that name."""
+    def register(self, flow: Flow, steps: Iterable[Callable[..., Any]] = ()) -> None:
+        """Take up a definition, with the *steps* that its classes name.
+
+        10001 if there is another definition or step of that name, or if a class has
+        neither code nor a duration.
+        """
         there = self.flows.get(flow.name)
         if there is not None and there.digest != flow.digest:
             text = f"another flow is registered as {flow.name!r}; give it a new name"
             raise ServiceError(PARAMETER_INVALID, text)
         if not flow.steps:
             raise ServiceError(PARAMETER_INVALID, f"flow {flow.name!r} has no steps")
+        if self.executors is not None:
+            try:
+                self.executors.add(flow, steps)
+            except DefinitionError as error:
+                raise ServiceError(PARAMETER_INVALID, str(error)) from None
         self.flows[flow.name] = flow
 
     def define(self, flow_name: str) -> Flow:
@@ -163,9 +183,9 @@ class WorkflowService:
         if JSON cannot hold *context*.
         """
         headers = {"User": user, "Tenant": tenant, "Trace": trace}
-        asked = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
-        told = {**context, **asked}
-        return (yield from self.add(tenant, biz_id, biz_type, flow_name, told))
+        ids = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
+        whole = {**context, **ids}
+        return (yield from self.add(tenant, biz_id, biz_type, flow_name, whole))
 
     def add(
         self,
@@ -253,8 +273,17 @@ class WorkflowService:
         resource = yield from self._get(flow_id, tenant)
         entries = yield from self.runs.entries(resource.key)
         steps: Sequence[StepMemento] = ()
-        if entries and isinstance(entries[-1], Run):
-            steps = entries[-1].steps
+        if entries and isinstance(run := entries[-1], Run):
+            # What failed last has left its text with the run, unless it was closed.
+            failed = (
+                run.step
+                if run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED)
+                else None
+            )
+            steps = [
+                step._replace(error=step.error or run.error) if step is failed else step
+                for step in run.steps
+            ]
         begun = [step for step in steps if step.attempts or step.finished is not None]
         # What began at the same time stays as it is listed.
         begun.sort(key=_began)
@@ -271,20 +300,20 @@ class WorkflowService:
 
         9996 if there is no such flow, 10004 if JSON cannot hold *value*.
         """
-        told = _encoded({key: value})
+        written = _encoded({key: value})
 
         def change(live: Resource) -> Resource:
-            context = {**live.spec.get("context", EMPTY), **told}
+            context = {**live.spec.get("context", EMPTY), **written}
             return live.edit(spec={"context": context}, status=self._now())
 
         yield from self._rewrite(flow_id, tenant, change)
 
     def start(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow go on from where it is; 40103 if it is Canceling or has ended."""
+        """Start the flow, or go on with it; 40103 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.START)
 
     def stop(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow begin no more nodes; 40106 if it is Canceling or has ended."""
+        """Stop beginning nodes of the flow; 40106 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.STOP)
 
     def cancel(
@@ -420,17 +449,18 @@ class ChildFlows:
         that is run again after a crash finds the child that it has started already.
         Raises `ServiceError` as the service does, `Fenced` once the attempt is over.
         """
-        told = self._context
-        if not told.is_open:
-            raise Fenced(f"{told.step}: this attempt is over; it may not start a flow")
-        own = told.resource
+        caller = self._context
+        if not caller.is_open:
+            raise Fenced(f"{caller.step}: this attempt is over; it may not start a flow")
+        own = caller.resource
         about = own.spec["bizId"] if biz_id is None else biz_id
-        tenant, parent = own.namespace, f"{told.run}/{told.step}/{flow_name}/{about}"
+        tenant = own.namespace
+        parent = f"{caller.run}/{caller.step}/{flow_name}/{about}"
         listed = self._service.resources.keys()
         for key in listed:
-            found = self._service.resources.peek(key) if key.namespace == tenant else None
-            if found is not None and found.annotations.get(PARENT) == parent:
-                return found.name
+            child = self._service.resources.peek(key) if key.namespace == tenant else None
+            if child is not None and child.annotations.get(PARENT) == parent:
+                return child.name
         kind = biz_type or self._service.define(flow_name).biz_type or own.spec["bizType"]
         headers = own.spec.get("context", EMPTY)
         inherited = {k: v for k, v in headers.items() if k.startswith("Em-X-")}
@@ -475,10 +505,10 @@ class ChildFlows:
             while True:
                 if not _has_news(resources.peek(key)):
                     yield bell
-                past = max(int((clock.now - began) / every), 1)
-                while began + past * every < clock.now:
-                    past += 1
-                tick = min(began + past * every, began + timeout)
+                ticks = max(int((clock.now - began) / every), 1)
+                while began + ticks * every < clock.now:
+                    ticks += 1
+                tick = min(began + ticks * every, began + timeout)
                 if tick > clock.now:
                     yield clock.timeout(tick - clock.now)
                 seen = resources.peek(key)

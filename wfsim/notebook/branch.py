@@ -65,7 +65,7 @@ class Branch:
         return sim.clock.peek() <= sim.scenario.horizon
 
     def until(self, where: Where) -> Iterator[float]:
-        """Let the simulation go on, in slices, until *where* accepts a new record.
+        """Run the simulation on, in slices, until *where* accepts a new record.
 
         Each item is which share of the time up to the horizon has passed.
         """

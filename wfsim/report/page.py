@@ -67,6 +67,8 @@ td.s { white-space: nowrap; }
 td.l { overflow-wrap: anywhere; min-width: 12rem; }
 th { white-space: nowrap; }
 figure + .wide { margin-top: 1rem; }
+p.answer { font-size: 1.25rem; font-weight: 600; border-left: .3rem solid #009E73;
+  padding: .4rem .8rem; margin: .8rem 0; background: #f2faf7; }
 .badge { padding: 0 .4rem; border-radius: .5rem; white-space: nowrap; }
 .never-fired { background: #fff; color: #a03000; border: 1px solid #a03000;
   font-weight: bold; }
@@ -153,10 +155,73 @@ def study_page(study: SummedStudy) -> str:
             )
         )
     parts += [
-        _section("Convergence of the mean", _picture(charts.convergence(study))),
+        _section("Convergence", _picture(charts.convergence(study))),
         _section("Replications", _table(replications, "Nothing was run.")),
     ]
     return _document(title, "\n".join(parts))
+
+
+class DecidedStudy(StudyFrames, Protocol):
+    """A study that says what to decide."""
+
+    def decision(self, objective: str | None = None, **more: Any) -> Any:
+        """Return question, answer, reasons, points and costs."""
+        ...
+
+
+def decision_page(study: DecidedStudy, objective: str | None, **more: Any) -> str:
+    """Return the page about what to decide by *study*; every text is escaped."""
+    decision = study.decision(objective, **more)
+    prices, has_prices = decision.cost, "cost" in decision.points.columns
+    reasons = "".join(f"<li>{html.escape(each)}</li>" for each in decision.reasons)
+    labels = decision.points["label"].tolist()
+    estimates = charts.estimates(
+        decision.points, decision.measure, decision.limit, chosen=decision.point
+    )
+    spent = charts.breakdown(study)
+    if has_prices:
+        spent = charts.costs(
+            decision.costs, labels, currency=prices.currency, chosen=decision.point
+        )
+    table = decision.costs if has_prices else decision.costs[[*study.over, *AMOUNTS]]
+    parts = [
+        f"<h1>{html.escape(decision.question)}</h1>",
+        f'<p class="answer">{html.escape(decision.answer)}</p>',
+        _section("How sure that is", f"<ul>{reasons}</ul>{_picture(estimates)}"),
+        _section(
+            "What it costs",
+            f"<p>{html.escape(_priced(prices, has_prices))}</p>"
+            f"{_picture(spent)}{_table(table, 'Nothing was run.')}",
+        ),
+        _section(
+            "How long users wait",
+            _picture(charts.ecdf(study)) + _table(decision.points, "Nothing was run."),
+        ),
+        f"<footer><p>Made by wfsim from a study with the digest "
+        f"{frame_digest(study.replications)}. Times are seconds of virtual time; a run "
+        "that was not done at the end counts in every number.</p></footer>",
+    ]
+    return _document(decision.question, "\n".join(parts))
+
+
+AMOUNTS = ("worker_seconds", "place_seconds", "undone")
+"""What a point takes, whatever that costs."""
+
+
+def _priced(prices: Any, has_prices: bool) -> str:
+    """Say what is paid for what."""
+    if not has_prices:
+        return (
+            "No prices were given: these are seconds of workers and places that were "
+            "there, and runs that were not done, on average of a replication."
+        )
+    said = [f"{prices.worker:g} for a second of a worker"] if prices.worker else []
+    said += [
+        f"{each:g} for one of a place of {name}" for name, each in prices.places.items()
+    ]
+    said += [f"{prices.failure:g} for a run that is not done"] if prices.failure else []
+    unit = f" {prices.currency}" if prices.currency else ""
+    return f"What is paid{unit and f', in{unit}'}: {', '.join(said)}."
 
 
 def _document(title: str, body: str) -> str:

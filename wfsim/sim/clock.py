@@ -131,7 +131,7 @@ class _More(simpy.Environment):
         self._last = 0
 
     def halt(self) -> None:
-        """Let `advance_many` stop before the next event; for whoever handles Ctrl-C."""
+        """Stop `advance_many` before the next event; for the handler of Ctrl-C."""
         self._last = 0
 
     def peek(self) -> float:
@@ -146,7 +146,7 @@ class _More(simpy.Environment):
         return queue[0][0] if queue else Infinity
 
     def advance(self, limit: float) -> bool:
-        """Let the next event happen, unless there is none until *limit*."""
+        """Process the next event, unless there is none until *limit*."""
         queue, void = self._queue, self._void
         if void and queue and queue[0][3] in void:
             self.peek()
@@ -164,7 +164,7 @@ class _More(simpy.Environment):
         return self.events - first
 
     def go_on_from(self, time: float) -> None:
-        """Let it be *time* or later, as if a clock that has stopped went on."""
+        """Move on to *time* or later, as if a clock that has stopped went on."""
         if self._queue:
             raise UsageError("this clock is in use already; give a new one")
         self._now = max(float(time), self._now)
@@ -183,7 +183,7 @@ class _More(simpy.Environment):
             _Throw(process, exception)
 
     def fire(self, event: Event, at: float) -> None:
-        """Let *event*, which has not happened, happen *at* that time, now or later."""
+        """Schedule *event*, which has not happened, *at* that time, now or later."""
         event._ok, event._value = True, None
         # Not by a delay: the sum of that and of now may be another time.
         heappush(self._queue, (at, NORMAL, next(self._eid), event))
@@ -250,7 +250,7 @@ class VirtualClock(_More):
     """Time that jumps from event to event."""
 
     def advance(self, limit: float) -> bool:
-        """Let the next event happen, unless there is none until *limit*."""
+        """Process the next event, unless there is none until *limit*."""
         # As above with SimPy's own step() written out: a call less for each event.
         queue, void = self._queue, self._void
         if void and queue and queue[0][3] in void:
@@ -300,7 +300,7 @@ class WallClock(_More, RealtimeEnvironment):
         super().__init__(factor=factor, strict=False)
 
     def sync(self) -> None:
-        """Let time pass from `now` on at this moment, whatever has passed before.
+        """Count time from `now` on from this moment, whatever has passed before.
 
         SimPy's own version takes it for granted that nothing has happened yet.
         """
@@ -312,7 +312,7 @@ class WallClock(_More, RealtimeEnvironment):
         return max(due - monotonic(), 0.0)
 
     def catch_up(self) -> None:
-        """Let it be as late as time has passed, but no later than the next event."""
+        """Move on by the time that has passed, but no further than the next event."""
         passed = self.env_start + (monotonic() - self.real_start) / self.factor
         self._now = max(self._now, min(passed, self.peek()))
 

@@ -11,10 +11,11 @@ from wfsim.engine.controller import Controller
 from wfsim.engine.ports import Ports
 from wfsim.engine.reconciler import FlowReconciler
 from wfsim.engine.service import WorkflowService
+from wfsim.engine.steps import Executors
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, UsageError
 from wfsim.model.frozen import EMPTY, is_json
-from wfsim.model.resource import CANCEL, INTERRUPT, RECOVER, Key, Resource
+from wfsim.model.resource import CANCEL, INTERRUPT, Key, Resource
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import FaultyPorts
 from wfsim.sim.pool import Pool
@@ -40,7 +41,7 @@ class ControlPlane:
         self.storage = storage
         self.draws = draws
         self.world = world
-        self.flows = dict(scenario.flows)
+        self.flows = storage.flows
         self.names = names
         self.controllers: dict[str, Controller] = {}
         self.pools = {name: Pool(size) for name, size in scenario.pools.items()}
@@ -56,7 +57,14 @@ class ControlPlane:
     def service(self) -> WorkflowService:
         """What flows are asked for at, if the scenario is that of a service."""
         storage = self.storage
-        return WorkflowService(storage.clock, storage.resources, storage.runs, self.flows)
+        stores = storage.resources, storage.runs
+        return WorkflowService(storage.clock, *stores, self.flows, self.executors)
+
+    @cached_property
+    def executors(self) -> Executors:
+        """The code that its flows have, if the scenario is that of a service."""
+        scenario = self.scenario
+        return Executors(scenario.steps, scenario.bodies(), scenario.polls())
 
     def set_up(self) -> None:
         """Make a controller of each name; none is started."""
@@ -70,19 +78,22 @@ class ControlPlane:
     def ports(self, name: str) -> Ports:
         """Return what the controller of that name works with, faults around it."""
         scenario, storage = self.scenario, self.storage
+        bodies, polls = scenario.bodies(), scenario.polls()
+        if scenario.is_service:
+            bodies, polls = self.executors.bodies, self.executors.polls
         resources = self._ports.resources(storage.resources, name)
         runs = self._ports.runs(storage.runs, name)
         ports = Ports(
             storage.clock,
             resources,
             runs,
-            self._ports.steps(scenario.set_steps(self.pools)),
+            self._ports.steps(scenario.set_steps(bodies, self.pools)),
             storage.journal,
             self.draws,
             scenario.policy,
             scenario.hooks,
             self.world,
-            scenario.polls(),
+            polls,
         )
         if scenario.is_service:
             ports = ports._replace(flows=self.service.through(resources, runs))
@@ -111,7 +122,7 @@ class ControlPlane:
         return 0.0 if resource is None else resource.priority
 
     def resize(self, server: str, places: int) -> None:
-        """Have so many places of a pool, or so many workers of each controller."""
+        """Change the places of a pool, or the workers of each controller."""
         if server != WORKERS:
             self.pools[server].resize(places)
             return
@@ -161,7 +172,7 @@ class ControlPlane:
         return pause
 
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Let a paused controller go on.
+        """Resume a paused controller.
 
         A *zombie* goes on with what somebody else has taken over, until a store refuses
         to write it.
@@ -179,7 +190,7 @@ class ControlPlane:
         return held is not None and (pause is None or held is pause)
 
     def _let_go(self, controller: str) -> bool:
-        """Let go of what is held still for *controller*; whether there was anything."""
+        """Release what is held still for *controller*; whether there was anything."""
         held = self._held.pop(controller, None)
         for release in held or ():
             release()
@@ -196,7 +207,7 @@ class ControlPlane:
         self.edit(resource, annotations={CANCEL: None})
 
     def recover(self, resource: str | None = None) -> None:
-        """Ask that an interrupted resource go on: annotation ``interrupt.recover``.
+        """Ask that an interrupted resource go on, by its machine's recovery.
 
         Raises `UsageError` for one that is not interrupted: the request would stand until
         it is, and undo that at once.
@@ -207,7 +218,8 @@ class ControlPlane:
                 f"{live.key} is in state {live.state!r}, not interrupted; recover() it "
                 "once it is"
             )
-        self.edit(resource, annotations={RECOVER: "T"})
+        ask = self.scenario.machines[live.kind].notes.ask
+        immediately(rewrite(self.storage.resources, live.key, ask, None))
 
     def edit(
         self,

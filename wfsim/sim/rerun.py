@@ -64,8 +64,8 @@ class Place:
         """The number of the first write after the record."""
         _ = self.moment
         later = [number for at, number in self._numbers.items() if at > self._index]
-        made = [number for at, number in self._numbers.items() if at <= self._index]
-        return min(later) if later else max(made, default=0) + 1
+        earlier = [number for at, number in self._numbers.items() if at <= self._index]
+        return min(later) if later else max(earlier, default=0) + 1
 
     def crash(self, restart_after: float | None = 10.0) -> CrashAt:
         """Return the crash that comes right after the record, before all else."""
@@ -106,12 +106,12 @@ class Fork:
     def _begun(self, share: float) -> Generator[float, None, Simulation]:
         """Return the simulation with the fault, not begun; the origin's calls made."""
         origin = self.origin
-        place = yield from _reached(origin, self._index, share)
-        fault = self._fault(place)
+        reached = yield from _reached(origin, self._index, share)
+        fault = self._fault(reached)
         if fault in origin.faults:
-            raise UsageError(f"{fault!r} is what happens here already")
+            raise UsageError(f"{fault!r} is in the plan already")
         twin = _again(origin, (*origin.given_faults, fault))
-        for call in origin.calls.kept[: place.calls]:
+        for call in origin.calls.kept[: reached.calls]:
             yield from _sliced(twin, call.events, call.time, (share, 1.0))
             twin.repeat(call)
         return twin
@@ -136,13 +136,13 @@ def crash_after(
     It does not happen if no controller is up then.  Raises `UsageError` if *origin*
     dies just so, or does not come to the record again.
     """
-    steps = Fork(origin, index, lambda place: place.crash(restart_after))._begun(1.0)
+    steps = Fork(origin, index, lambda reached: reached.crash(restart_after))._begun(1.0)
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            made: Simulation = end.value
-            return made
+            twin: Simulation = end.value
+            return twin
 
 
 def _sliced(
@@ -152,7 +152,7 @@ def _sliced(
     shares: tuple[float, float],
     expected: int = 0,
 ) -> Iterator[float]:
-    """Let *sim* go on to so many *events* (None: all), or to *limit*, in slices."""
+    """Run *sim* on to so many *events* (None: all), or to *limit*, in slices."""
     expected = events or expected or 1
     first, last = shares
     sim.begin()
@@ -188,14 +188,14 @@ def script(simulation: Simulation) -> str:
     ]
     if not (calls or elsewhere or resumed):
         return f"log = wfsim.simulate(\n{inside})"
-    made = "wfsim.Simulation.resume" if resumed else "wfsim.Simulation"
-    return f"sim = {made}(\n{inside})\n{''.join(calls)}log = sim.run()"
+    constructor = "wfsim.Simulation.resume" if resumed else "wfsim.Simulation"
+    return f"sim = {constructor}(\n{inside})\n{''.join(calls)}log = sim.run()"
 
 
 def _said(call: Call) -> str:
-    said = [repr(arg) for arg in call.args if arg is not None]
-    said += [f"{name}={value!r}" for name, value in call.keywords.items() if value]
-    return f"{call.method}({', '.join(said)})"
+    arguments = [repr(arg) for arg in call.args if arg is not None]
+    arguments += [f"{name}={value!r}" for name, value in call.keywords.items() if value]
+    return f"{call.method}({', '.join(arguments)})"
 
 
 class NumberedWrites(Writes):
@@ -254,7 +254,7 @@ def _reached(
     numbers = _number(probe)
     log, expected = probe.log, max(origin.clock.events, 1)
     probe.begin()
-    made = 0
+    repeated = 0
     stops = [(call.events, call.time, call) for call in origin.calls.kept]
     for events, time, call in (*stops, (None, probe.scenario.horizon, None)):
         while len(log) <= index:
@@ -268,10 +268,10 @@ def _reached(
         if len(log) > index or call is None:
             break
         probe.repeat(call)
-        made += 1
+        repeated += 1
     if len(log) <= index or log[index] != origin.log[index]:
         raise UsageError(
             "run again, the simulation does not come to this record: it depends on more "
             "than its scenario, seed, faults and calls; act on it with act() only"
         )
-    return Place(probe, numbers, index, made)
+    return Place(probe, numbers, index, repeated)

@@ -56,7 +56,8 @@ class Simulation:
     With *db*, the name of an SQLite file, its stores outlive the process: another
     simulation over the same file goes on where this one was dropped, at the time of
     the last write, and this one can write no more.  The world is in the file too, as of
-    that write; what in it is no plain value begins anew.
+    that write; attributes that are no plain data (numbers, texts, lists, dicts,
+    dataclasses) begin with their initial value.
     """
 
     journal_type: type[Journal] = Journal
@@ -261,7 +262,9 @@ class Simulation:
         if not math.isfinite(end):
             raise UsageError(f"run({name}={value!r}): give a finite number of seconds")
         if end < self.now:
-            raise UsageError(f"run({name}={value:g}): it is {self.now:g} s already")
+            raise UsageError(
+                f"run({name}={value:g}): {name} is in the past (now {self.now:g} s)"
+            )
         if end > self.scenario.horizon:
             raise UsageError(
                 f"run({name}={value:g}): the scenario ends at "
@@ -282,7 +285,7 @@ class Simulation:
 
     @contextmanager
     def whole_events(self) -> Iterator[None]:
-        """Let Ctrl-C wait until the event under way is over, for `PATIENCE` at most.
+        """Delay Ctrl-C until the event under way is over, for `PATIENCE` at most.
 
         After that, or at a second Ctrl-C, `Halted` is raised where the event spins: a
         step fails by it, at that line.
@@ -313,14 +316,14 @@ class Simulation:
         return self.calls.consequences()
 
     def advance(self, limit: float) -> bool:
-        """Let one event of the clock happen, unless none is left before *limit*."""
+        """Process one event of the clock, unless none is left before *limit*."""
         if self._stopped or not self.clock.advance(limit):
             return False
         self.clock.events += 1
         return True
 
     def _wait_until(self, time: float) -> None:
-        """Let the clock show *time* though nothing happens then: that is no event."""
+        """Move the clock to *time* though nothing happens then: that is no event."""
         if time > self.now:
             self.clock.call(time - self.now, lambda: None)
             self.clock.advance(time)
@@ -361,12 +364,12 @@ class Simulation:
 
     @from_outside
     def pause(self, controller: str | None = None) -> None:
-        """Let a controller's process stand still; the world and its lease go on."""
+        """Pause a controller's process; the world and its lease go on."""
         self.plane.pause(controller)
 
     @from_outside
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Let a paused controller go on.
+        """Resume a paused controller.
 
         A *zombie* goes on with what somebody else has taken over, until a store refuses
         to write it.
@@ -385,7 +388,10 @@ class Simulation:
 
     @from_outside
     def recover(self, resource: str | None = None) -> None:
-        """Ask that an interrupted resource go on: annotation ``interrupt.recover``.
+        """Ask that an interrupted resource go on, by its machine's recovery.
+
+        That is the annotation ``interrupt.recover`` unless `StateMachine.recovery` says
+        otherwise.
 
         Raises `UsageError` for one that is not interrupted.
         """
@@ -478,7 +484,7 @@ class Simulation:
         name = str(self.storage.key(resource, (run.resource for _, run in written)))
         return [run for of, run in written if of == name]
 
-    def expect(self, file: str | Path, *, update: bool = False) -> None:
+    def expect(self, file: str | Path, *, update: bool | None = None) -> None:
         """Hold what it has done to what *file* says; see `wfsim.testing.expect`."""
         from wfsim.sim import expectation
 

@@ -54,7 +54,7 @@ class Progress:
 
 @contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C call *stop*, and what is under way come to its end within `PATIENCE`.
+    """Call *stop* on Ctrl-C, and give what is under way `PATIENCE` to come to its end.
 
     After that, or at a second Ctrl-C, `Halted` is raised where it spins: a step fails by
     it, at that line.  Another handler of Ctrl-C than Python's own is left alone.

@@ -62,7 +62,7 @@ class _Wait:
 class World:
     """Base class of fake worlds; attributes without an underscore are its state.
 
-    ``pending`` is what has been begun, in the order in which it was.
+    ``pending`` are the operations under way, oldest first.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class World:
         self._acting = False
 
     def attach(self, clock: Clock, draws: Draws, notes: Notes | None = None) -> None:
-        """Live on *clock* from now on; what is pending is due as it was.
+        """Use *clock*; operations that are pending keep their due times.
 
         Its pools tell *notes* of their changes.  Raises `UsageError` if it lives on
         a clock already.
@@ -88,11 +88,10 @@ class World:
             self._schedule(completion)
 
     def heard(self, before: Resource | None, after: Resource | None) -> None:
-        """Take note of a write that a store of resources has applied.
+        """React to a write that a store of resources has applied; here nothing follows.
 
-        Nothing follows from it here.  A subclass does what is up to neither steps nor
-        controllers, such as to free what belonged to a flow that has ended.  It must be
-        the same if it is told twice.
+        Override it for what neither steps nor controllers do, such as to free the lock of
+        a flow that has ended.  It may be called twice for one write.
         """
 
     @property
@@ -134,8 +133,9 @@ class World:
         return self._draws.uniform(*purpose)
 
     def later(self, delay: float, action: str, *args: Any) -> None:
-        """Call the method *action* with *args* after *delay* seconds, come what may.
+        """Call the method *action* with *args* after *delay* seconds.
 
+        It is called even if the controller crashes or the step is cancelled meanwhile.
         Raises `UsageError` for a *delay* that is no number from 0 to 1e12.
         """
         delay = seconds(delay, "World.later()")
@@ -159,7 +159,10 @@ class World:
         """Mend what `break_one` has broken, if it is still there and broken."""
 
     def changed(self) -> None:
-        """Wake whoever waits in `until`; every method that changes something ends so."""
+        """Wake the steps that wait in `until`.
+
+        Call it at the end of every method that changes the world.
+        """
         # What a completion changes is looked at when it is done.
         if self._acting or not self._waiting:
             return

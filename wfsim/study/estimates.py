@@ -22,6 +22,46 @@ a share     Wilson's score interval (Wilson 1927), of runs where each replicatio
 =========== =======================================================================
 
 An end beyond what the data can tell is infinite: of 50 runs none bounds the p95.
+
+What the field calls them, and what each includes:
+
+=================== ===================== ===========================================
+of the field        here                  includes
+=================== ===================== ===========================================
+time in system      ``total``             all from when a run is called for until it
+                    ``total_p95``         ends, or the log; sojourn, response or flow
+                                          time: ``queued`` ``pool_queue`` ``steps``
+                                          ``retries_seconds`` ``recovery`` ``waiting``
+                                          ``other``
+time in process     ``duration`` ``mean`` the same but for what was before a worker
+                    ``p50`` ``p95``       first took the run up, in ``queued`` or
+                                          ``recovery``; ``mean`` is of completed runs
+wait for a worker   ``queued``            nothing is in the way but that no worker
+                    ``queue``             takes it up, first or again; how many wait
+wait for a place    ``pool_queue``        in the queue of a pool, within attempts;
+                    ``queue``             how many wait
+service time        ``steps``             attempts that complete or are under way,
+                                          without their time in queues of pools
+rework              ``retries_seconds``   attempts that fail and the pauses after them;
+                    ``retries``           how many there are
+repair              ``recovery``          attempts that a crash cuts short until they
+                    ``restarts``          begin again; no controller; interrupted
+external delay      ``waiting``           steps that wait for something outside
+lost time           ``other``             attempts cut short on purpose
+makespan            ``makespan``          from second 0 until the last run ends
+service level       ``success``           completed runs, of all that are called for
+work in process     ``in_system``         runs called for and not over, over time
+backlog             ``unfinished``        of ``runs``, those not over at the log's end
+arrival rate        ``arrivals``          runs called for, per second
+throughput          ``departures``        runs that are over, per second
+offered load        ``arrivals``          per second, times ``steps``: how many servers
+                    ``steps``             that would keep busy; beyond the ``places``
+                                          queues grow without end
+utilisation         ``share``             ``busy`` of the ``places``, on average over
+                    ``busy`` ``places``   the window of so many ``seconds``
+=================== ===================== ===========================================
+
+What a user waits for is ``total``: it is the measure where none is named.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ class _Work:
             design=design,
             seed=self.plan.seed,
             interrupted=self.interrupted,
-            notices=self.plan.notices,
+            noted=self.plan.notices,
             settled=self.settled if self.plan.precision else None,
             more=more,
         )
