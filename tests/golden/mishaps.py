@@ -122,7 +122,6 @@ FAULTS: Mapping[str, Callable[[Middle], tuple[Fault, ...]]] = {
     ),
     "PauseController": lambda m: (wfsim.PauseController(t=m.time, for_=40),),
     "LoseLease": lambda m: (wfsim.LoseLease(t=m.time),),
-    "RepeatCall": lambda m: (wfsim.RepeatCall(site=m.call),),
     "StaleRead": lambda m: (wfsim.StaleRead(t=m.time, for_=25),),
     "all at once": lambda m: (
         wfsim.FailStep(m.step, times=2, resource=m.resource),

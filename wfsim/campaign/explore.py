@@ -85,16 +85,15 @@ def explore(
         raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
     listed, never = _planned(lab, names, asks or {}, depth)
     done, cut = _run(lab, listed, budget, jobs)
-    title, differ = lab.calm.scenario.title, (*lab.but, *lab.alike)
-    report = Report(
-        title, lab.sites, tuple(done), len(listed), never, skipped, differ, cut
-    )
+    calm, differ = lab.calm.scenario, (*lab.but, *lab.alike)
+    numbers = tuple(done), len(listed), never, skipped, differ, cut
+    report = Report(calm.title, lab.sites, *numbers)
     report.failures = _failures(lab, done)
-    report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
+    report.edges, report.moves = edges_of(calm), lab.moves
     seen = Counter(name for outcome in done for name in outcome.reached)
     seen.update(lab.seen)
     report.sometimes = {name: seen[name] for name in map(called, lab.sometimes)}
-    report.reasons = reasons(names, lab.sites, lab.calm.scenario)
+    report.reasons = reasons(names, lab.sites, calm)
     return report
 
 

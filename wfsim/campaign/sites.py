@@ -251,15 +251,15 @@ def requests(
     return listed, never
 
 
-Calls = Sequence[tuple[str, Mapping[str, Any]]]
-
-
 def recovery_of(scenario: Scenario, resource: str) -> Recovery:
     """Return how *resource* is asked to go on; one that arrives is of the only kind."""
     machines = scenario.machines
     kinds_of = [each.kind for each in scenario.resources if str(each.key) == resource]
     (kind,) = kinds_of or [*machines][:1] or [""]
     return machines[kind].notes if kind in machines else RECOVERY
+
+
+Calls = Sequence[tuple[str, Mapping[str, Any]]]
 
 
 def _asked(calls: Calls, site: Site, recovery: Recovery) -> Iterator[Fault]:
