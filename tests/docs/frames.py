@@ -54,11 +54,12 @@ def of_studies() -> dict[str, pd.DataFrame]:
         frames[f"Study.{name}"] = getattr(study, name)()
     frames["Study.compare"] = study.compare("mean", by=OVER)
     frames["Study.rank"] = study.rank("mean")
-    frames["Study.costs"] = study.costs(wfsim.types.Cost(worker=1))
-    frames["Decision.points"] = study.decision("mean <= 60").points
-    for name in ("over_time", "welch", "warm_up"):
+    for name in ("welch", "warm_up", "over_time"):
         frames[f"Study.{name}"] = getattr(study, name)()
-    frames["Study.batch_means"] = study.batch_means("duration", batches=2)
+    frames["Study.batch_means"] = study.batch_means("total", batches=2)
+    prices = wfsim.types.Cost(worker=1)
+    frames["Study.costs"] = study.costs(prices)
+    frames["Decision.points"] = study.decision("mean <= 60", cost=prices).points
     frames["Smallest.points"] = study.smallest(OVER, "mean <= 60").points
     axes = {OVER: [5.0, 10.0], "limit": [1, 3]}
     sobol = wfsim.sweep(scenario, wfsim.design.saltelli(axes, 4), replications=1)

@@ -1,4 +1,4 @@
-"""What a run did, as a file that one reviews and that later runs are held to."""
+"""An expectation: a run's outcome as a file to review and to hold later runs to."""
 
 from __future__ import annotations
 

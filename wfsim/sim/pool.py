@@ -121,7 +121,7 @@ class Pool:
         self._note: Any = None
 
     def __repr__(self) -> str:
-        return f"<Pool {self}>"
+        return f"<Pool {str(self).strip()}>"
 
     def __str__(self) -> str:
         return str(PoolState(self.name, self.held, self.capacity, self.queue))
