@@ -1,4 +1,4 @@
-"""What an operator may ask of the platform while a flow of it runs, as plain data.
+"""Requests of an operator to the platform while a flow of it runs, as plain data.
 
 >>> from fake_resources import tiem
 >>> tiem.asks("StopCluster")["changed"]

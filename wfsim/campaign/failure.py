@@ -89,6 +89,11 @@ class Failure:
             return {f"{type(error).__name__}: {error}"}
         return {each.cause for each in found}
 
+    @property
+    def calm(self) -> Simulation:
+        """The run without any fault, at its end."""
+        return self._lab.calm
+
     def ended(self) -> Simulation:
         """Return a simulation of the plan at its end."""
         sim = self._lab.make(self.faults)

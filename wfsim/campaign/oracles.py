@@ -141,21 +141,22 @@ def nothing_runs_twice(run: Checked) -> Iterator[Violation]:
     flows = run.sim.scenario.flows
     for record in run.sim.journal.of_kinds(_STEPS):
         name = (record.resource, record.run)
-        if record.kind in (Kind.RUN_RECOVERED, Kind.RUN_CREATED):
-            over.discard(name)
-            done = {item for item in done if item[:2] != name}
-        elif record.kind in (Kind.RUN_COMPLETED, Kind.RUN_SUPERSEDED):
-            over.add(name)
-        elif record.kind is Kind.STEP_COMPLETED:
-            done.add((*name, record.step))
-        elif record.kind is Kind.STEP_STARTED:
-            if name in over:
-                text = f"{'/'.join(name)} has ended, and {record.step} starts"
-                yield _at("S9", text, record.seq)
-            flow = flows.get(record.flow)
-            if (*name, record.step) in done and flow is not None and flow.is_linear:
-                text = f"{record.step} starts though it was completed"
-                yield _at("S3", text, record.seq)
+        match record.kind:
+            case Kind.RUN_RECOVERED | Kind.RUN_CREATED:
+                over.discard(name)
+                done = {item for item in done if item[:2] != name}
+            case Kind.RUN_COMPLETED | Kind.RUN_SUPERSEDED:
+                over.add(name)
+            case Kind.STEP_COMPLETED:
+                done.add((*name, record.step))
+            case Kind.STEP_STARTED:
+                if name in over:
+                    text = f"{'/'.join(name)} has ended, and {record.step} starts"
+                    yield _at("S9", text, record.seq)
+                flow = flows.get(record.flow)
+                if (*name, record.step) in done and flow is not None and flow.is_linear:
+                    text = f"{record.step} starts though it was completed"
+                    yield _at("S3", text, record.seq)
 
 
 _STEPS = frozenset(

@@ -1,4 +1,4 @@
-"""What can go wrong, as values: printable, comparable, written in YAML.
+"""Faults as values: printable, comparable, written in YAML.
 
 A fault enters in one of two ways: it wraps a port (see `injection`), or it acts from
 outside on the clock.  The engine knows of neither.  Times are seconds of virtual time.
@@ -47,7 +47,7 @@ _NEEDED: Any = None
 
 
 class Fault:
-    """Base class; prints as the call that makes it, defaults left out.
+    """Base class of faults; prints as the call that makes it, defaults left out.
 
     >>> CrashAt(t=40.0, restart_after=10)
     CrashAt(t=40, restart_after=10)

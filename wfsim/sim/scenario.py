@@ -420,6 +420,16 @@ class Scenario:
                 text = f"no state machine for the kind {resource.kind!r}{near}"
                 problems.append(Problem(text, path=("kind",), subject=name))
             problems += [
+                Problem(
+                    f"the annotation {note!r} is {short(value)}",
+                    "give a text",
+                    ("annotations", note),
+                    name,
+                )
+                for note, value in resource.annotations.items()
+                if not isinstance(value, str) and is_json(value)
+            ]
+            problems += [
                 Problem(f"{part} holds what JSON cannot", path=(part,), subject=name)
                 for part in ("spec", "status", "annotations")
                 if not is_json(getattr(resource, part))
