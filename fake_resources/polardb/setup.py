@@ -10,6 +10,7 @@ from typing import Any
 
 import wfsim
 from fake_resources.fakes import durations, probabilities
+from fake_resources.polardb.asks import OUTSIDE
 from fake_resources.polardb.cluster import LATENCIES, PolarWorld
 from fake_resources.polardb.machine import KIND, LOCAL_KIND, local_machine, machine
 from fake_resources.polardb.steps import STEPS
@@ -47,8 +48,9 @@ def scenario(
     pod`` and ``restart pod`` where *failures* names them not.  What fails takes its time
     and has done nothing; the step that waits for it fails, and asks again when it is
     retried.  An engine that does not start interrupts (``DB_START_FAIL``), and is started
-    again by the step that is recovered.  Nobody hears what nobody waits for: a ``fail
-    over``, an engine of a follower, the last move of a cluster manager.
+    again by the step that is recovered.  Failures of operations that no step waits
+    for affect no run: a ``fail over``, an engine of a follower, the last move of a
+    cluster manager.
     Raises `DefinitionError` naming every problem.
     """
     _check(replicas=replicas, clusters=clusters, nodes=nodes, pod_failure=pod_failure)
@@ -73,6 +75,7 @@ def scenario(
         flows=_flows(flows),
         steps=STEPS,
         world=make_world,
+        requests=OUTSIDE,
         policy=policy,
         title=f"PolarDB, {clusters} x (1 + {replicas})",
     )
@@ -112,6 +115,7 @@ def local_scenario(
         flows=_shipped("local").values(),
         steps=STEPS,
         world=make_world,
+        requests=OUTSIDE,
         title="PolarDB on local storage",
     )
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from wfsim.campaign.explore import LASTS, requests
+from wfsim.campaign.explore import LASTS
 from wfsim.campaign.lab import Lab, Maker
-from wfsim.campaign.sites import CRASH, crashes, points, unfit, wanted
+from wfsim.campaign.sites import CRASH, crashes, points, requests, unfit, wanted
 from wfsim.engine.steps import StepContext, step
 from wfsim.errors import UsageError, Waiting
 from wfsim.model.duration import Duration
@@ -99,7 +99,7 @@ def put(context: StepContext) -> Any:
 
 @step("Await")
 def await_made(context: StepContext) -> Any:
-    """Have something made, and be asked again every three seconds."""
+    """Order something, and ask again every three seconds until it is made."""
     name = context.world.make(_name(context), 7.0)
     if not context.world.poll(name):
         raise Waiting(3.0)

@@ -1,4 +1,4 @@
-"""What an attempt of a step is told, and the turn of a worker in which it runs."""
+"""The context of one attempt of a step, and the turn of a worker in which it runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONFLICTS = 100
 
 
 class StepContext:
-    """What one attempt of a step is told.
+    """What a step gets: resource, inputs, world and clock of one attempt.
 
     ``clock``, ``world`` (the fake resources), ``resource`` (a snapshot taken when the
     attempt began), ``inputs`` (initial context and outputs of all earlier steps,
@@ -62,6 +62,7 @@ class StepContext:
     world: Any = property(attrgetter("_ports.world"), doc="The fake resources.")
     run = property(attrgetter("_run.key"), doc="The key of the run.")
     flow = property(attrgetter("_run.flow"), doc="The name of the flow.")
+    token = property(attrgetter("_token"), doc="That of the lease it runs by.")
 
     def __init__(
         self,

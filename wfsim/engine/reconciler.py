@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from wfsim.engine.context import StepContext, Turn, rewrite
@@ -43,6 +44,7 @@ class Result(NamedTuple):
     after: float | None = None
 
 
+@lru_cache(maxsize=64)
 def doubling(retry: Retry) -> Retry:
     """Return *retry* with waits that grow, twice as long each, if its own do not."""
     return replace(retry, factor=2.0) if retry.factor == 1.0 else retry
@@ -353,8 +355,8 @@ class FlowReconciler:
                 return self._again
 
             def without(live: Resource, gone: str = name) -> Resource:
-                kept = tuple(item for item in live.finalizers if item != gone)
-                return live._replace(finalizers=kept)
+                others = tuple(item for item in live.finalizers if item != gone)
+                return live._replace(finalizers=others)
 
             yield from rewrite(self._resources, resource.key, without, turn.token)
         return _DONE

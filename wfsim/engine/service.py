@@ -40,6 +40,7 @@ from wfsim.errors import (
 from wfsim.model.bounds import seconds
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
+from wfsim.model.glance import as_html, glance
 from wfsim.model.memento import RunStatus, StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 from wfsim.model.run import Run
@@ -95,6 +96,15 @@ class FlowDetail(NamedTuple):
         """Where the flow stands."""
         return self.info.status
 
+    def __repr__(self) -> str:
+        width = max((len(node.name) for node in self.nodes), default=0)
+        return glance(
+            f"<{_flow_line(self.info)}>", (_node_line(node, width) for node in self.nodes)
+        )
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
 
 class Page(NamedTuple):
     """Some of the flows that were asked for, and how many there are."""
@@ -103,6 +113,26 @@ class Page(NamedTuple):
     page: int
     page_size: int
     total: int
+
+    def __repr__(self) -> str:
+        head = f"<{len(self.flows)} of {self.total:,} flows, page {self.page}>"
+        return glance(head, (f"  {_flow_line(flow)}" for flow in self.flows))
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+
+def _flow_line(flow: FlowInfo) -> str:
+    """Return *flow* on one line."""
+    why = f": {flow.reason or flow.error}" if flow.reason or flow.error else ""
+    return f"{flow.id} about {flow.biz_type} {flow.biz_id}: {flow.status.value}{why}"
+
+
+def _node_line(node: NodeInfo, width: int) -> str:
+    """Return *node* on one line, its name as wide as those of the others."""
+    since = "" if node.started is None else f"  from {node.started:,.1f} s"
+    until = "" if node.finished is None else f" to {node.finished:,.1f} s"
+    return f"  {node.name:{width}}  {node.status.value:10}{since}{until}"
 
 
 class _Numbers:
@@ -186,9 +216,9 @@ class WorkflowService:
         if JSON cannot hold *context*.
         """
         headers = {"User": user, "Tenant": tenant, "Trace": trace}
-        asked = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
-        told = {**context, **asked}
-        return (yield from self.add(tenant, biz_id, biz_type, flow_name, told))
+        ids = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
+        whole = {**context, **ids}
+        return (yield from self.add(tenant, biz_id, biz_type, flow_name, whole))
 
     def add(
         self,
@@ -305,20 +335,20 @@ class WorkflowService:
 
         9996 if there is no such flow, 10004 if JSON cannot hold *value*.
         """
-        told = _encoded({key: value})
+        written = _encoded({key: value})
 
         def change(live: Resource) -> Resource:
-            context = {**live.spec.get("context", EMPTY), **told}
+            context = {**live.spec.get("context", EMPTY), **written}
             return live.edit(spec={"context": context}, status=self._now())
 
         yield from self._rewrite(flow_id, tenant, change)
 
     def start(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow go on from where it is; 40103 if it is Canceling or has ended."""
+        """Start the flow, or go on with it; 40103 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.START)
 
     def stop(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow begin no more nodes; 40106 if it is Canceling or has ended."""
+        """Stop beginning nodes of the flow; 40106 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.STOP)
 
     def cancel(
@@ -474,17 +504,18 @@ class ChildFlows:
         that is run again after a crash finds the child that it has started already.
         Raises `ServiceError` as the service does, `Fenced` once the attempt is over.
         """
-        told = self._context
-        if not told.is_open:
-            raise Fenced(f"{told.step}: this attempt is over; it may not start a flow")
-        own = told.resource
+        caller = self._context
+        if not caller.is_open:
+            raise Fenced(f"{caller.step}: this attempt is over; it may not start a flow")
+        own = caller.resource
         about = own.spec["bizId"] if biz_id is None else biz_id
-        tenant, parent = own.namespace, f"{told.run}/{told.step}/{flow_name}/{about}"
+        tenant = own.namespace
+        parent = f"{caller.run}/{caller.step}/{flow_name}/{about}"
         listed = self._service.resources.keys()
         for key in listed:
-            found = self._service.resources.peek(key) if key.namespace == tenant else None
-            if found is not None and found.annotations.get(PARENT) == parent:
-                return found.name
+            child = self._service.resources.peek(key) if key.namespace == tenant else None
+            if child is not None and child.annotations.get(PARENT) == parent:
+                return child.name
         self._refuse_to_spin(own)
         kind = biz_type or self._service.define(flow_name).biz_type or own.spec["bizType"]
         headers = own.spec.get("context", EMPTY)
@@ -548,10 +579,10 @@ class ChildFlows:
             while True:
                 if not _has_news(resources.peek(key)):
                     yield bell
-                past = max(int((clock.now - began) / every), 1)
-                while began + past * every < clock.now:
-                    past += 1
-                tick = min(began + past * every, began + timeout)
+                ticks = max(int((clock.now - began) / every), 1)
+                while began + ticks * every < clock.now:
+                    ticks += 1
+                tick = min(began + ticks * every, began + timeout)
                 if tick > clock.now:
                     yield clock.timeout(tick - clock.now)
                 seen = resources.peek(key)

@@ -1,4 +1,4 @@
-"""What a step is told, and how its body becomes an effect.
+"""Steps: the registry of their bodies, and the effect that a body becomes.
 
 A body is a function of one `StepContext`, or a class with ``init``, ``do_step`` and
 ``output``; each may be plain, a generator or ``async def``.
@@ -120,10 +120,10 @@ class StepRegistry(Mapping[str, StepFunction]):
         return {name: poll for name, poll in found.items() if poll is not None}
 
     def __getitem__(self, name: str) -> StepFunction:
-        found = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])
-        if found is None:
+        body = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])
+        if body is None:
             raise KeyError(f"step {name!r} is not registered{suggest(name, self)}")
-        return found
+        return body
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (
@@ -224,13 +224,13 @@ def _class_effect(cls: type) -> StepFunction:
 
 def _poll_effect(body: Any) -> StepFunction | None:
     """Return how to look at what *body* has launched, if it says so."""
-    made = inspect.isclass(body)
-    poll = getattr(body, "poll" if made else _POLL, None)
+    is_class = inspect.isclass(body)
+    poll = getattr(body, "poll" if is_class else _POLL, None)
     if poll is None:
         return None
 
     def effect(context: StepContext) -> Effect[Any]:
-        look = body().poll if made else poll
+        look = body().poll if is_class else poll
         return (yield from driven(look(context, context.operation)))
 
     return effect
@@ -336,13 +336,13 @@ class TimeLimit:
         self._forget()
 
     def stand_still(self) -> None:
-        """Let no time count towards the limit until `go_on`."""
+        """Stop counting time towards the limit until `go_on`."""
         self._forget()
         self._left -= self._clock.now - self._since
         self._forget = self._set(math.inf)
 
     def go_on(self) -> None:
-        """Let time count again."""
+        """Count time again."""
         self._forget()
         self._since = self._clock.now
         self._forget = self._set(self._left)

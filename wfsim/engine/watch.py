@@ -171,8 +171,8 @@ class PickUp:
                 return live
             canceling = live.state == FlowStatus.CANCELING
             end = FlowStatus.CANCELED if canceling else status
-            told = {"updated": self._clock.now, **({"error": text} if text else {})}
-            return live.edit(status=told).move(end.value, "watch")
+            changes = {"updated": self._clock.now, **({"error": text} if text else {})}
+            return live.edit(status=changes).move(end.value, "watch")
 
         yield from rewrite(self._ports.resources, key, change, turn.token)
         return _DONE
@@ -252,7 +252,7 @@ class WatchLoop(Controller):
         return order, -number_of(key)
 
     def _hold_back(self, before: Resource | None, after: Resource | None) -> None:
-        """Let a flow at work begin no more steps once it is stopped."""
+        """Keep a flow at work that is stopped from beginning more steps."""
         turn = None if after is None else self._active.get(after.key)
         if turn is None or after is None:
             return

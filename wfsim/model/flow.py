@@ -110,8 +110,8 @@ def _circles(graph: Graph) -> Iterator[WrongEdge]:
             name = next(reversed(path))
             for outcome, target in path[name]:
                 if target in path:
-                    way = list(path)
-                    yield _circle(outcome, [*way[way.index(target) :], target])
+                    nodes = list(path)
+                    yield _circle(outcome, [*nodes[nodes.index(target) :], target])
                 elif target in graph and target not in seen:
                     seen.add(target)
                     path[target] = iter(graph[target].items())
@@ -120,21 +120,21 @@ def _circles(graph: Graph) -> Iterator[WrongEdge]:
                 del path[name]
 
 
-def _circle(outcome: Outcome, way: list[str]) -> WrongEdge:
-    last, key = way[-2], repr(outcome.value)
-    if len(way) == 2:
+def _circle(outcome: Outcome, nodes: list[str]) -> WrongEdge:
+    last, key = nodes[-2], repr(outcome.value)
+    if len(nodes) == 2:
         cure = (
             "for another try write 'retry'"
             if outcome is Outcome.FAILURE
             else "lead it to another step"
         )
         return WrongEdge(last, outcome, f"step {last!r} is its own {key}; {cure}")
-    if len(way) > _MAX_SHOWN:
-        way = [*way[: _MAX_SHOWN - 3], "...", *way[-2:]]
+    if len(nodes) > _MAX_SHOWN:
+        nodes = [*nodes[: _MAX_SHOWN - 3], "...", *nodes[-2:]]
     return WrongEdge(
         last,
         outcome,
-        f"{key} of {last!r} closes the circle {' -> '.join(way)}; "
+        f"{key} of {last!r} closes the circle {' -> '.join(nodes)}; "
         "lead it to a step that comes later",
     )
 
@@ -176,8 +176,8 @@ class Polling:
     """How to look at the operation that a step has launched until it is over.
 
     The first look is one *interval* (seconds of virtual time) after the launch; when
-    *limit* looks have found it under way, the next one is a time-out.  As many looks in
-    a row as *tolerated_errors* may come to nothing before the step fails.  The numbers
+    *limit* looks have found it under way, the next one is a time-out.  As many
+    consecutive looks as *tolerated_errors* may fail before the step does.  The numbers
     are those of the reference (``workflow2/meta.go:305``, ``common.go:32``).
     Raises `DefinitionError` for numbers that make no sense.
     """
@@ -192,7 +192,7 @@ class Polling:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a flow, as specified.
+    """One step of a flow: its code, its limits, and the edges that leave it.
 
     *retry* and *timeout* override those of the flow, which override the policy's.  What
     an attempt waits in the queue of a pool does not count towards its timeout, unless
@@ -286,7 +286,7 @@ Following: TypeAlias = tuple[Targets, ...]
 
 @dataclass(frozen=True)
 class Flow:
-    """A named sequence, or with edges a graph, of steps, as specified.
+    """Named steps in order, or along the edges that they have.
 
     The first step is the start.  The main path is what a run without a failure takes;
     a run that ends on it has gone well, one that ends in a handler has not.

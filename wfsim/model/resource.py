@@ -95,7 +95,7 @@ class Resource(NamedTuple):
 
     @property
     def cancelled(self) -> bool:
-        """Whether its flows must stop: annotation ``cancelled``, or on its way out."""
+        """Whether it has the annotation ``cancelled`` or is being deleted."""
         return self.deleted is not None or (
             CANCEL in self.annotations and self.annotations[CANCEL] == "true"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Annotated, Any
 
 from wfsim.engine.context import rewrite
 from wfsim.engine.controller import Controller
@@ -14,6 +14,7 @@ from wfsim.engine.service import WorkflowService
 from wfsim.engine.steps import Executors
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, UsageError
+from wfsim.model.bounds import Whole, argument
 from wfsim.model.frozen import EMPTY, is_json
 from wfsim.model.resource import CANCEL, INTERRUPT, Key, Resource
 from wfsim.sim.draws import KeyedDraws
@@ -23,6 +24,8 @@ from wfsim.sim.scenario import WORKERS
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
 from wfsim.text import short, suggest
+
+Controllers = Annotated[int, Whole("a whole number", ge=1, le=1000)]
 
 
 class ControlPlane:
@@ -122,7 +125,7 @@ class ControlPlane:
         return 0.0 if resource is None else resource.priority
 
     def resize(self, server: str, places: int) -> None:
-        """Have so many places of a pool, or so many workers of each controller."""
+        """Change the places of a pool, or the workers of each controller."""
         if server != WORKERS:
             self.pools[server].resize(places)
             return
@@ -172,7 +175,7 @@ class ControlPlane:
         return pause
 
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Let a paused controller go on.
+        """Resume a paused controller.
 
         A *zombie* goes on with what somebody else has taken over, until a store refuses
         to write it.
@@ -190,7 +193,7 @@ class ControlPlane:
         return held is not None and (pause is None or held is pause)
 
     def _let_go(self, controller: str) -> bool:
-        """Let go of what is held still for *controller*; whether there was anything."""
+        """Release what is held still for *controller*; whether there was anything."""
         held = self._held.pop(controller, None)
         for release in held or ():
             release()
@@ -262,7 +265,7 @@ class ControlPlane:
         """Return a controller by name (None: the first)."""
         if name is None:
             return next(iter(self.controllers.values()))
-        if name not in self.controllers:
+        if argument("controller", name, str) not in self.controllers:
             raise UsageError(f"no controller {name!r}{suggest(name, self.controllers)}")
         return self.controllers[name]
 

@@ -143,7 +143,7 @@ class Database:
         return f"<Database {self.path.name}, generation {self._head.generation}>"
 
     def close(self) -> None:
-        """Let go of the file; nothing can be written any more."""
+        """Close the file; nothing can be written any more."""
         self._closing()
 
     @property
@@ -216,17 +216,17 @@ class Database:
         """Make a file of version 1 one of this version, in the same transaction."""
         from wfsim.sim import sqlite_v1
 
-        found = sqlite_v1.read(self._connection)
+        before = sqlite_v1.read(self._connection)
         for table in ("wfsim", "world", *sqlite_v1.TABLES):
             self._connection.execute(f"DROP TABLE {table}")
         self._make(
-            Head(VERSION, found.generation, found.begun, found.time, found.revision,
-                 found.uids)
+            Head(VERSION, before.generation, before.begun, before.time, before.revision,
+                 before.uids)
         )  # fmt: skip
-        for entry in found.entries:
-            self._insert(found.time, entry)
-        if found.world:
-            self._put_world(found.world)
+        for entry in before.entries:
+            self._insert(before.time, entry)
+        if before.world:
+            self._put_world(before.world)
         self._put_head()
 
     def _read(self) -> None:
@@ -245,12 +245,12 @@ class Database:
             )
         self._head = Head(*heads[0][:-1])
         worlds = execute(_WORLD).fetchall()
-        kept = b"".join(raw if isinstance(raw, bytes) else b"?" for (raw,) in worlds)
-        if self._head.world != (checksum((), kept) if worlds else b""):
+        world = b"".join(raw if isinstance(raw, bytes) else b"?" for (raw,) in worlds)
+        if self._head.world != (checksum((), world) if worlds else b""):
             raise self._refused(
                 f"the row of its table world is damaged, missing or foreign; {RESTORE}"
             )
-        self._kept_world = text(kept)
+        self._kept_world = text(world)
         rows = execute(entry_table.SELECT)
         head = self._head
         reader = EntryReader(rows, head.entries, head.last, self._refused)

@@ -17,7 +17,7 @@ from wfsim.model.run import Change, Run
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.sim.stores import Leased
-from wfsim.sim.world import World
+from wfsim.sim.world import World, is_same
 
 S = TypeVar("S", bound=Simulation)
 
@@ -67,7 +67,7 @@ class RecordedJournal(Journal):
         return Moment(
             sim.now,
             # A copy may serve several moments; to compare takes less time than to copy.
-            last if _is_same(world, last) else _copy(world),
+            last if is_same(world, last) else _copy(world),
             sim.leases.as_they_are(),
             dict(sim.schedule.begun),
             sim.plan.progress,
@@ -196,7 +196,7 @@ class Prefix(Simulation):
         """Keep moments from now on, if that is what it is for."""
 
     def _tell_last(self, world: World, journal: Journal, entry: int) -> None:
-        """Let *world* hear of the last entry, which it had not yet heard of."""
+        """Tell *world* of the last entry, which it had not yet heard of."""
         change = journal.change(entry)
         if isinstance(change, OF_RESOURCES):
             world.heard(getattr(change, "before", None), getattr(change, "after", None))
@@ -236,23 +236,8 @@ def mixed(kind: type[S], origin: type[Simulation]) -> type[S]:
     return type(f"{kind.__name__}{own[0].__name__}", (kind, own[0]), {})
 
 
-def _is_same(world: World | None, other: World | None) -> bool:
-    """Whether they are alike in all that they are copied by."""
-    if world is None or other is None or len(vars(world)) != len(vars(other)):
-        return world is other
-    own = vars(other)
-    return all(
-        own.get(name, _NOTHING) == value
-        for name, value in vars(world).items()
-        if name[0] != "_"
-    )
-
-
 def _public(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: item for name, item in attributes.items() if name[0] != "_"}
-
-
-_NOTHING = object()
 
 
 def _copy(world: World | None) -> World | None:

@@ -72,12 +72,15 @@ class Scenario:
 
     A service is what has no resources and machines: its flows are created and started by
     whoever asks for them.  *begin* asks a simulation for a flow about a business object
-    (None: one that there is) as its caller does and returns its id, *recall* does to a
-    world what such a caller had done to it; without them a world knows of no callers.
+    (None: one that there is) as its caller does and returns its id; *recall* repeats, for
+    a flow that is resumed, what its caller had changed in the world.  Default: nothing.
 
     How it is run: *policy*, *hooks*, *migrations*; *seed*, of a simulation that is given
     none; *horizon*, when it stops whatever goes on; *lag*, the age of what controllers
     read from their cache; *title*.
+
+    *requests* are functions of a simulation by name: what somebody may ask of it beside
+    what it can do itself, see `AskAt`.
 
     Demand: *arrivals* come and *triggers* change resources, nothing after *drain*, while
     what is under way goes on; what was called for before *warm_up* counts in no study.
@@ -87,8 +90,8 @@ class Scenario:
     how long they take, how often they fail, which places they hold; *api_rate*, an
     `ApiRate` or so many requests of the controllers a second.
 
-    Failures: *faults* happen besides those given to a simulation, *rates* come to some
-    more for each seed, of ``controller``, ``api`` and ``pods``.
+    Failures: *faults* happen besides those given to a simulation; *rates* add random
+    ones, drawn from the seed, of ``controller``, ``api`` and ``pods``.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Scenario:
         # Of a service.
         begin: Callable[[Any, str, str | None], str] | None = None,
         recall: Callable[[Any, Resource], None] | None = None,
+        requests: Mapping[str, Callable[..., Any]] = EMPTY,
         # How it is run.
         policy: Policy | None = None,
         hooks: Iterable[Hooks] = (),
@@ -144,6 +148,7 @@ class Scenario:
         self.steps = StepRegistry(self._code)
         self._set_flows(flows)
         self.world = _maker(world)
+        self.requests: dict[str, Callable[..., Any]] = mapped(requests, "requests")
         self.hooks = listed("hooks", hooks, "Hooks()")
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
@@ -153,7 +158,7 @@ class Scenario:
             raise DefinitionError(*problems)
 
     def _set_flows(self, flows: str | Path | Iterable[Flow]) -> None:
-        """Have *flows*, as they are written and as the settings have them."""
+        """Set *flows*, as they are written and as the settings change them."""
         self._written = flows_given(flows, self.steps, bool(self.settings))
         has = partial(has_code, steps=self.steps)
         retry = getattr(self.policy, "retry", Retry())
@@ -238,9 +243,9 @@ class Scenario:
         """Return a scenario that runs the flow of *file*, or a flow, on one resource.
 
         A step without code takes the duration and failure probability of its file, or
-        *duration* (seconds, or what `Duration.parse` reads) and *failure*; those of
-        which no file says how long they take are in ``assumed``.  *draws* is the key of
-        the flow's draws, in place of its own.  Raises `DefinitionError`.
+        *duration* (seconds, or what `Duration.parse` reads) and *failure*; ``assumed``
+        lists steps whose duration is a guess because no file gives one.  *draws* is the
+        key of the flow's draws, in place of its own.  Raises `DefinitionError`.
         """
         from wfsim.files.flow_loader import load_flow
 
@@ -253,7 +258,7 @@ class Scenario:
             .stable(RUNNING, INTERRUPT)
             .unstable(CREATING, run=flow.name)
         )
-        made = cls(
+        scenario = cls(
             resources=[Resource("resource", resource)],
             machine=machine,
             flows=flows,
@@ -261,8 +266,8 @@ class Scenario:
             policy=policy or Policy(),
             title=flow.name,
         )
-        made.assumed = assumed
-        return made
+        scenario.assumed = assumed
+        return scenario
 
     @classmethod
     def of_flows(
@@ -278,12 +283,12 @@ class Scenario:
 
         What is said of steps without code is as in `of_flow`.  Raises `DefinitionError`.
         """
-        found, registry = flows_at(path), StepRegistry(steps)
-        flows, assumed = timed_flows(found, registry, duration, failure)
+        untimed, registry = flows_at(path), StepRegistry(steps)
+        flows, assumed = timed_flows(untimed, registry, duration, failure)
         title = Path(path).resolve().stem
-        made = cls(flows=flows, steps=steps, policy=policy, title=title)
-        made.assumed = assumed
-        return made
+        scenario = cls(flows=flows, steps=steps, policy=policy, title=title)
+        scenario.assumed = assumed
+        return scenario
 
     def new_world(self) -> World | None:
         """Return a new world, None if the scenario has none.
@@ -331,11 +336,11 @@ class Scenario:
 
     def arrived(self, key: Key) -> Resource | None:
         """Return the resource of that *key* as it arrives, None if none does."""
-        found = (each.would_be(key) for each in self.arrivals)
-        return next((each for each in found if each is not None), None)
+        candidates = (each.would_be(key) for each in self.arrivals)
+        return next((each for each in candidates if each is not None), None)
 
     def faults_in(self, draws: Draws, controllers: Sequence[str]) -> tuple[Fault, ...]:
-        """Return its faults, those included that its rates come to with *draws*."""
+        """Return the listed faults, and those drawn from its rates with *draws*."""
         if not self.rates:
             return self.faults
         more = expanded(self.rates, draws, controllers, self.horizon)
@@ -537,6 +542,7 @@ _TYPES = {
 }
 """What `check` would demand of these keywords, were a scenario a dataclass."""
 _SAME = (
+    "requests",
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *(
         "arrivals",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.controller import Controller
 from wfsim.errors import NoticeError, UsageError
+from wfsim.model.bounds import argument
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.glance import as_html, glance, of_log
 from wfsim.model.journal import Journal
@@ -22,7 +23,7 @@ from wfsim.model.run import Run
 from wfsim.sim.calls import Call, Calls, from_outside
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Reached, Until
-from wfsim.sim.control_plane import ControlPlane
+from wfsim.sim.control_plane import Controllers, ControlPlane
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import FaultPlan, FaultyPorts
 from wfsim.sim.faults import Fault
@@ -30,6 +31,7 @@ from wfsim.sim.resume import detached, resumed
 from wfsim.sim.scenario import Scenario, no_scenario
 from wfsim.sim.schedule import Schedule
 from wfsim.sim.service import SimulatedService
+from wfsim.sim.sites import calm_sites
 from wfsim.sim.standstill import EVENTS, MAX_IDLE, Standstill
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.terminal import Progress, interruptible
@@ -49,7 +51,7 @@ class Simulation:
     With *db*, the name of an SQLite file, its stores outlive the process: another
     simulation over the same file goes on where this one was dropped, at the time of
     the last write, and this one can write no more.  The world is in the file too, as of
-    that write; what in it is no plain value begins anew.
+    that write; attributes that are no plain data begin with their initial value.
     """
 
     journal_type: type[Journal] = Journal
@@ -72,8 +74,7 @@ class Simulation:
         if seed is not None and type(seed) is not int:
             raise UsageError(f"seed is {seed!r}; give a whole number")
         given = _checked(faults)
-        if controllers < 1:
-            raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
+        controllers = argument("controllers", controllers, Controllers)
         # What is given is left as it is, and so is what fork() begins with.
         self.given_world = None if world is None else detached(world)
         own = self._new_world(scenario)
@@ -88,6 +89,8 @@ class Simulation:
         ports = FaultyPorts(self.faults, storage)
         self.plane = self.plane_type(storage, ports, self.draws, self.names, own)
         self.plan = FaultPlan(ports, storage, self.plane)
+        self.plan.simulation = self
+        self.plan.known_sites = lambda: calm_sites(Simulation(scenario, seed=self.seed))
         self.schedule = Schedule(self.plane, self)
         self.calls = Calls(self.clock)
         self.storage, self.journal = storage, storage.journal
@@ -232,7 +235,7 @@ class Simulation:
         if not math.isfinite(end):
             raise UsageError(f"run({name}={value!r}): give a finite number of seconds")
         if end < self.now:
-            raise UsageError(f"run({name}={value:g}): it is {self.now:g} s already")
+            raise UsageError(f"{name}={value:g} is in the past (now {self.now:g} s)")
         if end > self.scenario.horizon:
             raise UsageError(
                 f"run({name}={value:g}): the scenario ends at "
@@ -254,7 +257,7 @@ class Simulation:
 
     @contextmanager
     def whole_events(self) -> Iterator[None]:
-        """Let Ctrl-C wait until the event under way is over, for `PATIENCE` at most.
+        """Delay Ctrl-C until the event under way is over, for `PATIENCE` at most.
 
         After that, or at a second Ctrl-C, `Halted` is raised where the event spins: a
         step fails by it, at that line.
@@ -285,7 +288,7 @@ class Simulation:
         return self.calls.consequences()
 
     def advance(self, limit: float) -> bool:
-        """Let one event of the clock happen, unless none is left before *limit*."""
+        """Process one event of the clock, unless none is left before *limit*."""
         if self._stopped or not self.clock.advance(limit):
             return False
         self.clock.events += 1
@@ -301,7 +304,7 @@ class Simulation:
         return self.advance(limit)
 
     def _wait_until(self, time: float) -> None:
-        """Let the clock show *time* though nothing happens then: that is no event."""
+        """Move the clock to *time* though nothing happens then: that is no event."""
         if time > self.now:
             self.clock.call(time - self.now, lambda: None)
             self.clock.advance(time)
@@ -342,12 +345,12 @@ class Simulation:
 
     @from_outside
     def pause(self, controller: str | None = None) -> None:
-        """Let a controller's process stand still; the world and its lease go on."""
+        """Pause a controller's process; the world and its lease go on."""
         self.plane.pause(controller)
 
     @from_outside
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Let a paused controller go on.
+        """Resume a paused controller.
 
         A *zombie* goes on with what somebody else has taken over, until a store refuses
         to write it.
@@ -462,8 +465,8 @@ class Simulation:
         name = str(self.storage.key(resource, (run.resource for _, run in written)))
         return [run for of, run in written if of == name]
 
-    def expect(self, file: str | Path, *, update: bool = False) -> None:
-        """Hold what it has done to what *file* says; see `wfsim.testing.expect`."""
+    def expect(self, file: str | Path, *, update: bool | None = None) -> None:
+        """Compare what it has done with *file*; see `wfsim.testing.expect`."""
         from wfsim.sim import expectation
 
         expectation.expect(self, file, update=update)
@@ -477,13 +480,12 @@ class Simulation:
         cannot be copied; steps, hooks and actions are called again too.  Writes are
         counted from the start.  Raises `UsageError` if it does not come out the same.
         """
-        twin = self.twin()
+        more, twin = _checked(faults), self.twin()
         if twin.log.records != self.log.records:
             raise UsageError(
                 "run again, the simulation does not come to the same records: it depends "
                 "on more than its scenario, seed, faults and calls; act on it with act()"
             )
-        more = tuple(faults)
         if more:
             twin.inject(*more)
         return twin

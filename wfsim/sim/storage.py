@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wfsim.engine.service import key_of
 from wfsim.errors import DefinitionError, NotFound, UsageError
+from wfsim.model.bounds import argument
 from wfsim.model.flow import Flow
 from wfsim.model.journal import Create, Journal, Quarantine
 from wfsim.model.memento import OPEN_STEPS, Memento, Quarantined, RunStatus, StepStatus
@@ -72,13 +73,13 @@ class Storage:
         clock.go_on_from(file.time)
         durable = sqlite.SqliteLeases(file, clock, **terms)
         journal = self.journal = Journal(clock, durable.tokens, durable.holder)
-        kept = sqlite.SqliteResources(file, clock, journal, lag=scenario.lag)
+        resources = sqlite.SqliteResources(file, clock, journal, lag=scenario.lag)
         try:
-            scenario.check(filter(None, map(kept.peek, kept.keys())))
+            scenario.check(filter(None, map(resources.peek, resources.keys())))
         except DefinitionError as error:
             file.close()
             raise DefinitionError(*(f"{db}: {it}" for it in error.problems)) from None
-        return durable, kept, sqlite.SqliteRuns(file, clock, journal)
+        return durable, resources, sqlite.SqliteRuns(file, clock, journal)
 
     @property
     def step_names(self) -> frozenset[str]:
@@ -141,14 +142,14 @@ class Storage:
             ) from None
 
     def keep_world(self, world: World) -> None:
-        """Have the file keep *world* from now on, if there is one."""
+        """Keep *world* in the file from now on, if there is one."""
         from wfsim.sim import world_text
 
         if self.database is not None:
             self.database.world = partial(world_text.dump, world)
 
     def tell(self, world: World) -> None:
-        """Have *world* hear of every write, and first of what a file has."""
+        """Tell *world* of every write, and first of what a file has."""
         if type(world).heard is World.heard:
             return
         keys = self.resources.keys()
@@ -175,7 +176,7 @@ class Storage:
             first = self.scenario.first.key
             return first if self.named(str(first)) else self._first(gone, first)
         # Measured: to look at each of a thousand names takes 0.4 ms.
-        if key := self.named(name):
+        if key := self.named(argument("resource", name, str)):
             return key
         keys = [*self.resources.keys(), *gone]
         if key := key_called(name, keys):

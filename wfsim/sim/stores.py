@@ -80,12 +80,12 @@ class InMemoryResources:
 
         What is younger than that is shown as it is, as by a client that has just listed.
         """
-        found = self._objects.get(key)
+        resource = self._objects.get(key)
         if self._lag:
-            found = self._cache.get(key, found)
-        if found is None:
+            resource = self._cache.get(key, resource)
+        if resource is None:
             raise NotFound(f"no resource {key}")
-        return found
+        return resource
         yield
 
     def create(self, resource: Resource) -> Effect[Resource]:
@@ -115,9 +115,9 @@ class InMemoryResources:
             raise Conflict(
                 f"{key} is at revision {before.revision}, not {resource.revision}"
             )
-        kept = before.entered, before.deleted
-        if kept != (resource.entered, resource.deleted):
-            resource = resource._replace(entered=kept[0], deleted=kept[1])
+        stamps = before.entered, before.deleted
+        if stamps != (resource.entered, resource.deleted):
+            resource = resource._replace(entered=stamps[0], deleted=stamps[1])
         if resource == before:
             return before
         if resource.state != before.state:
@@ -331,10 +331,10 @@ class InMemoryRuns:
             self._begun[key] = run.key
             most += BYTES_OF_STEP * (len(run.steps) + 4) + _most_bytes(run.context)
         if most > MAX_BYTES:
-            kept = self._journal.runs.get(key, {}).values()
+            runs = self._journal.runs.get(key, {}).values()
             texts = (
                 each.memento().to_json() if isinstance(each, Run) else each.text
-                for each in kept
+                for each in runs
             )
             size = sum(len(text.encode()) for text in texts)
             most = size + len(json_text.dump_as_go(thaw(output)).encode())
@@ -342,7 +342,7 @@ class InMemoryRuns:
                 self._most[key] = size
                 raise StoreError(
                     f"the ConfigMap of {key} would have {most} bytes: Too long: must "
-                    f"have at most {MAX_BYTES} bytes; its {len(kept)} runs have {size}"
+                    f"have at most {MAX_BYTES} bytes; its {len(runs)} runs have {size}"
                 )
         self._most[key] = most
 
@@ -423,7 +423,7 @@ def read_entry(key: Key, run: str, text: str) -> Memento | Quarantined:
 
 @dataclass(slots=True)
 class _Lease:
-    """Who holds a resource; *stopped* names the renewals' end, *lapsed* follows it."""
+    """The holder of a resource; *stopped* is the end of renewals, *lapsed* follows it."""
 
     holder: str
     token: int
@@ -505,7 +505,7 @@ class InMemoryLeases:
         return ()
 
     def stop_renewing(self, holder: str) -> None:
-        """Let the leases of *holder* lapse, unless it wakes up in time."""
+        """End the leases of *holder* in time, unless it wakes up before."""
         now = self._clock.now
         stopped = object()
         self._changes += 1
@@ -529,7 +529,7 @@ class InMemoryLeases:
         )
 
     def lose(self, keys: Sequence[Key]) -> None:
-        """Let the leases of *keys* lapse though whoever has them is alive.
+        """End the leases of *keys* though their holder is alive.
 
         What nobody has taken by the next renewal is the holder's own again.
         """
