@@ -28,7 +28,6 @@ from wfsim.report.text import distinct, frame_digest, plain
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
-    from matplotlib.axis import Axis
 
 DPI = 110
 
@@ -318,9 +317,10 @@ def row_axis(axes: Axes, labels: Sequence[str], under: str) -> None:
     axes.set_axisbelow(True)
 
 
-def in_decades(axis: Axis) -> None:
-    """Make *axis* logarithmic, its numbers written as on any other: 10, 100, 1,000."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+def in_decades(axes: Axes, name: str = "x") -> None:
+    """Make the axis of that *name* logarithmic, its numbers as on any: 10, 100, 1,000."""
+    axes.set(**{f"{name}scale": "log"})
+    axis = axes.xaxis if name == "x" else axes.yaxis
     axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axis.set_minor_formatter(NullFormatter())
 
