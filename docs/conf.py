@@ -38,7 +38,7 @@ default_role = "py:obj"
 autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-toc_object_entries = False
+toc_object_entries_show_parents = "hide"
 copybutton_prompt_text = "$ "
 
 html_theme = "furo"

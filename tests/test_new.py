@@ -117,7 +117,7 @@ def test_it_requires_the_wfsim_that_wrote_it(tmp_path, monkeypatch, origin, line
     write_project(tmp_path / "mine")
     lines = (tmp_path / "mine/requirements.txt").read_text().splitlines()
     required = [each for each in lines if not each.startswith("#")]
-    assert required == [line, "ipykernel", "nbval", "pytest"]
+    assert required == [line, "ipykernel", "nbclient", "nbval", "pytest"]
     assert (len(lines) > len(required)) == line.endswith("/src/wfsim")
 
 

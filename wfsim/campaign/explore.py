@@ -10,7 +10,7 @@ from typing import Any
 
 from wfsim.campaign.failure import Failure
 from wfsim.campaign.lab import Lab, Maker, Outcome
-from wfsim.campaign.oracles import ORACLES, Check
+from wfsim.campaign.oracles import CODES, ORACLES
 from wfsim.campaign.priority import order
 from wfsim.campaign.report import Report
 from wfsim.campaign.shrink import shrink
@@ -24,11 +24,12 @@ from wfsim.campaign.sites import (
     unfit,
     wanted,
 )
+from wfsim.campaign.verdict import Check
 from wfsim.errors import UsageError
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
-from wfsim.text import suggest
+from wfsim.text import called, suggest
 
 Wish = Callable[[Simulation], Any]
 
@@ -45,7 +46,8 @@ def explore(
     asks: Mapping[str, Any] | None = None,
     always: Iterable[Wish] = (),
     eventually: Iterable[Wish] = (),
-    without: Iterable[str] = (),
+    sometimes: Iterable[Wish] = (),
+    without: Iterable[str] | Mapping[str, str] = (),
     but: Iterable[str] = (),
     alike: Iterable[str] = (),
     join: bool = True,
@@ -56,12 +58,14 @@ def explore(
     to come back *restart_after* seconds later, and every other fault of *faults* ("all",
     names or classes) happens at each write where it applies.  With *depth* 2 each crash
     and each request is followed by a crash at each later write.  Then there are no more
-    faults, and all must settle; *without* names invariants not to be asked.
+    faults, and all must settle; *without* names invariants that
+    are not asked, by name or code (`CODES`), a mapping with the reason of each.
 
     *scenario* may be a function that takes faults and returns a `Simulation` in which
     something has been asked for.  *asks* is what an operator may ask, by name: each has
-    *calls* as in ``polardb.asks()``.  *always* and *eventually* are functions of the
-    simulation at its end, wrong if they return False or a text, or assert.  *but* are
+    *calls* as in ``polardb.asks()``.  *always*, *eventually* and *sometimes* are
+    functions of the simulation at each of its records, at its end, and at one record of
+    one run; they do not hold if they return False or a text, or assert.  *but* are
     dotted paths of the world's `essence` that may differ from the calm run's, ``*`` for
     any name, and so are ``resources.*.status.name``; *alike* are regular expressions of
     names, such as those with a number that an attempt uses up, which may be others.
@@ -74,10 +78,10 @@ def explore(
     if depth not in (1, 2):
         raise UsageError(f"depth is {depth!r}; give 1 or 2")
     names = wanted(faults)
-    skipped = tuple(sorted(without))
-    checks = _asked(skipped)
+    checks, skipped = _asked(without)
     lab = Lab(scenario, seed, restart_after, tuple(but), tuple(alike), checks, join)
     lab.always, lab.eventually = tuple(always), tuple(eventually)
+    lab.sometimes = tuple(sometimes)
     if broken := lab.reference():
         raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
     listed, never = _planned(lab, names, asks or {}, depth)
@@ -88,6 +92,10 @@ def explore(
     )
     report.failures = _failures(lab, done)
     report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
+    report.sometimes = {
+        name: (name in lab.seen) + sum(name in outcome.reached for outcome in done)
+        for name in map(called, lab.sometimes)
+    }
     report.reasons = reasons(names, lab.sites, lab.calm.scenario)
     return report
 
@@ -109,7 +117,7 @@ def problems(
     *,
     seed: int | None = None,
     eventually: Iterable[Wish] = (),
-    without: Iterable[str] = (),
+    without: Iterable[str] | Mapping[str, str] = (),
     but: Iterable[str] = (),
     alike: Iterable[str] = (),
 ) -> list[str]:
@@ -117,7 +125,7 @@ def problems(
 
     The arguments are those of `explore`.  A plan of which a fault never came is wrong.
     """
-    checks = _asked(tuple(without))
+    checks, _ = _asked(without)
     lab = Lab(scenario, seed, 0.0, tuple(but), tuple(alike), checks)
     lab.eventually = tuple(eventually)
     outcome = lab.afresh(Point("", "", tuple(plan)))
@@ -126,13 +134,19 @@ def problems(
     return [f"{each.invariant}: {each.text}" for each in outcome.violations]
 
 
-def _asked(without: Iterable[str]) -> dict[str, Check]:
-    """Return the invariants that are asked: all but those *without*."""
-    for name in without:
-        if name not in ORACLES:
-            raise UsageError(f"no invariant {name!r}{suggest(name, ORACLES)}")
-    skipped = frozenset(without)
-    return {name: check for name, check in ORACLES.items() if name not in skipped}
+def _asked(
+    without: Iterable[str] | Mapping[str, str],
+) -> tuple[dict[str, Check], dict[str, str]]:
+    """Return the invariants that are asked, and why the others, *without*, are not."""
+    given = without if isinstance(without, Mapping) else dict.fromkeys(without, "")
+    skipped: dict[str, str] = {}
+    for name, why in given.items():
+        names = [name] if name in ORACLES else CODES.get(name, ())
+        if not names:
+            raise UsageError(f"no invariant {name!r}{suggest(name, (*ORACLES, *CODES))}")
+        skipped |= dict.fromkeys(names, why)
+    asked = {name: check for name, check in ORACLES.items() if name not in skipped}
+    return asked, dict(sorted(skipped.items()))
 
 
 LASTS = 10.0

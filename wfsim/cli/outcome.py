@@ -1,4 +1,4 @@
-"""What a run prints and writes: a page, the files, and the status that it exits with."""
+"""The outcome of a run on the command line: a page, the files, the exit status."""
 
 from __future__ import annotations
 

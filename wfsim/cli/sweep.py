@@ -77,7 +77,10 @@ def sweep(
     )
     _tell(study, folder)
     mark(folder / "study.html", named)
-    violations = [violation for gate in gates for violation in gate.violations(study)]
+    _exit(study, [violation for gate in gates for violation in gate.violations(study)])
+
+
+def _exit(study: Study, violations: Sequence[str]) -> None:
     for violation in violations:
         typer.echo(f"Failed: {violation}")
     if study.interrupted:

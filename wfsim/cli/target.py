@@ -1,4 +1,4 @@
-"""What TARGET on the command line names: a scenario, wherever it comes from."""
+"""Targets of the command line: a scenario or a flow, wherever it comes from."""
 
 from __future__ import annotations
 

@@ -156,8 +156,8 @@ def _points(axes: Axes, frame: Any, inside: Any) -> None:
             edgecolors="white", linewidths=0.5, zorder=3, clip_on=False,
         )  # fmt: skip
     if spans_decades(pd.concat([fitted, observed])):
-        in_decades(axes)
-        in_decades(axes, "y")
+        in_decades(axes.xaxis)
+        in_decades(axes.yaxis)
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.spines[["top", "right"]].set_visible(False)

@@ -47,21 +47,28 @@ COLOURS = 64
 """So many colours those have; a chart has a dozen, and shades at its edges."""
 
 _CSS = """
-:root { color-scheme: light; }
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff;
-  max-width: 1160px; margin: 0 auto; padding: 1rem; }
+:root { color-scheme: light dark; --paper: #fff; --ink: #222; --faint: #555;
+  --line: #e3e3e3; --rule: #bbb; --shade: #f4f4f4; --warn: #a03000; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #1b1b1b; --ink: #e6e6e6; --faint: #a8a8a8; --line: #3a3a3a;
+    --rule: #666; --shade: #2b2b2b; --warn: #ff9d6b; }
+  /* What is drawn on white is turned round: black is white, and green is green. */
+  .wide img { filter: invert(.9) hue-rotate(180deg); }
+}
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink);
+  background: var(--paper); max-width: 1160px; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; margin: .5rem 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 p.outcome { font-size: 1.05rem; }
 figure { margin: 0; }
-figcaption, footer, p.note { color: #555; font-size: .85rem; }
+figcaption, footer, p.note { color: var(--faint); font-size: .85rem; }
 .wide { overflow-x: auto; }
 .wide img { width: 100%; min-width: 640px; height: auto; display: block; }
 table { border-collapse: collapse; font-size: .85rem;
   font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid #e3e3e3;
-  vertical-align: top; }
-th { border-bottom: 2px solid #bbb; }
+th, td { padding: .25rem .6rem; text-align: left;
+  border-bottom: 1px solid var(--line); vertical-align: top; }
+th { border-bottom: 2px solid var(--rule); }
 .n { text-align: right; white-space: nowrap; }
 td.s { white-space: nowrap; }
 td.l { overflow-wrap: anywhere; min-width: 12rem; }
@@ -70,8 +77,8 @@ figure + .wide { margin-top: 1rem; }
 p.answer { font-size: 1.25rem; font-weight: 600; border-left: .3rem solid #009E73;
   padding: .4rem .8rem; margin: .8rem 0; background: #f2faf7; }
 .badge { padding: 0 .4rem; border-radius: .5rem; white-space: nowrap; }
-.never-fired { background: #fff; color: #a03000; border: 1px solid #a03000;
-  font-weight: bold; }
+.never-fired { background: var(--paper); color: var(--warn);
+  border: 1px solid var(--warn); font-weight: bold; }
 """
 
 

@@ -140,7 +140,7 @@ class Sites:
         self.add(faults)
 
     def add(self, faults: Iterable[Any]) -> None:
-        """Add *faults*, those that have a site."""
+        """Add those of *faults* that have a site."""
         for fault in faults:
             site = getattr(fault, "site", None)
             if site is not None:
@@ -174,11 +174,11 @@ class Sites:
         return [fault for fault in self._due.get(site, ()) if isinstance(fault, kinds)]
 
     def forget(self, fault: Any) -> None:
-        """Remove *fault*: it is due no more."""
+        """Remove *fault* from those that are due."""
         self._due[fault.site.removesuffix(TIMER)].remove(fault)
 
     def over(self, fault: Any) -> None:
-        """Remove *fault*, and say that it has happened."""
+        """Remove *fault* from those that are due, and say that it has happened."""
         self.forget(fault)
         self._around.fired(fault)
 
@@ -215,7 +215,7 @@ class Sites:
     def written(
         self, name: Name, site: str, number: int, first: int, writer: str
     ) -> None:
-        """Do what follows the write of that *number*, made by *writer*."""
+        """Carry out what follows the write of that *number*, made by *writer*."""
         last = self.entries - 1
         if self.kept is not None and last >= first:
             self.kept.append(
@@ -312,13 +312,12 @@ class _Attempt:
             if error is None:
                 for fault in sites.due(site, CrashAt, DelayStep, HangStep):
                     sites.over(fault)
-                    match fault:
-                        case CrashAt():
-                            error = self._killed(fault)
-                        case DelayStep():
-                            yield context.clock.timeout(fault.by)
-                        case HangStep():
-                            yield context.clock.event()
+                    if isinstance(fault, CrashAt):
+                        error = self._killed(fault)
+                    elif isinstance(fault, DelayStep):
+                        yield context.clock.timeout(fault.by)
+                    else:
+                        yield context.clock.event()
                 error = error or self._trouble(site, after=True)
 
     @property
@@ -359,7 +358,7 @@ class _Attempt:
         return site
 
     def ends(self, site: str, call: WorldCall) -> None:
-        """Do what comes after the *call*, or raise it."""
+        """Carry out what comes after the *call*, or raise it."""
         sites, context = self._sites, self._context
         if sites.kept is not None and (call.changed or call.error):
             entries = sites.entries
