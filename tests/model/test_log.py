@@ -171,6 +171,8 @@ def replaced(old, new):
             "1: not a line of a wfsim log: it has",
         ),
         (1, replaced('"records":9', '"records":true'), "1: not a line of a wfsim log"),
+        (1, replaced('"meta":{', '"meta":{"flows":{"F":[1]},'), "1: not a line of a wfs"),
+        (1, replaced('"meta":{', '"meta":{"edges":{"F":[["a"]]},'), "1: not a line of a"),
         (3, lambda line: line[:20], "3: not a line of a wfsim log: Expecting"),
         (3, lambda line: "\n", "3: not a line of a wfsim log: Expecting value"),
         (3, lambda line: "[]\n", "3: not a line of a wfsim log: it is not an object"),
