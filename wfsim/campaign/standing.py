@@ -7,9 +7,9 @@ each from its own time on.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from wfsim.campaign.plain import plain
 from wfsim.model.memento import StepMemento
@@ -22,6 +22,14 @@ AT_HAND = 1000
 
 DIGITS = 6
 """Times that are left are compared to the microsecond."""
+
+
+class Stood(NamedTuple):
+    """When a run stood somewhere: after so many *entries*, controllers' *writes*."""
+
+    entries: int
+    writes: int
+    time: float
 
 
 class Standing:
@@ -66,8 +74,11 @@ class Standing:
         return str(text) if count else ""
 
 
+Near = Sequence[tuple[Standing, Stood]]
+
+
 class Standings:
-    """Those of one run, by how far its flows had come; see `has`.
+    """Those of one run, by how far its flows had come; see `where`.
 
     *but* are dotted paths that may differ, of resources and of the world's essence, and
     *alike* patterns of names of which only the order counts.  *began* is when the
@@ -80,32 +91,38 @@ class Standings:
         self._of_flows = (*but, *times)
         names = "|".join(f"(?:{pattern})" for pattern in alike)
         self._alike = re.compile(names) if names else None
-        self._known: dict[tuple[Any, ...], list[Standing]] = {}
+        self._known: dict[tuple[Any, ...], list[tuple[Standing, Stood]]] = {}
         self._resources: dict[int, tuple[Resource, Any]] = {}
 
     def add(self, sim: Simulation, began: float) -> None:
         """Keep where *sim* stands."""
         standing = self._standing(sim, self._flows(sim, began), _pending(sim))
-        self._known.setdefault(_progress(sim), []).append(standing)
+        stood = Stood(len(sim.journal), sim.plan.progress[0], sim.now)
+        self._known.setdefault(_progress(sim), []).append((standing, stood))
 
-    def has(self, sim: Simulation, began: float) -> bool | None:
-        """Whether *sim* stands where the run has stood once; None if nowhere near."""
-        near = self._known.get(_progress(sim))
-        if not near:
-            return None
+    def near(self, sim: Simulation) -> Near:
+        """Return where the flows of the run had once come as far as those of *sim*."""
+        return self._known.get(_progress(sim), ())
+
+    def where(self, sim: Simulation, began: float, near: Near) -> Stood | None:
+        """Return when the run stood where *sim* stands, one of *near*, if it did."""
         flows, pending = self._flows(sim, began), _pending(sim)
         if self._alike is None:
-            near = [it for it in near if it.flows == flows and it.pending == pending]
+            near = [
+                row for row in near if row[0].flows == flows and row[0].pending == pending
+            ]
             if not near:
-                return False
+                return None
         here = self._standing(sim, flows, pending)
-        if any(map(here.is_as, near)):
-            return True
-        if self._alike is None:
-            return False
-        # Those that differ may do so in names alone.
-        named = [each for each in near if each.text]
-        return any(each.text == here.text for each in named)
+        for each, stood in near:
+            if here.is_as(each):
+                return stood
+        if self._alike is not None:
+            # Those that differ may do so in names alone.
+            for each, stood in near:
+                if each.text and each.text == here.text:
+                    return stood
+        return None
 
     def _flows(self, sim: Simulation, began: float) -> Any:
         now, journal = sim.now, sim.journal
@@ -118,6 +135,7 @@ class Standings:
             present[key] = resource.entered
             parts.append(self._resource(key, resource))
         for key, runs in sorted(journal.runs.items()):
+            parts.append(sim.leases.is_free(key))
             for run in runs.values():
                 if not isinstance(run, Run):
                     parts.append(run)
@@ -195,4 +213,4 @@ def _progress(sim: Simulation) -> tuple[Any, ...]:
     return tuple(rows)
 
 
-__all__ = ["Standing", "Standings"]
+__all__ = ["Standing", "Standings", "Stood"]
