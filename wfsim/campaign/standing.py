@@ -149,7 +149,8 @@ class Standings:
                     )
                 )
         tick = sim.scenario.policy.watch_tick
-        if sim.scenario.is_service and tick and not _is_over(sim):
+        if sim.scenario.is_service and tick and _is_under_way(sim):
+            # How long it is until the next look; else it is later by no more than that.
             parts.append(round((now - began) % tick, DIGITS) % tick)
         parts += [(name, pool.held, pool.queue) for name, pool in sim.pools.items()]
         return parts
@@ -170,10 +171,21 @@ class Standings:
         return Standing(flows, pending, essence, self._but, self._alike)
 
 
-def _is_over(sim: Simulation) -> bool:
-    """Whether there is no run that anybody would carry on."""
-    runs = (run for each in sim.journal.runs.values() for run in each.values())
-    return all(run.is_final for run in runs if isinstance(run, Run))
+def _is_under_way(sim: Simulation) -> bool:
+    """Whether anything has begun in the world, or in a step, that is not over."""
+    if sim.world is not None and sim.world.pending:
+        return True
+    return any(
+        run.wake is not None or any(map(is_open, run.steps))
+        for each in sim.journal.runs.values()
+        for run in each.values()
+        if isinstance(run, Run) and not run.is_final
+    )
+
+
+def is_open(step: StepMemento) -> bool:
+    """Whether *step* has begun and is not over."""
+    return step.started is not None and step.finished is None
 
 
 def _pending(sim: Simulation) -> Any:
@@ -206,11 +218,11 @@ def _progress(sim: Simulation) -> tuple[Any, ...]:
                 opened = [
                     (step.name, step.attempts, step.retries)
                     for step in run.steps
-                    if step.finished is None and step.started is not None
+                    if is_open(step)
                 ]
                 is_asleep = run.wake is not None
                 rows.append((key, run.key, run.status, run.cursor, is_asleep, *opened))
     return tuple(rows)
 
 
-__all__ = ["Standing", "Standings", "Stood"]
+__all__ = ["Standing", "Standings", "Stood", "is_open"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
 
 from wfsim.campaign.oracles import Violation
 from wfsim.campaign.sites import CRASH, Point, Site, sites_of
-from wfsim.campaign.standing import Standings, Stood
+from wfsim.campaign.standing import Standings, Stood, is_open
 from wfsim.model.record import Kind
 from wfsim.sim.faults import CrashAt, Fault
 from wfsim.sim.prefix import Prefix, Tape
@@ -104,13 +104,33 @@ class Trunk:
     def _by_write(self) -> dict[int | None, Site]:
         return {site.write: site for site in self.own}
 
-    def same(self, crash: CrashAt) -> CrashAt | None:
-        """Return the crash after the write before, if nothing has happened in between."""
+    def same(self, crash: CrashAt, *, later: bool) -> CrashAt | None:
+        """Return the crash after the write before, if that leaves all where this does.
+
+        That is so if nothing has happened in between, or *later*, nothing but time.
+        """
         entry = self.entry(crash)
-        if crash.when == "after" or entry is None or not self.tape.is_still(entry):
+        if crash.when == "after" or entry is None or entry >= len(self.tape):
+            return None
+        if not (self.tape.is_still(entry) or (later and self._is_idle(entry))):
             return None
         writes = [site.write for site in self.own if site.last + 1 == entry]
         return replace(crash, write=writes[0], when="after") if writes else None
+
+    def _is_idle(self, entry: int) -> bool:
+        """Whether there is nothing before *entry* for which it counts how late it is."""
+        tape, sim = self.tape, self.tape.simulation
+        if entry <= tape.first or sim.scenario.lag:
+            return False
+        before, now = tape.moment(entry - 1), tape.moment(entry)
+        if before.world is not now.world or before.asked != now.asked:
+            return False
+        if now.world is not None and now.world.pending:
+            return False
+        mementos = sim.journal.fold(entry)[2].values()
+        return not any(
+            run.wake is not None or any(map(is_open, run.steps)) for run in mementos
+        )
 
     def prefix(self, crash: CrashAt, *, recorded: bool = False) -> Prefix:
         """Return where all stood when the controller dies by *crash*."""
@@ -197,7 +217,8 @@ class Branches:
             earlier = replace(crash, write=crash.write - tail.writes)
             outcome = self._crashed(tail.trunk, earlier)
             return outcome if outcome.how == "void" else outcome._replace(how="joined")
-        same = trunk.same(crash) if self._lab.joining else None
+        lab = self._lab
+        same = trunk.same(crash, later=lab.can_join) if lab.joining else None
         if same is not None:
             return self._crashed(trunk, same)._replace(how="joined")
         if crash not in trunk.outcomes:
