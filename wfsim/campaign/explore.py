@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from itertools import chain
-from time import monotonic  # noqa: TID251  a budget is one of real time
+from contextlib import suppress
 from typing import Any
 
+from wfsim.campaign.execution import Execution
 from wfsim.campaign.failure import Failure
 from wfsim.campaign.lab import Lab, Maker, Outcome
 from wfsim.campaign.oracles import ORACLES, Check
@@ -41,6 +40,7 @@ def explore(
     but: Iterable[str] = (),
     alike: Iterable[str] = (),
     join: bool = True,
+    progress: bool | None = None,
 ) -> Report:
     """Interrupt *scenario* in every way within the bound; return what came of it.
 
@@ -58,10 +58,12 @@ def explore(
     any name, and so are ``resources.*.status.name``; *alike* are regular expressions of
     names, such as those with a number that an attempt uses up, which may be others.
     *budget* is a number of points, or as a float of seconds; the most telling points go
-    first.  *jobs* is the number of processes; the report is the same.
-    What has come to where the calm run stood, but for the time, is not run on unless
-    *join* is False.  Raises `UsageError` for wrong arguments or a calm run that breaks
-    an invariant itself.
+    first.  *jobs* is the number of processes; the report is the same.  Ctrl-C leaves a
+    report of what has been run.  *progress* is that of `Simulation.run`.
+    What comes to where the calm run, or that of the first fault alone, once stood, but
+    for the time, is not run on unless *join* is False.
+
+    Raises `UsageError` for wrong arguments or a calm run that breaks an invariant itself.
     """
     if depth not in (1, 2):
         raise UsageError(f"depth is {depth!r}; give 1 or 2")
@@ -72,13 +74,23 @@ def explore(
     lab.always, lab.eventually = tuple(always), tuple(eventually)
     if broken := lab.reference():
         raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
-    listed, never = _planned(lab, names, asks or {}, depth)
-    done, cut = _run(lab, listed, budget, jobs)
     title, differ = lab.calm.scenario.title, (*lab.but, *lab.alike)
+    listed, never = _planned(lab, names, asks or {})
+    with Execution(lab, budget, jobs, progress) as execution:
+        execution.run(listed)
+        if depth == 2 and not execution.is_late:
+            execution.run(_pairs(lab, listed))
     report = Report(
-        title, lab.sites, tuple(done), len(listed), never, skipped, differ, cut
+        title,
+        lab.sites,
+        tuple(execution.outcomes),
+        execution.planned,
+        never,
+        skipped,
+        differ,
+        execution.is_cut_short,
     )
-    report.failures = _failures(lab, done)
+    report.failures = _failures(lab, report.outcomes)
     report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
     return report
 
@@ -131,9 +143,9 @@ LASTS = 10.0
 
 
 def _planned(
-    lab: Lab, names: Sequence[str], asks: Mapping[str, Any], depth: int
+    lab: Lab, names: Sequence[str], asks: Mapping[str, Any]
 ) -> tuple[list[Point], dict[str, str]]:
-    """Return every point, the most telling first, and what applies nowhere, and why."""
+    """Return all points of one fault, most telling first, and why others are nowhere."""
     scenario, listed = lab.calm.scenario, list[Point]()
     never = unfit(names, scenario, lab.calm.world)
     if CRASH in names:
@@ -145,11 +157,18 @@ def _planned(
         listed += asked
         never |= unsaid
         never.pop("EditAt", None)
-    listed = order(listed)
-    if depth == 2:
-        first = [each for each in listed if each.fault.startswith((CRASH, "ask "))]
-        listed += order([*chain.from_iterable(map(lab.again, first))])
-    return listed, never
+    return order(listed), never
+
+
+def _pairs(lab: Lab, listed: Iterable[Point]) -> list[Point]:
+    """Return each crash or request of *listed* with a later crash, most telling first."""
+    pairs: list[Point] = []
+    for first in listed:
+        if first.fault.startswith((CRASH, "ask ")):
+            # What an engine that breaks down has come to is told of the first fault.
+            with suppress(Exception):
+                pairs += lab.again(first)
+    return order(pairs)
 
 
 def requests(
@@ -183,44 +202,6 @@ def _fault(call: str, given: Mapping[str, Any], site: Site) -> Fault | None:
         case "delete":
             return EditAt(*at, delete=True)
     return None
-
-
-def _run(
-    lab: Lab, listed: Sequence[Point], budget: float | None, jobs: int
-) -> tuple[list[Outcome], bool]:
-    """Run *listed* in order while the *budget* lasts; whether Ctrl-C has cut it short."""
-    if isinstance(budget, int):
-        listed = listed[:budget]
-    until = monotonic() + budget if isinstance(budget, float) else None
-    outcomes: list[Outcome] = []
-    try:
-        if jobs == 1:
-            for point in listed:
-                if until is not None and monotonic() > until:
-                    break
-                outcomes.append(lab.outcome(point))
-        else:
-            outcomes += _in_processes(lab, listed, jobs)
-    except KeyboardInterrupt:
-        return outcomes, True
-    return outcomes, False
-
-
-CHUNK = 64
-"""So many points a process gets at once: each makes the calm run anew."""
-
-
-def _in_processes(lab: Lab, listed: Sequence[Point], jobs: int) -> list[Outcome]:
-    from joblib import Parallel, delayed
-
-    fresh = replace(lab)
-    chunks = [listed[at : at + CHUNK] for at in range(0, len(listed), CHUNK)]
-    done = Parallel(n_jobs=jobs)(delayed(_chunk)(fresh, chunk) for chunk in chunks)
-    return [*chain.from_iterable(done)]
-
-
-def _chunk(lab: Lab, listed: Sequence[Point]) -> list[Outcome]:
-    return [lab.outcome(point) for point in listed]
 
 
 def _failures(lab: Lab, outcomes: Iterable[Outcome]) -> list[Failure]:

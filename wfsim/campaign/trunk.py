@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Plan = tuple[Fault, ...]
 
-KEPT = 64
-"""So many trunks are kept, and what has come of their branches."""
+KEPT = 256
+"""So many trunks are kept, and what has come of their branches: 30 MB at most."""
 
 LOOKS = 6
 """So often may a run come near another one and not join it; most do at the first."""
