@@ -7,7 +7,7 @@ import re
 import pytest
 
 import wfsim
-from fake_resources.zoo import MUTANTS
+from fake_resources.zoo import MUTANTS, backup
 
 USERS = {
     # not idempotent
@@ -109,3 +109,60 @@ def test_a_report_tells_of_an_engine_that_breaks_down() -> None:
 def test_a_report_says_from_when_on_there_was_no_way_back() -> None:
     report = MUTANTS["reads_a_live_annotation"].explore(faults=["RefuseWrite"])
     assert "No way back from record #11 at 36 s: step.completed Announce." in repr(report)
+
+
+def test_a_failure_of_a_wish_is_a_test_that_asks_for_it_too() -> None:
+    def one_volume(sim):
+        return len(sim.world.volumes) == 1
+
+    most = 1
+
+    def few_volumes(sim):
+        return len(sim.world.volumes) <= most
+
+    failure = wfsim.explore(
+        MUTANTS["creates_again"].subject,
+        ["CrashAt"],
+        seed=1,
+        without=["ends_as_the_reference"],
+        but=["resources.*.status.volume"],
+        eventually=[one_volume, few_volumes],
+    ).failures[0]
+    text = failure.as_test()
+    assert "def one_volume(sim):" in text
+    given: dict[str, object] = {}
+    exec(text, given)
+    test: object = given["test_it_survives"]
+    with pytest.raises(AssertionError):
+        test(MUTANTS["creates_again"].subject, few_volumes)  # type: ignore[operator]
+    test(backup(), few_volumes)  # type: ignore[operator]
+
+
+def test_a_failure_is_a_test_that_pytest_runs_and_that_fails(tmp_path, capsys) -> None:
+    mutant = MUTANTS["swallows_the_cancel"]
+    (tmp_path / "test_kept.py").write_text(mutant.explore().failures[0].as_test())
+    (tmp_path / "conftest.py").write_text(
+        """
+import pytest
+from fake_resources.zoo import MUTANTS
+
+
+@pytest.fixture
+def scenario():
+    return MUTANTS["swallows_the_cancel"].subject
+"""
+    )
+    quiet = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    assert pytest.main([*quiet, str(tmp_path)]) == pytest.ExitCode.TESTS_FAILED
+    shown = capsys.readouterr().out
+    assert "eventually: is_obeyed" in shown
+    assert "1 failed" in shown
+
+
+def test_what_is_wrong_may_have_quotes_in_it(monkeypatch) -> None:
+    @wfsim.step("Announce")
+    def quoting(ctx):
+        ctx.world.send('"""' if ctx.attempt > 1 else "'")
+
+    failure = wfsim.explore(backup(Announce=quoting), ["CrashAt"], seed=1).failures[0]
+    compile(failure.as_test(), "test_kept.py", "exec")

@@ -111,6 +111,7 @@ def problems(
     plan: Iterable[Fault],
     *,
     seed: int | None = None,
+    always: Iterable[Wish] = (),
     eventually: Iterable[Wish] = (),
     without: Iterable[str] = (),
     but: Iterable[str] = (),
@@ -122,7 +123,7 @@ def problems(
     """
     checks = _asked(tuple(without))
     lab = Lab(scenario, seed, 0.0, tuple(but), tuple(alike), checks)
-    lab.eventually = tuple(eventually)
+    lab.always, lab.eventually = tuple(always), tuple(eventually)
     outcome = lab.afresh(Point("", "", tuple(plan)))
     if outcome.how == "void":
         return ["a fault of the plan never came"]
