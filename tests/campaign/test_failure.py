@@ -166,3 +166,29 @@ def test_what_is_wrong_may_have_quotes_in_it(monkeypatch) -> None:
 
     failure = wfsim.explore(backup(Announce=quoting), ["CrashAt"], seed=1).failures[0]
     compile(failure.as_test(), "test_kept.py", "exec")
+
+
+def test_a_step_is_explained_beside_one_that_has_no_code(tmp_path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text(
+        """
+flowName: Backup
+steps:
+  - {stepName: Copy, className: Copy}
+  - {stepName: Rest, className: Rest, duration: 4}
+"""
+    )
+
+    class Shelf(wfsim.World):
+        def __init__(self):
+            super().__init__()
+            self.copies = 0
+
+    @wfsim.step("Copy")
+    def copy_once_more(ctx):
+        ctx.world.copies += 1
+        yield from ctx.sleep(3)
+
+    scenario = wfsim.Scenario.of_flow(file).but(steps=[copy_once_more], world=Shelf)
+    failure = wfsim.explore(scenario, ["CrashAt"]).failures[0]
+    assert "`ctx.world.copies += 1` was run in two attempts" in failure.explanation
