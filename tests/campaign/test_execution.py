@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 from functools import partial
 
 import pytest
@@ -118,6 +119,17 @@ def test_a_budget_of_points_takes_the_most_telling_ones():
     some = wfsim.explore(backup(), ["CrashAt"], seed=1, depth=2, budget=50)
     assert some.outcomes == whole.outcomes[:50]
     assert some.counts["planned"] == whole.counts["planned"]
+
+
+def test_a_point_more_takes_no_more_memory_than_its_row():
+    """Runs are not kept: those of two hundred points take as much as those of few."""
+    most = {}
+    for budget in (20, 200):
+        tracemalloc.start()
+        wfsim.explore(backup(), ["CrashAt"], seed=1, depth=2, budget=budget, join=False)
+        most[budget] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (most[200] - most[20]) / 180 < 2000
 
 
 def test_an_engine_that_breaks_down_is_told_of_at_depth_two():
