@@ -75,6 +75,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.sim.conditions import step_completed as step_completed
     from wfsim.sim.conditions import step_started as step_started
     from wfsim.sim.faults import ApiDown as ApiDown
+    from wfsim.sim.faults import AskAt as AskAt
     from wfsim.sim.faults import BreakOne as BreakOne
     from wfsim.sim.faults import CancelAt as CancelAt
     from wfsim.sim.faults import CrashAt as CrashAt
@@ -88,6 +89,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.sim.faults import LoseLease as LoseLease
     from wfsim.sim.faults import PauseController as PauseController
     from wfsim.sim.faults import RefuseWrite as RefuseWrite
+    from wfsim.sim.faults import RepeatCall as RepeatCall
     from wfsim.sim.faults import StaleRead as StaleRead
     from wfsim.sim.faults import dump_plan as dump_plan
     from wfsim.sim.faults import load_plan as load_plan

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import wfsim
 from fake_resources.tiem import entries
 from fake_resources.tiem.entries import Asked
-from fake_resources.tiem.world import ENDED, TiemWorld
+from fake_resources.tiem.world import LOOK, LOOKS, TiemWorld
 
 Locks: TypeAlias = Callable[[TiemWorld, str, Asked], Iterable[str]]
 
 ASKED = "Asked"
 """The key in the context of a flow under which stands what it was asked for with."""
-
-LOOK, LOOKS = 5.0, 1000
-"""How often, in seconds, a batch of hosts looks at the flow under way, and how long."""
 
 
 class Caller(NamedTuple):
@@ -110,27 +108,28 @@ def begin_hosts(
         contexts = [
             {**caller.enter(there.world, host, told), ASKED: told} for host in hosts
         ]
-        there.world.host_batch = f"{flow} {', '.join(hosts)}"
         flows = [
             _create(there, flow, "host", host, context)
             for host, context in zip(hosts, contexts, strict=True)
         ]
+        there.world.begin_batch(f"{flow} {', '.join(hosts)}", flows)
         _start(there, flows[0])
-        there.clock.process(_batch(there, flows))
+        if len(flows) > 1:
+            there.clock.process(_start_in_turn(there, flows))
         return flows
 
     return list(sim.act(act))
 
 
-def _batch(sim: Any, flows: Sequence[str]) -> Any:
-    for flow_id in flows:
-        if flow_id != flows[0]:
-            _start(sim, flow_id)
-        for _ in range(LOOKS):
-            yield sim.clock.timeout(LOOK)
-            if sim.service.detail(flow_id).status in ENDED:
-                break
-    sim.world.host_batch = ""
+def _start_in_turn(sim: Any, flows: Sequence[str]) -> Any:
+    for before, flow_id in pairwise(flows):
+
+        def has_ended(before: str = before) -> bool:
+            return before not in sim.world.host_flows
+
+        with suppress(TimeoutError):
+            yield from sim.world.until(has_ended, every=LOOK, timeout=LOOK * LOOKS)
+        _start(sim, flow_id)
 
 
 def _start(sim: Any, flow_id: str) -> None:

@@ -49,6 +49,9 @@ _STATUS = wfsim.types.FlowStatus
 ENDED = (_STATUS.FINISHED, _STATUS.ERROR, _STATUS.CANCELED)
 """Where a flow stands that goes nowhere from there."""
 
+LOOK, LOOKS = 5.0, 1000
+"""How often, in seconds, a batch of hosts looks at the flow under way, and how long."""
+
 INSTANT: Mapping[str, Any] = dict.fromkeys(LATENCIES, 0)
 """Latencies with which nothing takes time but what executors sleep and wait."""
 
@@ -123,7 +126,8 @@ class TiemWorld(OperationWorld):
     backups that whoever has deleted it wanted to keep.
 
     The records: `backups`, `feeds`, `transfers`, `reports`, and `switchovers` by flow.
-    *host_batch* names the batch of hosts under way, "" if there is none.
+    *host_batch* names the batch of hosts under way, "" if there is none; *host_flows* are
+    those of its flows that have not ended.
     *latencies* replaces entries of `LATENCIES`; *failures* is the probability that an
     operation fails, by its name in `LATENCIES`.  Raises `DefinitionError`.
     """
@@ -151,10 +155,11 @@ class TiemWorld(OperationWorld):
         self.reports: dict[str, Report] = {}
         self.switchovers: dict[str, Switchover] = {}
         self.host_batch = ""
+        self.host_flows: list[str] = []
 
     def attach(self, clock: Any, draws: Any, journal: Any = None) -> None:
         """Live on *clock* from now on; a batch of hosts died with its caller."""
-        self.host_batch = ""
+        self.host_batch, self.host_flows = "", []
         super().attach(clock, draws, journal)
 
     def over(self, operation: Operation) -> None:
@@ -232,6 +237,7 @@ class TiemWorld(OperationWorld):
         """
         if after is None or after.state not in ENDED:
             return
+        self.host_flows = [flow for flow in self.host_flows if flow != after.name]
         for cluster in self.clusters.values():
             cluster.forget(after.name)
             if cluster.holder == after.name:
@@ -253,6 +259,22 @@ class TiemWorld(OperationWorld):
                 )
         for cluster in there:
             cluster.maintenance = cluster.holder = ""
+
+    # Batches of hosts.
+
+    def begin_batch(self, name: str, flows: Iterable[str]) -> None:
+        """Keep every other batch off until *flows* have ended, or for 5000 s each."""
+        self.host_batch, self.host_flows = name, list(flows)
+        self.later(LOOK, "look_at_batch", name, LOOKS * len(self.host_flows))
+
+    def look_at_batch(self, name: str, left: int) -> None:
+        """Let the next batch come if that of *name* is over; else look again."""
+        if self.host_batch != name:
+            return
+        if self.host_flows and left > 1:
+            self.later(LOOK, "look_at_batch", name, left - 1)
+        else:
+            self.host_batch, self.host_flows = "", []
 
     # Room on hosts.
 
@@ -292,6 +314,8 @@ __all__ = [
     "ENDED",
     "INSTANT",
     "LATENCIES",
+    "LOOK",
+    "LOOKS",
     "Host",
     "Report",
     "Stranger",

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import wfsim
-from fake_resources import polardb
+from fake_resources import polardb, tiem
 from fake_resources.zoo import MUTANTS
 from fake_resources.zoo import backup as scenario
 from tests.golden.subjects import Subject, subjects
@@ -19,7 +19,10 @@ from wfsim.campaign.shrink import shrink
 from wfsim.cli.main import app
 from wfsim.sim.faults import load_plan
 
-QUICK = ("polardb Creating", "polardb AddRo", "tiem BackupCluster", "tiem ExportData")
+QUICK = (
+    *("polardb Creating", "polardb AddRo"),
+    *("tiem BackupCluster", "tiem ExportData", "tiem DeleteHosts"),
+)
 CHOSEN = [each for each in subjects() if FULL or each.name in QUICK]
 
 # A number that an attempt has used up is no fault, nor how often something was launched;
@@ -31,13 +34,22 @@ PATHS = (
 )
 
 
+PLAN = (
+    '- CrashAt: {site: "orders/1-Backup/MakeVolume#1 step.completed", when: before, '
+    "restart_after: 10}\n"
+)
+"""By which a volume is created twice."""
+
+
 @pytest.mark.parametrize("subject", CHOSEN, ids=lambda each: each.name)
 def test_no_crash_at_any_write_of_the_engine_raises_an_alarm(subject: Subject) -> None:
     report = wfsim.explore(
         subject.begin, ["CrashAt"], restart_after=7.0, but=PATHS, alike=NAMES
     )
     assert report.failures == []
-    assert report.counts["planned"] == 2 * len(report.listed)
+    writes = sum(bool(site.write) for site in report.listed)
+    calls = sum(site.call is not None for site in report.listed)
+    assert report.counts["planned"] == len(report.listed) + writes + calls
     assert report.counts["void"] == 0
 
 
@@ -46,16 +58,16 @@ def test_every_kind_of_fault_at_every_write_of_a_cluster_raises_no_alarm() -> No
     assert report.failures == []
     assert sorted({point.fault for point, *_ in report.outcomes}) == [
         *("ApiDown", "BreakOne", "CancelAt", "CrashAt after", "CrashAt before"),
-        *("DelayStep", "DropWatch", "FailSave", "FailSave applied", "FailStep"),
-        *("FailStep after", "InterruptStep", "PauseController", "RefuseWrite"),
-        "StaleRead",
+        *("CrashAt in", "DelayStep", "DropWatch", "FailSave", "FailSave applied"),
+        *("FailStep", "FailStep after", "InterruptStep", "PauseController"),
+        *("RefuseWrite", "RepeatCall", "StaleRead"),
     ]
     assert set(report.never) == {"HangStep", "EditAt", "LoseLease"}
 
 
 def test_the_plan_of_a_failure_is_a_file_that_fails_again(tmp_path) -> None:
     failure = wfsim.explore(MUTANTS["creates_again"].subject, seed=1).failures[0]
-    assert failure.plan == "- CrashAt: {write: 3, when: before, restart_after: 10}\n"
+    assert failure.plan == PLAN
     file = tmp_path / "plan.yaml"
     file.write_text(failure.plan)
     sim = wfsim.Simulation(
@@ -99,7 +111,7 @@ def test_a_wish_of_the_user_is_asked_at_each_end() -> None:
         mutant, ["CrashAt"], seed=1, without=quiet, eventually=[one_volume]
     )
     assert [each.cause for each in report.failures] == ["eventually one_volume"]
-    assert report.counts["failed"] == 1
+    assert report.counts["failed"] == 3
     assert report.without == tuple(sorted(quiet))
 
 
@@ -123,9 +135,12 @@ def test_sites_are_called_the_same_whatever_the_seed() -> None:
         wfsim.explore(scenario(), ["CrashAt"], seed=seed, budget=1) for seed in (1, 2)
     )
     assert list(first.sites["site"]) == list(second.sites["site"])
-    assert list(first.sites["site"])[:3] == [
+    assert list(first.sites["site"])[:6] == [
         "orders/1-Backup run.created",
         "orders/1-Backup/MakeVolume#1 step.started",
+        "orders/1-Backup/MakeVolume#1 wait",
+        "orders/1-Backup/MakeVolume#1 create orders-1-Backup",
+        "orders/1-Backup/MakeVolume#1 wait ~2",
         "orders/1-Backup/MakeVolume#1 step.completed",
     ]
 
@@ -168,9 +183,21 @@ def test_what_an_operator_may_ask_is_asked_at_every_write() -> None:
     begin = next(each.begin for each in subjects() if each.name == "polardb SwitchRw")
     report = wfsim.explore(begin, ["RefuseWrite"], asks=asks)
     assert report.failures == []
-    assert report.never["ask replace"] == "no plan of faults says: delete, create"
+    assert report.never == {}
+    assert report.counts["void"] == 0
     asked = {each.point.fault for each in report.outcomes}
-    assert {"ask second", "ask withdrawn", "ask delete", "ask cancel"} <= asked
+    assert asked >= {f"ask {name}" for name in asks}
+
+
+def test_what_a_service_may_be_asked_is_asked_at_every_site() -> None:
+    subject = next(each for each in subjects() if each.name == "tiem StopCluster")
+    report = wfsim.explore(
+        subject.begin, [], asks=tiem.asks("StopCluster"), alike=NAMES, budget=60
+    )
+    assert report.failures == []
+    assert report.counts["void"] == 0
+    asked = {each.point.fault for each in report.outcomes}
+    assert asked == {f"ask {name}" for name in tiem.asks("StopCluster")}
 
 
 def test_a_plan_of_two_hundred_faults_becomes_one_in_a_hundred_runs() -> None:
@@ -212,12 +239,12 @@ def test_no_fault_of_what_is_left_can_be_weaker_or_earlier() -> None:
 
 def test_a_report_is_text_html_json_and_frames() -> None:
     report = wfsim.explore(MUTANTS["creates_again"].subject, seed=1)
-    assert repr(report).startswith("Backup, Verify: 10 writes, 112 of 112 points: ")
-    assert "CrashAt: {write: 3, when: before" in report._repr_html_()
+    assert repr(report).startswith("Backup, Verify: 16 sites, 174 of 174 points: ")
+    assert "MakeVolume#1 step.completed" in report._repr_html_()
     assert json.loads(report.to_json())["counts"] == report.counts
-    assert len(report.points) == 112
+    assert len(report.points) == 174
     assert report.chart().sentence.startswith(
-        "Heat map of 14 faults at 10 sites: 1 point of 112 failed, the first by CrashAt "
+        "Heat map of 16 faults at 16 sites: 4 points of 174 failed, the first by CrashAt "
         "before at orders/1-Backup/MakeVolume#1 step.completed (S13); what went well "
         "ended -36.0 s to "
     )
@@ -247,7 +274,7 @@ def test_the_command_ends_with_1_and_says_how_to_see_it_again(tmp_path) -> None:
     assert run.exit_code == 1, run.output
     plan = tmp_path / "out" / "plan-1.yaml"
     assert f"Replay: wfsim run {target} --faults {plan}" in run.output
-    assert plan.read_text() == "- CrashAt: {write: 3, when: before, restart_after: 10}\n"
+    assert plan.read_text() == PLAN
     sound = CliRunner().invoke(
         app,
         ["explore", "tests/zoo/jobs.py:sound", "--out", str(tmp_path / "other")],
@@ -258,22 +285,27 @@ def test_the_command_ends_with_1_and_says_how_to_see_it_again(tmp_path) -> None:
 def test_a_report_says_what_was_reached_and_what_was_not() -> None:
     rows = wfsim.explore(scenario(), seed=1).coverage.set_index(["what", "name"])
     reached = rows["reached"]
-    assert reached["transition", "Creating -> Running"] == 109
-    assert reached["transition", "Creating -> Interrupt"] == 7
+    assert reached["transition", "Creating -> Running"] == 171
+    assert reached["transition", "Creating -> Interrupt"] == 20
     assert reached["state", "Verifying"] == 0
-    assert reached["step"].tolist() == [24, 24, 23]
+    assert reached["step"].tolist() == [55, 45, 33]
     assert reached["fault", "HangStep"] == 0
     assert (reached["site"] > 0).all()
 
 
 def test_no_fault_that_applies_is_left_out_of_a_step() -> None:
-    cells = wfsim.explore(scenario(), seed=1).matrix()
+    report = wfsim.explore(scenario(), seed=1)
+    cells, reasons = report.matrix(), report.reasons
     faults = {fault for fault, _ in cells}
-    steps = ("MakeVolume", "CopyData", "Announce")
-    assert [(f, s) for f in faults for s in steps if not cells[f, s][0]] == []
-    between = {fault for fault, step in cells if step == "-"}
-    of_steps = {"FailStep", "FailStep after", "DelayStep", "InterruptStep"}
-    assert between == faults - of_steps
+    steps = ("MakeVolume", "CopyData", "Announce", "-")
+    empty = {(f, s) for f in faults for s in steps} - {*cells}
+    assert empty - {("CrashAt in", "-")} <= {*reasons}
+    assert {*cells} & {*reasons} == set()
+    assert reasons["RepeatCall", "Announce"] == "the world is not called there"
+    assert {fault for fault, step in reasons if step == "-"} == {
+        *("FailStep", "FailStep after", "DelayStep", "HangStep", "InterruptStep"),
+        "RepeatCall",
+    }
 
 
 def test_a_report_is_junit_xml_with_a_case_for_each_fault_in_each_step() -> None:
@@ -283,13 +315,13 @@ def test_a_report_is_junit_xml_with_a_case_for_each_fault_in_each_step() -> None
     suite = ElementTree.fromstring(report.to_junit().encode())
     assert suite.attrib == {
         "name": "Backup, Verify",
-        "tests": "56",
-        "failures": "1",
+        "tests": "61",
+        "failures": "4",
         "skipped": "4",
     }
-    (failure,) = suite.findall("testcase/failure")
+    failure, *_ = suite.findall("testcase/failure")
     assert failure.attrib["message"] == report.failures[0].said
-    assert "- CrashAt: {write: 3, when: before, restart_after: 10}" in str(failure.text)
+    assert PLAN.strip() in str(failure.text)
     assert "`name = ctx.world.create()` was run in two attempts" in str(failure.text)
 
 
@@ -301,5 +333,5 @@ def test_the_command_writes_junit_and_json_where_that_is_wanted(tmp_path) -> Non
         app, ["explore", "tests/zoo/jobs.py:unsound", *arguments, *files]
     )
     assert run.exit_code == 1, run.output
-    assert 'failures="1"' in junit.read_text()
-    assert json.loads(found.read_text())["counts"]["failed"] == 1
+    assert 'failures="3"' in junit.read_text()
+    assert json.loads(found.read_text())["counts"]["failed"] == 3

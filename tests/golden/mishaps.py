@@ -24,6 +24,7 @@ class Middle(NamedTuple):
     write: int
     writes: int
     resource: str | None
+    call: str
 
 
 @cache
@@ -43,12 +44,27 @@ def middle(subject: Subject) -> Middle:
         written + len(since) // 2,
         written + len(since),
         subject.resource,
+        _call(subject),
     )
+
+
+def _call(subject: Subject) -> str:
+    """Return the first call of the world; else a place at which there is one nowhere."""
+    try:
+        from wfsim.campaign.sites import surveyed
+    except ImportError:  # as of an older checkout
+        return ""
+    survey = surveyed(subject.begin(()))
+    ended(survey)
+    calls = [site.name for site in survey.kept if site.call is not None]
+    # A survey may have been cut short; what is no call is never repeated.
+    return next(iter(calls), survey.kept[0].name)
 
 
 FAULTS: Mapping[str, Callable[[Middle], tuple[Fault, ...]]] = {
     "ApiDown": lambda m: (wfsim.ApiDown(t=m.time, for_=20),),
     "ApiDown from the start": lambda m: (wfsim.ApiDown(t=m.began, for_=45),),
+    "AskAt": lambda m: (wfsim.AskAt(t=m.time, call="cancel", resource=m.resource),),
     "BreakOne": lambda m: (wfsim.BreakOne(t=m.time, draw=0.5),),
     "BreakOne, mended": lambda m: (wfsim.BreakOne(t=m.time, draw=0.9, for_=60),),
     "CancelAt": lambda m: (wfsim.CancelAt(t=m.time, resource=m.resource),),
@@ -76,6 +92,7 @@ FAULTS: Mapping[str, Callable[[Middle], tuple[Fault, ...]]] = {
     "EditAt, deleted": lambda m: (
         wfsim.EditAt(t=m.time, resource=m.resource, delete=True),
     ),
+    "RepeatCall": lambda m: (wfsim.RepeatCall(site=m.call),),
     "FailSave": lambda m: (wfsim.FailSave(write=m.write),),
     "FailSave, applied": lambda m: (wfsim.FailSave(write=m.write, applied=True),),
     "FailSave five times": lambda m: (wfsim.FailSave(write=m.write, times=5),),

@@ -13,10 +13,18 @@ from wfsim.campaign.oracles import ORACLES, Check
 from wfsim.campaign.priority import order
 from wfsim.campaign.report import Report
 from wfsim.campaign.shrink import shrink
-from wfsim.campaign.sites import CRASH, Point, Site, crashes, points, unfit, wanted
+from wfsim.campaign.sites import (
+    CRASH,
+    Point,
+    crashes,
+    points,
+    reasons,
+    requests,
+    unfit,
+    wanted,
+)
 from wfsim.errors import UsageError
-from wfsim.model.resource import CANCEL, RECOVER
-from wfsim.sim.faults import CancelAt, EditAt, Fault
+from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.text import suggest
@@ -92,6 +100,7 @@ def explore(
     )
     report.failures = _failures(lab, report.outcomes)
     report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
+    report.reasons = reasons(names, lab.sites, lab.calm.scenario)
     return report
 
 
@@ -170,39 +179,6 @@ def _pairs(lab: Lab, listed: Iterable[Point]) -> list[Point]:
             with suppress(Exception):
                 pairs += lab.again(first)
     return order(pairs)
-
-
-def requests(
-    asks: Mapping[str, Any], sites: Sequence[Site]
-) -> tuple[list[Point], dict[str, str]]:
-    """Return each of *asks* at each of *sites*, and those that no plan can say."""
-    listed, never = [], {}
-    for name, wanted_ in asks.items():
-        for site in sites:
-            plan = [_fault(call, given, site) for call, given in wanted_.calls]
-            if not plan or None in plan:
-                calls = ", ".join(call for call, _ in wanted_.calls) or "nothing"
-                never[f"ask {name}"] = f"no plan of faults says: {calls}"
-                break
-            made = tuple(fault for fault in plan if fault is not None)
-            listed.append(Point(site.name, f"ask {name}", made, site.step, site.kind))
-    return listed, never
-
-
-def _fault(call: str, given: Mapping[str, Any], site: Site) -> Fault | None:
-    at = (site.after, site.resource)
-    match call:
-        case "edit":
-            return EditAt(*at, **given)
-        case "cancel":
-            return CancelAt(*at)
-        case "uncancel":
-            return EditAt(*at, annotations={CANCEL: None})
-        case "recover":
-            return EditAt(*at, annotations={RECOVER: "T"})
-        case "delete":
-            return EditAt(*at, delete=True)
-    return None
 
 
 def _failures(lab: Lab, outcomes: Iterable[Outcome]) -> list[Failure]:

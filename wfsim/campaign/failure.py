@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wfsim.campaign.lab import Lab
 from wfsim.campaign.lines import Trace
-from wfsim.campaign.oracles import Violation
+from wfsim.campaign.oracles import Violation, broken_down
 from wfsim.campaign.regression import regression
 from wfsim.campaign.sites import Point
 from wfsim.model.flow import Flow
@@ -87,7 +87,7 @@ class Failure:
         try:
             found = self._lab.judge(sim, self.faults)
         except Exception as error:  # an engine that breaks down is a finding, too
-            return {f"{type(error).__name__}: {error}"}
+            return {broken_down(error).cause}
         return {each.cause for each in found}
 
     def ended(self) -> Simulation:

@@ -8,18 +8,26 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
-from wfsim.campaign.oracles import OF_THE_WAY, Check, Checked, End, Violation
-from wfsim.campaign.sites import Point, Site
+from wfsim.campaign.oracles import (
+    OF_THE_WAY,
+    Check,
+    Checked,
+    End,
+    Violation,
+    broken_down,
+)
+from wfsim.campaign.sites import Point, Surveyed, surveyed
 from wfsim.campaign.standing import Standings
-from wfsim.campaign.trunk import Branches, Outcome, Trunk, is_in_a_write
+from wfsim.campaign.trunk import Branches, Outcome, Trunk, is_placed
 from wfsim.errors import UsageError
 from wfsim.model.journal import Move
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind
 from wfsim.sim.faults import CrashAt, Fault
-from wfsim.sim.prefix import Tape, recorded
+from wfsim.sim.prefix import Prefix, Tape
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.sim.sites import Site
 
 Maker = Callable[[Iterable[Fault]], Simulation]
 
@@ -75,16 +83,16 @@ class Lab:
         for _ in turns(sim, limit):
             standings.add(sim, 0.0)
         self.settle(sim, limit=limit)
-        return Trunk((), Tape(sim), begun, standings)
+        return Trunk((), Tape(sim), sim.kept, begun, standings)
 
     @cached_property
     def branches(self) -> Branches:
         """What runs crashes from a prefix."""
         return Branches(self)
 
-    def recorded(self, plan: Iterable[Fault]) -> Simulation:
+    def recorded(self, plan: Iterable[Fault]) -> Surveyed:
         """Return a new simulation, begun, with the faults of *plan*, for a tape."""
-        return recorded(self.make(plan))
+        return surveyed(self.make(plan))
 
     def standings(self) -> Standings:
         """Return where a run has stood, which has yet to begin."""
@@ -102,7 +110,7 @@ class Lab:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Every write of the calm run from when it was asked for."""
+        """Every site of the calm run from when it was asked for."""
         return self.trunk.sites
 
     @cached_property
@@ -122,8 +130,8 @@ class Lab:
     # -- points ------------------------------------------------------------------------
 
     def outcome(self, point: Point) -> Outcome:
-        """Run *point*, from a prefix if its last fault is a crash in a write."""
-        is_branch = is_in_a_write(point.plan[-1])
+        """Run *point*, from a prefix if its last fault is a crash at a site."""
+        is_branch = is_placed(point.plan[-1])
         return self._caught(self.branches.outcome if is_branch else self._afresh, point)
 
     def afresh(self, point: Point) -> Outcome:
@@ -141,18 +149,22 @@ class Lab:
         try:
             return run(point)
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            return Outcome(point, "ran", (Violation("error", text, None, text),))
+            return Outcome(point, "ran", (broken_down(error),))
 
     def _afresh(self, point: Point) -> Outcome:
-        sim = self.make(point.plan)
+        return self.settled(point, self.make(point.plan))
+
+    def settled(self, point: Point, sim: Simulation) -> Outcome:
+        """Return what has come of *point* when *sim*, its run, has settled."""
         self.settle(sim)
+        if isinstance(sim, Prefix):
+            return self._ran(point, sim)
         fired = {record.text for record in sim.journal.of_kinds({Kind.FAULT_FIRED})}
         if any(repr(fault) not in fired for fault in point.plan):
             return Outcome(point, "void")
-        return self.ran(point, sim)
+        return self._ran(point, sim)
 
-    def ran(self, point: Point, sim: Simulation) -> Outcome:
+    def _ran(self, point: Point, sim: Simulation) -> Outcome:
         """Return what has come of *point*, whose run *sim* has settled."""
         extra = round(_last(sim) - _last(self.calm), 6)
         asked = self._asked(sim, point.plan, self.end)
@@ -181,7 +193,7 @@ class Lab:
         return sim.now
 
     def again(self, point: Point) -> Iterator[Point]:
-        """Return *point* with a crash before and after each write that follows it."""
+        """Return *point* with a crash at each site that follows it."""
         return self.branches.after(point, self.away)
 
     # -- settling ----------------------------------------------------------------------
@@ -189,6 +201,13 @@ class Lab:
     def turns(self, sim: Simulation) -> Iterator[None]:
         """Run *sim* in the bounds of `settle`; yield where it may join another run."""
         return turns(sim, self._latest, self._most)
+
+    def run_to_a_write(self, sim: Simulation) -> None:
+        """Run *sim* until a controller has written once more, if any does."""
+        writes = sim.plan.progress.writes
+        with sim.unrecorded():
+            while sim.plan.progress.writes == writes and sim.advance(self._latest):
+                pass
 
     @cached_property
     def _latest(self) -> float:

@@ -27,7 +27,7 @@ _ENDED = ("Finished", "Error", "Canceled", "Stopped")
 CALM = frozenset(
     {
         *("CrashAt", "DelayStep", "FailSave", "RefuseWrite", "StaleRead", "DropWatch"),
-        *("ApiDown", "PauseController"),
+        *("ApiDown", "PauseController", "RepeatCall"),
     }
 )
 """Faults after which all must end as if they had not been."""
@@ -244,6 +244,9 @@ def all_ends(run: Checked) -> Iterator[Violation]:
         yield _at("L3", text, cause="L3 it does not settle")
         return
     for name, memento in run.mementos.items():
+        resource = run.resources.get(name[0])
+        if resource is not None and resource.state == FlowStatus.STOPPED:
+            continue  # it waits for somebody to start it
         if memento.status in UNDER_WAY:
             text = f"{'/'.join(name)} is {memento.status.value} and nothing happens"
             yield _at("L1", text)
@@ -309,6 +312,11 @@ OF_THE_WAY: frozenset[Check] = frozenset(
     {times_do_not_go_back, tokens_grow, nothing_runs_twice}
 )
 """Those of how a run has come to where it is; the others are of its end."""
+
+
+def broken_down(error: Exception) -> Violation:
+    """Return that the engine, or what it runs, has broken down with *error*."""
+    return _at("error", f"{type(error).__name__}: {error}")
 
 
 def _at(code: str, text: str, seq: int | None = None, cause: str = "") -> Violation:

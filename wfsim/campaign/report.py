@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.campaign.failure import Failure
 from wfsim.campaign.lab import Outcome
-from wfsim.campaign.sites import Site
 from wfsim.report.text import count
+from wfsim.sim.sites import Site
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from wfsim.report.chart import Chart
 
+
+_WHO = ("controller", "token", "resource", "run", "step", "attempt")
+_WHAT = ("key", "input", "answer", "error")
 
 SHOWN = 6
 """So many states and transitions that were never reached are told by name."""
@@ -44,6 +47,8 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     edges: tuple[tuple[str, str, str], ...] = ()
     moves: frozenset[tuple[str, str, str]] = frozenset()
+    reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Why a kind of fault is at no site of a step, by both ("-": between steps)."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -55,10 +60,10 @@ class Report:
 
     @property
     def sites(self) -> pd.DataFrame:
-        """One row a write of the calm run.
+        """One row a site of the calm run: a write, a call of the world, a wait, a timer.
 
-        Columns: ``site, resource, run, step, kind`` (str), ``attempt, write`` (int),
-        ``time`` (float, seconds), ``points, failed`` (int).
+        Columns: ``site, resource, run, step, kind`` (str), ``attempt, write`` (int; 0
+        for what is no write), ``time, lasts`` (float, seconds), ``points, failed`` (int).
         """
         import pandas as pd
 
@@ -74,12 +79,32 @@ class Report:
                 "kind": site.kind,
                 "time": site.time,
                 "write": site.write,
+                "lasts": site.lasts,
                 "points": hits[site.name],
                 "failed": bad[site.name],
             }
             for site in self.listed
         ]
         return pd.DataFrame(rows)
+
+    @property
+    def calls(self) -> pd.DataFrame:
+        """One row a call of the world in the calm run that changed it or raised an error.
+
+        Columns: ``site, controller, resource, run, step, call, key, input, answer,
+        error`` (str), ``time`` (float, seconds), ``token, attempt`` (int).
+        """
+        import pandas as pd
+
+        rows = []
+        for site in self.listed:
+            if site.call is None:
+                continue
+            call, named = site.call, {"site": site.name, "time": site.time}
+            own = {name: getattr(site, name) for name in _WHO}
+            what = {name: getattr(call, name) for name in _WHAT}
+            rows.append({**named, **own, "call": call.what, **what})
+        return pd.DataFrame(rows, columns=["site", "time", *_WHO, "call", *_WHAT])
 
     @property
     def points(self) -> pd.DataFrame:
@@ -172,7 +197,11 @@ class Report:
             "may_differ": list(self.but),
             "never": dict(self.never),
             "coverage": [*self._moved(), *self._pointed()],
-            "sites": [site._asdict() for site in self.listed],
+            "reasons": [[*cell, why] for cell, why in self.reasons.items()],
+            "sites": [
+                {**site._asdict(), "call": site.call.name if site.call else ""}
+                for site in self.listed
+            ],
             "points": [
                 {
                     "site": o.point.site,
@@ -246,7 +275,7 @@ class Report:
         counts = self.counts
         run = sum(counts[name] for name in ("ran", "joined", "void"))
         lines = [
-            f"{self.title}: {len(self.listed)} writes, {run} of {counts['planned']} "
+            f"{self.title}: {len(self.listed)} sites, {run} of {counts['planned']} "
             f"points: {counts['ran']} ran to their end, {counts['joined']} joined the "
             f"calm run, {counts['void']} were void; {counts['failed']} failed, for "
             f"{len(self.failures)} reason{'' if len(self.failures) == 1 else 's'}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from wfsim.campaign.explore import LASTS, requests
+from wfsim.campaign.explore import LASTS
 from wfsim.campaign.incident import Fit, Incident, What, known
 from wfsim.campaign.lab import Lab, Maker
 from wfsim.campaign.priority import order
@@ -20,10 +20,11 @@ from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import (
     CRASH,
     Point,
-    Site,
     crashes,
     points,
+    requests,
     sites_of,
+    surveyed,
     unfit,
     wanted,
 )
@@ -33,9 +34,9 @@ from wfsim.sim.faults import (
     Fault,
     dump_plan,
 )
-from wfsim.sim.prefix import Tape
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.sim.sites import Site
 
 RUNS = 3000
 """So many runs are made at most."""
@@ -194,6 +195,8 @@ class _Search:
             if hint not in plan and type(hint).__name__ in self.names:
                 yield (*plan, hint)
         scenario, world = self.lab.calm.scenario, self.lab.calm.world
+        # What is known of an incident was written: between two writes all looks alike.
+        sites = [site for site in sites if site.write]
         never = unfit(self.names, scenario, world)
         listed: list[Point] = []
         if CRASH in self.names:
@@ -209,11 +212,11 @@ class _Search:
         sim = self.lab.make(plan)
         try:
             self.lab.judge(sim, plan)
-            tape = Tape.of(sim)
+            survey = surveyed(sim)
         except Exception:
             return ()
         fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
-        return sites_of(tape, fired[0] if fired else 0)
+        return sites_of(survey.kept, fired[0] if fired else 0)
 
 
 __all__ = ["Fit", "Reproduction", "reproduce"]

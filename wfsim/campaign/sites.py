@@ -1,52 +1,32 @@
-"""Where a run can be interrupted, and by what: sites and the points at them.
+"""Where a run can be interrupted, and by what: sites of a calm run, and points at them.
 
-A site has a name that is the same in every run that comes there: resource, run, step,
-attempt, what is written, and the how-manieth of these it is where there are several::
-
-    mpd-0/1-CreateSharedStorageCluster/CreateRwPod#1 step.started
+A point that does not apply is told of with the reason, so that no cell of a matrix of
+faults by steps is empty without one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from wfsim.errors import UsageError
 from wfsim.model.flow import Flow, Step
-from wfsim.model.record import Kind, Record
+from wfsim.model.record import Kind
+from wfsim.model.resource import CANCEL, RECOVER
 from wfsim.sim import faults as kinds
-from wfsim.sim.faults import FAULTS, Fault
-from wfsim.sim.prefix import Tape
+from wfsim.sim.faults import FAULTS, EditAt, Fault
+from wfsim.sim.prefix import Recorded, mixed
 from wfsim.sim.scenario import Scenario
+from wfsim.sim.simulation import Simulation
+from wfsim.sim.sites import KINDS, TIMER, Site
 from wfsim.sim.world import World
 from wfsim.text import suggest
 
-NOTES = frozenset({Kind.STEP_LOG, Kind.HOOK_FAILED, Kind.PASS_FAILED, Kind.CHECK_FAILED})
-"""What a controller says without writing anything."""
-
-MOMENT = 0.001
-"""So many seconds after a write, at most, comes what cannot come with it."""
-
 CRASH = "CrashAt"
 
-
-class Site(NamedTuple):
-    """A write of a controller: its entries in the journal of the calm run, its number.
-
-    *after* is a time, in seconds, at which it has been made and the next one has not.
-    """
-
-    name: str
-    resource: str
-    run: str
-    step: str
-    attempt: int
-    kind: str
-    time: float
-    after: float
-    write: int
-    first: int
-    last: int
+CALL, WAIT, TIME = "call", "wait", "timer"
+"""The kinds of sites that are no writes."""
 
 
 class Point(NamedTuple):
@@ -59,46 +39,52 @@ class Point(NamedTuple):
     kind: str = ""
 
 
-def sites_of(tape: Tape, begun: int) -> tuple[Site, ...]:
-    """Return the writes on *tape* from its entry number *begun* on, in order."""
-    records = tape.simulation.log.records
-    writes: dict[int, list[int]] = {}
-    for entry in range(begun, len(tape)):
-        record = records[entry]
-        if record.token and record.kind not in NOTES:
-            writes.setdefault(tape.moment(entry).faults[0], []).append(entry)
-    sites, seen = [], dict[str, int]()
-    for number, entries in writes.items():
-        record = records[entries[0]]
-        name = _name(record)
-        seen[name] = seen.get(name, 0) + 1
-        name = name if seen[name] == 1 else f"{name} ~{seen[name]}"
-        later = (tape.moment(entry).time for entry in range(entries[-1] + 1, len(tape)))
-        ahead = next((time for time in later if time > record.time), record.time + 1.0)
-        after = record.time + min(MOMENT, (ahead - record.time) / 2)
-        rounded = round(after, 6)  # for whoever reads it
-        sites.append(
-            Site(
-                name,
-                record.resource,
-                record.run,
-                record.step,
-                record.attempt,
-                record.kind.value,
-                record.time,
-                rounded if record.time < rounded < ahead else after,
-                number,
-                entries[0],
-                entries[-1],
-            )
-        )
-    return tuple(sites)
+class Surveyed(Recorded):
+    """A recorded simulation that keeps its sites too, in the order they were passed."""
+
+    kept: list[Site]
+
+    def begin(self) -> None:
+        if not self._begun:
+            self.kept = self.plan.ports.keep_sites()
+        super().begin()
 
 
-def _name(record: Record) -> str:
-    step = f"/{record.step}#{record.attempt}" if record.step else ""
-    run = f"/{record.run}" if record.run else ""
-    return f"{record.resource}{run}{step} {record.kind.value}"
+def surveyed(origin: Simulation) -> Surveyed:
+    """Return a twin of *origin*, as far as that has come, of which the sites are kept."""
+    twin = origin.twin(mixed(Surveyed, type(origin)))  # type: ignore[arg-type]
+    assert isinstance(twin, Surveyed)
+    return twin
+
+
+def sites_of(kept: Iterable[Site], begun: int) -> tuple[Site, ...]:
+    """Return the sites that a run has *kept*, from its entry number *begun* on, in order.
+
+    Calls are those that have changed the world or raised an error.
+    """
+    ordered = sorted(kept, key=lambda site: (site.time, site.first))
+    timers = [*_timers(ordered)]
+    ordered = sorted([*ordered, *timers], key=lambda site: (site.time, site.first))
+    return tuple(site for site in ordered if site.first >= begun)
+
+
+def _timers(ordered: Sequence[Site]) -> Iterator[Site]:
+    """Yield the time after each write in which nobody does anything for its resource."""
+    by_resource: dict[str, list[Site]] = {}
+    for site in ordered:
+        by_resource.setdefault(site.resource, []).append(site)
+    for sites in by_resource.values():
+        busy = 0.0
+        for site, later in pairwise(sites):
+            busy = max(busy, site.time + site.lasts)
+            if site.write and busy < later.time:
+                yield site._replace(
+                    name=f"{site.name}{TIMER}",
+                    kind=TIME,
+                    time=busy,
+                    lasts=later.time - busy,
+                    write=0,
+                )
 
 
 def wanted(faults: str | Iterable[str | type[Fault]]) -> tuple[str, ...]:
@@ -127,6 +113,8 @@ def unfit(
         del found["BreakOne"]
     if any(_limit(scenario, flow, step) for flow, step in _steps(scenario)):
         del found["HangStep"]
+    if world is None:
+        found["RepeatCall"] = "there is no world that is called"
     return {name: found[name] for name in names if name in found}
 
 
@@ -140,44 +128,154 @@ def _limit(scenario: Scenario, flow: Flow, step: Step) -> bool:
 
 
 def crashes(sites: Iterable[Site], restart_after: float) -> Iterator[Point]:
-    """Return a crash before and one after each write."""
+    """Return a crash before and one after each write and call, and one in each wait."""
     for site in sites:
-        for when in ("before", "after"):
+        if site.kind in (WAIT, TIME):
             crash = kinds.CrashAt(
-                write=site.write,
-                when=when,
-                restart_after=restart_after,
+                site=site.name, later=_middle(site), restart_after=restart_after
             )
+            yield Point(site.name, f"{CRASH} in", (crash,), site.step, site.kind)
+            continue
+        for when in ("before", "after"):
+            crash = kinds.CrashAt(site=site.name, when=when, restart_after=restart_after)
             yield Point(site.name, f"{CRASH} {when}", (crash,), site.step, site.kind)
+
+
+def _middle(site: Site) -> float:
+    """Return half the seconds that *site* lasts, as a number one can read."""
+    half = site.lasts / 2
+    return round(half, 3) or half
+
+
+class Cell(NamedTuple):
+    """A kind of fault at a site: the *fault* itself, or *why* there is none."""
+
+    label: str
+    fault: Fault | None
+    why: str = ""
 
 
 def points(
     names: Collection[str], sites: Iterable[Site], scenario: Scenario, away: float
 ) -> Iterator[Point]:
     """Return every fault of *names* at every site where it applies, crashes excepted."""
-    limited = {
-        step.name for flow, step in _steps(scenario) if _limit(scenario, flow, step)
-    }
+    limited = _limited(scenario)
     for site in sites:
-        for label, fault in _at(site, away, limited):
-            if type(fault).__name__ in names:
+        for label, fault, _ in _cells(site, away, limited):
+            if fault is not None and type(fault).__name__ in names:
                 yield Point(site.name, label, (fault,), site.step, site.kind)
 
 
-def _at(site: Site, away: float, limited: Collection[str]) -> Iterator[tuple[str, Fault]]:
-    t, resource = site.after, site.resource
-    yield "FailSave", kinds.FailSave(site.write)
-    yield "FailSave applied", kinds.FailSave(site.write, applied=True)
-    yield "RefuseWrite", kinds.RefuseWrite(site.write)
-    yield "CancelAt", kinds.CancelAt(t, resource)
-    for kind in (kinds.StaleRead, kinds.DropWatch, kinds.ApiDown, kinds.PauseController):
-        yield kind.__name__, kind(t, away)
-    yield "BreakOne", kinds.BreakOne(t, for_=away)
-    if site.kind == Kind.STEP_STARTED:
-        name, where = site.step, {"attempt": site.attempt, "resource": resource}
-        yield "FailStep", kinds.FailStep(name, **where)  # type: ignore[arg-type]
-        yield "FailStep after", kinds.FailStep(name, after=True, **where)  # type: ignore[arg-type]
-        yield "DelayStep", kinds.DelayStep(name, by=away, **where)  # type: ignore[arg-type]
-        yield "InterruptStep", kinds.InterruptStep(name, **where)  # type: ignore[arg-type]
-        if name in limited:
-            yield "HangStep", kinds.HangStep(name, **where)  # type: ignore[arg-type]
+def reasons(
+    names: Collection[str], sites: Iterable[Site], scenario: Scenario
+) -> dict[tuple[str, str], str]:
+    """Return why a fault of *names* is at no site of a step, by fault and step.
+
+    A step is "-" between steps.
+    """
+    limited = _limited(scenario)
+    why: dict[tuple[str, str], str] = {}
+    applies = set()
+    for site in sites:
+        for label, fault, reason in _cells(site, 1.0, limited):
+            if label.split()[0] in names:
+                cell = label, site.step or "-"
+                if fault is None:
+                    why.setdefault(cell, reason)
+                else:
+                    applies.add(cell)
+    return {cell: reason for cell, reason in why.items() if cell not in applies}
+
+
+def _limited(scenario: Scenario) -> set[str]:
+    return {step.name for flow, step in _steps(scenario) if _limit(scenario, flow, step)}
+
+
+_NO_WRITE = "nothing is written there"
+_NO_CALL = "the world is not called there"
+_NO_STEP = "no step is at work there"
+_NO_LIMIT = "the step has no time limit, so nothing would end it"
+_NO_TIME = "a call of the world takes no time that could be longer"
+
+
+def _cells(site: Site, away: float, limited: Collection[str]) -> Iterator[Cell]:
+    """Yield every kind of fault at *site*, crashes excepted."""
+    name, kind = site.name, site.kind
+    at: dict[str, Any] = {"site": name}
+    is_write = kind in KINDS
+    of_writes: dict[str, Fault] = {
+        "FailSave": kinds.FailSave(**at),
+        "FailSave applied": kinds.FailSave(**at, applied=True),
+        "RefuseWrite": kinds.RefuseWrite(**at),
+    }
+    for label, fault in of_writes.items():
+        yield Cell(label, fault if is_write else None, _NO_WRITE)
+    called = site.call is not None and site.call.repeat is not None
+    yield Cell("RepeatCall", kinds.RepeatCall(**at) if called else None, _NO_CALL)
+    is_step = kind in (Kind.STEP_STARTED, WAIT, CALL)
+    of_steps: dict[str, Fault] = {
+        "FailStep": kinds.FailStep(**at),
+        "FailStep after": kinds.FailStep(**at, after=True),
+        "InterruptStep": kinds.InterruptStep(**at),
+    }
+    for label, fault in of_steps.items():
+        yield Cell(label, fault if is_step else None, _NO_STEP)
+    lasts = kind in (Kind.STEP_STARTED, WAIT)
+    why = _NO_TIME if kind == CALL else _NO_STEP
+    delay = kinds.DelayStep(**at, by=away) if lasts else None
+    yield Cell("DelayStep", delay, why)
+    hangs = lasts and site.step in limited
+    hang = kinds.HangStep(**at) if hangs else None
+    yield Cell("HangStep", hang, _NO_LIMIT if lasts else why)
+    if kind in (WAIT, TIME):
+        at["later"] = _middle(site)
+    yield Cell("CancelAt", kinds.CancelAt(**at, resource=site.resource))
+    for each in (kinds.StaleRead, kinds.DropWatch, kinds.ApiDown, kinds.PauseController):
+        yield Cell(each.__name__, each(**at, for_=away))
+    yield Cell("BreakOne", kinds.BreakOne(**at, for_=away))
+
+
+def requests(
+    asks: Mapping[str, Any], sites: Sequence[Site]
+) -> tuple[list[Point], dict[str, str]]:
+    """Return each of *asks* at each of *sites*, and those that no plan can say."""
+    listed, never = [], {}
+    for name, ask in asks.items():
+        for site in sites:
+            plan = tuple(_asked(ask.calls, site))
+            if not plan:
+                never[f"ask {name}"] = "it asks for nothing"
+                break
+            listed.append(Point(site.name, f"ask {name}", plan, site.step, site.kind))
+    return listed, never
+
+
+Calls = Sequence[tuple[str, Mapping[str, Any]]]
+
+
+def _asked(calls: Calls, site: Site) -> Iterator[Fault]:
+    """Yield a fault for each of *calls*; to create what was deleted is to replace it."""
+    at: dict[str, Any] = {"site": site.name, "resource": site.resource}
+    if site.kind in (WAIT, TIME):
+        at["later"] = _middle(site)
+    match calls:
+        case (("delete", _), ("create", given)):
+            yield EditAt(**at, spec=given.get("spec", {}), replace=True)
+        case (("begin", first), ("begin", then)):
+            yield kinds.AskAt(**at, call="begin", inputs={**first, "then": dict(then)})
+        case _:
+            for call, given in calls:
+                yield _request(call, given, at)
+
+
+def _request(call: str, given: Mapping[str, Any], at: Mapping[str, Any]) -> Fault:
+    match call:
+        case "edit":
+            return EditAt(**at, **given)
+        case "uncancel":
+            return EditAt(**at, annotations={CANCEL: None})
+        case "recover":
+            return EditAt(**at, annotations={RECOVER: "T"})
+        case "delete":
+            return EditAt(**at, delete=True)
+    return kinds.AskAt(**at, call=call, inputs=dict(given))

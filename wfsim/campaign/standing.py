@@ -15,6 +15,7 @@ from wfsim.campaign.plain import plain
 from wfsim.model.memento import StepMemento
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Run
+from wfsim.sim.fault_plan import Progress
 from wfsim.sim.simulation import Simulation
 
 AT_HAND = 1000
@@ -25,11 +26,19 @@ DIGITS = 6
 
 
 class Stood(NamedTuple):
-    """When a run stood somewhere: after so many *entries*, controllers' *writes*."""
+    """When a run stood somewhere: after so many *entries*, at a *time* in seconds.
+
+    *faults* is how far its faults were.
+    """
 
     entries: int
-    writes: int
     time: float
+    faults: Progress
+
+    @classmethod
+    def of(cls, sim: Simulation) -> Stood:
+        """Return where *sim* stands now."""
+        return cls(len(sim.journal), sim.now, sim.plan.progress)
 
 
 class Standing:
@@ -97,8 +106,8 @@ class Standings:
     def add(self, sim: Simulation, began: float) -> None:
         """Keep where *sim* stands."""
         standing = self._standing(sim, self._flows(sim, began), _pending(sim))
-        stood = Stood(len(sim.journal), sim.plan.progress[0], sim.now)
-        self._known.setdefault(_progress(sim), []).append((standing, stood))
+        row = standing, Stood.of(sim)
+        self._known.setdefault(_progress(sim), []).append(row)
 
     def near(self, sim: Simulation) -> Near:
         """Return where the flows of the run had once come as far as those of *sim*."""

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from wfsim.campaign.explore import LASTS, requests
+from wfsim.campaign.explore import LASTS
 from wfsim.campaign.lab import Lab, Maker
-from wfsim.campaign.sites import CRASH, crashes, points, unfit, wanted
+from wfsim.campaign.sites import CRASH, crashes, points, requests, unfit, wanted
 from wfsim.engine.steps import StepContext, step
 from wfsim.errors import UsageError, Waiting
 from wfsim.model.duration import Duration

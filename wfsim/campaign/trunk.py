@@ -6,18 +6,20 @@ trunk, or the one before that, stood once: what follows is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeGuard
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
 from wfsim.campaign.oracles import Violation
-from wfsim.campaign.sites import CRASH, Point, Site, sites_of
+from wfsim.campaign.sites import Point, crashes, sites_of
 from wfsim.campaign.standing import Standings, Stood, is_open
 from wfsim.model.record import Kind
 from wfsim.sim.faults import CrashAt, Fault
 from wfsim.sim.prefix import Prefix, Tape
 from wfsim.sim.simulation import Simulation
+from wfsim.sim.sites import TIMER, Site
 
 if TYPE_CHECKING:
     from wfsim.campaign.lab import Lab
@@ -47,62 +49,94 @@ class Outcome(NamedTuple):
 class Tail:
     """What a run has in common with *trunk*: all that came after that stood *there*.
 
-    Its writes have numbers higher by *writes*, and times later by *seconds*.
+    That is where the run stands *now*: its writes have other numbers, and so have sites
+    that have been reached more often.
     """
 
     trunk: Trunk
     there: Stood
-    writes: int
-    seconds: float
+    now: Stood
 
     def sites(self) -> Iterator[Site]:
         """Yield the sites of the trunk that come later, as they are in the other run."""
+        writes = self.now.faults.writes - self.there.faults.writes
         for site in self.trunk.sites:
-            if site.write > self.there.writes:
+            if site.first >= self.there.entries:
                 yield site._replace(
-                    write=site.write + self.writes,
-                    time=site.time + self.seconds,
-                    after=site.after + self.seconds,
+                    name=self._named(site.name, 1),
+                    time=site.time + self.now.time - self.there.time,
+                    write=site.write and site.write + writes,
                 )
+
+    def earlier(self, crash: CrashAt) -> CrashAt:
+        """Return *crash* as it is in the run of the trunk."""
+        if crash.site is not None:
+            return replace(crash, site=self._named(crash.site, -1))
+        assert crash.write is not None
+        later = self.now.faults.writes - self.there.faults.writes
+        return replace(crash, write=max(crash.write - later, 1))
+
+    def _named(self, site: str, sign: int) -> str:
+        """Return what *site* is called in the other run (1), or in the trunk (-1)."""
+        bare = site.removesuffix(TIMER)
+        base, _, number = bare.partition(" ~")
+        more = self.now.faults.seen.get(base, 0) - self.there.faults.seen.get(base, 0)
+        if not more:
+            return site
+        count = int(number or 1) + sign * more
+        return (
+            f"{base} ~{count}{site[len(bare) :]}"
+            if count > 1
+            else base + site[len(bare) :]
+        )
 
 
 @dataclass
 class Trunk:
-    """The run of *plan*: its moments on *tape*, where it stood, how it goes on.
+    """The run of *plan*: its moments on *tape*, its sites, where it stood.
 
-    Its entries from number *begun* on are sites.  One that came to stand where another
-    one did ends there, and has a *tail*; *below* is the one that it branched off.
+    Its own sites are those from entry number *begun* on, of what is *kept*.  One that
+    came to stand where another one did ends there, and has a *tail*; *below* is the one
+    that it branched off.
     """
 
     plan: Plan
     tape: Tape
+    kept: Sequence[Site]
     begun: int
     standings: Standings
     below: Trunk | None = None
     tail: Tail | None = None
     outcomes: dict[CrashAt, Outcome] = field(default_factory=dict, repr=False)
-    """What has come of the crashes in its own writes."""
+    """What has come of the crashes at its own sites."""
 
     @cached_property
     def own(self) -> tuple[Site, ...]:
-        """The writes that are on the tape, in order."""
-        return sites_of(self.tape, self.begun)
+        """The sites that it came to itself, in order."""
+        own = sites_of(self.kept, self.begun)
+        end = inf if self.tail is None else self.tail.now.entries
+        return tuple(site for site in own if site.first < end)
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """The writes on the tape, and those of the tail."""
+        """Its own sites, and those of the tail."""
         return self.own if self.tail is None else (*self.own, *self.tail.sites())
 
-    def entry(self, crash: CrashAt) -> int | None:
-        """Return the entry before which all ends by *crash*, if that is on the tape."""
-        site = self._by_write.get(crash.write)
-        if site is None:
-            return None
-        return site.first if crash.when == "before" else site.last + 1
+    def site(self, crash: CrashAt) -> Site | None:
+        """Return where *crash* comes, if that is one of its own sites."""
+        return self._by_name.get(crash.write if crash.site is None else crash.site)
 
     @cached_property
-    def _by_write(self) -> dict[int | None, Site]:
-        return {site.write: site for site in self.own}
+    def _by_name(self) -> dict[str | int | None, Site]:
+        numbers = {site.write: site for site in self.own if site.write}
+        return {**numbers, **{site.name: site for site in self.own}}
+
+    def entry(self, crash: CrashAt) -> int | None:
+        """Return the entry before which all ends by *crash*, if it comes in a write."""
+        site = self.site(crash)
+        if site is None or not site.write or crash.later:
+            return None
+        return site.first if crash.when == "before" else site.last + 1
 
     def same(self, crash: CrashAt, *, later: bool) -> CrashAt | None:
         """Return the crash after the write before, if that leaves all where this does.
@@ -114,8 +148,11 @@ class Trunk:
             return None
         if not (self.tape.is_still(entry) or (later and self._is_idle(entry))):
             return None
-        writes = [site.write for site in self.own if site.last + 1 == entry]
-        return replace(crash, write=writes[0], when="after") if writes else None
+        ends = [site for site in self.own if site.write and site.last + 1 == entry]
+        if not ends:
+            return None
+        where = {"write": ends[0].write} if crash.site is None else {"site": ends[0].name}
+        return replace(crash, **where, when="after")  # type: ignore[arg-type]
 
     def _is_idle(self, entry: int) -> bool:
         """Whether there is nothing before *entry* for which it counts how late it is."""
@@ -149,23 +186,19 @@ class Branches:
         """The trunks used last, the latest at the end."""
 
     def outcome(self, point: Point) -> Outcome:
-        """Return what comes of *point*, whose last fault `is_in_a_write`."""
+        """Return what comes of *point*, whose last fault `is_placed`."""
         crash = point.plan[-1]
-        assert is_in_a_write(crash)
+        assert is_placed(crash)
         return self._crashed(self.trunk(point.plan[:-1]), crash)._replace(point=point)
 
     def after(self, point: Point, away: float) -> Iterator[Point]:
-        """Yield *point* with a crash before and after each write that follows it."""
-        for site in self.trunk(point.plan).sites:
-            for when in ("before", "after"):
-                crash = CrashAt(write=site.write, when=when, restart_after=away)
-                yield Point(
-                    f"{point.site}, {site.name}",
-                    f"{point.fault}, {CRASH} {when}",
-                    (*point.plan, crash),
-                    site.step,
-                    site.kind,
-                )
+        """Yield *point* with a crash at each site that follows it."""
+        for crash in crashes(self.trunk(point.plan).sites, away):
+            yield crash._replace(
+                site=f"{point.site}, {crash.site}",
+                fault=f"{point.fault}, {crash.fault}",
+                plan=(*point.plan, *crash.plan),
+            )
 
     def trunk(self, plan: Plan) -> Trunk:
         """Return the run of *plan*; those used last are kept."""
@@ -180,42 +213,42 @@ class Branches:
     def _grown(self, plan: Plan) -> Trunk:
         """Return the run of *plan*: a branch itself, if it ends in such a crash."""
         lab, crash = self._lab, plan[-1]
-        below = self.trunk(plan[:-1]) if is_in_a_write(crash) else None
-        if below is None or below.entry(crash) is None:
-            sim, standings = lab.recorded(plan), lab.standings()
-            for _ in lab.turns(sim):
-                standings.add(sim, 0.0)
-            lab.settle(sim)
-            fired = [record.seq for record in sim.journal.of_kinds({Kind.FAULT_FIRED})]
-            begun = fired[-1] if fired else len(sim.journal)
-            return Trunk(plan, Tape(sim), begun, standings)
-        sim = below.prefix(crash, recorded=True)
-        begun = len(sim.journal)
-        began = lab.restart(sim, crash)
-        trunk = Trunk(plan, Tape(sim, begun), begun, lab.standings(), below)
-        looks = LOOKS
+        below = self.trunk(plan[:-1]) if is_placed(crash) else None
+        sim: Any = None
+        if below is not None and is_placed(crash) and below.entry(crash) is not None:
+            sim = below.prefix(crash, recorded=True)
+            begun, began = len(sim.journal), lab.restart(sim, crash)
+        else:
+            sim, begun, began = lab.recorded(plan), 0, None
+        trunk = Trunk(plan, Tape(sim, begun), sim.kept, begun, lab.standings(), below)
+        looks = LOOKS if lab.can_join and below is not None else 0
         for _ in lab.turns(sim):
-            near = below.standings.near(sim) if looks and lab.can_join else ()
+            if below is not None and began is None:
+                began = _restarted(sim, plan)
+            near = below.standings.near(sim) if below and looks and began else ()
             looks -= bool(near)
             there = below.standings.where(sim, began, near) if near else None
             if there is not None:
-                writes = sim.plan.progress[0] - there.writes
-                trunk.tail = Tail(below, there, writes, sim.now - there.time)
-                return trunk
-            trunk.standings.add(sim, began)
-        lab.settle(sim)
+                trunk.tail = Tail(below, there, Stood.of(sim))
+                # What is between two writes is known with the second one.
+                lab.run_to_a_write(sim)
+                break
+            trunk.standings.add(sim, began or 0.0)
+        else:
+            lab.settle(sim)
+        if not begun:
+            fired = [record.seq for record in sim.journal.of_kinds({Kind.FAULT_FIRED})]
+            trunk.begun = fired[-1] + 1 if fired else len(sim.journal)
         return trunk
 
     def _crashed(self, trunk: Trunk, crash: CrashAt) -> Outcome:
         """Return what comes of *crash* in the run that is *trunk*."""
-        assert crash.write is not None
-        if trunk.entry(crash) is None:
-            tail = trunk.tail
-            if tail is None:
-                return Outcome(Point("", "", (*trunk.plan, crash)), "void")
+        point = Point("", "", (*trunk.plan, crash))
+        if trunk.site(crash) is None:
+            if trunk.tail is None:
+                return Outcome(point, "void")
             # From there on it is a run that is known.
-            earlier = replace(crash, write=crash.write - tail.writes)
-            outcome = self._crashed(tail.trunk, earlier)
+            outcome = self._crashed(trunk.tail.trunk, trunk.tail.earlier(crash))
             return outcome if outcome.how == "void" else outcome._replace(how="joined")
         lab = self._lab
         same = trunk.same(crash, later=lab.can_join) if lab.joining else None
@@ -228,13 +261,16 @@ class Branches:
     def _run(self, trunk: Trunk, crash: CrashAt) -> Outcome:
         """Run on from *trunk*; what fails so is run from the start, as its plan says."""
         lab, point = self._lab, Point("", "", (*trunk.plan, crash))
-        sim = trunk.prefix(crash)
-        joined = self._joined(trunk, sim, lab.restart(sim, crash))
-        if joined is None:
-            lab.settle(sim)
-            outcome = lab.ran(point, sim)
+        if trunk.entry(crash) is not None:
+            sim: Simulation = trunk.prefix(crash)
+            joined = self._joined(trunk, sim, point.plan, lab.restart(sim, crash))
         else:
+            sim = lab.make(point.plan)
+            joined = self._joined(trunk, sim, point.plan, None)
+        if joined is not None:
             outcome = lab.joined(point, sim, self._ending(joined))
+        else:
+            outcome = lab.settled(point, sim)
         return lab.afresh(point) if outcome.violations else outcome
 
     def _ending(self, trunk: Trunk) -> tuple[Violation, ...]:
@@ -245,12 +281,20 @@ class Branches:
             return ()
         return self._lab.outcome(Point("", "", trunk.plan)).violations
 
-    def _joined(self, trunk: Trunk, sim: Simulation, began: float) -> Trunk | None:
-        """Run *sim* on; return the run that it comes to stand as, which was known."""
+    def _joined(
+        self, trunk: Trunk, sim: Simulation, plan: Plan, began: float | None
+    ) -> Trunk | None:
+        """Run *sim* on; return the run that it comes to stand as, which was known.
+
+        *began* is when its controller did, None if that is yet to die by *plan*.
+        """
         lab = self._lab
         known = (trunk,) if trunk.below is None else (trunk, trunk.below)
         looks = LOOKS if lab.can_join else 0
         for _ in lab.turns(sim) if looks else ():
+            began = _restarted(sim, plan) if began is None else began
+            if began is None:
+                continue
             for each in known:
                 near = each.standings.near(sim)
                 if near and each.standings.where(sim, began, near) is not None:
@@ -261,14 +305,25 @@ class Branches:
         return None
 
 
-def is_in_a_write(fault: Fault) -> TypeGuard[CrashAt]:
-    """Whether *fault* kills the controller in a write, to come back later."""
+def _restarted(sim: Simulation, plan: Plan) -> float | None:
+    """Return when the controller came back from the last fault of *plan*, if it has."""
+    crash = plan[-1]
+    assert is_placed(crash)
+    fired = [*sim.journal.of_kinds({Kind.FAULT_FIRED})]
+    if len(fired) < len(plan) or fired[-1].text != repr(crash):
+        return None
+    back = fired[-1].time + (crash.restart_after or 0.0)
+    return back if back <= sim.now else None
+
+
+def is_placed(fault: Fault) -> TypeGuard[CrashAt]:
+    """Whether *fault* kills the controller at a site, to come back later."""
     return (
         isinstance(fault, CrashAt)
-        and fault.write is not None
+        and fault.t is None
         and fault.restart_after is not None
         and fault.controller is None
     )
 
 
-__all__ = ["Branches", "Outcome", "Trunk", "is_in_a_write"]
+__all__ = ["Branches", "Outcome", "Trunk", "is_placed"]

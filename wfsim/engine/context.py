@@ -57,6 +57,7 @@ class StepContext:
     world: Any = property(attrgetter("_ports.world"), doc="The fake resources.")
     run = property(attrgetter("_run.key"), doc="The key of the run.")
     flow = property(attrgetter("_run.flow"), doc="The name of the flow.")
+    token = property(attrgetter("_token"), doc="That of the lease it runs by.")
 
     def __init__(
         self,

@@ -118,6 +118,8 @@ def _in_file(item: Field[Any], hint: Any, partial: bool) -> tuple[Any, Any]:
     nullable = NoneType in get_args(hint)
     if item.default_factory is not MISSING:
         default = thaw(item.default_factory())
+    if default is None and not (nullable or partial):
+        default = MISSING
     if partial and nullable:
         default = None
     elif partial or default is None:

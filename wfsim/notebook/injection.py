@@ -21,6 +21,7 @@ _ARGUMENTS = {
     "CrashAt": "restart_after: 10",
     "CancelAt": f"t: {HERE}, resource: {{resource}}",
     "EditAt": f"t: {HERE}, resource: {{resource}}, annotations: {{{{note: edited}}}}",
+    "AskAt": f"t: {HERE}, resource: {{resource}}, call: cancel",
     "FailSave": f"write: {HERE}, applied: false",
     "RefuseWrite": f"write: {HERE}",
     "StaleRead": f"t: {HERE}, for_: 10",
@@ -37,7 +38,7 @@ _OF_STEPS = {
     "HangStep": _OF_STEP,
     "InterruptStep": f"{_OF_STEP}, reason: INJECTED",
 }
-_OF_RESOURCES = ("CancelAt", "EditAt")
+_OF_RESOURCES = ("CancelAt", "EditAt", "AskAt")
 
 
 def injections(player: Player, world: World | None = None) -> dict[str, str]:
@@ -59,6 +60,8 @@ def injections(player: Player, world: World | None = None) -> dict[str, str]:
             applies = bool(resource)
         elif name == "BreakOne":
             applies = world is not None and (type(world).break_one is not World.break_one)
+        elif name not in _ARGUMENTS:
+            applies = False
         else:
             applies = bool(player.controllers)
         if applies:
@@ -90,7 +93,7 @@ def _attempt(player: Player) -> tuple[str, int]:
 def fault_maker(name: str, arguments: str) -> Callable[[Place], Fault]:
     """Return what makes the fault of that *name* at a place, with *arguments* in YAML.
 
-    ``here`` as ``t`` or ``write`` is the place.  A ``CrashAt`` with neither comes right
+    ``here`` as ``t`` or ``write`` is the place.  A ``CrashAt`` without one comes right
     after the record.  Raises `UsageError` for a name or an argument that there is not.
     """
     import yaml
@@ -114,7 +117,7 @@ def fault_maker(name: str, arguments: str) -> Callable[[Place], Fault]:
             )
 
     def make(place: Place) -> Fault:
-        if kind is CrashAt and not {"t", "write"} & given.keys():
+        if kind is CrashAt and not {"t", "write", "site"} & given.keys():
             return CrashAt(**{**place.crash().arguments(), **given})
         said: dict[str, Any] = dict(given)
         if said.get("t") == HERE:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, assert_never
+from typing import Any, NamedTuple, Protocol, assert_never
 
+from wfsim.engine.context import StepContext
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import ResourceStore, RunStore, Steps
-from wfsim.errors import AlreadyExists, DefinitionError, Killed, NotFound, UsageError
-from wfsim.model.frozen import EMPTY
+from wfsim.errors import (
+    AlreadyExists,
+    DefinitionError,
+    Killed,
+    NotFound,
+    ServiceError,
+    StoreError,
+    UsageError,
+)
+from wfsim.model.frozen import EMPTY, thaw
 from wfsim.model.journal import Create
 from wfsim.model.record import Kind
 from wfsim.model.resource import Resource
@@ -25,6 +34,7 @@ from wfsim.sim.fault_wrappers import (
 )
 from wfsim.sim.faults import (
     ApiDown,
+    AskAt,
     BreakOne,
     CancelAt,
     CrashAt,
@@ -32,14 +42,33 @@ from wfsim.sim.faults import (
     EditAt,
     Fault,
     LoseLease,
+    MomentFault,
     PauseController,
     StaleRead,
     StepFault,
     TimedFault,
 )
+from wfsim.sim.sites import KINDS, TIMER, WAIT, Name, Site, Sites
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
 from wfsim.text import suggest
+
+ASKED = ("cancel", "uncancel", "recover", "delete")
+"""What may be asked of a simulation about a resource."""
+
+SERVED = ("cancel", "stop", "start")
+"""What may be asked of a service about a flow."""
+
+
+class Progress(NamedTuple):
+    """How many *writes* were counted, how often each fault of a step is *left*.
+
+    *seen* is how often each site was reached, by its name without a number.
+    """
+
+    writes: int
+    left: tuple[int, ...]
+    seen: Mapping[str, int]
 
 
 class Operator(Protocol):
@@ -102,19 +131,46 @@ class FaultyPorts:
     ) -> None:
         self.wrap_all = False
         self.faults = list(faults)
-        self.writes = Writes(self.faults, self.fired, self.crash_in_write)
+        self.sites = Sites(self.faults, self, storage.journal)
+        self.writes = Writes(self.faults, self.fired, self.crash_in_write, self.sites)
         self.api = Api(storage.clock, storage.scenario.api_rate)
         self.faulty_steps: FaultySteps | None = None
         self.crash: Callable[[CrashAt, str], None] | None = None
+        self.act: Callable[[Any, str], Callable[[], None]] | None = None
         self._storage = storage
         self._view: View | None = None
 
     def add(self, faults: Sequence[Fault]) -> None:
         """Make room for *faults* too; everything was wrapped for that."""
         self.faults += faults
+        self.sites.add(faults)
         self.writes.add(faults)
         if self.faulty_steps is not None:
             self.faulty_steps.add(_of_steps(faults))
+
+    def keep_sites(self) -> list[Site]:
+        """Keep the sites that are passed from now on; return the list of them."""
+        self.wrap_all = True
+        kept = self.sites.keep()
+        self.writes.add(())
+        return kept
+
+    def begin(self, fault: MomentFault, controller: str) -> None:
+        """Do what *fault* does, `later` seconds after *controller* was at its site.
+
+        Somebody else acts between two things that a controller does; only the controller
+        itself is left to come to where it waits.
+        """
+        assert self.act is not None
+        act = self.act(fault, controller)
+        if fault.later or isinstance(fault, (CrashAt, PauseController)):
+            self._storage.clock.call(fault.later, act)
+        else:
+            act()
+
+    def writer(self, context: StepContext) -> str:
+        """Return which controller runs the attempt."""
+        return self._storage.leases.holder(context.resource.key, context.token)
 
     def fired(self, fault: Fault) -> None:
         """Record that *fault* has fired."""
@@ -123,9 +179,9 @@ class FaultyPorts:
     def steps(self, inner: Steps) -> Steps:
         """Return *inner*, wrapped if a fault needs it."""
         wanted = _of_steps(self.faults)
-        if self.faulty_steps is None and (wanted or self.wrap_all):
-            key_of = self._storage.key_meant
-            self.faulty_steps = FaultySteps(inner, wanted, self.fired, key_of)
+        if self.faulty_steps is None and (wanted or self.wrap_all or self.sites.is_on):
+            key_of, sites = self._storage.key_meant, self.sites
+            self.faulty_steps = FaultySteps(inner, wanted, self.fired, key_of, sites)
         return self.faulty_steps or inner
 
     def runs(self, inner: RunStore, controller: str) -> RunStore:
@@ -155,8 +211,10 @@ class FaultyPorts:
         return limited or any(isinstance(fault, ApiDown) for fault in self.faults)
 
     def _counts_writes(self) -> bool:
-        return self.wrap_all or any(
-            getattr(fault, "write", None) is not None for fault in self.faults
+        return (
+            self.wrap_all
+            or self.sites.is_on
+            or any(getattr(fault, "write", None) is not None for fault in self.faults)
         )
 
     def crash_in_write(self, fault: CrashAt, writer: str) -> None:
@@ -176,21 +234,27 @@ class FaultPlan:
         self.ports = ports
         self._storage = storage
         self._operator = operator
-        ports.crash = self._crash
+        ports.crash, ports.act = self._crash, self._action
+        self.known_sites: Callable[[], Collection[str]] = tuple
+        """Returns the sites of a run without faults, for who has written another one."""
+        self.simulation: Any = None
+        """What is asked of by an `AskAt`."""
         self._refuse_unknown(ports.faults)
 
     def start(self) -> None:
         """Record what is armed, and set the clock for what has a time."""
         self._refuse_unknown_resources(self.ports.faults)
+        self._refuse_unknown_sites(self.ports.faults)
         self._place(self.ports.faults)
 
     @property
-    def progress(self) -> tuple[int, tuple[int, ...]]:
-        """How many writes were counted, and how often each fault of a step is left."""
-        steps = self.ports.faulty_steps
-        return self.ports.writes.count, () if steps is None else steps.left
+    def progress(self) -> Progress:
+        """How far the faults are just now."""
+        steps, ports = self.ports.faulty_steps, self.ports
+        left = () if steps is None else steps.left
+        return Progress(ports.writes.count, left, ports.sites.seen)
 
-    def go_on(self, progress: tuple[int, tuple[int, ...]]) -> None:
+    def go_on(self, progress: Progress) -> None:
         """Go on from a `progress`; faults were armed, those of an earlier time are over.
 
         Raises `UsageError` if one is not over just now.
@@ -200,15 +264,17 @@ class FaultPlan:
             since, lasts = getattr(fault, "t", None), getattr(fault, "for_", None)
             if since is not None and since <= now < since + (lasts or 0.0):
                 raise UsageError(f"{fault!r} is not over at {now:g} s; go on from later")
-        self.ports.writes.go_on(progress[0])
+        self.ports.writes.go_on(progress.writes)
+        self.ports.sites.go_on(progress.seen)
         if self.ports.faulty_steps is not None:
-            self.ports.faulty_steps.go_on(progress[1])
+            self.ports.faulty_steps.go_on(progress.left)
         self._set_clock([it for it in self.ports.faults if getattr(it, "t", None) != now])
 
     def add(self, faults: Sequence[Fault]) -> None:
         """Arm *faults* in a simulation that is under way (and was wrapped for it)."""
         self._refuse_unknown(faults)
         self._refuse_unknown_resources(faults)
+        self._refuse_unknown_sites(faults)
         self._refuse_past(faults)
         if not self.ports.wrap_all:
             raise UsageError(
@@ -229,9 +295,19 @@ class FaultPlan:
                 raise UsageError(
                     f"{fault!r}: there is no such controller; known: {', '.join(names)}"
                 )
-            if isinstance(fault, StepFault) and fault.step not in known:
+            if isinstance(fault, AskAt):
+                self._refuse_unknown_call(fault)
+            if isinstance(fault, StepFault) and fault.step and fault.step not in known:
                 near = suggest(fault.step, known)
                 raise DefinitionError(f"{fault!r}: no step {fault.step!r}{near}")
+
+    def _refuse_unknown_call(self, fault: AskAt) -> None:
+        scenario = self._storage.scenario
+        own = SERVED if scenario.is_service else ASKED
+        calls = {*own, *scenario.requests}
+        if fault.call not in calls:
+            near = suggest(fault.call, calls)
+            raise DefinitionError(f"{fault!r}: no request {fault.call!r}{near}")
 
     def _refuse_unknown_resources(self, faults: Sequence[Fault]) -> None:
         for fault in faults:
@@ -244,6 +320,35 @@ class FaultPlan:
                     raise DefinitionError(f"{fault!r}: no resource {name!r}{near}")
             except UsageError as error:
                 raise DefinitionError(f"{fault!r}: {error}") from None
+
+    def _refuse_unknown_sites(self, faults: Sequence[Fault]) -> None:
+        """Refuse faults at sites at which nothing of this scenario could come."""
+        for fault in faults:
+            site = getattr(fault, "site", None)
+            if site is not None and not self._may_be(site):
+                near = suggest(site, self.known_sites())
+                raise DefinitionError(f"{fault!r}: no site {site!r}{near}")
+
+    def _may_be(self, site: str) -> bool:
+        name, scenario = Name.of(site.removesuffix(TIMER)), self._storage.scenario
+        if name is None:
+            return False
+        if not scenario.is_service and self._storage.key_meant(name.resource) is None:
+            return False
+        if not name.run:
+            return name.what.startswith("resource.") and name.what in KINDS
+        flow = scenario.flows.get(name.run.partition("-")[2])
+        if flow is None:
+            return False
+        if not name.step:
+            return name.what.startswith("run.") and name.what in KINDS
+        if name.step not in {step.name for step in flow.steps}:
+            return False
+        return name.what in (*KINDS, WAIT) or self._may_call(name.what)
+
+    def _may_call(self, what: str) -> bool:
+        first = what.split()[0].partition(".")[0]
+        return hasattr(self._operator.world, first)
 
     def _refuse_past(self, faults: Sequence[Fault]) -> None:
         """Raise `UsageError` for a fault whose time, or whose write, is past."""
@@ -275,14 +380,20 @@ class FaultPlan:
             if fault.t >= clock.now:
                 clock.call(fault.t - clock.now, self._action(fault))
 
-    def _action(self, fault: TimedFault) -> Callable[[], None]:
+    def _action(self, fault: TimedFault, here: str | None = None) -> Callable[[], None]:
+        """Return what does *fault*, to the controller *here* if it names no other one."""
+        controller = getattr(fault, "controller", None) or here
+
         def act() -> None:
             """Do what *fault* does at its time; it fires if there is something to do."""
             match fault:
                 case CancelAt() | EditAt():
                     self._edit(fault)
+                case AskAt():
+                    self.ports.fired(fault)
+                    self._ask(fault)
                 case CrashAt():
-                    victim = self._operator.controller(fault.controller)
+                    victim = self._operator.controller(controller)
                     if victim.alive:
                         self.ports.fired(fault)
                         self._crash(fault, victim.name)
@@ -299,9 +410,9 @@ class FaultPlan:
                 case BreakOne():
                     self._break(fault)
                 case PauseController():
-                    self._pause(fault)
+                    self._pause(fault, controller)
                 case LoseLease():
-                    self._lose(fault)
+                    self._lose(fault, controller)
                 case _:
                     assert_never(fault)
 
@@ -326,6 +437,17 @@ class FaultPlan:
                 status=fault.status,
                 annotations=fault.annotations,
             )
+
+    def _ask(self, fault: AskAt) -> None:
+        """Ask for what *fault* says; whoever asks lives with a refusal."""
+        sim, scenario = self.simulation, self._storage.scenario
+        request = scenario.requests.get(fault.call)
+        with suppress(ServiceError, StoreError, UsageError), sim.calls.consequences():
+            if request is not None:
+                request(sim, **thaw(fault.inputs))
+                return
+            name = fault.resource or str(next(iter(self._storage.resources.keys())))
+            getattr(sim.service if scenario.is_service else sim, fault.call)(name)
 
     def _replace(self, old: Resource, fault: EditAt) -> None:
         """Delete *old*, and create it anew as soon as nothing holds it any more."""
@@ -371,8 +493,8 @@ class FaultPlan:
         if fault.for_ is not None:
             self._storage.clock.call(fault.for_, lambda: world.mend(broken))
 
-    def _pause(self, fault: PauseController) -> None:
-        victim = self._operator.controller(fault.controller)
+    def _pause(self, fault: PauseController, controller: str | None) -> None:
+        victim = self._operator.controller(controller)
         if not victim.alive or self._operator.is_paused(victim.name):
             return
         leases = self._storage.leases
@@ -401,14 +523,14 @@ class FaultPlan:
             for name in operator.names
         )
 
-    def _lose(self, fault: LoseLease) -> None:
+    def _lose(self, fault: LoseLease, controller: str | None) -> None:
         storage, key = self._storage, None
         if fault.resource is not None:
             key = storage.key_meant(fault.resource)
             if key is None:
                 return
         # What it frees is taken at once: that is told first.
-        taken = storage.leases.held(fault.controller, key)
+        taken = storage.leases.held(controller, key)
         if taken:
             self.ports.fired(fault)
             storage.leases.lose(taken)

@@ -27,6 +27,7 @@ from wfsim.engine.ports import (
 from wfsim.errors import Unavailable
 from wfsim.model.bounds import PerSecond, PositiveCount, check
 from wfsim.model.memento import Quarantined
+from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Change, Late, Run
 from wfsim.sim.faults import (
@@ -40,6 +41,7 @@ from wfsim.sim.faults import (
     RefuseWrite,
     StepFault,
 )
+from wfsim.sim.sites import Name, Sites, is_at_once
 
 _NEVER = 10**18
 
@@ -55,8 +57,10 @@ class FaultySteps(Mapping[str, StepFunction]):
         faults: Sequence[StepFault],
         fired: Fired,
         key_of: Callable[[str], Key | None],
+        sites: Sites,
     ) -> None:
         self._steps = steps
+        self._sites = sites
         self._left: list[list[Any]] = []
         self._named: set[str] = set()
         self._fired = fired
@@ -68,7 +72,7 @@ class FaultySteps(Mapping[str, StepFunction]):
         for fault in faults:
             key = None if fault.resource is None else self._key_of(fault.resource)
             self._left.append([fault, fault.times, key])
-        self._named |= {fault.step for fault in faults}
+        self._named |= {fault.step for fault in faults if fault.step is not None}
 
     @property
     def left(self) -> tuple[int, ...]:
@@ -87,9 +91,11 @@ class FaultySteps(Mapping[str, StepFunction]):
         return len(self._steps)
 
     def __getitem__(self, name: str) -> StepFunction:
-        body = self._steps[name]
+        body, sites = self._steps[name], self._sites
 
         def effect(context: StepContext) -> Effect[Any]:
+            if sites.is_on and sites.looks_into(context):
+                return self._run(lambda it: sites.driven(body(it), it), context)
             # Most steps have no fault: a generator less, for each of their waits.
             spec = context.spec
             if spec.name in self._named or spec.class_name in self._named:
@@ -121,6 +127,12 @@ class FaultySteps(Mapping[str, StepFunction]):
     def _due(self, context: StepContext) -> Iterator[Any]:
         for row in self._left:
             fault, left, key = row
+            if fault.site is not None:
+                is_here = left > 0 and self._sites.starts(context, fault.site)
+                if is_here:
+                    row[1] = 0
+                    yield fault
+                continue
             if (
                 left > 0
                 and fault.step in (context.step, context.spec.class_name)
@@ -146,7 +158,12 @@ class Writes:
         faults: Sequence[Fault],
         fired: Fired,
         crash: Callable[[CrashAt, str], None],
+        sites: Sites | None = None,
     ) -> None:
+        self.sites = sites
+        self._name: Name | None = None
+        self._placed: list[tuple[Fault, int]] = []
+        """Faults of a site that has been reached, and at which write."""
         self.calm = 0
         """How many of the next writes are not to be looked at."""
         self._count = 0
@@ -165,7 +182,8 @@ class Writes:
         self._count += self._calm_once - self.calm
         # Where one asks who writes, every write is looked at.
         named = any(getattr(fault, "controller", None) for fault in self._faults)
-        self.calm = self._calm_once = 0 if named else max(first - self._count - 1, 0)
+        is_each = named or (self.sites is not None and self.sites.is_on)
+        self.calm = self._calm_once = 0 if is_each else max(first - self._count - 1, 0)
 
     def go_on(self, count: int) -> None:
         """Go on as if so many writes had been counted."""
@@ -177,19 +195,49 @@ class Writes:
         """How many writes there have been."""
         return self._count + self._calm_once - self.calm
 
-    def counted(self, write: Callable[[], Any], writer: str) -> Any:
-        """Count *write* by *writer*, a controller; make it, or what faults make of it."""
+    def counted(
+        self,
+        write: Callable[[], Any],
+        writer: str,
+        name: Callable[[Sites], Name | None],
+    ) -> Any:
+        """Count *write* by *writer*, a controller; make it, or what faults make of it.
+
+        *name* is that of its site, which is asked for if anybody wants to know.
+        """
         if self.calm > 0:
             self.calm -= 1
             return write()
         self._count += 1
         self._by[writer] += 1
+        if self.sites is not None and self.sites.is_on:
+            self._name = name(self.sites)
         return self.through(write, writer)
 
     def through(self, write: Callable[[], Any], writer: str = "") -> Any:
         """Make *write*, which has been counted, or what the faults make of it."""
+        name, self._name = self._name, None
+        if name is not None:
+            return self._at_site(write, writer, name)
         due = [fault for fault in self._faults if self._hits(fault, writer)]
         return self._go_wrong(write, writer, due, self.count) if due else write()
+
+    def _at_site(self, write: Callable[[], Any], writer: str, name: Name) -> Effect[Any]:
+        sites, number = self.sites, self.count
+        assert sites is not None
+        site, entries = sites.reached(name), sites.entries
+        for fault in sites.due(site, CrashAt, FailSave, RefuseWrite):
+            if not isinstance(fault, CrashAt) or is_at_once(fault):
+                sites.forget(fault)
+                self._placed.append((fault, number))
+        due = [fault for fault in self._faults if self._hits(fault, writer)]
+
+        def passing() -> Effect[Any]:
+            result = yield from write()
+            sites.written(name, site, number, entries, writer)
+            return result
+
+        return (yield from self._go_wrong(passing, writer, due, number))
 
     def _go_wrong(
         self, write: Callable[[], Any], writer: str, due: list[Fault], number: int
@@ -216,6 +264,9 @@ class Writes:
 
     def _hits(self, fault: Fault, writer: str) -> bool:
         first = getattr(fault, "write", None)
+        if first is None:
+            placed = (number for it, number in self._placed if it is fault)
+            first = next(placed, None)
         if first is None:
             return False
         count, times = self.count, getattr(fault, "times", 1)
@@ -245,14 +296,18 @@ class FaultyRuns:
             writes.calm -= 1
             return self._append(run, change, token)
         written: Nothing = writes.counted(
-            lambda: self._append(run, change, token), self._controller
+            lambda: self._append(run, change, token),
+            self._controller,
+            lambda sites: sites.of_run(run, change),
         )
         return written
 
     def remove(self, key: Key, run: str, token: int) -> Nothing:
         """As the port says, if the faults let it."""
         removed: Nothing = self._writes.counted(
-            lambda: self._inner.remove(key, run, token), self._controller
+            lambda: self._inner.remove(key, run, token),
+            self._controller,
+            lambda _: Name(str(key), run, what=Kind.RUN_PRUNED.value),
         )
         return removed
 
@@ -383,7 +438,9 @@ class FaultyResources:
         if token is None:
             return self._inner.update(resource, token)
         written: Effect[Resource] = self._writes.counted(
-            lambda: self._inner.update(resource, token), self._controller
+            lambda: self._inner.update(resource, token),
+            self._controller,
+            lambda sites: sites.of_resource(resource, self._inner.peek(resource.key)),
         )
         return written
 

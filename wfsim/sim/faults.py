@@ -8,6 +8,9 @@ says what the call would say::
 
     - CrashAt: {t: 40, restart_after: 10}
     - FailStep: {step: CreateRwPod, times: 2}
+    - CancelAt: {site: "mpd-0/1-Create/CreateRwPod#1 wait", later: 5}
+
+Each fault takes a *site* in the place of a time, a write or a step: see `sites`.
 """
 
 from __future__ import annotations
@@ -35,6 +38,13 @@ from wfsim.model.frozen import EMPTY, thaw
 
 MAX_FAULTS = 10_000
 
+PLACES = ("t", "write", "step", "site")
+"""Of these fields of a fault just one says where it happens."""
+
+
+_NEEDED: Any = None
+"""The default of a field that has none, after one that has: `check` refuses it."""
+
 
 class Fault:
     """Base class; prints as the call that makes it, defaults left out.
@@ -47,6 +57,11 @@ class Fault:
 
     def __post_init__(self) -> None:
         check(self)
+        places = [name for name in PLACES if hasattr(self, name)]
+        if sum(getattr(self, name) is not None for name in places) != 1:
+            *others, last = places
+            text = f"give either {', '.join(others)} or {last}" if others else "give site"
+            raise DefinitionError(Problem(text, subject=type(self).__name__))
 
     def __repr__(self) -> str:
         said = [f"{name}={value!r}" for name, value in self.arguments().items()]
@@ -65,13 +80,35 @@ class Fault:
 
 
 @dataclass(frozen=True, repr=False)
-class StepFault(Fault):
+class SitedFault(Fault):
+    """Base class of what may happen at a *site*, the first time that it is reached."""
+
+    site: Word | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, repr=False)
+class MomentFault(SitedFault):
+    """Base class of what happens at *t*, or *later* seconds after a site."""
+
+    t: Seconds | None = None
+    later: Seconds = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.later and self.site is None:
+            text, cure = "later goes with site", "leave it out"
+            raise DefinitionError(Problem(text, cure, ("later",), type(self).__name__))
+
+
+@dataclass(frozen=True, repr=False)
+class StepFault(SitedFault):
     """Base class of what happens in a step, for the first *times* attempts that match.
 
-    *attempt* (from 1) and *resource* narrow down where.
+    *attempt* (from 1) and *resource* narrow down where.  Its site is the start of a step,
+    a wait or, but for what takes time, a call of the world.
     """
 
-    step: Word
+    step: Word | None = None
     times: PositiveCount = field(default=1, kw_only=True)
     attempt: PositiveCount | None = field(default=None, kw_only=True)
     resource: Word | None = field(default=None, kw_only=True)
@@ -106,15 +143,22 @@ class InterruptStep(StepFault):
 
 
 @dataclass(frozen=True, repr=False)
-class CancelAt(Fault):
+class RepeatCall(SitedFault):
+    """The call of the world at the site is made twice, as by a network that repeats it.
+
+    Only the answer to the first one is heard.
+    """
+
+
+@dataclass(frozen=True, repr=False)
+class CancelAt(MomentFault):
     """Somebody cancels the resource (None: the first one) at *t*."""
 
-    t: Seconds
     resource: Word | None = None
 
 
 @dataclass(frozen=True, repr=False)
-class EditAt(Fault):
+class EditAt(MomentFault):
     """Somebody edits the resource (None: the first one) at *t*, or deletes it.
 
     A value of None removes a key.  With *replace* it is deleted and created again under
@@ -122,7 +166,6 @@ class EditAt(Fault):
     ``kubectl replace --force``.  What finalizers hold comes back when they let it go.
     """
 
-    t: Seconds
     resource: Word | None = None
     spec: Json = field(default_factory=lambda: EMPTY)
     status: Json = field(default_factory=lambda: EMPTY)
@@ -145,17 +188,35 @@ class EditAt(Fault):
         # Equal mappings may differ in order, and 1 from 1.0; their keys will do.
         keys = (*self.spec, *self.status, *self.annotations)
         kind = self.delete, self.replace
-        return hash((self.t, self.resource, kind, frozenset(keys)))
+        return hash((self.t, self.site, self.resource, kind, frozenset(keys)))
 
 
 @dataclass(frozen=True, repr=False)
-class CrashAt(Fault):
-    """The controller dies at *t*, or just before or after its *write*-th write.
+class AskAt(MomentFault):
+    """Somebody asks *call* of the resource or flow (None: the first one) at *t*.
 
-    It comes back *restart_after* seconds later (None: never).
+    *call* is one of ``cancel, uncancel, recover, delete``, of a service ``cancel, stop,
+    start``, or one of the scenario's `requests`, with *inputs*.  One that is
+    refused has been asked all the same.
     """
 
-    t: Seconds | None = None
+    call: Word = _NEEDED
+    resource: Word | None = None
+    inputs: Json = field(default_factory=lambda: EMPTY)
+
+    def __hash__(self) -> int:
+        where = self.t, self.site, self.later, self.resource
+        return hash((*where, self.call, frozenset(self.inputs)))
+
+
+@dataclass(frozen=True, repr=False)
+class CrashAt(MomentFault):
+    """The controller dies at *t*, or just before or after its *write*-th write or a site.
+
+    Before a wait is as soon as it has begun.  The controller comes back *restart_after*
+    seconds later (None: never).
+    """
+
     write: PositiveCount | None = None
     when: Literal["before", "after"] = "after"
     restart_after: Seconds | None = None
@@ -163,51 +224,47 @@ class CrashAt(Fault):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.t is None) == (self.write is None):
-            raise DefinitionError(Problem("give either t or write", subject="CrashAt"))
-        if self.t is not None and self.when != "after":
-            text, cure = "when goes with write", "leave it out"
+        if self.when != "after" and (self.t is not None or self.later):
+            text, cure = "when goes with write, or site without later", "leave it out"
             raise DefinitionError(Problem(text, cure, ("when",), "CrashAt"))
 
 
 @dataclass(frozen=True, repr=False)
-class FailSave(Fault):
+class FailSave(SitedFault):
     """The *write*-th write and the *times* - 1 that follow are answered with an error.
 
     *applied*: the write was done all the same, which its writer cannot know.
     """
 
-    write: PositiveCount
+    write: PositiveCount | None = None
     applied: bool = False
     times: PositiveCount = 1
 
 
 @dataclass(frozen=True, repr=False)
-class RefuseWrite(Fault):
+class RefuseWrite(SitedFault):
     """The *write*-th write is refused, as if someone else had been faster."""
 
-    write: PositiveCount
+    write: PositiveCount | None = None
     times: PositiveCount = 1
 
 
 @dataclass(frozen=True, repr=False)
-class StaleRead(Fault):
+class StaleRead(MomentFault):
     """From *t* on, for *for_* seconds, the cache shows what was there at *t*."""
 
-    t: Seconds
-    for_: PositiveSeconds
+    for_: PositiveSeconds = _NEEDED
 
 
 @dataclass(frozen=True, repr=False)
-class DropWatch(Fault):
+class DropWatch(MomentFault):
     """From *t* on, for *for_* seconds, no change is told; then everything is listed."""
 
-    t: Seconds
-    for_: PositiveSeconds
+    for_: PositiveSeconds = _NEEDED
 
 
 @dataclass(frozen=True, repr=False)
-class PauseController(Fault):
+class PauseController(MomentFault):
     """The controller's process stands still from *t* on, for *for_* seconds.
 
     It wakes up as one that looks at its lease before anything else: what somebody has
@@ -219,14 +276,13 @@ class PauseController(Fault):
     was there for.
     """
 
-    t: Seconds
-    for_: PositiveSeconds
+    for_: PositiveSeconds = _NEEDED
     controller: Word | None = None
     zombie: bool = False
 
 
 @dataclass(frozen=True, repr=False)
-class LoseLease(Fault):
+class LoseLease(MomentFault):
     """The leases of *controller* (None: whoever has one) are free at *t*; it lives on.
 
     It knows nothing of it: its steps go on until the first write that a store refuses,
@@ -234,32 +290,29 @@ class LoseLease(Fault):
     again.  With *resource* only the lease of that one is lost.
     """
 
-    t: Seconds
     controller: Word | None = None
     resource: Word | None = None
 
 
 @dataclass(frozen=True, repr=False)
-class ApiDown(Fault):
+class ApiDown(MomentFault):
     """From *t* on, for *for_* seconds, the stores refuse every request of a controller.
 
     They tell of no change either; then everything is listed.  Leases stay as they are,
     and so does what a cache holds.
     """
 
-    t: Seconds
-    for_: PositiveSeconds
+    for_: PositiveSeconds = _NEEDED
 
 
 @dataclass(frozen=True, repr=False)
-class BreakOne(Fault):
+class BreakOne(MomentFault):
     """One thing of the fake world breaks at *t*, and is mended *for_* seconds later.
 
     *draw* (0 <= draw < 1) says which of those that could: see `World.break_one`.
     With None as *for_* nobody mends it.
     """
 
-    t: Seconds
     draw: Draw = 0.0
     for_: PositiveSeconds | None = None
 
@@ -271,8 +324,10 @@ FAULTS: dict[str, type[Fault]] = {
         DelayStep,
         HangStep,
         InterruptStep,
+        RepeatCall,
         CancelAt,
         EditAt,
+        AskAt,
         CrashAt,
         FailSave,
         RefuseWrite,
@@ -289,6 +344,7 @@ FAULTS: dict[str, type[Fault]] = {
 TimedFault: TypeAlias = (
     CancelAt
     | EditAt
+    | AskAt
     | CrashAt
     | StaleRead
     | DropWatch
@@ -339,6 +395,13 @@ def _dumper() -> Any:
     class Dumper(yaml.SafeDumper):
         def ignore_aliases(self, data: Any) -> bool:
             return True
+
+        def represent_mapping(self, *args: Any, **more: Any) -> yaml.MappingNode:
+            """Write a fault on one line, its texts in quotes or not."""
+            node = super().represent_mapping(*args, **more)
+            if all(isinstance(value, yaml.ScalarNode) for _, value in node.value):
+                node.flow_style = True
+            return node
 
     def text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
         style = None if _WORD.fullmatch(text) else '"'

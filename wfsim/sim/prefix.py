@@ -14,10 +14,12 @@ from typing import Any, NamedTuple, TypeVar
 from wfsim.errors import UsageError
 from wfsim.model.journal import OF_RESOURCES, Journal
 from wfsim.model.run import Change, Run
+from wfsim.sim.fault_plan import Progress
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.sim.sites import Site
 from wfsim.sim.stores import Leased
-from wfsim.sim.world import World
+from wfsim.sim.world import World, is_same
 
 S = TypeVar("S", bound=Simulation)
 
@@ -32,7 +34,7 @@ class Moment(NamedTuple):
     world: World | None
     leased: Leased
     asked: Mapping[tuple[str | int, ...], int]
-    faults: tuple[int, tuple[int, ...]]
+    faults: Progress
 
 
 class RecordedJournal(Journal):
@@ -67,7 +69,7 @@ class RecordedJournal(Journal):
         return Moment(
             sim.now,
             # A copy may serve several moments; to compare takes less time than to copy.
-            last if _is_same(world, last) else _copy(world),
+            last if is_same(world, last) else _copy(world),
             sim.leases.as_they_are(),
             dict(sim.schedule.begun),
             sim.plan.progress,
@@ -210,11 +212,13 @@ class Prefix(Simulation):
 
 class _RecordedPrefix(Prefix):
     journal_type = RecordedJournal
+    kept: list[Site]
+    """The sites that it has passed itself."""
 
     def _record(self, entries: int) -> None:
         assert isinstance(self.journal, RecordedJournal)
         self.journal.simulation = self
-        self.plan.ports.wrap_all = True
+        self.kept = self.plan.ports.keep_sites()
 
 
 def recorded(origin: Simulation) -> Simulation:
@@ -236,23 +240,8 @@ def mixed(kind: type[S], origin: type[Simulation]) -> type[S]:
     return type(f"{kind.__name__}{own[0].__name__}", (kind, own[0]), {})
 
 
-def _is_same(world: World | None, other: World | None) -> bool:
-    """Whether they are alike in all that they are copied by."""
-    if world is None or other is None or len(vars(world)) != len(vars(other)):
-        return world is other
-    own = vars(other)
-    return all(
-        own.get(name, _NOTHING) == value
-        for name, value in vars(world).items()
-        if name[0] != "_"
-    )
-
-
 def _public(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: item for name, item in attributes.items() if name[0] != "_"}
-
-
-_NOTHING = object()
 
 
 def _copy(world: World | None) -> World | None:

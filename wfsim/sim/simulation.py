@@ -31,6 +31,7 @@ from wfsim.sim.resume import detached, resumed
 from wfsim.sim.scenario import Scenario, no_scenario
 from wfsim.sim.schedule import Schedule
 from wfsim.sim.service import SimulatedService
+from wfsim.sim.sites import calm_sites
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.terminal import Progress, interruptible
 from wfsim.sim.world import World
@@ -94,6 +95,8 @@ class Simulation:
         ports = FaultyPorts(self.faults, storage)
         self.plane = self.plane_type(storage, ports, self.draws, self.names, own)
         self.plan = FaultPlan(ports, storage, self.plane)
+        self.plan.simulation = self
+        self.plan.known_sites = lambda: calm_sites(Simulation(scenario, seed=self.seed))
         self.schedule = Schedule(self.plane, self)
         self.calls = Calls(self.clock)
         self.storage, self.journal = storage, storage.journal

@@ -243,3 +243,16 @@ class World:
 
 
 _number = attrgetter("number")
+_NOTHING = object()
+
+
+def is_same(world: World | None, other: World | None) -> bool:
+    """Whether two worlds are alike in all that they are copied by."""
+    if world is None or other is None or len(vars(world)) != len(vars(other)):
+        return world is other
+    own = vars(other)
+    return all(
+        own.get(name, _NOTHING) == value
+        for name, value in vars(world).items()
+        if name[0] != "_"
+    )

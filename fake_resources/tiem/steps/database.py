@@ -182,7 +182,9 @@ def sync_increments(ctx: Context) -> Effect:
         return
     cluster, source = cluster_of(ctx), source_of(ctx)
     name = f"feed-{source.name}-{cluster.name}"
-    if name not in ctx.world.feeds or ctx.world.has_failed("catch up", name):
+    # One that was made right before a crash sends nothing yet.
+    begun = name in ctx.world.feeds and ("catch up", name) in ctx.world.counts
+    if not begun or ctx.world.has_failed("catch up", name):
         feed = ChangeFeed(name, source.name, cluster.name, lag=source.gc_life)
         ctx.world.keep("feeds", feed).catch_up()
 
