@@ -186,9 +186,9 @@ class Lab:
         """Kind, state and next state of each move of a resource in the calm run."""
         return moves_of(self.calm)
 
-    def restart(self, sim: Simulation, crash: CrashAt) -> float:
-        """Start the controller of *sim* that *crash* has killed; return when."""
-        sim.run(for_=crash.restart_after)
+    def restart(self, sim: Simulation, crash: CrashAt, still: float = 0.0) -> float:
+        """Start the controller of *sim* that *crash* killed, later by *still*."""
+        sim.run(for_=still + (crash.restart_after or 0.0))
         sim.restart()
         return sim.now
 

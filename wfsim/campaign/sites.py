@@ -16,7 +16,7 @@ from wfsim.model.record import Kind
 from wfsim.model.resource import CANCEL, RECOVER
 from wfsim.sim import faults as kinds
 from wfsim.sim.faults import FAULTS, EditAt, Fault
-from wfsim.sim.prefix import Recorded, mixed
+from wfsim.sim.prefix import Recorded, RecordedJournal, mixed
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.sim.sites import KINDS, TIMER, Site
@@ -46,7 +46,8 @@ class Surveyed(Recorded):
 
     def begin(self) -> None:
         if not self._begun:
-            self.kept = self.plan.ports.keep_sites()
+            assert isinstance(self.journal, RecordedJournal)
+            self.kept = self.plan.ports.keep_sites(self.journal.mark)
         super().begin()
 
 

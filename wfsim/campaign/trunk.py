@@ -13,11 +13,11 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
 from wfsim.campaign.oracles import Violation
-from wfsim.campaign.sites import Point, crashes, sites_of
+from wfsim.campaign.sites import CALL, TIME, WAIT, Point, crashes, sites_of
 from wfsim.campaign.standing import Standings, Stood, is_open
 from wfsim.model.record import Kind
 from wfsim.sim.faults import CrashAt, Fault
-from wfsim.sim.prefix import Prefix, Tape
+from wfsim.sim.prefix import Cut, Tape
 from wfsim.sim.simulation import Simulation
 from wfsim.sim.sites import TIMER, Site
 
@@ -138,6 +138,40 @@ class Trunk:
             return None
         return site.first if crash.when == "before" else site.last + 1
 
+    def cut(self, crash: CrashAt) -> Cut | None:
+        """Return where all ends by *crash*, None if that was not, or cannot be, kept."""
+        cut = self._cut(crash)
+        if cut is None or cut.moment.is_held or not self._is_still(cut):
+            return None
+        return cut
+
+    def _cut(self, crash: CrashAt) -> Cut | None:
+        site, entry = self.site(crash), self.entry(crash)
+        if entry is not None:
+            is_after = crash.when == "after"
+            return Cut(entry, self.tape.moment(entry - is_after), is_after)
+        if site is None:
+            return None
+        cut = None
+        if site.kind == CALL and not crash.later:
+            cut = self.tape.cut(site.name, crash.when)
+        elif site.kind == WAIT and (crash.later or crash.when == "before"):
+            cut = self.tape.cut(site.name, "in")
+        elif site.kind == TIME:
+            write = self._by_name[site.name.removesuffix(TIMER)]
+            cut = Cut(write.last + 1, self.tape.moment(write.last), is_after=True)
+        return cut and cut._replace(still=crash.later)
+
+    def _is_still(self, cut: Cut) -> bool:
+        """Whether nobody did anything while the *cut* says that it was still."""
+        if not cut.still:
+            return True
+        since, until = cut.moment.time, cut.moment.time + cut.still
+        written = cut.entries < len(self.tape)
+        if written and self.tape.moment(cut.entries).time <= until:
+            return False
+        return not any(since < site.time <= until for site in self.own)
+
     def same(self, crash: CrashAt, *, later: bool) -> CrashAt | None:
         """Return the crash after the write before, if that leaves all where this does.
 
@@ -168,13 +202,6 @@ class Trunk:
         return not any(
             run.wake is not None or any(map(is_open, run.steps)) for run in mementos
         )
-
-    def prefix(self, crash: CrashAt, *, recorded: bool = False) -> Prefix:
-        """Return where all stood when the controller dies by *crash*."""
-        entry = self.entry(crash)
-        assert entry is not None
-        cut = self.tape.before if crash.when == "before" else self.tape.after
-        return cut(entry, recorded=recorded)
 
 
 class Branches:
@@ -215,9 +242,10 @@ class Branches:
         lab, crash = self._lab, plan[-1]
         below = self.trunk(plan[:-1]) if is_placed(crash) else None
         sim: Any = None
-        if below is not None and is_placed(crash) and below.entry(crash) is not None:
-            sim = below.prefix(crash, recorded=True)
-            begun, began = len(sim.journal), lab.restart(sim, crash)
+        cut = below.cut(crash) if below is not None and is_placed(crash) else None
+        if below is not None and cut is not None:
+            sim = below.tape.at(cut, recorded=True)
+            begun, began = cut.entries, lab.restart(sim, crash, cut.still)
         else:
             sim, begun, began = lab.recorded(plan), 0, None
         trunk = Trunk(plan, Tape(sim, begun), sim.kept, begun, lab.standings(), below)
@@ -261,12 +289,13 @@ class Branches:
     def _run(self, trunk: Trunk, crash: CrashAt) -> Outcome:
         """Run on from *trunk*; what fails so is run from the start, as its plan says."""
         lab, point = self._lab, Point("", "", (*trunk.plan, crash))
-        if trunk.entry(crash) is not None:
-            sim: Simulation = trunk.prefix(crash)
-            joined = self._joined(trunk, sim, point.plan, lab.restart(sim, crash))
+        cut, began = trunk.cut(crash), None
+        if cut is not None:
+            sim: Simulation = trunk.tape.at(cut)
+            began = lab.restart(sim, crash, cut.still)
         else:
             sim = lab.make(point.plan)
-            joined = self._joined(trunk, sim, point.plan, None)
+        joined = self._joined(trunk, sim, point.plan, began)
         if joined is not None:
             outcome = lab.joined(point, sim, self._ending(joined))
         else:

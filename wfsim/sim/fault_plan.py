@@ -148,9 +148,12 @@ class FaultyPorts:
         if self.faulty_steps is not None:
             self.faulty_steps.add(_of_steps(faults))
 
-    def keep_sites(self) -> list[Site]:
-        """Keep the sites that are passed from now on; return the list of them."""
-        self.wrap_all = True
+    def keep_sites(self, mark: Callable[[str, str], None] | None = None) -> list[Site]:
+        """Keep the sites that are passed from now on; return the list of them.
+
+        *mark* is told of calls and waits as they come.
+        """
+        self.wrap_all, self.sites.mark = True, mark
         kept = self.sites.keep()
         self.writes.add(())
         return kept
