@@ -128,8 +128,9 @@ class Trunk:
 
     @cached_property
     def _by_name(self) -> dict[str | int | None, Site]:
-        numbers = {site.write: site for site in self.own if site.write}
-        return {**numbers, **{site.name: site for site in self.own}}
+        found: dict[str | int | None, Site] = {site.name: site for site in self.own}
+        found.update((site.write, site) for site in self.own if site.write)
+        return found
 
     def entry(self, crash: CrashAt) -> int | None:
         """Return the entry before which all ends by *crash*, if it comes in a write."""
@@ -186,7 +187,7 @@ class Trunk:
         if not ends:
             return None
         where = {"write": ends[0].write} if crash.site is None else {"site": ends[0].name}
-        return replace(crash, **where, when="after")  # type: ignore[arg-type]
+        return replace(crash, **where, when="after")
 
     def _is_idle(self, entry: int) -> bool:
         """Whether there is nothing before *entry* for which it counts how late it is."""
@@ -240,27 +241,29 @@ class Branches:
     def _grown(self, plan: Plan) -> Trunk:
         """Return the run of *plan*: a branch itself, if it ends in such a crash."""
         lab, crash = self._lab, plan[-1]
-        below = self.trunk(plan[:-1]) if is_placed(crash) else None
+        below = cut = None
+        if is_placed(crash):
+            below = self.trunk(plan[:-1])
+            cut = below.cut(crash)
         sim: Any = None
-        cut = below.cut(crash) if below is not None and is_placed(crash) else None
-        if below is not None and cut is not None:
+        if below is not None and cut is not None and is_placed(crash):
             sim = below.tape.at(cut, recorded=True)
             begun, began = cut.entries, lab.restart(sim, crash, cut.still)
         else:
             sim, begun, began = lab.recorded(plan), 0, None
         trunk = Trunk(plan, Tape(sim, begun), sim.kept, begun, lab.standings(), below)
-        looks = LOOKS if lab.can_join and below is not None else 0
+        looks = LOOKS if lab.can_join else 0
         for _ in lab.turns(sim):
-            if below is not None and began is None:
-                began = _restarted(sim, plan)
-            near = below.standings.near(sim) if below and looks and began else ()
-            looks -= bool(near)
-            there = below.standings.where(sim, began, near) if near else None
-            if there is not None:
-                trunk.tail = Tail(below, there, Stood.of(sim))
-                # What is between two writes is known with the second one.
-                lab.run_to_a_write(sim)
-                break
+            if below is not None and looks:
+                began = _restarted(sim, plan) if began is None else began
+                near = () if began is None else below.standings.near(sim)
+                looks -= bool(near)
+                there = below.standings.where(sim, began or 0.0, near) if near else None
+                if there is not None:
+                    trunk.tail = Tail(below, there, Stood.of(sim))
+                    # What is between two writes is known with the second one.
+                    lab.run_to_a_write(sim)
+                    break
             trunk.standings.add(sim, began or 0.0)
         else:
             lab.settle(sim)
