@@ -12,6 +12,8 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from wfsim.cli import main as cli
+from wfsim.cli.export import ENDINGS
+from wfsim.report.export import FORMATS
 
 ROOT = Path(__file__).parent.parent
 CAPACITY = str(ROOT / "flows/scenarios/backup_capacity.yaml")
@@ -624,3 +626,35 @@ def test_an_operator_may_recover_what_is_interrupted(run):
 def test_a_dump_that_is_not_there_is_told_to_be_missing(run):
     status, _, err = run("resume", "dump.yaml", "polardb")
     assert (status, err) == (2, "wfsim: dump.yaml: there is no such file or folder\n")
+
+
+def test_a_log_is_written_for_other_readers(run):
+    run("run", NIGHTLY, "--out", "out")
+    words = [word for name in FORMATS for word in ("--to", name)]
+    status, out, err = run("export", "out/log.jsonl", *words)
+    assert (status, err) == (0, "")
+    written = out.splitlines()
+    assert written == [f"out/log{ENDINGS[name]}" for name in FORMATS]
+    assert all(Path(name).stat().st_size for name in written)
+    status, out, err = run("export", "out/log.jsonl", "--to", "ocel", "--out", "a.json")
+    assert (status, out, err) == (0, "a.json\n", "")
+    assert Path("a.json").read_text() == Path("out/log.ocel.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("no.jsonl", "--to", "xes"), "no.jsonl: there is no such file or folder"),
+        (("log.jsonl", "--to", "ocl"), "--to: no format 'ocl'; did you mean 'ocel'?"),
+        (("log.jsonl", "--to", "xes"), "log.jsonl:1: not a line of a wfsim log"),
+        (
+            ("log.jsonl", "--to", "xes", "--to", "ocel", "--out", "a"),
+            "--out: it names one file; give one --to",
+        ),
+    ],
+)
+def test_what_cannot_be_exported_is_told(run, words, why):
+    Path("log.jsonl").write_text("{}\n")
+    status, out, err = run("export", *words)
+    assert (status, out) == (2, "")
+    assert why in err

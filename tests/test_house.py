@@ -21,6 +21,13 @@ HEAVY = {"IPython", "ipywidgets", "matplotlib", "numpy", "pandas", "scipy"}
 LINES_PER_FILE = 650  # SimPy's and pluggy's longest files are as long
 LINES_PER_FUNCTION = 60
 
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+OF_PYTHON = {"_asdict", "_fields", "_getframe", "_make", "_replace"}
+PRIVATE_OF_ANOTHER = {
+    "wfsim/sim/clock.py",  # SimPy's: nothing else throws into a process or holds one
+    "wfsim/sim/world_text.py",  # the other half of `World`, loaded when there is a file
+}
+
 # Put together here, so that this file is not its own first offender.
 MACHINE = "|".join(("work", "root", "tmp/venv", r"home/\w+", r"Users/\w+"))
 MACHINE_PATH = re.compile(rf"(?<![\w.~/-])/(?:{MACHINE})/")
@@ -66,6 +73,35 @@ def test_a_function_has_at_most_60_lines():
         if (function.end_lineno or 0) - function.lineno + 1 > LINES_PER_FUNCTION
     ]
     assert too_long == []
+
+
+def test_the_first_line_of_a_docstring_is_an_imperative_or_a_noun_phrase():
+    indirect = []
+    for path in files("wfsim/*.py", "fake_resources/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, DOCUMENTED):
+                continue
+            first = (ast.get_docstring(node) or "").partition("\n")[0]
+            if re.match(r"(Let|Have|Take it|Take note)\b", first):
+                indirect.append(f"{short(path)}: {first}")
+    assert indirect == [], "say what it does or is: Continue, Set, Note, Expire ..."
+
+
+def test_a_private_name_is_used_in_its_own_file_alone():
+    strangers = []
+    for path in files("wfsim/*.py"):
+        if short(path) in PRIVATE_OF_ANOTHER:
+            continue
+        tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        used = [node for node in tree if isinstance(node, ast.Attribute)]
+        ours = {node.attr for node in used if ast.unparse(node.value) in ("self", "cls")}
+        ours |= {function.name for function in functions(path)} | OF_PYTHON
+        strangers += [
+            f"{short(path)}:{node.lineno} {ast.unparse(node)}"
+            for node in used
+            if re.match(r"_[a-z]", node.attr) and node.attr not in ours
+        ]
+    assert strangers == [], "give the other object a method that does it"
 
 
 def test_the_top_of_the_tree_holds_what_is_listed_here_and_nothing_else():

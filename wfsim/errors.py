@@ -92,7 +92,11 @@ class UsageError(WfsimError):
 
 
 class StoreError(WfsimError):
-    """Base class of what a store may answer instead of doing as it was told."""
+    """What a store answers instead of doing as it was told.
+
+    One of this class itself says that the object cannot be kept: it is too large, or has
+    what JSON cannot hold.
+    """
 
 
 class NotFound(StoreError):
@@ -202,6 +206,7 @@ SERVER_CALL_FAILED = 9999
 UNRECOGNIZED = 10000
 UNAUTHORIZED = 70600
 FORBIDDEN = 70650
+TASK_FAILED = 9995
 FLOW_NOT_FOUND = 9996
 PARAMETER_INVALID = 10001
 MARSHAL_ERROR = 10004
@@ -224,7 +229,7 @@ ANSWERS = {
     9992: Answer("TASK_CANCELED", 500, "task canceled"),
     9993: Answer("TASK_CONFLICT", 400, "task conflict"),
     9994: Answer("TASK_POLLING_TIME_OUT", 500, "task polling time out"),
-    9995: Answer("TASK_FAILED", 500, "task failed"),
+    TASK_FAILED: Answer("TASK_FAILED", 500, "task failed"),
     FLOW_NOT_FOUND: Answer("FLOW_NOT_FOUND", 404, "flow not found"),
     9997: Answer("TASK_TIMEOUT", 500, "task timeout"),
     SERVER_CALL_FAILED: Answer(

@@ -1,16 +1,23 @@
-"""How values and names are written in an error: what was meant, what was given."""
+"""Values and names as an error writes them: what was meant, what was given."""
 
 from __future__ import annotations
 
 import difflib
 import reprlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
 
 class _Short(reprlib.Repr):
-    """The standard library's own, but for functions, which it calls by their address."""
+    """The standard library's own, but for functions, and integers beyond 4,300 digits."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        """Say how long one is that Python does not write."""
+        if value.bit_length() > 10_000:
+            return f"an integer of {value.bit_length()} bits"
+        return super().repr_int(value, level)
 
     def repr_instance(self, value: Any, level: int) -> str:
         """Call it by the first line of what it calls itself."""
@@ -63,9 +70,14 @@ def place_of(file: str, line: int) -> str:
     >>> place_of("steps/job.py", 12), place_of("ipykernel_17/2938.py", 2)
     ('job.py:12', 'cell:2')
     """
+    return f"{_file_name(file)}:{line}"
+
+
+@lru_cache(maxsize=256)
+def _file_name(file: str) -> str:
     path = PurePath(file)
     is_cell = path.parent.name.startswith("ipykernel_") or file.startswith("<ipython-")
-    return f"{'cell' if is_cell else path.name}:{line}"
+    return "cell" if is_cell else path.name
 
 
 def plain(value: Any) -> str:

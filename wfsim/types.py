@@ -1,4 +1,4 @@
-"""What calls take and return, for annotations and comparisons; loaded when first used."""
+"""Types that calls take and return, for annotations; loaded when first used."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from wfsim.model.memento import StepStatus as StepStatus
     from wfsim.model.record import Record as Record
     from wfsim.model.resource import Key as Key
+    from wfsim.model.resource import Recovery as Recovery
     from wfsim.sim.faults import Fault as Fault
+    from wfsim.study.decision import Cost as Cost
+    from wfsim.study.decision import Decision as Decision
     from wfsim.study.precision import Precision as Precision
     from wfsim.study.study import Study as Study
 else:

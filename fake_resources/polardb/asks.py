@@ -1,4 +1,4 @@
-"""What an operator may ask of a cluster while a flow of it runs, as plain data.
+"""Requests of an operator to a cluster while a flow of it runs, as plain data.
 
 >>> from fake_resources import polardb
 >>> sim = wfsim.Simulation(polardb.scenario(replicas=2, nodes=4), seed=1)
@@ -39,7 +39,7 @@ def asks(state: str, resource: wfsim.Resource, world: PolarWorld) -> dict[str, A
     ``recover`` (after that), ``edit`` (a request of another kind), ``delete``, and
     ``replace``, which deletes and creates.  What is being created cannot be withdrawn,
     and of a cluster on local storage nothing can be asked but what ends it.
-    Raises `UsageError` for a state that runs no flow.
+    Raises `UsageError` for a state that runs no flow, and for too few followers.
     """
     if state not in _ASKS:
         raise wfsim.UsageError(f"{state!r} runs no flow; one of {', '.join(_ASKS)}")
@@ -117,7 +117,7 @@ def _name(annotation: str) -> Callable[..., dict[str, Calls]]:
     """Return the requests of *annotation*, which names an instance."""
 
     def requests(resource: wfsim.Resource, world: PolarWorld) -> dict[str, Calls]:
-        first, second, *_ = members.followers(resource)
+        first, second = _two_followers(resource)
         # A leader cannot be removed.
         leads = annotation != "removeIns"
         back = members.leader(resource) if leads else second
@@ -127,12 +127,20 @@ def _name(annotation: str) -> Callable[..., dict[str, Calls]]:
     return requests
 
 
+def _two_followers(resource: wfsim.Resource) -> tuple[str, str]:
+    followers = members.followers(resource)
+    if len(followers) < 2:
+        text = f"{resource.key} has {len(followers)} followers"
+        raise wfsim.UsageError(f"{text}; ask a cluster that has two or more")
+    return followers[0], followers[1]
+
+
 def _migrate(which: int) -> Callable[..., dict[str, Calls]]:
     """Return the requests that the *which*-th instance is to move; 0 is the leader."""
 
     def requests(resource: wfsim.Resource, world: PolarWorld) -> dict[str, Calls]:
         name = members.instances(resource)[which]
-        other = members.followers(resource)[1]
+        _, other = _two_followers(resource)
         used = {pod.node for pod in world.pods_of(resource.name)}
         spare = next((node for node in world.nodes if node not in used), "")
         home = members.entry(resource, name)["node"]
@@ -195,7 +203,7 @@ def _extend(resource: wfsim.Resource, world: PolarWorld) -> dict[str, Calls]:
 
 
 def _fail(resource: wfsim.Resource, world: PolarWorld) -> dict[str, Calls]:
-    first, second, *_ = members.followers(resource)
+    first, second = _two_followers(resource)
     seen: Calls = (("observe", {}),)
     mended = _world("pods", first, action="recover")
     another = _world("pods", second, action="fail")

@@ -1,4 +1,4 @@
-"""What goes wrong with the operator itself, each as a scenario to load and look at.
+"""Hazards of the operator itself, each as a scenario to load and look at.
 
 >>> from fake_resources.polardb import hazards
 >>> hazard = hazards.ha_left_off()
@@ -139,7 +139,7 @@ def endless_rebuild_ro() -> Hazard:
 
 
 def unknown_leader() -> Hazard:
-    """Return a request that somebody lead whom nobody knows: eleven waits of 30 s."""
+    """Return a request to promote an instance that does not exist: 11 waits of 30 s."""
 
     def wrong(record: wfsim.types.Record) -> bool:
         return record.kind is wfsim.Kind.RUN_INTERRUPTED
@@ -181,7 +181,7 @@ def wrong_stand_in(sound: bool = False) -> Hazard:
 def nil_annotations(sound: bool = False) -> Hazard:
     """Return a step that panics where a cluster has no annotation: a crash loop of 11.
 
-    Somebody has taken the only one away, which tells a port.  With *sound*, the same
+    A user has removed the only annotation, which names a port.  With *sound*, the same
     with our step, which needs none.
     """
 

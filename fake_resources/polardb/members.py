@@ -1,4 +1,4 @@
-"""Who belongs to a cluster, as its status says: the leader, followers, temporary ones.
+"""The members of a cluster by its status: the leader, followers, temporary ones.
 
 An instance has the name of its pod.  One that takes the place of another has a name of
 its own and the *physical* id of the other; whoever came first is its own physical id.

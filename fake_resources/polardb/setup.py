@@ -48,8 +48,9 @@ def scenario(
     pod`` and ``restart pod`` where *failures* names them not.  What fails takes its time
     and has done nothing; the step that waits for it fails, and asks again when it is
     retried.  An engine that does not start interrupts (``DB_START_FAIL``), and is started
-    again by the step that is recovered.  Nobody hears what nobody waits for: a ``fail
-    over``, an engine of a follower, the last move of a cluster manager.
+    again by the step that is recovered.  Failures of operations that no step waits
+    for affect no run: a ``fail over``, an engine of a follower, the last move of a
+    cluster manager.
     Raises `DefinitionError` naming every problem.
     """
     _check(replicas=replicas, clusters=clusters, nodes=nodes, pod_failure=pod_failure)

@@ -1,4 +1,4 @@
-"""What an operator may ask of the platform while a flow of it runs, as plain data.
+"""Requests of an operator to the platform while a flow of it runs, as plain data.
 
 >>> from fake_resources import tiem
 >>> tiem.asks("StopCluster")["changed"]
@@ -31,7 +31,7 @@ _CHANGED: Mapping[str, Mapping[str, Any]] = {
     "SwitchoverForce": {"target": "cluster-3"},
     "SwitchoverForceWithMasterUnavailable": {"target": "cluster-3"},
 }
-"""What of a request may be another than that of its caller; else it is the subject."""
+"""The field of a request that may differ from its caller's; else it is the subject."""
 
 _OTHERS = {"cluster-1": "cluster-2", "host-new": "host-other", "report-1": "report-2"}
 

@@ -1,4 +1,4 @@
-"""What callers of the service do: take the lock, create a flow, fill its context, start.
+"""Callers of the service: take the lock, create a flow, fill its context, start.
 
 How that is done for each flow is in `CALLERS`.
 """
@@ -69,7 +69,7 @@ def begin(
 ) -> str:
     """Ask for *flow* as its caller in the reference does; return the id of the flow.
 
-    That is: take the lock, enter what is new in the books, create the flow, fill its
+    That is: take the lock, register new objects, create the flow, fill its
     context, start it.  *subject* is a cluster, a host or a report; None is one that
     there is in every `scenario`.  *asked* replaces entries of ``CALLERS[flow].asked``.
 

@@ -41,9 +41,9 @@ def scenario(
     operations that are launched and polled, where *failures* names them not: it covers
     all names but ``call``, ``back up``, ``restore``, ``move data`` and ``catch up``.
     What fails takes its time and has done nothing.  A launched operation ends with 9995,
-    else the executor fails that does it or waits for it.  Nobody hears what nobody waits
-    for: ``Prune``, ``Push``, the start after an offline upgrade, the change back of a
-    configuration.
+    else the executor fails that does it or waits for it.  Failures of what no step
+    waits for affect no flow: ``Prune``, ``Push``, the start after an offline upgrade, the
+    change back of a configuration.
     Raises `DefinitionError` naming every problem.
     """
     _check(slaves, operation_failure)

@@ -96,7 +96,7 @@ class FrailCloud(Cloud):
         return "uplink"
 
     def mend(self, name: str) -> None:
-        """Let it be reached again."""
+        """Make it reachable again."""
         self.broken = False
 
     def poll(self, operation: str) -> bool:
@@ -136,7 +136,7 @@ def copy_data(ctx: wfsim.StepContext) -> Any:
 
 @wfsim.step("CopyData")
 def wait_for_copy(ctx: wfsim.StepContext) -> Any:
-    """Have the volume filled, and be asked again every 5 seconds until it is."""
+    """Fill the volume; asked again every 5 seconds until it is full."""
     name = ctx.inputs["volume"]
     ctx.world.copy_to(name)
     if ctx.world.volumes[name] != "full":

@@ -251,7 +251,7 @@ class Swallowed(Progress):
     """A panic of an executor is never persisted (TiUniManager B3)."""
 
     def stop(self, index: int, retry: Retry, error: BaseException) -> Effect[None]:
-        """Let an error be; the next tick begins the node again."""
+        """Ignore an error; the next tick begins the node again."""
         if isinstance(error, wfsim.errors.StepFailed):
             self.turn.left = 0
             return None
@@ -302,7 +302,7 @@ class Listening(FlowRunner):
 
 
 class ChildBlind(ChildFlows):
-    """Who waits knows of Finished and Error alone (TiUniManager B37)."""
+    """A waiting flow knows of Finished and Error alone (TiUniManager B37)."""
 
     def wait(self, flow_id: str, *, every: float = 10.0, timeout: float = 1e6) -> Any:
         """Look every so many seconds, until the flow is Finished or in Error."""

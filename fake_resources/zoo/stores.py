@@ -135,7 +135,7 @@ class EternalLeases(InMemoryLeases):
         return super().acquire(key, "nobody" if key in self._held else holder, freed)
 
     def stop_renewing(self, holder: str) -> None:
-        """Let the leases of *holder* be, dead or alive."""
+        """Keep the leases of *holder*, dead or alive."""
 
 
 class EternalStorage(Storage):
@@ -156,7 +156,7 @@ class Eternal(Engine):
 
 
 class UnfencedRuns(Port):
-    """Who has lost the lock may write on (PolarDB, old leader)."""
+    """A controller that has lost the lock may write on (PolarDB, old leader)."""
 
     def append(self, run: Run, change: Any, token: int) -> Nothing:
         """Append *change* as if by whoever has the lock now."""

@@ -84,7 +84,7 @@ def is_done_once(sim: wfsim.Simulation) -> str:
 
 
 def is_called_off(sim: wfsim.Simulation) -> str:
-    """Who was cancelled after it had begun has run what is for that."""
+    """Whatever was cancelled after it had begun has run what is for that."""
     for memento in sim.log.fold().mementos.values():
         cancelled = [step for step in memento.steps if step.status.value == "cancelled"]
         letters = getattr(sim.world, "letters", ())

@@ -7,8 +7,9 @@ import pytest
 from tests.bench.calls import calls
 from tests.bench.exploring import cost, table
 from tests.golden.subjects import subjects
+from tests.sizes import FULL
 
-FLOWS = ("polardb ModifyClass", "tiem CreateCluster", "nightly")
+FLOWS = ("polardb ModifyClass", *(["tiem CreateCluster"] if FULL else []), "nightly")
 
 
 @pytest.mark.parametrize("name", FLOWS)

@@ -15,6 +15,7 @@ from tests.bench import memory, parts, queueing, workload
 from tests.sizes import FULL
 
 ROUNDS = 7 if FULL else 2
+MANY = 1000 if FULL else 250
 DAY = 86_400.0
 
 
@@ -57,7 +58,7 @@ def told(name, instances, seconds, hand):
 
 @pytest.mark.parametrize(
     ("instances", "servers"),
-    [(1000, None), (1000, queueing.SERVERS), *([(10_000, None)] if FULL else [])],
+    [(MANY, None), (MANY, queueing.SERVERS), *([(10_000, None)] if FULL else [])],
 )
 def test_the_engine_gives_the_same_latencies_as_simpy_by_hand(instances, servers, capsys):
     programs = (queueing.by_hand, parts.by_parts, queueing.by_wfsim)
@@ -100,10 +101,9 @@ def test_a_fresh_world_and_a_crash_cost_little(name, capsys):
             assert len(log.filter(wfsim.Kind.CONTROLLER_CRASHED)) == died
             assert log.records[-1].text.endswith("-> Running")
     with capsys.disabled():
-        print(f"\n{name}, fresh worlds: {per_second(fresh, 40):.0f} a second")
-        print(
-            f"{name}, crash at a write and recover: {per_second(crash, 40):.0f} a second"
-        )
+        print(f"\n{name}, fresh worlds: {per_second(fresh, MANY // 25):.0f} a second")
+        recoveries = per_second(crash, MANY // 25)
+        print(f"{name}, crash at a write and recover: {recoveries:.0f} a second")
 
 
 def test_ten_steps_that_wait_for_a_day_are_over_at_once(capsys):

@@ -41,6 +41,31 @@ def test_a_run_without_a_failure_takes_the_main_path_alone(scenario, rows, body)
     ]
 
 
+def test_a_step_that_fails_into_pause_interrupts_and_runs_again_on_recovery(
+    scenario, rows, body
+):
+    pausing = flow(Step("A", on_success="B", on_failure="pause"), Step("B"))
+    made = scenario(body("A", OSError("full"), None), body("B"), flow=pausing)
+    simulation = Simulation(made)
+    simulation.run()
+    simulation.recover()
+    many = "too many times retry [0] to do [Build], last err step[A], "
+    text = f"MANY_RETRY: {many}err:[step A fail: OSError: full]"
+    assert rows(simulation.run())[2:] == [
+        (1.0, "run.interrupted", text),
+        (1.0, "resource.state", "-> Interrupt"),
+        (1.0, "resource.edited", "annotations"),
+        (1.0, "run.recovered", "1-Build"),
+        (1.0, "resource.state", "Interrupt -> Creating"),
+        (1.0, "step.started", "A #2"),
+        (2.0, "step.completed", "A #2"),
+        (2.0, "step.started", "B"),
+        (3.0, "step.completed", "B"),
+        (3.0, "run.completed", "1-Build"),
+        (3.0, "resource.state", "Creating -> Running"),
+    ]
+
+
 def test_a_failed_step_leads_to_its_handler_and_the_run_ends_in_error(
     scenario, rows, body
 ):

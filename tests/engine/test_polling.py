@@ -119,7 +119,7 @@ def test_the_first_bad_look_fails_the_step_by_default(scenario, rows):
     log = wfsim.simulate(polled(scenario, bad=(1,)))
     (failed,) = log.filter(Kind.STEP_FAILED)
     assert (failed.time, failed.text) == (
-        4.0, "step Launch fail: PollError: half a file",
+        4.0, "step Launch fail: [9995]task failed\thalf a file",
     )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def test_an_operation_that_outlasts_the_limit_is_error_40105(scenario):
     (failed,) = log.filter(Kind.STEP_FAILED)
     assert (failed.time, failed.text) == (
         10.0,
-        "step Launch fail: ServiceError: [40105]workflow node polling time out op-0 is "
+        "step Launch fail: [40105]workflow node polling time out\top-0 is "
         "under way after 2 polls",
     )
 

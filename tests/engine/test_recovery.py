@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,7 +32,7 @@ from wfsim.model.run import (
     Recover,
     Start,
 )
-from wfsim.types import Key
+from wfsim.types import Key, Recovery
 
 ORDERS = Key("db", "default", "orders")
 AB = Flow("Build", (Step("A"), Step("B")))
@@ -126,6 +127,116 @@ def test_the_state_before_is_kept_by_its_name(body):
     simulation = found([body("A"), body("B"), R], state="Interrupt", annotations=notes)
     simulation.run()
     assert simulation.resource().annotations["interrupt.previous.status"] == "Rebuild"
+
+
+REBUILD = {**NOTES, "interrupt.previous.status": "Rebuild", "rebuild": "now"}
+
+
+def test_a_rebuild_that_is_recovered_is_another_run_and_the_old_one_stays(bodies, rows):
+    asked = {**REBUILD, "interrupt.recover": "T"}
+    lost = as_the_reference_wrote_it(after(new(AGAIN, ORDERS), (0.0, Start(0)), LOST))
+    simulation = found(bodies, lost, state="Interrupt", annotations=asked)
+    assert rows(simulation.run())[-6:] == [
+        (0.0, "resource.state", "Interrupt -> Rebuild"),
+        (0.0, "run.created", "2-Again"),
+        (0.0, "step.started", "R"),
+        (1.0, "step.completed", "R"),
+        (1.0, "run.completed", "2-Again"),
+        (1.0, "resource.state", "Rebuild -> Running"),
+    ]
+    assert simulation.mementos()[0] == lost
+
+
+def test_a_run_that_a_rebuild_left_unfinished_is_superseded_on_recovery(bodies, rows):
+    under_way = after(new(AGAIN, ORDERS), (0.0, Start(0)))
+    asked = {**REBUILD, "interrupt.recover": "T"}
+    simulation = found(
+        bodies,
+        as_the_reference_wrote_it(under_way),
+        state="Interrupt",
+        annotations=asked,
+    )
+    assert rows(simulation.run())[-7:-4] == [
+        (0.0, "run.superseded", "1-Again"),
+        (0.0, "resource.state", "Interrupt -> Rebuild"),
+        (0.0, "run.created", "2-Again"),
+    ]
+
+
+OURS = Recovery(
+    reason="ops/reason", message="ops/message", previous="ops/was", recover="ops/go-on"
+)
+
+
+class InStatus(Recovery):
+    """Keeps its notes in the status, and goes on once somebody has signed."""
+
+    def interrupt(self, resource, reason, message):
+        stopped = resource.edit(
+            status={"stopped": reason, "was": resource.state or "Init"}
+        )
+        return stopped.move("Interrupt", reason)
+
+    def is_noted(self, resource):
+        return "stopped" in resource.status
+
+    def is_wanted(self, resource):
+        return "signed" in resource.status
+
+    def state_before(self, resource):
+        return ""
+
+    def ask(self, resource):
+        return resource.edit(status={"signed": "me"})
+
+    def go_on(self, resource, state):
+        bare = resource.edit(status={"stopped": None, "signed": None, "was": None})
+        return bare.move(state, "recover")
+
+
+@pytest.mark.parametrize("recovery", [OURS, InStatus()])
+@pytest.mark.parametrize(
+    "faults", [(), *((CrashAt(write=n, restart_after=1),) for n in range(1, 9))]
+)
+def test_a_recovery_may_have_names_and_a_rule_of_its_own(
+    scenario, body, recovery, faults
+):
+    built = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    built.unstable("Creating", run="Build").recovery(recovery)
+    made = scenario(body("A", Interrupted("LOST", "?"), None), machine=built)
+    simulation = Simulation(made, faults=faults)
+    simulation.run()
+    stopped = simulation.resource()
+    assert stopped.state == "Interrupt"
+    assert not {*NOTES} & {*stopped.annotations}
+    simulation.edit(annotations={"interrupt.recover": "T"})
+    simulation.run()
+    assert simulation.resource().state == "Interrupt"
+    simulation.recover()
+    simulation.run()
+    ended = simulation.resource()
+    assert (ended.state, ended.status) == ("Running", {})
+    assert dict(ended.annotations) == {"interrupt.recover": "T"}
+    assert [run.key for run in simulation.mementos()[-1:]] == ["1-Build"]
+
+
+def test_explore_asks_for_recovery_as_the_machine_wants_it(scenario, body):
+    built = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    built.unstable("Creating", run="Build").recovery(InStatus())
+    made = scenario(body("A", Interrupted("LOST", "?"), None), machine=built)
+    again = SimpleNamespace(calls=[("recover", {})])
+    report = wfsim.explore(made, ["CrashAt"], asks={"again": again})
+    plans = [
+        each.point.plan for each in report.outcomes if each.point.fault == "ask again"
+    ]
+    assert plans
+    assert {tuple(fault.status.items()) for (fault,) in plans} == {(("signed", "me"),)}
+
+
+@pytest.mark.parametrize("names", [{"recover": ""}, {"recover": "interrupt.reason"}])
+def test_names_of_a_recovery_that_cannot_be_told_apart_are_refused(names):
+    with pytest.raises(wfsim.DefinitionError, match="give four names, each another one"):
+        Recovery(**names)
 
 
 @pytest.mark.parametrize("answer", ["T", "", "f", "yes"])

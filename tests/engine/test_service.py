@@ -176,6 +176,49 @@ def test_a_definition_may_be_registered_once_more_but_not_replaced(sim):
     assert sim.service.detail(flow).status == "Finished"
 
 
+def launch(ctx):
+    return {"operation": "op-1"}
+
+
+def look(ctx, operation):
+    return ctx.clock.now > 20.0 or None
+
+
+def test_a_definition_comes_with_its_executors_and_a_fork_has_them_too(sim):
+    warm = wfsim.step("cluster.warm")(launch)
+    warm.poll(look)
+    flow = Flow(
+        "Warm",
+        (
+            Step("warm", "cluster.warm", polling=wfsim.Polling(), on_success="tell"),
+            Step("tell", duration=7, on_success="end"),
+            Step("end"),
+        ),
+    )
+    sim.service.register(flow, steps=[warm])
+    sim.service.register(flow, steps=[warm])
+    made = sim.service.begin("Warm", "c1")
+    sim.run(until=wfsim.step_started("tell"))
+    sim.crash()
+    sim.restart()
+    twin = sim.fork()
+    for each in (sim, twin):
+        each.run()
+        nodes = [(n.name, n.finished) for n in each.service.detail(made).nodes]
+        assert nodes == [("warm", 23.0), ("tell", 37.0), ("end", 40.0)]
+
+
+def test_a_definition_whose_executors_are_not_there_is_refused(sim):
+    flow = Flow("Warm", (Step("warm", "cluster.warm"),))
+    error = refused(sim.service.register, flow)
+    assert error.code == 10001
+    assert "the class 'cluster.warm' has no code and no duration" in str(error)
+    other = wfsim.step("end")(launch)
+    for wrong in ([other], [3], [wfsim.step("x")(lambda ctx: None)] * 2):
+        assert refused(sim.service.register, flow, wrong).code == 10001
+    assert refused(sim.service.define, "Warm").code == 40104
+
+
 def test_the_context_is_what_steps_see_besides_who_asked():
     seen = {}
 
@@ -267,10 +310,10 @@ def test_a_detail_shows_the_nodes_after_an_error_too():
     sim.run()
     found = sim.service.detail(flow)
     assert [(node.name, node.status, node.result) for node in found.nodes] == [
-        ("stop", "Error", "step stop fail: OSError: full\n"),
+        ("stop", "Error", "OSError: full\n"),
         ("fail", "Finished", "Completed.\n"),
     ]
-    assert (found.status, found.info.error) == ("Error", "step stop fail: OSError: full")
+    assert (found.status, found.info.error) == ("Error", "OSError: full")
 
 
 def test_the_history_of_a_flow_whose_definition_is_gone_can_be_shown(sim):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -214,7 +215,7 @@ def test_a_node_with_a_retry_is_tried_again_at_the_first_tick_after_its_delay():
 def test_a_failed_node_takes_a_tick_and_so_does_its_handler():
     sim = service(named("A", OSError("full")))
     begun(sim)
-    text = "step A fail: OSError: full"
+    text = "OSError: full"
     assert told(sim.run())[2:] == [
         (5.0, "step.started", "A"),
         (5.0, "step.failed", text),
@@ -230,7 +231,7 @@ def test_a_failed_node_without_a_handler_ends_in_error_not_finished(flow):
     sim = service(named("A", OSError("full")), flow=flow)
     made = begun(sim)
     assert told(sim.run())[-2:] == [
-        (10.0, "run.failed", "step A fail: OSError: full"),
+        (10.0, "run.failed", "OSError: full"),
         (10.0, "resource.state", "Processing -> Error"),
     ]
     assert sim.service.detail(made).nodes[0].status == "Error"
@@ -489,7 +490,7 @@ def test_a_cancel_does_not_reach_a_failure_handler():
     sim.service.cancel(flow)
     assert told(sim.run())[-3:] == [
         (40.0, "step.completed", "F"),
-        (45.0, "run.failed", "step A fail: OSError: full"),
+        (45.0, "run.failed", "OSError: full"),
         (45.0, "resource.state", "Canceling -> Canceled"),
     ]
 
@@ -515,6 +516,75 @@ def test_a_paused_flow_is_stopped_and_runs_the_same_node_again_when_started():
         (35.0, "run.completed", ""),
         (35.0, "resource.state", "Processing -> Finished"),
     ]
+
+
+PAUSES = Flow(
+    "Two",
+    (
+        Step("A", on_success="B", on_failure="pause"),
+        Step("B", on_failure="F"),
+        Step("F"),
+    ),
+)
+
+
+def test_a_node_that_fails_into_pause_stops_its_flow_and_is_run_again_when_started():
+    sim = service(named("A", [OSError("full"), None]), flow=PAUSES)
+    flow = begun(sim)
+    sim.run(until=21)
+    assert ended(sim, flow) == ("Stopped", [("A", "Error", "OSError: full\n")])
+    sim.service.start(flow)
+    assert told(sim.run())[3:8] == [
+        (5.0, "run.interrupted", "MANY_RETRY: OSError: full"),
+        (5.0, "resource.state", "Processing -> Stopped"),
+        (21.0, "resource.state", "Stopped -> Processing"),
+        (25.0, "run.recovered", "MANY_RETRY: OSError: full"),
+        (25.0, "step.started", "A"),
+    ]
+    assert ended(sim, flow) == (
+        "Finished",
+        [("A", "Finished", "Completed.\n"), ("B", "Finished", "Completed.\n")],
+    )
+
+
+def test_a_node_that_pauses_is_tried_first_as_often_as_its_file_says():
+    steps = replace(PAUSES.steps[0], retry=wfsim.Retry(limit=2)), *PAUSES.steps[1:]
+    worker = named("A", OSError("full"))
+    sim = service(worker, flow=replace(PAUSES, steps=steps))
+    flow = begun(sim)
+    sim.run()
+    assert (len(worker.times), sim.service.detail(flow).status) == (3, "Stopped")
+
+
+def test_a_cancel_and_a_deadline_end_a_flow_that_would_pause():
+    slow = named("A", takes=50.0)
+    sim = service(slow, flow=PAUSES)
+    flow = begun(sim)
+    sim.run(until=7)
+    sim.service.cancel(flow)
+    sim.run()
+    assert sim.service.detail(flow).status == "Canceled"
+    sim = service(slow, flow=replace(PAUSES, deadline=20.0))
+    flow = begun(sim)
+    sim.run()
+    assert sim.service.detail(flow).status == "Error"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_at_any_write_of_a_pause_ends_as_without_one(when):
+    def run(*faults):
+        sim = service(named("A", [OSError("full"), None]), flow=PAUSES, faults=faults)
+        flow = begun(sim)
+        sim.run(until=100)
+        stopped = sim.service.detail(flow).status == "Stopped"
+        if stopped:
+            sim.service.start(flow)
+        sim.run()
+        return stopped, ended(sim, flow), len(sim.log)
+
+    whole = run()
+    for write in range(1, 12):
+        assert run(CrashAt(write=write, when=when, restart_after=2.0))[1] == whole[1]
 
 
 # Restart.
@@ -807,7 +877,7 @@ def test_a_child_that_does_not_finish_fails_the_step_that_waits(request_):
     status = {"stop": "Stopped", "cancel": "Canceled"}.get(request_, "Error")
     found = sim.service.detail(parent)
     assert found.status == "Error"
-    assert f"[40102]workflow detail failed 2-Child is {status}" in found.info.error
+    assert f"[40102]workflow detail failed\t2-Child is {status}" in found.info.error
 
 
 def test_a_child_that_is_stopped_and_started_between_two_looks_is_waited_for():

@@ -133,6 +133,9 @@ def test_a_rebuild_that_is_recovered_begins_with_its_first_step():
     steps = [record.step for record in sim.log[stopped:].filter(wfsim.Kind.STEP_STARTED)]
     assert steps == [*SHIPPED[FLOWS["Rebuild"]].names]
     assert polardb.problems(sim.world, sim.resource()) == []
+    ended = {run.key: run.status.value for run in sim.mementos()}
+    assert ended[f"1-{FLOWS['Rebuild']}"] == "failedAndCompleted"
+    assert ended[f"2-{FLOWS['Rebuild']}"] == "completed"
 
 
 # -- what interrupts ---------------------------------------------------------------------

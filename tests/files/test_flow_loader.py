@@ -566,6 +566,19 @@ def test_the_flows_that_the_operator_ships_load_to_the_same_steps(tmp_path):
     assert len(loaded) == 15
 
 
+def test_pause_is_no_step_but_what_a_failure_does(folder):
+    pausing = "{stepName: a, onSuccess: b, onFailure: pause}"
+    write(folder, stop=flow_of(pausing, "{stepName: b}"))
+    flow = load_flow(folder / "stop.yaml")
+    assert [step.pauses for step in flow.steps] == [True, False]
+    assert (flow.main_path(), flow.handlers()) == (("a", "b"), ())
+    write(folder, stop=flow_of(pausing, "{stepName: b}", "{stepName: pause}"))
+    assert refusals(load_flows, folder) == [
+        "flows/stop.yaml:5: step 'pause' is never reached: 'onFailure: pause' stops the "
+        "flow; rename the step"
+    ]
+
+
 def test_the_loader_sleeps_until_something_is_loaded():
     probe = (
         "import sys, wfsim.files.flow_loader; "
@@ -631,6 +644,7 @@ GOOD = [
             {"stepName": "Z", "mode": "polling", "interval": 0.5, "limit": 1},
         ],
     },
+    {"flowName": "A", "steps": [{"stepName": "X", "onFailure": "pause"}]},
 ]
 BAD = [
     [],

@@ -403,6 +403,24 @@ def test_a_qq_plot_of_nothing_says_so():
     assert wfsim.charts.qq(zero, "A").axes.get_xlim() == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("durations", "limits", "scale"),
+    [
+        ([1000.0, 1004.0, 1002.0, 1001.0], (999.0, 1005.0), "linear"),
+        ([10.0, 60.0, 30.0, 20.0], (0.0, 70.0), "linear"),
+        ([1.0, 900.0, 30.0, 5.0], (0.1, 9000.0), "log"),
+    ],
+)
+def test_the_axes_of_a_qq_plot_fit_what_is_seen(durations, limits, scale):
+    found = wfsim.calibrate(past_of(*(("A", "completed", each) for each in durations)))
+    chart = wfsim.charts.qq(found.choose("A", "empirical"), "A")
+    low, high = chart.axes.get_xlim()
+    assert (low, high) == chart.axes.get_ylim()
+    assert limits[0] <= low < min(durations) < max(durations) < high <= limits[1]
+    assert chart.axes.get_xscale() == scale
+    assert ("on a logarithmic axis" in chart.sentence) == (scale == "log")
+
+
 lengths = st.one_of(st.floats(0.0, 1e6), st.sampled_from([0.0, 1.0, 5.0, 1e-9]))
 
 

@@ -228,7 +228,7 @@ def test_what_nobody_can_ask_for_is_refused_and_the_service_goes_on(em):
 def test_callers_are_of_one_tenant(em):
     body = {"flowName": "StopCluster", "bizId": "cluster-2"}
     other = {"Em-X-Tenant-Id": "acme"}
-    text = "callers are of the tenant 'default'; create the flow, and start it"
+    text = "begin works for tenant 'default' alone; create the flow and start it"
     assert em.asked("POST", "/begin", json=body, headers=other) == (
         403,
         refused(70650, f"[70650]rbac permission check failed\t{text}"),

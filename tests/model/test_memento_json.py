@@ -33,7 +33,7 @@ from wfsim.model.run import (
 
 unhurried = settings(deadline=None, derandomize=True)
 GOLDEN = Path(__file__).parents[1] / "golden" / "reference_engine.jsonl"
-ROWS = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
+ROWS = [json.loads(line) for line in GOLDEN.read_text().rstrip("\n").split("\n")]
 WRITTEN = [row for row in ROWS if row["op"] == "memento"]
 MPD = wfsim.types.Key("mpd", "default", "mpd-0")
 FLOW = wfsim.Flow("Create", (wfsim.Step("InitMeta"), wfsim.Step("StartPod")))

@@ -287,15 +287,6 @@ def test_making_a_fork_can_be_stopped(debugger):
     )
 
 
-def test_a_failure_that_explore_found_opens_where_it_went_wrong():
-    failure = wfsim.explore(MUTANTS["creates_again"].subject, seed=1).failures[0]
-    debugger = Debugger(failure)
-    wrong = failure.violation.seq
-    assert debugger.player.position == len(debugger.player)
-    assert wrong is None or debugger.player.record.seq >= wrong
-    assert "wfsim.CrashAt(write=3, when='before', restart_after=10)" in debugger.plan
-
-
 def test_the_place_of_a_timed_fault_is_after_all_of_its_instant(debugger, log):
     make = fault_maker("CancelAt", "t: here")
     debugger.player.seek(0)
@@ -307,3 +298,24 @@ def test_the_place_of_a_timed_fault_is_after_all_of_its_instant(debugger, log):
     assert len([r for r in fork if r.time == 0.0 and r.kind is not Kind.FAULT_ARMED]) == (
         len(before)
     )
+
+
+@pytest.mark.parametrize("name", ["creates_again", "named_after_the_attempt"])
+def test_a_failure_of_explore_opens_where_it_became_inevitable(name):
+    (failure, *_) = MUTANTS[name].explore().failures
+    debugger = wfsim.Debugger(failure)
+    assert debugger.player.record == failure.inevitable.record
+    assert debugger.player.position < len(debugger.player)
+    assert failure.violation.text in unescape(debugger.controls.notice.value)
+    assert debugger.names == ["as it was", "without faults"]
+    debugger.controls.beside.value = 1
+    assert "only in as it was" in debugger.controls.compared.value
+    fork = debugger.inject("DelayStep", "step: CopyData, attempt: 1, by: 5")
+    assert fork is not None
+    assert wfsim.Debugger(failure, at=2).player.record.seq == 2
+
+
+def test_a_failure_that_no_record_made_inevitable_opens_where_it_was_first_wrong():
+    (failure, *_) = MUTANTS["LaxJournal"].explore().failures
+    assert failure.inevitable.record is None
+    assert Debugger(failure).player.record.seq == failure.violation.seq

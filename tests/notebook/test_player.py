@@ -249,10 +249,11 @@ def test_a_page_of_it_fits_a_screen(scenario):
     assert player._repr_html_() == "<p><b>0 / 0</b> &nbsp; before the first record</p>"
     player = Player(wfsim.simulate(long))
     player.seek(player.log.filter(Kind.STEP_STARTED, step="S20")[0])
-    page = player._repr_html_()
+    page, _, folded = player._repr_html_().partition("<details>")
     assert page.count("<tr>") + page.count("<p>") <= 15
     assert "▸ S20" in page
-    assert "30 more steps" in page
+    assert "<summary>all 40 steps</summary>" in folded
+    assert folded.count("<tr>") == 41
 
 
 def test_it_prints_where_it_stands(log):

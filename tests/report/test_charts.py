@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 import xml.dom.minidom
+from functools import partial
 
 import pandas as pd
 import pytest
+from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -125,6 +127,27 @@ def test_the_steps_of_a_run_in_one_row_are_told_apart_by_shade(scenario):
     assert [bar.get_alpha() for bar in bars(chart)[:3]] == [1.0, 0.72, 1.0]
 
 
+def test_runs_whose_steps_would_be_specks_have_a_row_each():
+    names = [f"db-{n}" for n in range(6)]
+    records = [
+        record
+        for n, name in enumerate(names)
+        for step in range(4)
+        for kind, time in ((Kind.STEP_STARTED, 0.0), (Kind.STEP_COMPLETED, 1.0))
+        for record in [
+            Record(0, 9_000.0 * n + step + time, kind, name, "1-F", "F", f"S{step}", 1)
+        ]
+    ]
+    specks = wfsim.EventLog(records)
+    close = wfsim.EventLog(
+        [record._replace(time=record.time % 9_000) for record in records]
+    )
+    assert len(charts.gantt(specks).axes.get_yticks()) == 6
+    assert len(charts.gantt(close).axes.get_yticks()) == 6 * 5
+    assert "every other step paler" in texts(charts.gantt(specks))
+    assert charts.gantt(specks).digest != charts.gantt(close).digest
+
+
 def test_the_digest_of_a_chart_is_of_what_it_draws(crashed):
     assert charts.queue(crashed).frame.equals(charts.utilisation(crashed).frame)
     assert charts.queue(crashed).digest != charts.utilisation(crashed).digest
@@ -201,6 +224,12 @@ def test_a_check_without_a_name_is_no_label():
     chart = charts.state_graph(machine)
     assert [text for text in texts(chart) if "lambda" in text] == []
     assert chart.frame["label"].tolist()[0] == ""
+    machine.transition("Running", "Shrinking", when=partial(is_due, 3), run="Shrink")
+    assert "is_due" in charts.state_graph(machine).frame["label"].tolist()
+
+
+def is_due(size, resource):
+    return len(resource.name) > size
 
 
 def test_a_graph_of_seventeen_states_has_no_box_on_another():
@@ -247,8 +276,25 @@ def test_a_chart_draws_in_the_axes_it_is_given(draw, crashed):
 
 @pytest.mark.parametrize("draw", OF_A_LOG)
 def test_the_same_log_gives_the_same_picture(draw, crashed):
-    assert draw(crashed).svg() == draw(crashed).svg()
-    assert draw(crashed).png() == draw(crashed).png()
+    one, other = draw(crashed), draw(crashed)
+    assert one.svg() == other.svg()
+    if draw is charts.gantt:  # it has all that a picture may have
+        assert one.png() == other.png()
+
+
+@pytest.mark.parametrize("draw", [charts.gantt, charts.ecdf, charts.state_graph])
+def test_a_dark_style_changes_no_picture(draw, crashed):
+    picture = draw(crashed).png()
+    with style.context("dark_background"):
+        assert draw(crashed).png() == picture
+
+
+def test_axes_that_are_given_keep_their_style(crashed):
+    with style.context("dark_background"):
+        figure = Figure()
+        axes = figure.add_subplot()
+        charts.gantt(crashed, axes)
+    assert {label.get_color() for label in axes.get_xticklabels()} == {"white"}
 
 
 def test_names_are_text_and_never_formulas():

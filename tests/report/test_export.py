@@ -180,26 +180,6 @@ def test_the_outcome_tells_when_nobody_is_left_to_go_on(scenario):
     )
 
 
-def test_a_chrome_trace_has_a_slice_per_attempt(tmp_path, crashed):
-    file = export.to_chrome_trace(crashed, tmp_path / "trace.json")
-    events = json.loads(file.read_text())["traceEvents"]
-    slices = [(e["name"], e["ts"], e["dur"]) for e in events if e["ph"] == "X"]
-    assert slices[:3] == [
-        ("TakeSnapshot", 0.0, 30e6),
-        ("CopyAway", 30e6, 10e6),
-        ("CopyAway", 50e6, 20e6),
-    ]
-    instants = [e["name"] for e in events if e["ph"] == "i"]
-    assert "controller.crashed: controller-0" in instants
-    names = {e["args"]["name"] for e in events if e["ph"] == "M"}
-    assert names == {"control plane", "orders", "1-NightlyBackup"}
-
-
-def test_a_chrome_trace_of_a_log_that_knows_no_ends_is_json(tmp_path, evil, empty):
-    for log in (evil, empty, evil[:2]):
-        json.loads(export.to_chrome_trace(log, tmp_path / "trace.json").read_text())
-
-
 def test_xes_has_a_trace_per_run_and_dates(tmp_path, crashed):
     file = export.to_xes(crashed, tmp_path / "log.xes")
     root = ElementTree.parse(file).getroot()

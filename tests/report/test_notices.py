@@ -55,13 +55,56 @@ def test_the_same_event_over_and_over_is_noticed_once_with_a_count():
     assert first == (
         "same event",
         "db",
-        "BackingUp is entered over and over, each time as soon as the run before is "
-        "over; is 'wants_backup' ever false?",
+        "BackingUp is entered over and over, though nobody edits the resource; is "
+        "'wants_backup' ever false?",
         31,
         0.0,
         "",
     )
     assert (last.kind, last.subject, last.times) == ("unfinished", "db 31-B", 1)
+
+
+def test_two_checks_that_hand_a_resource_back_and_forth_are_both_noticed():
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt", "Idle")
+    for source, target, then in (("Running", "A", "Idle"), ("Idle", "B", "Running")):
+        machine.transition(source, target, when=wants_backup, run="B", then=then)
+    log = wfsim.simulate(scenario(horizon=500).but(machine=machine))
+    told = [(each.subject, each.text.split()[0], each.times) for each in log.notices[:2]]
+    assert told == [("db", "A", 26), ("db", "B", 25)]
+
+
+def test_what_happens_to_many_resources_is_one_notice():
+    resources = [wfsim.Resource("db", f"db-{n}", state="Running") for n in range(5)]
+    resources = [each.edit(annotations={"backup": ""}) for each in resources]
+    same, unfinished = wfsim.simulate(
+        scenario(horizon=300).but(resources=resources)
+    ).notices
+    assert (same.subject, same.times) == ("db-0, db-1, db-2 and 2 more", 5 * 31)
+    assert (unfinished.subject, unfinished.times) == (
+        "db-0 31-B, db-1 31-B, db-2 31-B and 2 more",
+        5,
+    )
+    waiting = wfsim.simulate(scenario(waits).but(resources=resources)).notices
+    assert [(each.kind, each.times) for each in waiting] == [("waits for nobody", 5)]
+
+
+def test_who_queues_for_a_worker_at_the_horizon_is_not_stuck_but_unfinished():
+    resources = [
+        wfsim.Resource("db", f"db-{n}", state="Running", annotations={"backup": ""})
+        for n in range(3)
+    ]
+    busy = scenario(horizon=605).but(resources=resources, policy=wfsim.Policy(workers=1))
+    same, unfinished = wfsim.simulate(busy).notices
+    assert (same.kind, same.subject) == ("same event", "db-0, db-1, db-2")
+    assert (unfinished.kind, unfinished.times) == ("unfinished", 3)
+
+
+def test_that_no_controller_is_left_is_said_so():
+    (notice,) = wfsim.simulate(scenario(), [wfsim.CrashAt(t=3)]).notices
+    assert (notice.kind, notice.subject, notice.time) == ("stuck", "db 1-B", 3.0)
+    assert notice.text == (
+        "no controller is up since 3 s; give restart_after, or call restart()"
+    )
 
 
 def test_nineteen_times_are_none_too_many():

@@ -120,7 +120,7 @@ def flaws(chart: Chart) -> list[str]:
 
 def test_an_ecdf_has_a_step_per_duration_and_its_band():
     """Half of the band: sqrt(ln(2 / 0.05) / (2 * 9)) = 0.452701; 3 of 9 never end."""
-    chart = charts.ecdf(study())
+    chart = charts.ecdf(study(), value="duration")
     assert rows(chart.frame)[:7] == [
         ("1", 100.0, 0.111111, 0.0, 0.563812),
         ("1", 101.0, 0.222222, 0.0, 0.674923),
@@ -165,6 +165,8 @@ def test_an_axis_is_logarithmic_where_durations_span_decades():
         "axis: p50 10.0 s, p95 91.0 s."
     )
     assert charts.latencies(runs).axes.get_xscale() == "log"
+    labels = [tick.get_text() for tick in ticks(chart)[0]]
+    assert [label for label in labels if label] == ["1", "10", "100"]
     near = charts.ecdf(runs.assign(duration=[1.01, 10.0, 100.0]))
     assert near.axes.get_xscale() == "linear"
     assert (
@@ -172,8 +174,63 @@ def test_an_axis_is_logarithmic_where_durations_span_decades():
     )
 
 
+def bands(chart: Chart) -> list[str]:
+    labels = [str(each.get_label()) for each in chart.axes.collections]
+    return [label.removeprefix("_band of ") for label in labels if "_band of" in label]
+
+
+def test_of_many_curves_only_the_outermost_have_a_band():
+    few, many = charts.ecdf(study((1, 2, 3, 4))), charts.ecdf(study((1, 2, 3, 4, 5)))
+    assert bands(few) == ["1", "2", "3", "4"]
+    assert bands(many) == ["1", "5"]
+    assert (
+        "with a 95% band of the quickest and the slowest: quickest workers 5: p50 "
+    ) in many.sentence
+    assert "; slowest workers 1: p50 " in many.sentence
+    few, many = (charts.convergence(study((*range(size),))) for size in (4, 5))
+    assert [len(bands(few)), len(bands(many))] == [4, 1]
+    assert many.sentence.endswith(f" at its widest, workers {bands(many)[0]}.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("box", ["p25 to p75", "whiskers: p5 to p95", "median", "mean"]),
+        ("violin", ["how many took so long", "p5 to p95", "p25 to p75", "median"]),
+    ],
+)
+def test_the_parts_of_a_box_and_of_a_violin_are_explained(kind, parts):
+    legend = charts.latencies(study(), kind=kind).axes.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == parts
+
+
+def test_of_many_groups_the_shortest_and_the_longest_are_called_so():
+    sentence = charts.breakdown(study((1, 2, 3, 4, 5))).sentence
+    assert "by workers: shortest workers 5 30.0 s (" in sentence
+    assert "; longest workers 1 110.0 s (" in sentence
+
+
+def test_nothing_is_all_or_none_that_is_not():
+    runs = pd.DataFrame({"flow": "F", "status": ["completed"] * 2999 + ["failed"]})
+    sentence = charts.outcomes(runs, by="flow").sentence
+    assert sentence.endswith("2,999 completed (>99.9%), 1 failed (<0.1%).")
+    points = study().replications.assign(load=1, success=0.9999)
+    chart = charts.heatmap(points, "workers", "load", "success")
+    assert [text.get_text() for text in chart.axes.texts] == [">99%", ">99%"]
+    assert chart.sentence.endswith(": >99.9% in all of them.")
+
+
+def test_a_heat_map_says_in_how_many_cells_its_extremes_are():
+    points = study((1, 2, 3, 4)).replications.assign(load=1)
+    points["success"] = points["workers"].map({1: 0.5, 2: 1.0, 3: 1.0, 4: 1.0})
+    assert charts.heatmap(points, "workers", "load", "success").sentence.endswith(
+        "smallest 50.0% at workers 1, load 1; largest 100.0% in 3 of them, the first at "
+        "workers 2, load 1."
+    )
+
+
 def test_latencies_are_boxes_of_quantiles():
-    chart = charts.latencies(study())
+    chart = charts.latencies(study(), value="duration")
     assert rows(chart.frame) == [
         ("1", 6, 110.5, 100.25, 103.25, 110.5, 117.75, 120.75, 121.0),
         ("2", 6, 60.5, 50.25, 53.25, 60.5, 67.75, 70.75, 71.0),
@@ -182,7 +239,7 @@ def test_latencies_are_boxes_of_quantiles():
         "Box plot of the duration of 12 completed runs by workers: workers 1: p50 "
         "110.5 s, p95 120.8 s; workers 2: p50 60.5 s, p95 70.8 s."
     )
-    violin = charts.latencies(study(), kind="violin")
+    violin = charts.latencies(study(), value="duration", kind="violin")
     assert violin.sentence == chart.sentence.replace("Box", "Violin")
     assert violin.digest == chart.digest
 
@@ -265,7 +322,7 @@ def test_a_heat_map_writes_its_values_into_its_cells():
         "61.0 s at workers 2, load 1; largest 443.8 s at workers 1, load 2."
     )
     assert charts.heatmap(of, "workers", "load", "success").sentence.endswith(
-        "smallest 66.7% at workers 1, load 1; largest 66.7% at workers 2, load 2."
+        ": 66.7% in all of them."
     )
 
 
@@ -356,6 +413,16 @@ def test_a_comparison_says_where_and_knows_no_interval_of_one_replication():
     )
     labels = [label.get_text() for label in chart.axes.get_yticklabels()]
     assert labels[0] == "load 1, workers 2\nless workers 1"
+
+
+def test_a_comparison_names_its_parameter_and_says_how_many_pairs_it_leaves_out():
+    pairs = pd.concat([PAIRS] * 3).reset_index(drop=True).assign(a="1", b="2")
+    pairs.attrs["by"] = "workers"
+    chart = charts.comparison(pairs)
+    labels = [label.get_text() for label in chart.axes.get_yticklabels()]
+    assert labels == ["workers 2\nless workers 1"] * 6
+    assert chart.sentence.count("workers 2 less workers 1") == 4
+    assert chart.sentence.endswith("; and 2 more pairs.")
 
 
 @pytest.mark.parametrize("name", OF_A_STUDY)
@@ -470,7 +537,7 @@ def test_a_page_about_a_study_stands_alone(tmp_path):
     assert headings == [
         *("Summary", "Time from when a run was called for", "Outcomes"),
         *("Where the time goes", "Load"),
-        *("Convergence of the mean", "Replications"),
+        *("Convergence", "Replications"),
     ]
     assert "18 runs in 6 replications of 2 points" in text
     assert "<td class=s>Copy</td><td class=n>0.750</td>" in text
@@ -506,7 +573,7 @@ def test_a_sweep_is_drawn_as_it_is(scenario, tmp_path):
         "steps 50.0%); workers 3 55.0 s (steps 100.0%)."
     )
     assert charts.ecdf(found, value="total").sentence == (
-        "ECDF of the seconds 'total' of 12 completed runs by workers, with a 95% band: "
+        "ECDF of the time in system of 12 completed runs by workers, with a 95% band: "
         "workers 1: p50 110.0 s, p95 165.0 s; workers 3: p50 55.0 s, p95 55.0 s."
     )
     pairs = found.compare(measure="makespan")

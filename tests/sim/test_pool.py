@@ -107,7 +107,7 @@ def test_what_there_will_never_be_is_refused():
     for amount in (0, -1, 3):
         with pytest.raises(UsageError, match=f"{amount} of 'uplink'; it has 2 places"):
             next(pool.acquire(amount))
-    with pytest.raises(UsageError, match="1 of 'uplink' given back; 0 held"):
+    with pytest.raises(UsageError, match="uplink: released 1, but only 0 are held"):
         pool.release()
     for capacity in (0, True, 2.0, "2", None):
         with pytest.raises(UsageError, match="give a whole number from 1 on"):

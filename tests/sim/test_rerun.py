@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 import wfsim
+from fake_resources import polardb
 from wfsim import CrashAt, EditAt, FailSave, Kind
-from wfsim.sim.rerun import crash_after, script
+from wfsim.sim.prefix import Tape
+from wfsim.sim.rerun import Pasts, crash_after, script
 
 
 @wfsim.step("Prepare")
@@ -157,7 +159,9 @@ def test_a_resumed_simulation_is_resumed_again():
 def test_the_very_crash_that_comes_anyway_is_refused():
     log = wfsim.simulate(scenario(), faults=[CrashAt(write=3, restart_after=10.0)])
     fired = log.filter(Kind.FAULT_FIRED)[0].seq
-    with pytest.raises(wfsim.UsageError, match=r"CrashAt\(write=3, .* is what happens"):
+    with pytest.raises(
+        wfsim.UsageError, match=r"CrashAt\(write=3, .* is in the plan already"
+    ):
         crash_after(log.origin, fired - 1)
 
 
@@ -168,3 +172,23 @@ def test_a_record_that_does_not_come_again_is_refused():
     log = simulation.run()
     with pytest.raises(wfsim.UsageError, match="does not come to this record"):
         crash_after(simulation, len(log) - 1)
+
+
+def test_the_past_of_a_record_is_what_was_so_just_before_it():
+    sim = wfsim.Simulation(
+        polardb.scenario(1), seed=1, faults=[wfsim.CrashAt(t=40, restart_after=5)]
+    )
+    sim.run(until=60)
+    sim.cancel("mpd-0")
+    sim.run(until=90)
+    tape, pasts = Tape.of(sim), Pasts(sim)
+    shares = [share for index in (3, len(sim.log) - 2) for share in pasts.load(index)]
+    assert all(0.0 <= share <= 1.0 for share in shares)
+    known = [index for index in range(len(sim.log)) if pasts.has(index)]
+    assert known[-1] == len(sim.log) - 1
+    for index in known:
+        moment, past = tape.moment(index), pasts.at(index)
+        assert past.world.state() == moment.world.state()
+        assert past.world.pending == moment.world.pending
+        assert {*past.held} == {*moment.leased.held}
+    assert pasts.at(len(sim.log)).world is sim.world

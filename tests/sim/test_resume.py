@@ -196,7 +196,7 @@ def test_a_resource_that_is_given_must_have_a_state_machine():
 
 
 WRITTEN = (GOLDEN / "reference_engine.jsonl").read_text()
-REFERENCE = [json.loads(line) for line in WRITTEN.splitlines()]
+REFERENCE = [json.loads(line) for line in WRITTEN.rstrip("\n").split("\n")]
 SCENARIOS = sorted({row["scenario"] for row in REFERENCE})
 
 

@@ -246,15 +246,15 @@ WRONG = [
     ("[]\n", "1: the file must be a mapping, got []"),
     (
         "title: x\n",
-        "1: give one of scenario, the name of one, flow, a file, and flows, the files of",
+        "1: give exactly one of these keys: scenario (a name), flow (a file), flows (a",
     ),
     (
         "flow: flow.yaml\nscenario: polardb\n",
-        "1: give one of scenario, the name of one, flow, a file, and flows, the files of",
+        "1: give exactly one of these keys: scenario (a name), flow (a file), flows (a",
     ),
     (
         "flow: flow.yaml\nflows: .\n",
-        "1: give one of scenario, the name of one, flow, a file, and flows, the files of",
+        "1: give exactly one of these keys: scenario (a name), flow (a file), flows (a",
     ),
     ("flows: gone.yaml\n", "gone.yaml:1: there is no such folder or file; give one"),
     ("flows: flow.yaml\ncapacities: {nodes: 2}\n", "2: capacities.nodes goes with"),
@@ -544,7 +544,7 @@ def test_overrides_take_the_place_of_what_the_file_says(write):
         ({"arrivals.1.mean": 2}, "'1' is no item; the list has 1"),
         ({"flow.name": 2}, "'name' cannot be set in 'flow.yaml'"),
         ({"steps..failure": 2}, "an empty name; write a path such as "),
-        ({"seed": {1, 2}}, "{1, 2} is nothing that a file could say"),
+        ({"seed": {1, 2}}, "{1, 2} cannot be written in YAML"),
     ],
 )
 def test_an_override_that_is_wrong_is_told_by_its_path(write, overrides, said):

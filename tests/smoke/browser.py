@@ -86,6 +86,8 @@ def main() -> int:
             name = theme.split()[-1].lower()
             visit(page, lambda what, name=name: shoot(page, pictures, f"{name}_{what}"))
             print(f"{theme}: played, stepped back, injected, compared, found the failure")
+        reopen(browser, page, url, pictures)
+        print("saved and opened again: a table in place of the widget")
         read(browser, pictures)
         print("report: stepped through without a kernel")
         browser.close()
@@ -149,31 +151,72 @@ def visit(page: Any, shoot: Any) -> None:
         shoot(panel.split(",")[0])
 
 
+def reopen(browser: Any, page: Any, url: str, pictures: Path) -> None:
+    """Save the notebook, end its kernel and open it again: a table is left."""
+    assert not page.locator("table:below(.wf-still)").first.is_visible()
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(1500)
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.close()
+    page = browser.new_page(viewport=SCREEN)
+    page.goto(f"{url}?reset", wait_until="domcontentloaded")
+    wait(page, READY)
+    lost = page.get_by_text("model not found")
+    lost.wait_for(state="attached", timeout=30_000)
+    table = page.locator(".jp-OutputArea-child:has(.wf-still) table")
+    table.scroll_into_view_if_needed()
+    assert table.is_visible()
+    assert not lost.is_visible()
+    shoot(page, pictures, "saved")
+
+
 def read(browser: Any, pictures: Path) -> None:
-    """Step through a report, as a file that nothing serves."""
+    """Step through a report, as a file that nothing serves, in light and in dark."""
     import wfsim
     from fake_resources import polardb
 
     faults = [wfsim.CrashAt(t=40, restart_after=10), wfsim.FailStep("CreateRwPod")]
     log = wfsim.simulate(polardb.scenario(clusters=12), seed=1, faults=faults)
     file = wfsim.export.to_html(log, pictures / "report.html")
-    page = browser.new_page(viewport=SCREEN)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url))
-    page.goto(file.as_uri())
-    assert wrong.pop(0) == file.as_uri()
-    page.locator(".wf-step").press("Enter")
-    assert text(page, ".wf-readout").startswith(f"2 / {len(log)}")
+    papers = []
+    for scheme in ("light", "dark"):
+        page = browser.new_page(viewport=SCREEN, color_scheme=scheme)
+        wrong: list[str] = []
+        page.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))
+        page.on("request", lambda request, wrong=wrong: wrong.append(request.url))
+        page.goto(file.as_uri())
+        assert wrong.pop(0) == file.as_uri()
+        papers.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        step_through(page, len(log))
+        shoot(page, pictures, f"report_{scheme}")
+        assert [each for each in wrong if not each.startswith("data:")] == []
+        page.close()
+    assert len(set(papers)) == 2, papers
+
+
+def step_through(page: Any, records: int) -> None:
+    """Use the strip and the stepping of a report by keyboard, and check what it says."""
+    page.locator("#wf-stepping .wf-step").press("Enter")
+    assert text(page, ".wf-readout").startswith(f"2 / {records}")
+    page.locator(".wf-lanes").press("ArrowRight")
+    assert text(page, ".wf-readout").startswith(f"3 / {records}")
+    page.locator(".wf-lanes").press("End")
+    assert text(page, ".wf-readout").startswith(f"{records} / {records}")
+    page.locator(".wf-slider").press("Home")
     page.locator(".wf-target").select_option("failure")
-    page.locator(".wf-next").click()
+    page.locator(".wf-next").press("Enter")
     assert "step.failed" in text(page, ".wf-record")
+    page.locator(".wf-zoom").select_option("4")
+    page.locator(".wf-zoom").select_option("1")
     page.locator(".wf-rows").fill("mpd-1")
     names = page.locator(".wf-names span").all_inner_texts()
     assert names == ["mpd-1", "mpd-10", "mpd-11"], names
-    page.locator(".wf-stepping, #wf-stepping").first.scroll_into_view_if_needed()
-    shoot(page, pictures, "report")
-    assert [each for each in wrong if not each.startswith("data:")] == []
+    page.locator(".wf-speed").select_option("0")
+    page.locator(".wf-play").press("Enter")
+    until(lambda: int(text(page, ".wf-readout").split("/")[0]) > 80)
+    page.locator(".wf-play").press("Enter")
+    unnamed = page.evaluate(UNNAMED.replace(".wfsim-debugger", "#wf-stepping"))
+    assert unnamed == [], f"controls without a name: {unnamed}"
 
 
 UNNAMED = """() => [...document.querySelectorAll(

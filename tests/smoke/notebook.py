@@ -19,8 +19,7 @@ def notebook(tmp_path: Path) -> Path:
     """A copy of the first notebook that names a seed, with all that its test needs."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    for name in ("conftest.py", "sanitize.cfg"):
-        (folder / name).write_text((ROOT / "notebooks" / name).read_text())
+    (folder / "conftest.py").write_text((ROOT / "notebooks/conftest.py").read_text())
     (tmp_path / "flows").symlink_to(ROOT / "flows")
     paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
     seeded = next(path for path in paths if SEED.search(path.read_text()))
@@ -29,34 +28,38 @@ def notebook(tmp_path: Path) -> Path:
     return copy
 
 
-def nbval(path: Path) -> subprocess.CompletedProcess[str]:
-    compare = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "sanitize.cfg")
-    settings = ("-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider", "--quiet")
+def nbval(*paths: Path) -> subprocess.CompletedProcess[str]:
+    settings = ("-c", ROOT / "pyproject.toml", "--rootdir", paths[0].parent)
+    quiet = ("-p", "no:cacheprovider", "--quiet")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *settings, *compare, path.name],
-        cwd=path.parent,
+        [sys.executable, "-m", "pytest", *settings, *quiet, "--nbval", *paths],
+        cwd=paths[0].parent,
         capture_output=True,
         text=True,
     )
 
 
-def reseed(path: Path) -> None:
-    saved = nbformat.read(path, as_version=4)
+def reseeded(path: Path) -> Path:
+    """Another copy, of which each seed is one more."""
+    saved, other = nbformat.read(path, as_version=4), path.with_name("reseeded.ipynb")
     for cell in saved.cells:
         if cell.cell_type == "code":
             cell.source = SEED.sub(lambda hit: f"seed={int(hit[1]) + 1}", cell.source)
-    nbformat.write(saved, path)
+    nbformat.write(saved, other)
+    return other
 
 
 def test_a_copied_notebook_is_green_and_turns_red_with_another_seed(
     notebook: Path,
 ) -> None:
-    as_saved = nbval(notebook)
-    assert as_saved.returncode == pytest.ExitCode.OK, as_saved.stdout
-    reseed(notebook)
-    changed = nbval(notebook)
-    assert changed.returncode == pytest.ExitCode.TESTS_FAILED, changed.stdout
-    assert "Cell outputs differ" in changed.stdout
+    compared = nbval(notebook, reseeded(notebook))
+    assert compared.returncode == pytest.ExitCode.TESTS_FAILED, compared.stdout
+    assert "Cell outputs differ" in compared.stdout
+    red = re.findall(r"^FAILED (\S+?)::", compared.stdout, re.M)
+    assert {*red} == {"reseeded.ipynb"}, compared.stdout
+    # Which sentence it was, what it is now, and what to do about it.
+    assert re.search(r"^reseeded\.ipynb, cell \d+:\n-.+\n\+.+$", compared.stdout, re.M)
+    assert "save it with `make notebooks`" in compared.stdout
 
 
 @pytest.mark.parametrize("why", ["no saved run", "an output that is not compared"])

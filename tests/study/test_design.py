@@ -76,7 +76,7 @@ def test_points_that_coincide_are_simulated_once():
         (lambda: design.sobol({"x": (0, 1)}, 6), "give a power of 2, as 8"),
         (lambda: design.saltelli({"x": (0, 1)}, 5), "give a power of 2, as 4"),
         (lambda: design.one_at_a_time({"x": (0, 1)}), r"give \(low, base, high\)"),
-        (lambda: design.one_at_a_time({}), "a parameter at least"),
+        (lambda: design.one_at_a_time({}), "give at least one"),
     ],
 )
 def test_a_design_that_makes_no_sense_is_refused(call, said):

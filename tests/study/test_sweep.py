@@ -172,11 +172,12 @@ def test_the_frames_have_the_columns_and_dtypes_that_are_written_down():
     dtypes = dict(zip(study.runs.columns, map(str, study.runs.dtypes), strict=True))
     assert dtypes == {
         "pace": "float64", "retry": "str", "replication": "int64", "resource": "str",
-        "run": "str", "flow": "str", "status": "str", "error": "str", "start": "float64",
-        "end": "float64", "duration": "float64", "retries": "int64",
-        "restarts": "int64", "queued": "float64", "pool_queue": "float64",
-        "steps": "float64", "retries_seconds": "float64", "recovery": "float64",
-        "waiting": "float64", "other": "float64", "total": "float64",
+        "run": "str", "flow": "str", "class": "str", "status": "str", "error": "str",
+        "called": "float64", "start": "float64", "end": "float64",
+        "duration": "float64", "retries": "int64", "restarts": "int64",
+        "queued": "float64", "pool_queue": "float64", "steps": "float64",
+        "retries_seconds": "float64", "recovery": "float64", "waiting": "float64",
+        "other": "float64", "total": "float64",
     }  # fmt: skip
     assert list(study.replications.columns) == [
         *("pace", "retry", "replication", "seed", "runs", "unfinished", "success"),

@@ -96,7 +96,7 @@ def test_a_key_that_is_not_in_the_context_is_missing_and_not_zero():
     flow = sim.service.begin("Check")
     sim.run()
     assert seen == [False]
-    assert sim.service.detail(flow).info.error == "step Look fail: KeyError: 'hosts'"
+    assert sim.service.detail(flow).info.error == "KeyError: 'hosts'"
 
 
 def test_an_operation_is_looked_at_864000_times_and_then_it_is_too_late():

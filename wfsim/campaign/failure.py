@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wfsim.campaign.lab import Lab
 from wfsim.campaign.lines import Trace
-from wfsim.campaign.oracles import Violation, broken_down
 from wfsim.campaign.regression import regression
 from wfsim.campaign.sites import Point
+from wfsim.campaign.verdict import Violation, broken_down
 from wfsim.model.flow import Flow
 from wfsim.model.record import Kind, Record
 from wfsim.sim.faults import Fault, dump_plan
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BESIDE = ("time", "kind", "step", "attempt", "text")
-"""What of a record is laid beside that of the reference."""
+"""The fields of a record that are compared with those of the reference."""
 
 
 REPEATED = (
@@ -89,6 +89,11 @@ class Failure:
         except Exception as error:  # an engine that breaks down is a finding, too
             return {broken_down(error).cause}
         return {each.cause for each in found}
+
+    @property
+    def calm(self) -> Simulation:
+        """The run without any fault, at its end."""
+        return self._lab.calm
 
     def ended(self) -> Simulation:
         """Return a simulation of the plan at its end."""

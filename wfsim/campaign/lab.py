@@ -8,17 +8,12 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
-from wfsim.campaign.oracles import (
-    OF_THE_WAY,
-    Check,
-    Checked,
-    End,
-    Violation,
-    broken_down,
-)
+from wfsim.campaign.histories import entries_of
+from wfsim.campaign.oracles import OF_THE_WAY
 from wfsim.campaign.sites import Point, Surveyed, surveyed
 from wfsim.campaign.standing import Standings
 from wfsim.campaign.trunk import Branches, Outcome, Trunk, is_placed
+from wfsim.campaign.verdict import Check, Checked, End, Violation, broken_down
 from wfsim.errors import UsageError
 from wfsim.model.journal import Move
 from wfsim.model.memento import Memento
@@ -28,6 +23,7 @@ from wfsim.sim.prefix import Prefix, Tape
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.sim.sites import Site
+from wfsim.text import called
 
 Maker = Callable[[Iterable[Fault]], Simulation]
 
@@ -36,6 +32,48 @@ SETTLE = 7200.0
 
 EVENTS = 20_000
 """So many events of the clock, and fifty times those of the calm run, it has."""
+
+
+class Witness:
+    """Looks at a simulation at each of its records, for what the user wants to hold.
+
+    *violations* are of what was to be ``always`` so, the first one of each; *reached*
+    are names of those of *sometimes* that have been so.
+    """
+
+    def __init__(
+        self,
+        always: tuple[Callable[[Simulation], Any], ...],
+        sometimes: tuple[Callable[[Simulation], Any], ...],
+    ) -> None:
+        self._always = list(always)
+        self._sometimes = list(sometimes)
+        self.violations: list[Violation] = []
+        self.reached: set[str] = set()
+
+    def look(self, sim: Simulation) -> None:
+        """Look at *sim* as it is now."""
+        for wish in [*self._always]:
+            for broken in _broken(wish, sim, "always"):
+                self.violations.append(broken._replace(seq=len(sim.journal) - 1))
+                self._always.remove(wish)
+        for wish in [*self._sometimes]:
+            if not _broken(wish, sim, "sometimes"):
+                self.reached.add(called(wish))
+                self._sometimes.remove(wish)
+
+    def watch(self, sim: Simulation, end: float) -> None:
+        """Run *sim* until *end*, and look whenever there is a record more."""
+        journal, advance = sim.journal, sim.advance
+        limit = min(end, sim.scenario.horizon)
+        seen = len(journal)
+        self.look(sim)
+        with sim.unrecorded():
+            while (self._always or self._sometimes) and advance(limit):
+                if len(journal) > seen:
+                    seen = len(journal)
+                    self.look(sim)
+        sim.run(end)
 
 
 @dataclass
@@ -56,6 +94,9 @@ class Lab:
     joining: bool = True
     always: tuple[Callable[[Simulation], Any], ...] = ()
     eventually: tuple[Callable[[Simulation], Any], ...] = ()
+    sometimes: tuple[Callable[[Simulation], Any], ...] = ()
+    _witness: Witness | None = field(default=None, init=False, repr=False)
+    """Of the run that was begun last, if there is anything to look for."""
     runs: int = field(default=0, init=False)
     _readable: dict[Any, list[Memento]] = field(
         default_factory=dict, init=False, repr=False
@@ -70,7 +111,13 @@ class Lab:
         if not isinstance(made, Simulation):
             raise UsageError(f"{made!r} is no Simulation; explore(f) calls f(faults)")
         made.controller()
+        self._watch()
         return made
+
+    def _watch(self) -> None:
+        """Look anew, in the run that is about to be."""
+        wanted = self.always or self.sometimes
+        self._witness = Witness(self.always, self.sometimes) if wanted else None
 
     # -- the reference -----------------------------------------------------------------
 
@@ -80,9 +127,11 @@ class Lab:
         sim = self.recorded(())
         begun, self._began = len(sim.log), sim.now
         standings, limit = self.standings(), sim.scenario.horizon
-        for _ in turns(sim, limit):
-            standings.add(sim, 0.0)
+        if self._witness is None:
+            for _ in turns(sim, limit):
+                standings.add(sim, 0.0)
         self.settle(sim, limit=limit)
+        self._seen = frozenset(self._witness.reached if self._witness else ())
         return Trunk((), Tape(sim), sim.kept, begun, standings)
 
     @cached_property
@@ -123,6 +172,11 @@ class Lab:
         """Whether nothing is left to happen at the end of the calm run."""
         return _is_quiet(self.calm)
 
+    @property
+    def seen(self) -> frozenset[str]:
+        """Which of the user's ``sometimes`` the calm run has come to."""
+        return self._seen if self.trunk else frozenset()
+
     def reference(self) -> tuple[Violation, ...]:
         """Return what is wrong with the calm run itself."""
         return self._asked(self.calm, (), None)
@@ -130,8 +184,11 @@ class Lab:
     # -- points ------------------------------------------------------------------------
 
     def outcome(self, point: Point) -> Outcome:
-        """Run *point*, from a prefix if its last fault is a crash at a site."""
-        is_branch = is_placed(point.plan[-1])
+        """Run *point*, from a prefix if its last fault is a crash at a site.
+
+        What is to be looked at in all of its records is run from the start.
+        """
+        is_branch = is_placed(point.plan[-1]) and not (self.always or self.sometimes)
         return self._caught(self.branches.outcome if is_branch else self._afresh, point)
 
     def afresh(self, point: Point) -> Outcome:
@@ -167,8 +224,11 @@ class Lab:
     def _ran(self, point: Point, sim: Simulation) -> Outcome:
         """Return what has come of *point*, whose run *sim* has settled."""
         extra = round(_last(sim) - _last(self.calm), 6)
-        asked = self._asked(sim, point.plan, self.end)
-        return Outcome(point, "ran", asked, extra, moves_of(sim) - self.moves)
+        moves = moves_of(sim) - self.moves
+        asked = self._asked(sim, point.plan, self.end, is_last=True)
+        witness = self._witness
+        reached = frozenset(() if witness is None else witness.reached)
+        return Outcome(point, "ran", asked, extra, moves, reached)
 
     def joined(
         self, point: Point, sim: Simulation, follow: tuple[Violation, ...]
@@ -176,6 +236,7 @@ class Lab:
         """Return what has come of *point*, of which *sim* is the way; all *follow*."""
         end = End({}, {}, None)
         run = Checked(sim, end, None, False, point.plan, {}, {}, self._readable)
+        run = run._replace(entries=entries_of(sim.journal))
         checks = [check for check in self.checks.values() if check in OF_THE_WAY]
         broken = [each for check in checks for each in check(run)]
         asked = tuple(sorted([*broken, *follow], key=_seq))
@@ -226,22 +287,37 @@ class Lab:
         end = limit or self._latest
         span = max(first, 1.0)
         while not _is_quiet(sim) and sim.now < end and sim.clock.events < most:
-            sim.run(min(sim.now + span, end))
+            until = min(sim.now + span, end)
+            if self._witness is None:
+                sim.run(until)
+            else:
+                self._witness.watch(sim, until)
             span *= 2
         return _is_quiet(sim)
 
     def _asked(
-        self, sim: Simulation, plan: tuple[Fault, ...], calm: End | None
+        self,
+        sim: Simulation,
+        plan: tuple[Fault, ...],
+        calm: End | None,
+        *,
+        is_last: bool = False,
     ) -> tuple[Violation, ...]:
+        """Return what is wrong with *sim*; if last, nothing is done with it any more."""
         settled = _is_quiet(sim) or not (calm is None or self.is_quiet)
         fold = sim.journal.fold()
         end = End.folded(sim, fold, self.but, self.alike)
         run = Checked(sim, end, calm, settled, plan, *fold[1:], self._readable)
-        broken = [each for check in self.checks.values() for each in check(run)]
+        run = run._replace(entries=entries_of(sim.journal))
+        checks = [check for name, check in self.checks.items() if name != LAST]
+        broken = [each for check in checks for each in check(run)]
         for wish in self.eventually:
             broken += _broken(wish, sim, "eventually")
-        for wish in self.always:
-            broken += _broken(wish, sim, "always")
+        if self._witness is not None:
+            self._witness.look(sim)
+            broken += self._witness.violations
+        if is_last and LAST in self.checks:
+            broken += self.checks[LAST](run)
         return tuple(sorted(broken, key=_seq))
 
     # -- joining -----------------------------------------------------------------------
@@ -262,7 +338,12 @@ class Lab:
             or any(flow.deadline for flow in scenario.flows.values())
             or self.always
             or self.eventually
+            or self.sometimes
         )
+
+
+LAST = "operators_are_heard"
+"""The invariant that acts on the simulation that it is asked of."""
 
 
 def turns(sim: Simulation, limit: float, most: int = EVENTS) -> Iterator[None]:
@@ -311,14 +392,14 @@ def _last(sim: Simulation) -> float:
 
 def _broken(wish: Callable[[Simulation], Any], sim: Simulation, name: str) -> list[Any]:
     """Return that *wish* does not hold: it returns False or a text, or asserts."""
-    called = getattr(wish, "__name__", type(wish).__name__)
+    name_of_it = called(wish)
     try:
         answer = wish(sim)
     except AssertionError as error:
         answer = str(error) or False
     if answer is False or (isinstance(answer, str) and answer):
-        text = f"{called}: {answer}" if answer else f"{called} does not hold"
-        return [Violation(name, text, None, f"{name} {called}")]
+        text = f"{name_of_it}: {answer}" if answer else f"{name_of_it} does not hold"
+        return [Violation(name, text, None, f"{name} {name_of_it}")]
     return []
 
 

@@ -203,7 +203,7 @@ class _Search:
             listed += crashes(sites, self.lab.away)
         kinds = [name for name in self.names if name not in never]
         listed += points(kinds, sites, scenario, LASTS)
-        listed += requests(self.asks, sites)[0]
+        listed += requests(self.asks, sites, scenario)[0]
         for point in order(listed):
             yield (*plan, *point.plan)
 

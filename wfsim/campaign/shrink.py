@@ -34,7 +34,7 @@ def shrink(plan: Plan, fails: Callable[[Plan], bool], runs: int = RUNS) -> Plan:
 
 
 LEAST: Mapping[str, int] = {"times": 1, "for_": 1, "by": 1, "t": 0, "write": 1}
-"""What of a fault can be less, and the least that it is tried with, in whole numbers."""
+"""The fields of a fault that can be less, and the least whole number to try."""
 
 
 def _weaker(plan: Plan, still: Callable[[Plan], bool]) -> Plan:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from wfsim.errors import UsageError
 from wfsim.model.flow import Flow, Step
 from wfsim.model.record import Kind
-from wfsim.model.resource import CANCEL, RECOVER
+from wfsim.model.resource import CANCEL, RECOVERY, Recovery, Resource
 from wfsim.sim import faults as kinds
 from wfsim.sim.faults import FAULTS, EditAt, Fault
 from wfsim.sim.prefix import Recorded, RecordedJournal, mixed
@@ -237,13 +237,14 @@ def _cells(site: Site, away: float, limited: Collection[str]) -> Iterator[Cell]:
 
 
 def requests(
-    asks: Mapping[str, Any], sites: Sequence[Site]
+    asks: Mapping[str, Any], sites: Sequence[Site], scenario: Scenario
 ) -> tuple[list[Point], dict[str, str]]:
     """Return each of *asks* at each of *sites*, and those that no plan can say."""
     listed, never = [], {}
     for name, ask in asks.items():
         for site in sites:
-            plan = tuple(_asked(ask.calls, site))
+            recovery = recovery_of(scenario, site.resource)
+            plan = tuple(_asked(ask.calls, site, recovery))
             if not plan:
                 never[f"ask {name}"] = "it asks for nothing"
                 break
@@ -251,10 +252,18 @@ def requests(
     return listed, never
 
 
+def recovery_of(scenario: Scenario, resource: str) -> Recovery:
+    """Return how *resource* is asked to go on; one that arrives is of the only kind."""
+    machines = scenario.machines
+    kinds_of = [each.kind for each in scenario.resources if str(each.key) == resource]
+    (kind,) = kinds_of or [*machines][:1] or [""]
+    return machines[kind].notes if kind in machines else RECOVERY
+
+
 Calls = Sequence[tuple[str, Mapping[str, Any]]]
 
 
-def _asked(calls: Calls, site: Site) -> Iterator[Fault]:
+def _asked(calls: Calls, site: Site, recovery: Recovery) -> Iterator[Fault]:
     """Yield a fault for each of *calls*; to create what was deleted is to replace it."""
     at: dict[str, Any] = {"site": site.name, "resource": site.resource}
     if site.kind in (WAIT, TIME):
@@ -266,17 +275,22 @@ def _asked(calls: Calls, site: Site) -> Iterator[Fault]:
             yield kinds.AskAt(**at, call="begin", inputs={**first, "then": dict(then)})
         case _:
             for call, given in calls:
-                yield _request(call, given, at)
+                yield _request(call, given, at, recovery)
 
 
-def _request(call: str, given: Mapping[str, Any], at: Mapping[str, Any]) -> Fault:
+def _request(
+    call: str, given: Mapping[str, Any], at: Mapping[str, Any], recovery: Recovery
+) -> Fault:
     match call:
         case "edit":
             return EditAt(**at, **given)
         case "uncancel":
             return EditAt(**at, annotations={CANCEL: None})
         case "recover":
-            return EditAt(**at, annotations={RECOVER: "T"})
+            asked = recovery.ask(Resource("", ""))
+            parts = {"spec": asked.spec, "status": asked.status}
+            changed: dict[str, Any] = {k: part for k, part in parts.items() if part}
+            return EditAt(**at, annotations=asked.annotations, **changed)
         case "delete":
             return EditAt(**at, delete=True)
     return kinds.AskAt(**at, call=call, inputs=dict(given))

@@ -48,7 +48,7 @@ def plans(
     never = unfit(names, calm, lab.calm.world)
     listed = [*crashes(sites, restart_after)] if CRASH in names else []
     listed += points([name for name in names if name not in never], sites, calm, LASTS)
-    listed += requests(asks or {}, sites)[0]
+    listed += requests(asks or {}, sites, calm)[0]
     if not listed:
         raise UsageError(f"none of {', '.join(names)} applies to {calm.title}")
     every = [point.plan for point in listed]
@@ -99,7 +99,7 @@ def put(context: StepContext) -> Any:
 
 @step("Await")
 def await_made(context: StepContext) -> Any:
-    """Have something made, and be asked again every three seconds."""
+    """Order something, and ask again every three seconds until it is made."""
     name = context.world.make(_name(context), 7.0)
     if not context.world.poll(name):
         raise Waiting(3.0)

@@ -12,9 +12,9 @@ from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
-from wfsim.campaign.oracles import Violation
 from wfsim.campaign.sites import CALL, TIME, WAIT, Point, crashes, sites_of
 from wfsim.campaign.standing import Standings, Stood, is_open
+from wfsim.campaign.verdict import Violation
 from wfsim.model.record import Kind
 from wfsim.sim.faults import CrashAt, Fault
 from wfsim.sim.prefix import Cut, Tape
@@ -43,6 +43,8 @@ class Outcome(NamedTuple):
     """How many seconds later than the calm run its last record is."""
     moves: frozenset[tuple[str, str, str]] = frozenset()
     """Kind, state and next state of the moves of resources that the calm run has not."""
+    reached: frozenset[str] = frozenset()
+    """Which of the user's ``sometimes`` were true at one of its records."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""Whether what a target names can be loaded, and what is in it."""
+"""The command ``wfsim check``: load each target, and list what is in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import assert_never
 
 from wfsim.cli.target import Target, TargetKind, find_target, kind_of
 from wfsim.engine.steps import StepRegistry
@@ -46,10 +47,13 @@ def _described(target: Target) -> list[str]:
             return [f"{target.text}: a plan of {_count(len(plan), 'fault')}"]
         case TargetKind.FLOW:
             return [_flow(_alone(target.source))]
-    scenario = target.scenario()
-    flows = _count(len(scenario.flows), "flow")
-    resources = _count(len(scenario.resources), "resource")
-    return [f"{target.text}: {scenario.title}, {flows}, {resources}"]
+        case TargetKind.INSTALLED | TargetKind.PYTHON | TargetKind.SCENARIO:
+            scenario = target.scenario()
+            flows = _count(len(scenario.flows), "flow")
+            resources = _count(len(scenario.resources), "resource")
+            return [f"{target.text}: {scenario.title}, {flows}, {resources}"]
+        case _:
+            assert_never(target.kind)
 
 
 def _count(number: int, noun: str) -> str:

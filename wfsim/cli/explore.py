@@ -132,8 +132,8 @@ def replay_line(
 ) -> str:
     """Return the command that runs *target* again with the faults of *plan*."""
     given = {"flow": flow, "biz-id": biz_id, "seed": seed}
-    asked = "".join(f" --{name} {it}" for name, it in given.items() if it is not None)
-    return f"Replay: wfsim run {target}{asked} --faults {plan}"
+    options = "".join(f" --{name} {it}" for name, it in given.items() if it is not None)
+    return f"Replay: wfsim run {target}{options} --faults {plan}"
 
 
 def _write_too(report: Report, junit: Path | None, json: Path | None) -> None:

@@ -17,6 +17,7 @@ import typer
 
 from wfsim.cli.calibrate import calibrate
 from wfsim.cli.explore import explore
+from wfsim.cli.export import export
 from wfsim.cli.new import new
 from wfsim.cli.outcome import (
     ExpectOption,
@@ -50,6 +51,7 @@ app = typer.Typer(
 
 app.command()(calibrate)
 app.command()(explore)
+app.command()(export)
 app.command()(new)
 app.command()(reproduce)
 app.command()(resume)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
@@ -54,14 +56,34 @@ def write_project(folder: Path) -> list[Path]:
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already; give another name")
-    written = []
-    for place, text in _templates(files("wfsim.cli") / "project"):
-        path = folder / _renamed(place, package)
+    written, requirement = [], _requirement()
+    for template, text in _templates(files("wfsim.cli") / "project"):
+        path = folder / _renamed(template, package)
         path.parent.mkdir(parents=True, exist_ok=True)
         filled = text.replace("{{name}}", name).replace("{{package}}", package)
+        filled = filled.replace("{{requirement}}", requirement)
         path.write_text(filled, encoding="utf-8", newline="\n")
         written.append(path)
     return written
+
+
+def _requirement() -> str:
+    """Return what ``pip install`` gets the wfsim from that runs here (PEP 610)."""
+    name = "wfsim-lab"
+    try:
+        origin = json.loads(distribution(name).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:  # wfsim is on the path, and not installed
+        return name
+    url, commit = origin.get("url"), origin.get("vcs_info", {})
+    if not url:
+        return name
+    if commit:
+        return f"{name} @ {commit['vcs']}+{url}@{commit['commit_id']}"
+    return (
+        "# Installed from this machine: give CI an address that it reaches, such as\n"
+        "# wfsim-lab @ git+https://HOST/wfsim.git\n"
+        f"{name} @ {url}"
+    )
 
 
 def _is_taken(package: str) -> bool:
@@ -72,18 +94,18 @@ def _is_taken(package: str) -> bool:
 
 
 def _templates(
-    folder: Traversable, place: PurePosixPath = ROOT
+    folder: Traversable, path: PurePosixPath = ROOT
 ) -> Iterator[tuple[PurePosixPath, str]]:
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir():
-            yield from _templates(item, place / item.name)
+            yield from _templates(item, path / item.name)
         elif item.name.endswith(ENDING):
             name = item.name.removesuffix(ENDING)
-            yield place / name, item.read_text(encoding="utf-8")
+            yield path / name, item.read_text(encoding="utf-8")
 
 
-def _renamed(place: PurePosixPath, package: str) -> PurePosixPath:
-    first, *rest = place.parts
+def _renamed(path: PurePosixPath, package: str) -> PurePosixPath:
+    first, *rest = path.parts
     if not rest:
         return PurePosixPath(_FILES.get(first, first))
     return PurePosixPath(

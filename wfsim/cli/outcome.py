@@ -1,4 +1,4 @@
-"""What a run prints and writes: a page, the files, and the status that it exits with."""
+"""The outcome of a run on the command line: a page, the files, the exit status."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ HorizonOption: TypeAlias = Annotated[
     float | None, typer.Option(help="The last second, in place of the scenario's.")
 ]
 ExpectOption: TypeAlias = Annotated[
-    str | None, typer.Option(help="Exit with 1 unless every resource ends so.")
+    str | None,
+    typer.Option(help="State that every resource must end in; otherwise exit with 1."),
 ]
 FaultsOption: TypeAlias = Annotated[
     Path | None, typer.Option(help="A YAML file of faults.", metavar="FILE")

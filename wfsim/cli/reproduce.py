@@ -48,7 +48,7 @@ def reproduce(
     if flow is None and scenario.is_service and not scenario.arrivals:
         raise DefinitionError(f"{target!r} is a service: give --flow")
     folder = folder_for(named, out)
-    found = reproducing(
+    reproduction = reproducing(
         scenario if flow is None else partial(begun, scenario, seed, flow, biz_id),
         dump,
         state=state,
@@ -56,10 +56,10 @@ def reproduce(
         depth=depth,
         seed=seed,
     )
-    typer.echo(repr(found))
+    typer.echo(repr(reproduction))
     folder.mkdir(parents=True, exist_ok=True)
     plan = folder / "plan.yaml"
-    plan.write_text(found.plan, encoding="utf-8")
+    plan.write_text(reproduction.plan, encoding="utf-8")
     typer.echo(replay_line(target, plan, flow, biz_id, seed))
-    if not found.is_exact:
+    if not reproduction.is_exact:
         raise typer.Exit(1)

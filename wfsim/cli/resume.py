@@ -101,20 +101,20 @@ def _print_decisions(mementos: Caretaker, log: EventLog) -> None:
 def _decision(run: Memento, log: EventLog) -> str:
     """Return what the controller did first with *run*, read off the *log*."""
     for record in log.filter(resource=run.resource.name, run=run.key):
-        match record.kind:
-            case Kind.RUN_QUARANTINED:
-                return f"is quarantined and left as it is: {record.text}"
-            case Kind.STEP_STARTED:
-                which = f" (attempt {record.attempt})" if record.attempt else ""
-                return f"goes on with {record.step}{which}"
-            case Kind.RUN_COMPLETED if run.status is not RunStatus.COMPLETED:
-                return "completes it: no step is left"
-            case Kind.RUN_INTERRUPTED if run.status is not RunStatus.INTERRUPTED:
-                return f"interrupts it: {record.text}"
-            case Kind.RUN_SUPERSEDED if run.status is not RunStatus.SUPERSEDED:
-                return "gives it up for a run of another flow"
-            case Kind.RUN_CANCELLED if run.status is not RunStatus.CANCELLED:
-                return "cancels it"
+        kind = record.kind
+        if kind is Kind.RUN_QUARANTINED:
+            return f"is quarantined and left as it is: {record.text}"
+        if kind is Kind.STEP_STARTED:
+            which = f" (attempt {record.attempt})" if record.attempt else ""
+            return f"goes on with {record.step}{which}"
+        if kind is Kind.RUN_COMPLETED and run.status is not RunStatus.COMPLETED:
+            return "completes it: no step is left"
+        if kind is Kind.RUN_INTERRUPTED and run.status is not RunStatus.INTERRUPTED:
+            return f"interrupts it: {record.text}"
+        if kind is Kind.RUN_SUPERSEDED and run.status is not RunStatus.SUPERSEDED:
+            return "gives it up for a run of another flow"
+        if kind is Kind.RUN_CANCELLED and run.status is not RunStatus.CANCELLED:
+            return "cancels it"
     if run.status is RunStatus.INTERRUPTED:
         why = ": ".join(filter(None, (run.reason, run.error)))
         return f"waits for an operator (give --recover): {why}"

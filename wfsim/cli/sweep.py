@@ -42,7 +42,7 @@ def sweep(
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="Stop when known so well: 'p95 within 5 %'.", metavar="WHEN"),
+        typer.Option(help="Stop when as precise as: 'p95 within 5 %'.", metavar="WHEN"),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
     cache: Annotated[
@@ -50,7 +50,7 @@ def sweep(
     ] = None,
     fail_if: Annotated[
         list[str] | None,
-        typer.Option(help="Exit with 1 if so at a point: 'p95 > 300'.", metavar="WHAT"),
+        typer.Option(help="Exit 1 if it holds at a point: 'p95 > 300'.", metavar="WHAT"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -77,7 +77,10 @@ def sweep(
     )
     _tell(study, folder)
     mark(folder / "study.html", named)
-    violations = [violation for gate in gates for violation in gate.violations(study)]
+    _exit(study, [violation for gate in gates for violation in gate.violations(study)])
+
+
+def _exit(study: Study, violations: Sequence[str]) -> None:
     for violation in violations:
         typer.echo(f"Failed: {violation}")
     if study.interrupted:
@@ -131,7 +134,7 @@ def _tell(study: Study, out: Path) -> None:
         typer.echo(f"Note: {notice}")
     if study.settled is not None and not all(study.settled):
         typer.echo(
-            f"Not known so well yet at {study.settled.count(False)} of "
+            f"Not so precise yet at {study.settled.count(False)} of "
             f"{len(study.settled)} points; give more --replications"
         )
     frames = {
@@ -164,7 +167,8 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
     from rich.table import Table
 
     from wfsim.report.grouping import label
-    from wfsim.study.study import COUNTS
+    from wfsim.report.text import percent
+    from wfsim.study.summary import COUNTS
 
     measures = [name for name in summary.columns if f"{name}_low" in summary.columns]
     if summary["total"].equals(summary["mean"]):  # nobody waited for a worker
@@ -178,9 +182,9 @@ def _shown(summary: pd.DataFrame, study: Study) -> Any:
         cells = [label(row[name]) for name in study.over]
         cells += [f"{row[name]:,}" for name in counts]
         for name in measures:
-            number = "{:.1%}" if name == "success" else "{:,.1f}"
+            number = percent if name == "success" else "{:,.1f}".format
             ends = (row[f"{name}_low"], row[f"{name}_high"])
-            low, high = map(number.format, ends)
-            cells.append(f"{number.format(row[name])} ({low} to {high})")
+            low, high = map(number, ends)
+            cells.append(f"{number(row[name])} ({low} to {high})")
         table.add_row(*cells)
     return table

@@ -1,4 +1,4 @@
-"""What TARGET on the command line names: a scenario, wherever it comes from."""
+"""Targets of the command line: a scenario or a flow, wherever it comes from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, assert_never
 
 from wfsim.errors import DefinitionError, WfsimError
 from wfsim.files.document import read_document
@@ -72,6 +72,12 @@ class Target(NamedTuple):
                     f"{self.text}: a plan of faults, which says what goes wrong and not "
                     "what runs; give it as --faults"
                 )
+            case TargetKind.FLOW | TargetKind.FOLDER:
+                return self._of_flows(options, service)
+            case _:
+                assert_never(self.kind)
+
+    def _of_flows(self, options: Options, service: bool) -> Scenario:
         if options.replicas is not None:
             what = "flow file" if self.kind is TargetKind.FLOW else "flow files in"
             raise DefinitionError(f"--replicas: the {what} {self.text} has no replicas")
@@ -254,7 +260,7 @@ def _blame(text: str, error: Exception) -> NoReturn:
         for frame in frames
         if not (PACKAGE in Path(frame.filename).parents or "importlib" in frame.filename)
     ]
-    place = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
+    where = f"{theirs[-1].filename}:{theirs[-1].lineno}: " if theirs else ""
     if isinstance(error, SyntaxError) and error.filename:
-        place = f"{error.filename}:{error.lineno}: "
-    raise DefinitionError(f"{text}: {place}{type(error).__name__}: {error}") from error
+        where = f"{error.filename}:{error.lineno}: "
+    raise DefinitionError(f"{text}: {where}{type(error).__name__}: {error}") from error

@@ -112,9 +112,9 @@ class Controller:
         )
         resources = self._ports.resources
         self._stops = [resources.watch(self._see), resources.subscribe(self._cancel)]
-        kept = self._ports.runs.keys()
+        run_keys = self._ports.runs.keys()
         # Runs outlive a resource that went away while nobody was watching.
-        for key in sorted({*resources.keys(), *kept}):
+        for key in sorted({*resources.keys(), *run_keys}):
             self.enqueue(key)
 
     def crash(self) -> list[Any]:
@@ -131,8 +131,8 @@ class Controller:
         for call_off in self._due.values():
             call_off()
         queues = (self._queue, self._touched, self._active, self._due)
-        for kept in (*queues, self._failures, self._last):
-            kept.clear()
+        for memory in (*queues, self._failures, self._last):
+            memory.clear()
         self._ports.notes.note(
             Kind.CONTROLLER_CRASHED, text=self.name, controller=self.name
         )
@@ -254,7 +254,7 @@ class Controller:
             self._dispatch()
 
     def _passed(self, key: Key, result: Result) -> None:
-        """Take note that a pass is over, whether or not it counts any more."""
+        """Record that a pass is over, whether or not it counts any more."""
 
     def _failed(self, turn: Turn, error: StoreError) -> Result:
         """Note a pass that a store cut short, and when to make the next one."""
@@ -327,7 +327,12 @@ class Controller:
 
     def _why(self, key: Key) -> str:
         """Return what keeps a resource from coming to rest, as its last run shows."""
-        run = self._last.get(key)
+        run, live = self._last.get(key), self._ports.resources.peek(key)
+        if live is not None and live.deleted is not None:
+            names = " and ".join(map(repr, live.finalizers))
+            return f"its finalizer {names} fails, and is called again without a delay"
+        if run is None and live is not None:
+            return f"checks move it on, last to {live.state!r} because of {live.event!r}"
         if run is not None and run.step is not None:
             step, attempts = run.step.name, run.step.attempts
             if run.status is RunStatus.FAILED:

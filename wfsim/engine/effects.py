@@ -178,13 +178,13 @@ def _called(function: FunctionType, names: frozenset[str]) -> list[FunctionType]
         for name in names
         if hasattr(module, name)
     ]
-    found = []
+    functions = []
     for thing in things:
         if isinstance(thing, (FunctionType, MethodType, partial)) or inspect.isclass(
             thing
         ):
-            found += _functions(thing)
-    return found
+            functions += _functions(thing)
+    return functions
 
 
 class Reading(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the engine asks of the world.
+"""Ports: the clock, the stores, the steps and the draws that the engine works on.
 
 An ``Effect[T]`` is a generator that may let time pass and then returns a ``T``;
 run it with ``yield from``.  Whatever could take time on a real system is an
@@ -40,7 +40,7 @@ class Clock(Protocol):
         ...
 
     def fire(self, event: Any, at: float) -> None:
-        """Let *event*, which has not happened, happen *at* that time, now or later."""
+        """Schedule *event*, which has not happened, *at* that time, now or later."""
         ...
 
     def call(self, delay: float, action: Callable[[], Any]) -> Callable[[], None]:
@@ -176,7 +176,7 @@ class Grant(NamedTuple):
 
 
 class Leases(Protocol):
-    """Who may work on a resource.  Tokens of one resource only ever grow."""
+    """The right to work on a resource.  Tokens of one resource only ever grow."""
 
     def acquire(self, key: Key, holder: str, freed: Callable[[], None]) -> Effect[Grant]:
         """Return a new token, or call *freed* once when it is worth asking again."""

@@ -285,7 +285,9 @@ class Progress:
 
     def end(self, index: int, stop: Stop) -> Effect[None]:
         """End step *index* for good, and with it the run if that is to be interrupted."""
-        if not self.graph or stop.cause is Cause.GONE:
+        failed = stop.cause not in (Cause.CANCEL, Cause.DEADLINE)
+        paused = failed and self.flow.steps[index].pauses
+        if not self.graph or paused or stop.cause is Cause.GONE:
             yield from self.interrupt(index, stop)
             return
         cancelled = stop.reason == reasons.CANCELLED
@@ -418,7 +420,7 @@ class Progress:
                 text = f"no end after {limit:g} s"
             case _:
                 text = describe(error)
-        if not isinstance(error, InitFailed):
+        if self.runner.interrupts and not isinstance(error, InitFailed):
             text = f"step {self.run.steps[index].name} fail: {text}"
         where = line_of(error)
         return (yield from self.fail(index, retry, text, cause, limit, where))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from wfsim.engine.context import StepContext, Turn, rewrite
@@ -25,7 +26,14 @@ from wfsim.model.machine import StateMachine
 from wfsim.model.memento import Memento, Quarantined, RunStatus, number_of
 from wfsim.model.policy import Retry
 from wfsim.model.record import Kind
-from wfsim.model.resource import INTERRUPT, PREVIOUS, RECOVER, RUNNING, Key, Resource
+from wfsim.model.resource import (
+    INTERRUPT,
+    REBUILD,
+    RUNNING,
+    Key,
+    Recovery,
+    Resource,
+)
 from wfsim.model.run import Adoption, Begin, Cause, Recover, Run, Supersede
 from wfsim.text import called, suggest
 
@@ -36,6 +44,7 @@ class Result(NamedTuple):
     after: float | None = None
 
 
+@lru_cache(maxsize=64)
 def doubling(retry: Retry) -> Retry:
     """Return *retry* with waits that grow, twice as long each, if its own do not."""
     return replace(retry, factor=2.0) if retry.factor == 1.0 else retry
@@ -143,7 +152,7 @@ class FlowReconciler:
             if serves and (yield from self._settle(resource, newest, turn)):
                 return _DONE
         if resource.state == INTERRUPT:
-            if _may_recover(resource, newest):
+            if _may_recover(machine.notes, resource, newest):
                 served = self._served(resource, newest, entries)
                 return (yield from self._recover(resource, served, turn))
         elif unfinished and not machine.ignores(resource.state, unfinished.flow):
@@ -161,8 +170,9 @@ class FlowReconciler:
         """
         if run is None or run.number == newest_number(entries):
             return run
-        previous = resource.annotations.get(PREVIOUS)
-        action = self._machines[resource.kind].action(previous) if previous else None
+        machine = self._machines[resource.kind]
+        previous = machine.notes.state_before(resource)
+        action = machine.action(previous) if previous else None
         return run if action is None or action.flow == run.flow else None
 
     def _settle(self, resource: Resource, run: Run, turn: Turn) -> Effect[bool]:
@@ -170,7 +180,8 @@ class FlowReconciler:
         if run.entered != resource.entered:
             return False
         interrupted = run.status in _FAILED
-        action = self._machines[resource.kind].action(resource.state)
+        machine = self._machines[resource.kind]
+        action = machine.action(resource.state)
         done = run.status is RunStatus.COMPLETED and action and action.flow == run.flow
         if not (interrupted or done):
             return False
@@ -180,7 +191,7 @@ class FlowReconciler:
             if live.entered != run.entered:
                 return live
             if interrupted:
-                return live.interrupt(run.reason or "ERROR", run.error)
+                return machine.notes.interrupt(live, run.reason or "ERROR", run.error)
             return live.move(then, run.flow)
 
         yield from rewrite(self._resources, turn.key, change, turn.token)
@@ -189,23 +200,27 @@ class FlowReconciler:
     def _recover(self, resource: Resource, run: Run | None, turn: Turn) -> Effect[Result]:
         """Go back from `INTERRUPT`: the run first, then the resource.
 
-        Dying in between leaves the request standing, so the next pass repeats this.
+        Dying in between leaves the request standing, so the next pass repeats this.  As
+        in the reference, a rebuild is not gone on with: it begins anew, with a new run.
         """
         live = yield from self._resources.get(resource.key)
-        is_other = live.uid != resource.uid
-        if is_other or live.state != INTERRUPT or not _may_recover(live, run):
+        machine = self._machines[resource.kind]
+        is_other = live.uid != resource.uid or live.state != INTERRUPT
+        if is_other or not _may_recover(machine.notes, live, run):
             return _DONE
-        previous = live.annotations.get(PREVIOUS, "")
-        if run is not None and run.status not in _CLOSED:
+        previous = machine.notes.state_before(live)
+        if previous == REBUILD:
+            if run is not None and not run.is_final:
+                yield from self._runner.commit(run, turn, Supersede())
+        elif run is not None and run.status not in _CLOSED:
             flow = self._flows.get(run.flow)
             from_first = flow is not None and flow.recover_from_first_step
             afresh = frozenset() if flow is None else to_run_again(run, flow)
             deadline = deadline_of(flow, None, self._ports)
             recovered = Recover(from_first, deadline, afresh)
             yield from self._runner.commit(run, turn, recovered)
-            machine = self._machines[resource.kind]
             previous = previous or machine.state_running(run.flow) or ""
-        back = live.recover(previous or RUNNING)
+        back = machine.notes.go_on(live, previous or RUNNING)
         yield from self._resources.update(back, turn.token)
         return _DONE
 
@@ -278,12 +293,16 @@ class FlowReconciler:
             superseded = Supersede()
             yield from self._runner.commit(ignored, turn, superseded)
         if live.cancelled:
-            moved = live.interrupt(reasons.CANCELLED, NOT_BEGUN)
+            moved = machine.notes.interrupt(live, reasons.CANCELLED, NOT_BEGUN)
             yield from self._resources.update(moved, turn.token)
             return _DONE
+        number = newest_number(entries) + 1 if entries else 1
+        run = Run(f"{number}-{action.flow}", turn.key)
         try:
             event = machine.entry(live)
             params = storable(event.params) if event else None
+            if params:
+                self._runs.refuse_large(run, params)
         except Exception as error:
             self._check_failed(turn, live, action.check, error)
             return self._ask_later(live.key)
@@ -293,8 +312,6 @@ class FlowReconciler:
             yield from self._resources.update(moved, turn.token)
             return _DONE
         flow = self._flows[action.flow]
-        number = newest_number(entries) + 1 if entries else 1
-        run = Run(f"{number}-{flow.name}", turn.key)
         begin = Begin.of(
             flow,
             run.key,
@@ -338,8 +355,8 @@ class FlowReconciler:
                 return self._again
 
             def without(live: Resource, gone: str = name) -> Resource:
-                kept = tuple(item for item in live.finalizers if item != gone)
-                return live._replace(finalizers=kept)
+                others = tuple(item for item in live.finalizers if item != gone)
+                return live._replace(finalizers=others)
 
             yield from rewrite(self._resources, resource.key, without, turn.token)
         return _DONE
@@ -378,14 +395,14 @@ def at_rest(machine: StateMachine) -> frozenset[str]:
     return frozenset(machine.stable_states) - left - {INTERRUPT}
 
 
-def _may_recover(resource: Resource, run: Run | None) -> bool:
+def _may_recover(notes: Recovery, resource: Resource, run: Run | None) -> bool:
     """Whether the interrupted *resource* is to go back.
 
     It was asked for; or the reference engine died in the middle of it, when the run was
     runnable again and the notes were gone, but the state was not back yet.
     """
     half = run is not None and run.status is RunStatus.FAILED
-    return resource.wants_recovery or (half and RECOVER not in resource.annotations)
+    return notes.is_wanted(resource) or (half and not notes.is_noted(resource))
 
 
 def _due(run: Run, wake: float) -> float:

@@ -1,4 +1,4 @@
-"""What runs of flows need, whichever it is: kept writes, hooks, compiled steps."""
+"""The runner: kept writes, hooks and compiled steps, shared by all runs of flows."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ class FlowRunner:
         ran = index < len(steps) and steps[index].status in _BEGUN
         draft = run if adoption is None else adoption
         step = steps[index].name if index < len(steps) else ""
-        stop = stop._replace(text=in_their_words(stop, run, step, draft.retries, ran))
+        if self.interrupts:
+            text = in_their_words(stop, run, step, draft.retries, ran)
+            stop = stop._replace(text=text)
         change: Change = Interrupt(index, *stop)
         if adoption is not None:
             change = Adopt(adoption, change)

@@ -8,12 +8,20 @@ A request compares and sets the state, and returns; the watch loop does the rest
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from typing import Any, NamedTuple, Self
 
 from wfsim.engine.context import StepContext, rewrite
 from wfsim.engine.flow_status import ENDED, NODE_STATUS, FlowStatus, Request, after
 from wfsim.engine.ports import Clock, Effect, ResourceStore, RunStore
+from wfsim.engine.steps import Executors
 from wfsim.errors import (
     DEFINE_NOT_FOUND,
     DETAIL_FAILED,
@@ -22,13 +30,18 @@ from wfsim.errors import (
     PARAMETER_INVALID,
     POLLING_TIME_OUT,
     AlreadyExists,
+    DefinitionError,
     Fenced,
+    Interrupted,
     NotFound,
     ServiceError,
+    StoreError,
 )
+from wfsim.model.bounds import seconds
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
-from wfsim.model.memento import StepMemento
+from wfsim.model.glance import as_html, glance
+from wfsim.model.memento import RunStatus, StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 from wfsim.model.run import Run
 from wfsim.text import suggest
@@ -83,6 +96,15 @@ class FlowDetail(NamedTuple):
         """Where the flow stands."""
         return self.info.status
 
+    def __repr__(self) -> str:
+        width = max((len(node.name) for node in self.nodes), default=0)
+        return glance(
+            f"<{_flow_line(self.info)}>", (_node_line(node, width) for node in self.nodes)
+        )
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
 
 class Page(NamedTuple):
     """Some of the flows that were asked for, and how many there are."""
@@ -91,6 +113,26 @@ class Page(NamedTuple):
     page: int
     page_size: int
     total: int
+
+    def __repr__(self) -> str:
+        head = f"<{len(self.flows)} of {self.total:,} flows, page {self.page}>"
+        return glance(head, (f"  {_flow_line(flow)}" for flow in self.flows))
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+
+def _flow_line(flow: FlowInfo) -> str:
+    """Return *flow* on one line."""
+    why = f": {flow.reason or flow.error}" if flow.reason or flow.error else ""
+    return f"{flow.id} about {flow.biz_type} {flow.biz_id}: {flow.status.value}{why}"
+
+
+def _node_line(node: NodeInfo, width: int) -> str:
+    """Return *node* on one line, its name as wide as those of the others."""
+    since = "" if node.started is None else f"  from {node.started:,.1f} s"
+    until = "" if node.finished is None else f" to {node.finished:,.1f} s"
+    return f"  {node.name:{width}}  {node.status.value:10}{since}{until}"
 
 
 class _Numbers:
@@ -111,16 +153,18 @@ class WorkflowService:
         resources: ResourceStore,
         runs: RunStore,
         flows: MutableMapping[str, Flow],
+        executors: Executors | None = None,
     ) -> None:
         self.clock = clock
         self.resources = resources
         self.runs = runs
         self.flows = flows
+        self.executors = executors
         self._numbers = _Numbers()
 
     def through(self, resources: ResourceStore, runs: RunStore) -> Self:
         """Return this service as whoever reaches its stores through those sees it."""
-        seen = type(self)(self.clock, resources, runs, self.flows)
+        seen = type(self)(self.clock, resources, runs, self.flows, self.executors)
         seen._numbers = self._numbers
         return seen
 
@@ -128,14 +172,23 @@ class WorkflowService:
         """Return the service as a step of one of its flows sees it."""
         return ChildFlows(self, context)
 
-    def register(self, flow: Flow) -> None:
-        """Take up a definition; 10001 if there is another one of that name."""
+    def register(self, flow: Flow, steps: Iterable[Callable[..., Any]] = ()) -> None:
+        """Take up a definition, with the *steps* that its classes name.
+
+        10001 if there is another definition or step of that name, or if a class has
+        neither code nor a duration.
+        """
         there = self.flows.get(flow.name)
         if there is not None and there.digest != flow.digest:
             text = f"another flow is registered as {flow.name!r}; give it a new name"
             raise ServiceError(PARAMETER_INVALID, text)
         if not flow.steps:
             raise ServiceError(PARAMETER_INVALID, f"flow {flow.name!r} has no steps")
+        if self.executors is not None:
+            try:
+                self.executors.add(flow, steps)
+            except DefinitionError as error:
+                raise ServiceError(PARAMETER_INVALID, str(error)) from None
         self.flows[flow.name] = flow
 
     def define(self, flow_name: str) -> Flow:
@@ -163,9 +216,9 @@ class WorkflowService:
         if JSON cannot hold *context*.
         """
         headers = {"User": user, "Tenant": tenant, "Trace": trace}
-        asked = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
-        told = {**context, **asked}
-        return (yield from self.add(tenant, biz_id, biz_type, flow_name, told))
+        ids = {f"Em-X-{name}-Id": value for name, value in headers.items() if value}
+        whole = {**context, **ids}
+        return (yield from self.add(tenant, biz_id, biz_type, flow_name, whole))
 
     def add(
         self,
@@ -206,6 +259,8 @@ class WorkflowService:
                 return named.name
             except AlreadyExists:
                 continue
+            except StoreError as error:
+                raise _refused(error) from None
 
     def list(
         self,
@@ -253,8 +308,17 @@ class WorkflowService:
         resource = yield from self._get(flow_id, tenant)
         entries = yield from self.runs.entries(resource.key)
         steps: Sequence[StepMemento] = ()
-        if entries and isinstance(entries[-1], Run):
-            steps = entries[-1].steps
+        if entries and isinstance(run := entries[-1], Run):
+            # What failed last has left its text with the run, unless it was closed.
+            failed = (
+                run.step
+                if run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED)
+                else None
+            )
+            steps = [
+                step._replace(error=step.error or run.error) if step is failed else step
+                for step in run.steps
+            ]
         begun = [step for step in steps if step.attempts or step.finished is not None]
         # What began at the same time stays as it is listed.
         begun.sort(key=_began)
@@ -271,20 +335,20 @@ class WorkflowService:
 
         9996 if there is no such flow, 10004 if JSON cannot hold *value*.
         """
-        told = _encoded({key: value})
+        written = _encoded({key: value})
 
         def change(live: Resource) -> Resource:
-            context = {**live.spec.get("context", EMPTY), **told}
+            context = {**live.spec.get("context", EMPTY), **written}
             return live.edit(spec={"context": context}, status=self._now())
 
         yield from self._rewrite(flow_id, tenant, change)
 
     def start(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow go on from where it is; 40103 if it is Canceling or has ended."""
+        """Start the flow, or go on with it; 40103 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.START)
 
     def stop(self, flow_id: str, *, tenant: str = TENANT) -> Effect[None]:
-        """Let the flow begin no more nodes; 40106 if it is Canceling or has ended."""
+        """Stop beginning nodes of the flow; 40106 if it is Canceling or has ended."""
         return self._ask(flow_id, tenant, Request.STOP)
 
     def cancel(
@@ -313,6 +377,8 @@ class WorkflowService:
             yield from rewrite(self.resources, key_of(flow_id, tenant), change, None)
         except NotFound:
             raise ServiceError(FLOW_NOT_FOUND, f"no flow {flow_id!r}") from None
+        except StoreError as error:
+            raise _refused(error) from None
 
     def _get(self, flow_id: str, tenant: str) -> Effect[Resource]:
         try:
@@ -322,6 +388,13 @@ class WorkflowService:
 
     def _now(self) -> Mapping[str, float]:
         return {"updated": self.clock.now}
+
+
+def _refused(error: StoreError) -> Exception:
+    """Return what the service answers if a store does: what cannot be kept is invalid."""
+    if type(error) is StoreError:
+        return ServiceError(PARAMETER_INVALID, str(error))
+    return error
 
 
 def key_of(flow_id: str, tenant: str = TENANT) -> Key:
@@ -397,6 +470,17 @@ PARENT = "parent"
 
 MONTH = 2_592_000.0
 
+MOST_IN_A_ROW = 100
+"""So many flows may each start the next one within `AT_ONCE` before it is a bug."""
+
+AT_ONCE = 0.5
+
+NO_PROGRESS = "NO_PROGRESS"
+"""Why such a flow is stopped."""
+
+LEAST_WAIT = 1e-6
+"""So many seconds apart are looks at a flow that are to come at once."""
+
 
 class ChildFlows:
     """What a step may ask of the service that runs its flow."""
@@ -420,17 +504,19 @@ class ChildFlows:
         that is run again after a crash finds the child that it has started already.
         Raises `ServiceError` as the service does, `Fenced` once the attempt is over.
         """
-        told = self._context
-        if not told.is_open:
-            raise Fenced(f"{told.step}: this attempt is over; it may not start a flow")
-        own = told.resource
+        caller = self._context
+        if not caller.is_open:
+            raise Fenced(f"{caller.step}: this attempt is over; it may not start a flow")
+        own = caller.resource
         about = own.spec["bizId"] if biz_id is None else biz_id
-        tenant, parent = own.namespace, f"{told.run}/{told.step}/{flow_name}/{about}"
+        tenant = own.namespace
+        parent = f"{caller.run}/{caller.step}/{flow_name}/{about}"
         listed = self._service.resources.keys()
         for key in listed:
-            found = self._service.resources.peek(key) if key.namespace == tenant else None
-            if found is not None and found.annotations.get(PARENT) == parent:
-                return found.name
+            child = self._service.resources.peek(key) if key.namespace == tenant else None
+            if child is not None and child.annotations.get(PARENT) == parent:
+                return child.name
+        self._refuse_to_spin(own)
         kind = biz_type or self._service.define(flow_name).biz_type or own.spec["bizType"]
         headers = own.spec.get("context", EMPTY)
         inherited = {k: v for k, v in headers.items() if k.startswith("Em-X-")}
@@ -446,6 +532,21 @@ class ChildFlows:
             )
         )
 
+    def _refuse_to_spin(self, flow: Resource) -> None:
+        """Raise `Interrupted` if flows start each other, over and over in no time."""
+        oldest, depth = flow, 0
+        while depth < MOST_IN_A_ROW and PARENT in oldest.annotations:
+            parent = oldest.annotations[PARENT].partition("/")[0]
+            before = self._service.resources.peek(key_of(parent, flow.namespace))
+            if before is None:
+                return
+            oldest, depth = before, depth + 1
+        now = self._context.clock.now
+        if depth == MOST_IN_A_ROW and oldest.status["created"] > now - AT_ONCE:
+            name = flow.spec["flow"]
+            text = f"flow {name!r} was started {depth} times in no time, each by the one"
+            raise Interrupted(NO_PROGRESS, f"{text} before; let something take time")
+
     @types.coroutine
     def wait(
         self, flow_id: str, *, every: float = 10.0, timeout: float = MONTH
@@ -454,8 +555,11 @@ class ChildFlows:
 
         The looks are computed, not made.  Raises `ServiceError` 40102 if it has ended in
         another way or is Stopped, 40105 if it has not ended *timeout* seconds from now,
-        9996 if there is no such flow.
+        9996 if there is no such flow; `UsageError` for seconds that are no number from 0
+        to 1e12.
         """
+        every = max(seconds(every, "every of flows.wait()"), LEAST_WAIT)
+        timeout = seconds(timeout, "timeout of flows.wait()")
         clock, resources = self._context.clock, self._service.resources
         key = Key(self._context.resource.kind, self._context.resource.namespace, flow_id)
         began, bell = clock.now, clock.event()
@@ -475,10 +579,10 @@ class ChildFlows:
             while True:
                 if not _has_news(resources.peek(key)):
                     yield bell
-                past = max(int((clock.now - began) / every), 1)
-                while began + past * every < clock.now:
-                    past += 1
-                tick = min(began + past * every, began + timeout)
+                ticks = max(int((clock.now - began) / every), 1)
+                while began + ticks * every < clock.now:
+                    ticks += 1
+                tick = min(began + ticks * every, began + timeout)
                 if tick > clock.now:
                     yield clock.timeout(tick - clock.now)
                 seen = resources.peek(key)

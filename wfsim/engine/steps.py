@@ -1,4 +1,4 @@
-"""What a step is told, and how its body becomes an effect.
+"""Steps: the registry of their bodies, and the effect that a body becomes.
 
 A body is a function of one `StepContext`, or a class with ``init``, ``do_step`` and
 ``output``; each may be plain, a generator or ``async def``.
@@ -26,6 +26,7 @@ from wfsim.engine.ports import (
 )
 from wfsim.errors import (
     POLLING_TIME_OUT,
+    TASK_FAILED,
     DefinitionError,
     PollError,
     ServiceError,
@@ -35,7 +36,7 @@ from wfsim.errors import (
     Waiting,
 )
 from wfsim.model.duration import Duration
-from wfsim.model.flow import Polling, Step
+from wfsim.model.flow import Flow, Polling, Step
 from wfsim.model.frozen import EMPTY, Frozen, storable
 from wfsim.text import place_of, suggest
 
@@ -97,13 +98,20 @@ class StepRegistry(Mapping[str, StepFunction]):
     def __init__(self, bodies: Iterable[Callable[..., Any]] = ()) -> None:
         self._bodies: dict[str, StepFunction] = {}
         self._polls: dict[str, StepFunction] = {}
+        self._given: dict[str, Callable[..., Any]] = {}
         for body in bodies:
             name = name_of(body)
             if name in self._bodies:
                 raise DefinitionError(f"step {name!r} is registered twice")
+            self._given[name] = body
             self._bodies[name] = as_effect(body)
             if poll := _poll_effect(body):
                 self._polls[name] = poll
+
+    def joined(self, bodies: Iterable[Callable[..., Any]]) -> StepRegistry:
+        """Return one with *bodies* beside its own; one that it has is no second one."""
+        more = [body for body in bodies if self._given.get(name_of(body)) is not body]
+        return StepRegistry([*self._given.values(), *more]) if more else self
 
     def polls(self, names: Iterable[str]) -> dict[str, StepFunction]:
         """Return how to look at what is launched by those of *names* that say so."""
@@ -112,10 +120,10 @@ class StepRegistry(Mapping[str, StepFunction]):
         return {name: poll for name, poll in found.items() if poll is not None}
 
     def __getitem__(self, name: str) -> StepFunction:
-        found = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])
-        if found is None:
+        body = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])
+        if body is None:
             raise KeyError(f"step {name!r} is not registered{suggest(name, self)}")
-        return found
+        return body
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (
@@ -130,6 +138,44 @@ class StepRegistry(Mapping[str, StepFunction]):
 
     def __repr__(self) -> str:
         return f"StepRegistry({sorted(self._bodies)})"
+
+
+class Executors:
+    """The code of the flows of a service, of which more may come with a definition.
+
+    *bodies* and *polls* are by the class names that flows use, as `Ports` has them.
+    """
+
+    def __init__(
+        self,
+        registry: StepRegistry,
+        bodies: Mapping[str, StepFunction],
+        polls: Mapping[str, StepFunction],
+    ) -> None:
+        self._registry = registry
+        self.bodies = dict(bodies)
+        self.polls = dict(polls)
+
+    def add(self, flow: Flow, steps: Iterable[Callable[..., Any]]) -> None:
+        """Take up what *flow* needs of *steps*, beside the code that there is.
+
+        Raises `DefinitionError` if they are no steps, if one has the name of another one,
+        or if a class of *flow* has neither code nor a duration.
+        """
+        registry = self._registry.joined(steps)
+        names = {name for spec in flow.steps for name in spec.all_classes}
+        for spec in flow.steps:
+            simulated = spec.duration, spec.failure, spec.child
+            missing = unknown_class(spec, registry)
+            if missing and all(each is None for each in simulated):
+                near = suggest(missing, registry)
+                text = f"the class {missing!r} has no code and no duration{near}"
+                whose = f"step {spec.name!r} of flow {flow.name!r}"
+                raise DefinitionError(f"{whose}: {text}; give steps=[...]")
+        self._registry = registry
+        for name in sorted(names - self.bodies.keys()):
+            self.bodies[name] = registry.get(name, timed)
+        self.polls |= registry.polls(names)
 
 
 class InitFailed(StepFailed):
@@ -178,13 +224,13 @@ def _class_effect(cls: type) -> StepFunction:
 
 def _poll_effect(body: Any) -> StepFunction | None:
     """Return how to look at what *body* has launched, if it says so."""
-    made = inspect.isclass(body)
-    poll = getattr(body, "poll" if made else _POLL, None)
+    is_class = inspect.isclass(body)
+    poll = getattr(body, "poll" if is_class else _POLL, None)
     if poll is None:
         return None
 
     def effect(context: StepContext) -> Effect[Any]:
-        look = body().poll if made else poll
+        look = body().poll if is_class else poll
         return (yield from driven(look(context, context.operation)))
 
     return effect
@@ -290,13 +336,13 @@ class TimeLimit:
         self._forget()
 
     def stand_still(self) -> None:
-        """Let no time count towards the limit until `go_on`."""
+        """Stop counting time towards the limit until `go_on`."""
         self._forget()
         self._left -= self._clock.now - self._since
         self._forget = self._set(math.inf)
 
     def go_on(self) -> None:
-        """Let time count again."""
+        """Count time again."""
         self._forget()
         self._since = self._clock.now
         self._forget = self._set(self._left)
@@ -400,12 +446,20 @@ def signal_of(error: BaseException) -> BaseException:
 
 
 def describe(error: BaseException) -> str:
-    """Return *error* in one line, its class included unless it says nothing more."""
+    """Return *error* in one line, its class included unless it says nothing more.
+
+    What a service says has its code instead; so has a look that came to nothing, as in
+    the reference (``workflow2/meta.go``, ``Execute``).
+    """
     name = type(error).__name__
     try:
         text = " ".join(str(error).split())
     except Exception as second:
         text = f"(its __str__ raises {type(second).__name__})"
+    if isinstance(error, PollError):
+        error = ServiceError(TASK_FAILED, text)
+    if isinstance(error, ServiceError):
+        return "\t".join(" ".join(part.split()) for part in str(error).split("\t"))
     if text and isinstance(error, StepFailed):
         return text
     return f"{name}: {text}" if text else name

@@ -285,7 +285,7 @@ def _as_data(value: Any) -> Any:
     item = getattr(value, "item", None)
     plain = thaw(item() if callable(item) else value)
     if not is_json(plain):
-        raise ValueError(f"{value!r} is nothing that a file could say")
+        raise ValueError(f"{value!r} cannot be written in YAML")
     return plain
 
 

@@ -284,9 +284,9 @@ class _Expansion:
                 yield item.problem(f"{text}; write its steps out")
         elif edges and file.whole:
             # Next to a step that cannot be read, any edge may look wrong.
-            place = {item.step.value(item.source).name: item for item in file.items}
+            item_of = {item.step.value(item.source).name: item for item in file.items}
             for step, outcome, text in wrong_edges({s: steps[s].edges for s in steps}):
-                yield place[step].problem(text, outcome or "")
+                yield item_of[step].problem(text, outcome or "")
 
     def steps_of(self, item: _Item, problems: list[Problem]) -> tuple[Step, ...]:
         step = item.step

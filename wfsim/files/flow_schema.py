@@ -1,4 +1,4 @@
-"""What may stand in the files of a folder of flows, as pydantic models.
+"""The schema of the files of a folder of flows, as pydantic models.
 
 The keys of the reference engine are taken unchanged.  Ours, which it ignores, are
 ``retry``, ``timeout``, ``deadline``, ``duration`` and ``failure``, and those that say
@@ -140,7 +140,7 @@ class StepItem(Strict):
     )
     tolerated_errors: Count = Field(
         _REFERENCE_POLLING.tolerated_errors,
-        description="Looks in a row that may come to nothing before the step fails.",
+        description="Consecutive polls that may fail before the step does.",
     )
     undo: Omissible[Name] = Field(
         None,
@@ -165,7 +165,8 @@ class StepItem(Strict):
     on_failure: Omissible[Name] = Field(
         None,
         description="The step that handles the failure of this one. A run that ends in "
-        "a handler has failed; one that is led back to the main path goes on.",
+        "a handler has failed; one that is led back to the main path goes on. The word "
+        "pause is no step: it stops the flow until that is started again, with this one.",
     )
     on_cancel: Omissible[Name] = Field(
         None,
@@ -420,8 +421,8 @@ def with_durations(schema: dict[str, Any]) -> dict[str, Any]:
     pydantic has no way to write a schema that contains itself by hand.
     """
     # Without the closing brace: a description may follow.
-    place, reference = (json.dumps(item)[:-1] for item in (SCHEMA_PLACE, _REFERENCE))
-    whole: dict[str, Any] = json.loads(json.dumps(schema).replace(place, reference))
+    marker, reference = (json.dumps(item)[:-1] for item in (SCHEMA_PLACE, _REFERENCE))
+    whole: dict[str, Any] = json.loads(json.dumps(schema).replace(marker, reference))
     defined = {**whole.get("$defs", {}), "Duration": DURATION_SCHEMA}
     return {**whole, "$defs": dict(sorted(defined.items()))}
 

@@ -100,15 +100,15 @@ def model_of(
     out may not be written without a value.  With *partial* everything may be left out,
     and what may be None may be null.
     """
-    made: dict[str, Any] = {}
+    definitions: dict[str, Any] = {}
     for kind in kinds:
         hints = get_type_hints(kind, include_extras=True)
         for item in fields(kind):
             if item.name not in without:
-                made[item.name] = _in_file(item, hints[item.name], partial)
+                definitions[item.name] = _in_file(item, hints[item.name], partial)
     doc = inspect.getdoc(kinds[0] if base is Item else base) or ""
     summary = " ".join(doc.split("\n\n")[0].split())
-    return create_model(name, __base__=base, __doc__=summary, **made)
+    return create_model(name, __base__=base, __doc__=summary, **definitions)
 
 
 def _in_file(item: Field[Any], hint: Any, partial: bool) -> tuple[Any, Any]:
@@ -182,7 +182,7 @@ _WANTED = {
 
 
 def _sentence(detail: ErrorDetails, path: Location, model: type[BaseModel]) -> str:
-    culprit, got = _culprit(path), detail["input"]
+    culprit, value = _culprit(path), detail["input"]
     last = str(next(reversed(detail["loc"]), ""))
     context = detail.get("ctx", {})
     match detail["type"]:
@@ -199,7 +199,7 @@ def _sentence(detail: ErrorDetails, path: Location, model: type[BaseModel]) -> s
             return f"{context['discriminator']} is {shown(tag)}{suggest(tag, tags)}"
         case "value_error":
             return f"{culprit} {context['error']}"
-        case "string_too_short" if not got:
+        case "string_too_short" if not value:
             return f"{culprit} is empty; write a text"
         case "too_long":
             return f"{culprit} has more than {context['max_length']} items; split it"
@@ -207,11 +207,12 @@ def _sentence(detail: ErrorDetails, path: Location, model: type[BaseModel]) -> s
             return (
                 f"{culprit} has too few items; it takes {context['min_length']} or more"
             )
-        case "string_type" if isinstance(got, (bool, int, float)):
-            return f"{culprit} must be text, got {shown(got)}; put it in quotes"
+        case "string_type" if isinstance(value, (bool, int, float)):
+            return f"{culprit} must be text, got {shown(value)}; put it in quotes"
         case kind if kind in _WANTED:
-            return f"{culprit} must be {_WANTED[kind]}, got {shown(got)}"
-    return f"{culprit} {detail['msg'].replace('Input should', 'must')}, got {shown(got)}"
+            return f"{culprit} must be {_WANTED[kind]}, got {shown(value)}"
+    wanted = detail["msg"].replace("Input should", "must")
+    return f"{culprit} {wanted}, got {shown(value)}"
 
 
 def _culprit(path: Location) -> str:
@@ -247,11 +248,11 @@ def _keys_at(loc: Iterable[str | int], model: type[BaseModel]) -> set[str]:
         models = [*_models_in(model.model_fields["root"].annotation)]
     for part in loc:
         inner = [
-            found
+            inner_model
             for each in models
             for name, field in each.model_fields.items()
             if part in (field.alias, name)
-            for found in _models_in(field.annotation)
+            for inner_model in _models_in(field.annotation)
         ]
         models = inner or [each for each in models if part in _tags(each)] or models
     return {

@@ -62,10 +62,10 @@ def calibrate(
     they were, if ``empirical`` is a candidate.  *confidence* is that of intervals.
 
     *waiting* says whether waiting for something else is part of a duration.  *failed*
-    says what the duration of a failed attempt is: nothing (a step without code fails
-    after as long as it takes, so that nothing is lost; of attempts that were cut short
-    as many are left out as would have failed), one like any other, or a lower
-    bound for what success would have taken.  *resumed* is about attempts that follow one
+    says what the duration of a failed attempt is: ignored (``left out``), one like any
+    other, or a lower bound for what success would have taken.  Where failed attempts are
+    left out, so is the same share of the censored ones: else slow attempts would be
+    over-represented.  *resumed* is about attempts that follow one
     that was cut short by a crash: a step that finds half of its work done takes less
     time, and is no example of what it takes from its start.  An attempt that ran into
     its limit of time is censored, and no failure: the limit is part of the flow, and

@@ -84,11 +84,11 @@ def read_csv(
     if duplicates not in ("drop", "keep"):
         raise UsageError(f"duplicates is {duplicates!r}; give 'drop' or 'keep'")
     known, source, times = known_statuses(statuses), Path(path), times or TimeFormat()
-    past = _read(source, columns, known, delimiter, times, duplicates)
+    runs = _read(source, columns, known, delimiter, times, duplicates)
     if times.learned:
         # What a later row has shown of the format holds for those before it.
-        past = _read(source, columns, known, delimiter, times, duplicates)
-    return past
+        runs = _read(source, columns, known, delimiter, times, duplicates)
+    return runs
 
 
 def _read(

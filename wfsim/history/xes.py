@@ -68,11 +68,11 @@ def read_xes(
         if key not in keys:
             raise UsageError(f"columns: unknown {key!r}{suggest(str(key), keys)}")
     known, times = {**COLUMNS, **(columns or {})}, times or TimeFormat()
-    past = _read(Path(path), known, known_statuses(statuses), times)
+    runs = _read(Path(path), known, known_statuses(statuses), times)
     if times.learned:
         # What a later event has shown of the format holds for those before it.
-        past = _read(Path(path), known, known_statuses(statuses), times)
-    return past
+        runs = _read(Path(path), known, known_statuses(statuses), times)
+    return runs
 
 
 def _read(

@@ -120,7 +120,9 @@ class ServiceClient:
     async def begin(self, flow_name: str, biz_id: str | None) -> Any:
         """Return the id of the flow that its caller has begun."""
         if self._tenant != TENANT:
-            text = f"callers are of the tenant {TENANT!r}; create the flow, and start it"
+            text = (
+                f"begin works for tenant {TENANT!r} alone; create the flow and start it"
+            )
             raise ServiceError(FORBIDDEN, text)
         return await self._ask(CREATE_FAILED, "begin", flow_name, biz_id)
 
@@ -190,7 +192,7 @@ async def detail(service: Client, flow_id: FlowId) -> Envelope[Detail]:
 async def create(
     service: Client, body: CreateRequest, user: User = "", trace: Trace = ""
 ) -> Envelope[Created]:
-    """Create a flow, which is Initializing until it is started; it is kept by then.
+    """Create a flow, Initializing until started; it is stored when the answer arrives.
 
     `context` is all that its nodes get: those that miss something in it fail. To have it
     filled in by the flow's caller, `begin` the flow instead.
@@ -212,10 +214,10 @@ async def create(
     },
 )
 async def begin(service: Client, body: BeginRequest) -> Envelope[Created]:
-    """Take the lock, enter what is new in the books, create the flow and start it.
+    """Take the lock, register new objects, create the flow and start it.
 
-    The business endpoints of the reference do that; without callers in the scenario the
-    flow is created and started.
+    The business endpoints of the reference do that; without callers in the scenario it
+    is the same as to create and start.
     """
     flow_id = await service.begin(body.flowName, body.bizId)
     return Envelope(data=Created(workFlowId=flow_id))

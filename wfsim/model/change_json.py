@@ -135,8 +135,8 @@ def _change(name: str, document: Any, key: Key, run: str, before: Resource | Non
         _exactly((), document)
         return Prune(key, run)
     if cls is Quarantine:
-        found = _exactly(("text", "reason"), document)
-        text, reason = (_text(name, value, key, run) for name, value in found.items())
+        fields = _exactly(("text", "reason"), document)
+        text, reason = (_text(name, value, key, run) for name, value in fields.items())
         return Quarantine(Quarantined(run, key, text, reason))
     return cls(**_read(_readers(cls), document, key, run))
 
@@ -144,8 +144,8 @@ def _change(name: str, document: Any, key: Key, run: str, before: Resource | Non
 def _read(
     readers: Mapping[str, _Reader], document: Any, key: Key, run: str
 ) -> dict[str, Any]:
-    found = _exactly(readers, document)
-    return {name: readers[name](name, found[name], key, run) for name in readers}
+    fields = _exactly(readers, document)
+    return {name: readers[name](name, fields[name], key, run) for name in readers}
 
 
 def _exactly(names: Any, document: Any) -> dict[str, Any]:

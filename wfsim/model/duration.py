@@ -1,4 +1,4 @@
-"""How long something takes: a distribution, drawn from by one uniform number.
+"""A duration: a distribution, drawn from by one uniform number.
 
 One number in, one duration out (the inverse of the distribution function), so that
 two scenarios that draw the same number compare like with like.

@@ -63,6 +63,9 @@ class Outcome(StrEnum):
     CANCEL = "onCancel"
 
 
+PAUSE = "pause"
+"""The onFailure of a step whose failure stops the flow until that is started again."""
+
 Graph: TypeAlias = Mapping[str, Mapping[Outcome, str]]
 """The edges of each step by its name, in the order in which the steps are listed."""
 
@@ -107,8 +110,8 @@ def _circles(graph: Graph) -> Iterator[WrongEdge]:
             name = next(reversed(path))
             for outcome, target in path[name]:
                 if target in path:
-                    way = list(path)
-                    yield _circle(outcome, [*way[way.index(target) :], target])
+                    nodes = list(path)
+                    yield _circle(outcome, [*nodes[nodes.index(target) :], target])
                 elif target in graph and target not in seen:
                     seen.add(target)
                     path[target] = iter(graph[target].items())
@@ -117,21 +120,21 @@ def _circles(graph: Graph) -> Iterator[WrongEdge]:
                 del path[name]
 
 
-def _circle(outcome: Outcome, way: list[str]) -> WrongEdge:
-    last, key = way[-2], repr(outcome.value)
-    if len(way) == 2:
+def _circle(outcome: Outcome, nodes: list[str]) -> WrongEdge:
+    last, key = nodes[-2], repr(outcome.value)
+    if len(nodes) == 2:
         cure = (
             "for another try write 'retry'"
             if outcome is Outcome.FAILURE
             else "lead it to another step"
         )
         return WrongEdge(last, outcome, f"step {last!r} is its own {key}; {cure}")
-    if len(way) > _MAX_SHOWN:
-        way = [*way[: _MAX_SHOWN - 3], "...", *way[-2:]]
+    if len(nodes) > _MAX_SHOWN:
+        nodes = [*nodes[: _MAX_SHOWN - 3], "...", *nodes[-2:]]
     return WrongEdge(
         last,
         outcome,
-        f"{key} of {last!r} closes the circle {' -> '.join(way)}; "
+        f"{key} of {last!r} closes the circle {' -> '.join(nodes)}; "
         "lead it to a step that comes later",
     )
 
@@ -143,7 +146,9 @@ def _unreached(graph: Graph) -> Iterator[WrongEdge]:
     for name, edges in graph.items():
         if name != start and name not in targets:
             text = f"step {name!r} is never reached"
-            if start in edges.values():
+            if name == PAUSE:
+                text += ": 'onFailure: pause' stops the flow; rename the step"
+            elif start in edges.values():
                 text += f": the flow starts with {start!r}, its first step; list it first"
             elif Outcome.SUCCESS not in graph[before]:
                 text += (
@@ -171,8 +176,8 @@ class Polling:
     """How to look at the operation that a step has launched until it is over.
 
     The first look is one *interval* (seconds of virtual time) after the launch; when
-    *limit* looks have found it under way, the next one is a time-out.  As many looks in
-    a row as *tolerated_errors* may come to nothing before the step fails.  The numbers
+    *limit* looks have found it under way, the next one is a time-out.  As many
+    consecutive looks as *tolerated_errors* may fail before the step does.  The numbers
     are those of the reference (``workflow2/meta.go:305``, ``common.go:32``).
     Raises `DefinitionError` for numbers that make no sense.
     """
@@ -187,13 +192,15 @@ class Polling:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a flow, as specified.
+    """One step of a flow: its code, its limits, and the edges that leave it.
 
     *retry* and *timeout* override those of the flow, which override the policy's.  What
     an attempt waits in the queue of a pool does not count towards its timeout, unless
     *timeout_counts_queue*.
     *duration* (or what `Duration.parse` reads: 10, ``{"uniform": [2, 4]}``) and *failure*
     (a probability) are what a step without code takes.
+    Once it has failed for good, ``on_failure="pause"`` stops the flow until it is started
+    again, with this step.
     A step with *polling* launches an operation and is over when that is.  *undo* is the
     class that takes back, within the step, what a failed attempt has done.  One without
     code may start another flow of its service, the *child*, and *waits* until that has
@@ -240,9 +247,15 @@ class Step:
     @property
     def edges(self) -> Mapping[Outcome, str]:
         """The names of the steps that this one leads to, by how it ended."""
-        targets = (self.on_success, self.on_failure, self.on_cancel)
+        failure = None if self.pauses else self.on_failure
+        targets = (self.on_success, failure, self.on_cancel)
         pairs = zip(Outcome, targets, strict=True)
         return {outcome: target for outcome, target in pairs if target is not None}
+
+    @property
+    def pauses(self) -> bool:
+        """Whether its failure stops the flow until that is started again."""
+        return self.on_failure == PAUSE
 
     def shape(self) -> list[Any]:
         """Return, as JSON, what a run would execute; numbers are left out."""
@@ -255,6 +268,8 @@ class Step:
             more["childFlow"] = self.child
             more |= {} if self.waits else {"wait": False}
         more |= {outcome.value: target for outcome, target in self.edges.items()}
+        if self.pauses:
+            more[Outcome.FAILURE.value] = PAUSE
         return [self.name, self.class_name, *([more] if more else [])]
 
 
@@ -271,7 +286,7 @@ Following: TypeAlias = tuple[Targets, ...]
 
 @dataclass(frozen=True)
 class Flow:
-    """A named sequence, or with edges a graph, of steps, as specified.
+    """Named steps in order, or along the edges that they have.
 
     The first step is the start.  The main path is what a run without a failure takes;
     a run that ends on it has gone well, one that ends in a handler has not.
@@ -342,7 +357,7 @@ class Flow:
     @cached_property
     def is_linear(self) -> bool:
         """Whether it has no edges, so that each step is followed by the next one."""
-        return not any(step.edges for step in self.steps)
+        return not any(step.edges or step.pauses for step in self.steps)
 
     @cached_property
     def following(self) -> Following:

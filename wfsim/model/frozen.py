@@ -97,7 +97,7 @@ def is_json(value: Any, depth: int = MAX_DEPTH) -> bool:
     >>> is_json({"tags": ["a", 1, None]}), is_json({1: "a"}), is_json(float("nan"))
     (True, False, False)
     """
-    if value is None:
+    if value is None or value is EMPTY:
         return True
     if isinstance(value, int):
         return -MAX_INTEGER <= value <= MAX_INTEGER

@@ -12,7 +12,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, count, islice
+from operator import attrgetter
 from typing import Any, ClassVar, Protocol, overload
 
 from wfsim.errors import Fenced
@@ -286,7 +287,7 @@ class Journal(Sequence[Record]):
 
     def kinds(self, since: int) -> list[Kind]:
         """Return the kinds of the entries from the number *since* on, in order."""
-        return [change.kind for change in self._items[4 * since + 2 :: 4]]
+        return [*map(_kind, self._items[4 * since + 2 :: 4])]
 
     def time(self, seq: int) -> float:
         """Return when the entry of that number was made, in seconds."""
@@ -299,9 +300,9 @@ class Journal(Sequence[Record]):
 
     def of_kinds(self, kinds: Collection[Kind]) -> Iterator[Record]:
         """Return the records of one of *kinds*; no others are made."""
-        for seq, (_, _, change, _) in enumerate(self.entries()):
-            if change.kind in kinds:
-                yield self.made(seq)
+        # Written so that an entry of another kind takes no step of the interpreter.
+        fits = map(kinds.__contains__, map(_kind, self._items[2::4]))
+        return map(self.made, compress(count(), fits))
 
     def fold(
         self, upto: int | None = None
@@ -310,24 +311,26 @@ class Journal(Sequence[Record]):
 
         That is the time of the last one, resources by name, mementos by name and run.
         """
-        count = slice(upto).indices(len(self))[1]
-        time, resources = self.time(count - 1) if count else 0.0, {}
-        runs: dict[tuple[str, str], int] = {}
-        for seq, (_, run, change, _) in enumerate(islice(self.entries(), count)):
+        most = slice(upto).indices(len(self))[1]
+        time = self.time(most - 1) if most else 0.0
+        resources: dict[Key, Resource] = {}
+        runs: dict[tuple[Key, str], tuple[Run, int]] = {}
+        for seq, (_, run, change, _) in enumerate(islice(self.entries(), most)):
             if run is not None:
-                runs[self.name(run.resource), run.key] = seq
+                runs[run.resource, run.key] = run, seq
             elif isinstance(change, (Create, Move, Edit)):
-                resources[self.name(change.after.key)] = change.after
+                resources[change.after.key] = change.after
             elif isinstance(change, Delete):
-                resources.pop(self.name(change.before.key), None)
+                resources.pop(change.before.key, None)
             elif isinstance(change, Prune):
-                runs.pop((self.name(change.resource), change.run), None)
-        mementos = {
-            name: past.memento()
-            for name, seq in runs.items()
-            if (past := self.run_after(seq)) is not None
-        }
-        return time, resources, mementos
+                runs.pop((change.resource, change.run), None)
+        is_all, mementos = most == len(self), {}
+        for run, seq in runs.values():
+            # After the last entry each run stands where that has led.
+            past = run if is_all else self.run_after(seq)
+            assert past is not None
+            mementos[self.name(run.resource), run.key] = past.memento()
+        return time, {self.name(key): resources[key] for key in resources}, mementos
 
     def run_after(self, seq: int) -> Run | None:
         """Return the run that the entry is of, as it was then; None if it is of none.
@@ -456,6 +459,7 @@ class Journal(Sequence[Record]):
 
 
 _new = tuple.__new__
+_kind = attrgetter("kind")
 
 _OF_THE_RUN = frozenset(
     {Kind.RUN_CREATED, Kind.RUN_COMPLETED, Kind.RUN_SUPERSEDED, Kind.RUN_RECOVERED}

@@ -70,8 +70,8 @@ _BREAKS = re.compile("[\u2028\u2029\ud800-\udfff]")
 _ODD = re.compile("\\\\.|[<>&\u2028\u2029\ud800-\udfff]")
 
 
-def _escape(found: re.Match[str]) -> str:
-    text = found[0]
+def _escape(match: re.Match[str]) -> str:
+    text = match[0]
     if text[0] == "\\":
         return {"\\b": "\\u0008", "\\f": "\\u000c"}.get(text, text)
     return f"\\u{ord(text):04x}"

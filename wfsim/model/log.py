@@ -115,6 +115,12 @@ class EventLog:
         """
         return notices_of(self)
 
+    def kinds(self) -> list[Kind]:
+        """Return the kind of each record, in order."""
+        if isinstance(self.records, Journal):
+            return self.records.kinds(0)
+        return [record.kind for record in self.records]
+
     def filter(
         self, *kinds: Kind, resource: str = "", run: str = "", step: str = ""
     ) -> list[Record]:

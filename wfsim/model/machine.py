@@ -41,7 +41,14 @@ from typing import Any, NamedTuple, Self, TypeAlias
 from wfsim.errors import DefinitionError, Problem
 from wfsim.model.frozen import EMPTY
 from wfsim.model.glance import glance, words
-from wfsim.model.resource import CREATING, INTERRUPT, RUNNING, Resource
+from wfsim.model.resource import (
+    CREATING,
+    INTERRUPT,
+    RECOVERY,
+    RUNNING,
+    Recovery,
+    Resource,
+)
 from wfsim.text import suggest
 
 INIT = "Init"
@@ -108,6 +115,7 @@ class StateMachine:
         self.transitions: tuple[Transition, ...] = ()
         self.ignored: frozenset[str] = frozenset()
         self.finalizers: dict[str, Callable[..., Any]] = {}
+        self.notes = RECOVERY
 
     def __repr__(self) -> str:
         head = f"<StateMachine {self.kind}: {len(self.states)} states>"
@@ -134,7 +142,9 @@ class StateMachine:
         ignore_unfinished: bool = False,
         then: str = RUNNING,
     ) -> Self:
-        """Register *state*, in which the flow *run* is run while *when* has an event.
+        """Register *state*, whose flow is *run*.
+
+        It is retried while the check *when* returns an event.
 
         *then* is the state written when the flow has completed.  *ignore_unfinished*
         supersedes an unfinished run of another flow instead of finishing it first.
@@ -180,6 +190,14 @@ class StateMachine:
         self.finalizers[name] = release
         return self
 
+    def recovery(self, recovery: Recovery) -> Self:
+        """Set how resources note an interruption, and how that ends, to *recovery*."""
+        if not isinstance(recovery, Recovery):
+            text = f"{self.kind}: {recovery!r} is no way to recover"
+            raise DefinitionError(f"{text}; give wfsim.types.Recovery(...)")
+        self.notes = recovery
+        return self
+
     def knows(self, state: str) -> bool:
         """Whether *state* is a registered one."""
         return self.is_stable(state) or self.action(state) is not None
@@ -213,22 +231,22 @@ class StateMachine:
         A check that raises is listed with its exception and does not stop the scan;
         an ignored event is left out and does not stop it either.
         """
-        said: list[tuple[Transition, Event | Exception]] = []
+        answers: list[tuple[Transition, Event | Exception]] = []
         for transition in self.transitions:
             if transition.source != (resource.state or CREATING):
                 continue
             try:
                 event = transition.event(resource)
             except Exception as error:
-                said.append((transition, error))
+                answers.append((transition, error))
                 continue
             if event is not None and event.name not in self.ignored:
-                said.append((transition, event))
+                answers.append((transition, event))
                 break
-        return said
+        return answers
 
     def entry(self, resource: Resource) -> Event | None:
-        """Ask again, in an unstable state, why the resource is there.
+        """Ask the check again whether the reason for an unstable state still holds.
 
         An action without a check of its own always has a reason.
         """
@@ -336,6 +354,7 @@ class StateMachine:
 
 
 def _name(check: Check | None) -> str:
+    check = getattr(check, "func", check)  # of a partial
     name: str = getattr(check, "__name__", type(check).__name__)
     return "" if name == "<lambda>" else name
 

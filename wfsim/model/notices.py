@@ -1,4 +1,4 @@
-"""What would be noticed too late: read off a log, each once with a count.
+"""Notices: what would be noticed too late, read off a log, each once with a count.
 
 A notice is no error: the run went on.  But somebody who reads the outcome alone would
 take it for what it is not.
@@ -6,22 +6,26 @@ take it for what it is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from wfsim.model.memento import Memento, RunStatus, StepStatus
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import CREATING
 
 if TYPE_CHECKING:
-    from wfsim.model.log import EventLog
+    from wfsim.model.log import EventLog, Snapshot
 
 SAME_EVENT = 20
-"""So many runs in a row for the same event, with no time between them, are noticed."""
+"""So many runs for the same event are noticed if nobody edits the resource meanwhile."""
 
 MOST_NAMED = 3
 """Of more subjects the first are named."""
+
+
+_Move: TypeAlias = tuple[str, str]
 
 
 class NoticeKind(StrEnum):
@@ -80,49 +84,55 @@ def notices_of(log: EventLog) -> Notices:
     What has not happened is noticed only if the simulation of *log* is over, or is not
     there any more: of one under way nobody knows.
     """
-    found = [*_same_events(log), *_failed_checks(log)]
-    origin = log.origin
-    if origin is None or origin.is_over:
-        found += _unfinished(log)
-        found += _never_fired(log)
-    return Notices(found)
+    # Every simulation ends with this: most logs have nothing to look for.
+    kinds, origin = log.kinds(), log.origin
+    is_over = origin is None or origin.is_over
+    notices: list[Notice] = []
+    if kinds.count(Kind.RESOURCE_STATE) >= SAME_EVENT:
+        notices += _same_events(log)
+    if Kind.CHECK_FAILED in kinds:
+        notices += _failed_checks(log)
+    if is_over:
+        notices += _unfinished(log)
+    if is_over and Kind.FAULT_ARMED in kinds:
+        notices += _never_fired(log)
+    return Notices(notices)
 
 
 def _same_events(log: EventLog) -> Iterator[Notice]:
-    """Yield the checks that were true again as soon as their run was over."""
+    """Yield the checks that were true again whenever a run was over."""
     labels = {
         (source, target): label
         for edges in log.meta.get("edges", {}).values()
         for source, target, via, label in edges
         if via == "check"
     }
-    # Of each resource: when it came to the state where it is, the move that it has made
-    # over and over, how often, and when first.
-    came: dict[str, float] = {}
-    moves: dict[str, tuple[tuple[str, str], int, float]] = {}
-    most: dict[tuple[str, str, str], tuple[int, float]] = {}
+    # Of each resource: the moves by checks since somebody edited it, and when first.
+    moves: defaultdict[str, Counter[_Move]] = defaultdict(Counter)
+    since: dict[tuple[str, _Move], float] = {}
+    most: dict[_Move, dict[str, int]] = {}
     for record in log.filter(Kind.RESOURCE_STATE, Kind.RESOURCE_EDITED):
         name = record.resource
         if record.kind is Kind.RESOURCE_EDITED:
             if not record.controller:
-                moves.pop(name, None)  # somebody has asked for something
+                moves[name].clear()  # somebody has asked for something
             continue
         move = record.before or CREATING, record.value.state
-        since, came[name] = came.get(name), record.time
-        if move not in labels:
-            continue
-        last, count, first = moves.get(name, (move, 0, record.time))
-        again = last == move and since == record.time
-        moves[name] = move, count + 1 if again else 1, first if again else record.time
-        if moves[name][1] >= SAME_EVENT:
-            most[name, *move] = moves[name][1:]
-    for (name, source, target), (count, first) in most.items():
-        check = labels[source, target] or f"the check of {source} -> {target}"
+        if move in labels:
+            moves[name][move] += 1
+            if moves[name][move] == 1:
+                since[name, move] = record.time
+            if moves[name][move] >= SAME_EVENT:
+                most.setdefault(move, {})[name] = moves[name][move]
+    for move, times in most.items():
+        source, target = move
+        check = labels[move] or f"the check of {source} -> {target}"
         text = (
-            f"{target} is entered over and over, each time as soon as the run before is "
-            f"over; is {check!r} ever false?"
+            f"{target} is entered over and over, though nobody edits the resource; is "
+            f"{check!r} ever false?"
         )
-        yield Notice(NoticeKind.SAME_EVENT, name, text, count, first)
+        count, first = sum(times.values()), min(since[name, move] for name in times)
+        yield Notice(NoticeKind.SAME_EVENT, _names(times), text, count, first)
 
 
 def _failed_checks(log: EventLog) -> Iterator[Notice]:
@@ -139,51 +149,82 @@ def _failed_checks(log: EventLog) -> Iterator[Notice]:
 def _unfinished(log: EventLog) -> Iterator[Notice]:
     """Yield the runs that are not over, and resources that nothing moves any more."""
     durable = log.fold()
-    open_runs = {name: run for name, run in durable.mementos.items() if not run.is_final}
+    runs = {name: run for name, run in durable.mementos.items() if not run.is_final}
+    stuck = _stuck(log, durable, {name for name, _ in runs})
     if log.is_cut_off:
-        subject = _names({f"{name} {key}": None for name, key in open_runs})
-        text = (
-            f"under way when the horizon cut the simulation off at {durable.time:g} s; "
-            "give a later horizon"
-        )
-        count = len(open_runs)
-        yield Notice(NoticeKind.UNFINISHED, subject, text, count, durable.time)
-    busy = {name for name, _ in open_runs}
-    if not log.is_cut_off:
-        for (name, key), run in open_runs.items():
-            yield _waiting(f"{name} {key}", run, durable.time)
+        text = "under way when the horizon cut the simulation off; give a later horizon"
+        names = [f"{name} {key}" for name, key in runs]
+        names += [name for each in stuck.values() for name in each]
+        yield Notice(NoticeKind.UNFINISHED, _names(names), text, len(names), durable.time)
+        return
+    gone = _without_controller(log)
+    reasons: dict[tuple[NoticeKind, str], dict[str, float]] = {}
+    for (name, key), run in runs.items():
+        kind, text, since = _waiting(run, gone)
+        since = durable.time if since is None else since
+        reasons.setdefault((kind, text), {})[f"{name} {key}"] = since
+    for (kind, text), waiting in reasons.items():
+        first = min(waiting.values())
+        yield Notice(kind, _names(waiting), text, len(waiting), first)
+    for state, names in stuck.items():
+        text = f"stuck in the unstable state {state!r}: no run of it is under way"
+        yield Notice(NoticeKind.STUCK, _names(names), text, len(names), durable.time)
+
+
+def _stuck(log: EventLog, durable: Snapshot, busy: set[str]) -> dict[str, list[str]]:
+    """Return by unstable state the resources in it that are not *busy* with a run."""
     unstable = {
         source
         for edges in log.meta.get("edges", {}).values()
         for source, _, via, _ in edges
         if via == "done"
     }
+    found: dict[str, list[str]] = {}
     for name, resource in durable.resources.items():
         state = resource.state or CREATING
         if state in unstable and name not in busy:
-            text = f"stuck in the unstable state {state!r}: no run of it is under way"
-            yield Notice(NoticeKind.STUCK, name, text, 1, durable.time)
+            found.setdefault(state, []).append(name)
+    return found
 
 
-def _waiting(subject: str, run: Memento, now: float) -> Notice:
-    """Return why *run* is not over though nothing more is going to happen."""
+def _without_controller(log: EventLog) -> float | None:
+    """Return since when no controller is up, None if one is."""
+    up: set[str] = set()
+    since = None
+    for record in log.filter(Kind.CONTROLLER_STARTED, Kind.CONTROLLER_CRASHED):
+        if record.kind is Kind.CONTROLLER_STARTED:
+            up.add(record.text)
+        else:
+            up.discard(record.text)
+        since = None if up else record.time
+    return since
+
+
+def _waiting(run: Memento, gone: float | None) -> tuple[NoticeKind, str, float | None]:
+    """Return why *run* is not over though nothing more is going to happen.
+
+    That is a kind, a text and since when; *gone* is since when no controller is up.
+    """
     step = run.step
-    kind, since = NoticeKind.WAITS_FOR_NOBODY, run.started
+    if gone is not None:
+        text = (
+            f"no controller is up since {gone:g} s; give restart_after, or call restart()"
+        )
+        return NoticeKind.STUCK, text, gone
     if step is None or step.status not in (StepStatus.WAITING, StepStatus.INITED):
-        kind, text = NoticeKind.STUCK, f"stuck, {run.status.value}; nothing goes on"
-    elif run.status is RunStatus.WAITING:
-        since = step.started
+        text = f"stuck, {run.status.value}; nothing goes on"
+        return NoticeKind.STUCK, text, run.started
+    if run.status is RunStatus.WAITING:
         text = (
             f"step {step.name!r} waits for a change that nobody makes; raise "
             "Waiting(after=SECONDS), or let something change its resource"
         )
     else:
-        since = step.started
         text = (
             f"step {step.name!r} has begun and nothing ends it: it waits for what never "
-            "happens, or no controller is up"
+            "happens"
         )
-    return Notice(kind, subject, text, 1, now if since is None else since)
+    return NoticeKind.WAITS_FOR_NOBODY, text, step.started
 
 
 def _never_fired(log: EventLog) -> Iterator[Notice]:
@@ -200,7 +241,7 @@ def _never_fired(log: EventLog) -> Iterator[Notice]:
             yield Notice(NoticeKind.NEVER_FIRED, fault, text, len(times), times[0])
 
 
-def _names(names: Mapping[str, Any]) -> str:
+def _names(names: Collection[str]) -> str:
     first = [*names][:MOST_NAMED]
     more = len(names) - len(first)
     return ", ".join(first) + (f" and {more:,} more" if more else "")

@@ -49,7 +49,7 @@ class Retry:
 
     limit: Annotated[Count, Doc("Failures after which a run is interrupted.")] = 10
     restarts: Annotated[
-        Count, Doc("Crashes of the controller that one step may live through.")
+        Count, Doc("How often one step may be restarted because the controller crashed.")
     ] = 10
     delay: Annotated[Seconds, Doc("Seconds before the first retry.")] = 1.0
     factor: Annotated[
@@ -82,12 +82,15 @@ class Retry:
 class Policy:
     """The numbers a controller works with; times are seconds of virtual time.
 
-    *timeout* bounds one attempt of a step and *deadline* a whole run (None: neither
-    is bounded, as in the reference); a flow or a step may set its own.  A deadline counts
-    from the start of a run or, by *deadline_from*, from its request.  *redrive* says when
-    to look again after a pass that a store cut short.  *retention* is how many finished
-    runs of a resource are kept (None: all of them).  A *lease* lapses that many seconds
-    after it was last renewed, which happens every *renew* seconds.
+    *retry* says how often and how soon a step is tried again, *workers* how many
+    resources a controller works on at a time, *cancel_tick* how often a step under way
+    looks for a cancel.  *timeout* bounds one attempt of a step and *deadline* a whole run
+    (None: neither is bounded, as in the reference); a flow or a step may set its own.  A
+    deadline counts from the start of a run or, by *deadline_from*, from its request.
+    *redrive* is the delay before a controller tries again after a store error.
+    *retention* is how many finished runs of a resource are kept (None: all of them).  A
+    *lease* lapses that many seconds after it was last renewed, which happens every
+    *renew* seconds.
 
     A service takes its flows up every *watch_tick* seconds (0: at once) and then runs
     *nodes_per_tick* of their steps (None: it goes on at once until nothing is left).

@@ -10,13 +10,15 @@ True
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from wfsim.errors import UsageError
+from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.frozen import EMPTY, Frozen, freeze, replacing
 
 CREATING = "Creating"
 INTERRUPT = "Interrupt"
+REBUILD = "Rebuild"
 RUNNING = "Running"
 
 REASON = "interrupt.reason"
@@ -93,7 +95,7 @@ class Resource(NamedTuple):
 
     @property
     def cancelled(self) -> bool:
-        """Whether its flows must stop: annotation ``cancelled``, or on its way out."""
+        """Whether it has the annotation ``cancelled`` or is being deleted."""
         return self.deleted is not None or (
             CANCEL in self.annotations and self.annotations[CANCEL] == "true"
         )
@@ -132,28 +134,83 @@ class Resource(NamedTuple):
 
     def interrupt(self, reason: str, message: str) -> Resource:
         """Return it stopped, with what an operator needs to know to recover it."""
-        notes = {
-            RECOVER: "F",
-            REASON: reason,
-            MESSAGE: message,
-            PREVIOUS: self.state or CREATING,
-        }
-        return self.annotate(**notes).move(INTERRUPT, reason)
+        return RECOVERY.interrupt(self, reason, message)
 
     @property
     def wants_recovery(self) -> bool:
+        """Whether an operator asked to go on from `INTERRUPT`."""
+        return RECOVERY.is_wanted(self)
+
+    def recover(self, state: str) -> Resource:
+        """Return it back in *state*, without the notes of the interruption."""
+        return RECOVERY.go_on(self, state)
+
+
+Resource._replace = replacing(Resource)  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How resources say that they are interrupted, and that they are to go on.
+
+    The fields are the names of annotations, in the place of the reference's; a subclass
+    may keep its notes elsewhere, and say otherwise when a resource is to go on.
+
+    >>> ours = Recovery(recover="example.com/go-on")
+    >>> stopped = ours.interrupt(Resource("db", "orders", state="Adding"), "LOST", "?")
+    >>> stopped.annotations["example.com/go-on"], ours.state_before(stopped)
+    ('F', 'Adding')
+    """
+
+    reason: str = REASON
+    message: str = MESSAGE
+    previous: str = PREVIOUS
+    recover: str = RECOVER
+
+    def __post_init__(self) -> None:
+        names = [self.reason, self.message, self.previous, self.recover]
+        for name in names:
+            if not isinstance(name, str) or not name or names.count(name) > 1:
+                text = f"{name!r} is among the annotations of a recovery"
+                raise DefinitionError(f"{text}; give four names, each another one")
+
+    def interrupt(self, resource: Resource, reason: str, message: str) -> Resource:
+        """Return *resource* stopped, with what an operator needs to recover it."""
+        notes = {
+            self.recover: "F",
+            self.reason: reason,
+            self.message: message,
+            self.previous: resource.state or CREATING,
+        }
+        return resource.annotate(**notes).move(INTERRUPT, reason)
+
+    def is_noted(self, resource: Resource) -> bool:
+        """Whether *resource* has notes of an interruption."""
+        return self.recover in resource.annotations
+
+    def is_wanted(self, resource: Resource) -> bool:
         """Whether an operator asked to go on from `INTERRUPT`.
 
         As in the reference, any value but ``F`` counts, an empty one too.
         """
-        return self.annotations.get(RECOVER, "F") != "F"
+        return resource.annotations.get(self.recover, "F") != "F"
 
-    def recover(self, state: str) -> Resource:
-        """Return it back in *state*, without the notes of the interruption."""
-        return self.annotate(RECOVER, REASON, MESSAGE, PREVIOUS).move(state, "recover")
+    def state_before(self, resource: Resource) -> str:
+        """Return the state in which *resource* was interrupted, "" if it has no note."""
+        return resource.annotations.get(self.previous, "")
+
+    def ask(self, resource: Resource) -> Resource:
+        """Return *resource* with the request to go on."""
+        return resource.annotate(**{self.recover: "T"})
+
+    def go_on(self, resource: Resource, state: str) -> Resource:
+        """Return *resource* back in *state*, without the notes of the interruption."""
+        notes = self.recover, self.reason, self.message, self.previous
+        return resource.annotate(*notes).move(state, "recover")
 
 
-Resource._replace = replacing(Resource)  # type: ignore[method-assign]
+RECOVERY = Recovery()
+"""The reference's names and rule."""
 
 
 def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:

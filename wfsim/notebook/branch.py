@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.notebook.player import Player
 from wfsim.notebook.search import Where
 from wfsim.notebook.strip import Strip
-from wfsim.sim.rerun import SLICE
+from wfsim.report import tables
+from wfsim.report.lineage import Lineage
+from wfsim.sim.rerun import SLICE, Pasts
 from wfsim.sim.simulation import Simulation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Branch:
@@ -22,7 +27,9 @@ class Branch:
         self.parent = parent
         self.player = Player(log)
         self._strip: tuple[int, Strip] | None = None
-        self._moments: Any = None
+        self._pasts: Pasts | None = None
+        self._workers: tuple[int, pd.DataFrame] | None = None
+        self._lineage: tuple[int, Lineage] | None = None
 
     def __repr__(self) -> str:
         return f"<Branch {self.name!r} of {self.log!r}>"
@@ -51,9 +58,14 @@ class Branch:
     @property
     def strip(self) -> Strip:
         """The strip of the log as it is now."""
-        if self._strip is None or self._strip[0] != len(self.log):
+        if self._strip is None or not self.is_drawn:
             self._strip = len(self.log), Strip(self.log)
         return self._strip[1]
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a strip of the log as it is now."""
+        return self._strip is not None and self._strip[0] == len(self.log)
 
     @property
     def has_more(self) -> bool:
@@ -65,7 +77,7 @@ class Branch:
         return sim.clock.peek() <= sim.scenario.horizon
 
     def until(self, where: Where) -> Iterator[float]:
-        """Let the simulation go on, in slices, until *where* accepts a new record.
+        """Run the simulation on, in slices, until *where* accepts a new record.
 
         Each item is which share of the time up to the horizon has passed.
         """
@@ -86,19 +98,38 @@ class Branch:
             yield min(1.0, sim.now / horizon)
 
     @property
-    def moments(self) -> Any:
-        """World and leases at each record, of a twin that is run for it once.
+    def pasts(self) -> Pasts:
+        """World and leases just before each record, once they have been loaded.
 
-        Raises `UsageError` if there is none to be run.
+        Raises `UsageError` if there is no simulation to be run for them.
         """
-        from wfsim.sim.prefix import Tape
-
         sim = self.simulation
         if sim is None:
             raise UsageError("this log was read from a file: there is no simulation")
-        if self._moments is None or len(self._moments) < len(self.log):
-            self._moments = Tape.of(sim)
-        return self._moments
+        if self._pasts is None:
+            self._pasts = Pasts(sim)
+        return self._pasts
+
+    def loaded(self) -> Iterator[float]:
+        """Load `pasts` around the cursor; each item is the share that is done."""
+        for index in (self.player.position, self.player.position - 1):
+            if index >= 0 and not self.pasts.has(index):
+                yield from self.pasts.load(index)
+
+    @property
+    def workers(self) -> pd.DataFrame:
+        """How many workers were busy and how many runs waited for one, from when on."""
+        if self._workers is None or self._workers[0] != len(self.log):
+            frame = tables.utilisation(self.log)
+            self._workers = len(self.log), frame[frame["name"] == "workers"]
+        return self._workers[1]
+
+    @property
+    def lineage(self) -> Lineage:
+        """What depends on what in the log as it is now."""
+        if self._lineage is None or self._lineage[0] != len(self.log):
+            self._lineage = len(self.log), Lineage(self.log)
+        return self._lineage[1]
 
 
 def in_tree(branches: list[Branch], under: Branch | None = None) -> Iterator[Branch]:

@@ -89,24 +89,28 @@ class Comparison:
         )
         first = max(0, min(at - MOST_ROWS // 2, len(self.pairs) - MOST_ROWS))
         shown = self.pairs[first : first + MOST_ROWS]
-        rows, same = [], 0
+        rows: list[str] = []
+        same: list[str] = []
         for number, pair in enumerate(shown, start=first):
             if pair.status == SAME and number != at:
-                same += 1
+                same.append(_row(pair, False))
                 continue
-            if same:
-                rows.append(_folded(same))
-            same = 0
-            rows.append(_row(pair, number == at))
+            rows += [*_folded(same), _row(pair, number == at)]
+            same = []
         rest = len(self.pairs) - len(shown)
-        tail = _folded(same) if same else ""
-        more = f'<tr><td colspan="5">{rest:,} more before or after</td></tr>'
-        return "".join(rows) + tail + (more if rest else "")
+        text = f"{rest:,} more before or after: move the cursor there"
+        more = f'<tr><td colspan="5">{text}</td></tr>' if rest else ""
+        return "".join([*rows, *_folded(same), more])
 
 
-def _folded(count: int) -> str:
-    text = f"{count:,} the same"
-    return f'<tr class="wf-same"><td colspan="5">{text}</td></tr>'
+def _folded(rows: list[str]) -> list[str]:
+    """Return *rows* as one that can be opened; none if there are none."""
+    if not rows:
+        return []
+    return [
+        f'<tr class="wf-same"><td colspan="5"><details><summary>{len(rows):,} the same'
+        f"</summary><table>{''.join(rows)}</table></details></td></tr>"
+    ]
 
 
 def _row(pair: Pair, is_here: bool) -> str:
@@ -119,7 +123,8 @@ def _row(pair: Pair, is_here: bool) -> str:
         what = f"{pair.b.time - pair.a.time:+.3f} s"
     return (
         f'<tr class="{"wf-at" if is_here else ""}">'
-        f'<td style="color:{COLOURS[pair.status]}">■ {escape(pair.status)}</td>'
+        f'<td><span style="color:{COLOURS[pair.status]}">■</span> '
+        f"{escape(pair.status)}</td>"
         f"<td>{escape(where + attempt)}</td><td>{times[0]}</td><td>{times[1]}</td>"
         f"<td>{escape(what)}</td></tr>"
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,15 @@ class Controls:
         """Show how far something has come, from 0 to 1; None when it is over."""
         self.bar.value = share or 0.0
         self.bar.layout.display = "none" if share is None else None
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Show the bar while something is done that says not how far it has come."""
+        self.show_bar(0.0)
+        try:
+            yield
+        finally:
+            self.show_bar(None)
 
     def _build_forks(self, panels: Iterable[str]) -> None:
         """Make what injects faults, and what shows two runs side by side."""

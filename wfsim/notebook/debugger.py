@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from traitlets import link
@@ -35,12 +36,17 @@ _NOTHING = "No fault of the catalogue applies at this record."
 _READY = "The fault comes right after the record at the cursor; then the run goes on."
 
 
+LOOKED = 1000
+"""So many records are looked at before a bar shows how far that has come."""
+
+
 class Debugger:
     """Shows *log*, or that of a Simulation, record by record: a cell's last line.
 
     *at* is the record (or its index) to begin with.  A Simulation is driven on: beyond
     its last record the buttons let it happen.  A failure that `wfsim.explore` has found
-    is opened where it went wrong.  *breakpoints* are functions of a record, such as
+    is opened at the record that made it inevitable, and the run without faults is there
+    to be set beside it.  *breakpoints* are functions of a record, such as
     `wfsim.step_started` returns: playing stops there, and ``breakpoint`` goes to them.
 
     `player` is the cursor, `runs` are the logs shown so far: *log* first, then one for
@@ -55,13 +61,16 @@ class Debugger:
         at: Record | int | None = None,
         breakpoints: Iterable[Where] = (),
     ) -> None:
-        if isinstance(log, Failure):
-            log = log.replay()
-            at = -1 if at is None else at
-        if isinstance(log, Simulation):
-            log.begin()
+        failure = log if isinstance(log, Failure) else None
+        source = log.ended() if isinstance(log, Failure) else log
+        if failure is not None:
+            doomed, wrong = failure.inevitable.record, failure.violation.seq
+            if at is None:
+                at = doomed.seq if doomed else -1 if wrong is None else wrong
+        if isinstance(source, Simulation):
+            source.begin()
         self.breakpoints = list(breakpoints)
-        self._is_live = not isinstance(log, EventLog)
+        self._is_live = not isinstance(source, EventLog)
         self._branches: list[Branch] = []
         self._moving = False
         self._seen: Any = None
@@ -71,14 +80,31 @@ class Debugger:
         self._task: asyncio.Task[None] | None = None
         self.controls = Controls(details.PANELS)
         self._listen()
-        self._add(log_of(log), "as it was", None)
+        self._add(log_of(source), "as it was", None)
         if len(self.player):
             self.player.seek(0 if at is None else at)
+        if failure is not None:
+            self._branches.append(Branch(failure.calm.log, "without faults"))
         self.show()
+        if failure is not None:
+            self._say(failure.said)
 
     def __repr__(self) -> str:
         which = f"run {self._chosen + 1} of {len(self._branches)}"
         return f"<Debugger of {self.player.log}, {which}, {self.player!r}>"
+
+    def _ipython_display_(self) -> None:
+        """Show a table, and the widget, which hides the table as long as it lives.
+
+        A notebook that was saved has no widget any more: there the table stands.
+        """
+        from IPython.display import publish_display_data
+
+        publish: Callable[..., None] = publish_display_data
+        table = view.SAVED + view.still(self.player)
+        publish({"text/plain": repr(self), "text/html": table})
+        shown = self.controls.box._repr_mimebundle_()
+        publish({**shown, "text/plain": "Its buttons need a running kernel."})
 
     def _repr_mimebundle_(self, **keywords: Any) -> dict[str, Any]:
         shown: dict[str, Any] = self.controls.box._repr_mimebundle_(**keywords)
@@ -188,15 +214,14 @@ class Debugger:
         goes_on = self._is_live and forwards
         found: Record | None
         if search.seq is not None:
-            found = next((r for r in player.log if r.seq == search.seq), None)
-            if found:
-                player.seek(found)
+            found = player.seek(seq=search.seq)
         elif (time := search.time) is not None:
             if goes_on and (not len(player) or player.log[-1].time < time):
                 self._exhaust(self._branch.until(lambda record: record.time >= time))
             found = player.seek(time=time)
         else:
-            found = move(search.accepts)
+            found = move(self._counted(search.accepts))
+            controls.show_bar(None)
             if found is None and goes_on:
                 position = len(player)
                 self._exhaust(self._branch.until(search.accepts))
@@ -208,6 +233,19 @@ class Debugger:
         if found is None:
             self._say(f"No such record: {text or controls.target.label}")
         return found
+
+    def _counted(self, where: Where) -> Where:
+        """Return *where*, which shows at how many records it has looked."""
+        looked = 0
+
+        def accepts(record: Record) -> object:
+            nonlocal looked
+            looked += 1
+            if looked % LOOKED == 0:
+                self.controls.show_bar(looked / len(self.player))
+            return where(record)
+
+        return accepts
 
     def _is_stop(self, record: Record) -> bool:
         return any(where(record) for where in self.breakpoints)
@@ -233,6 +271,7 @@ class Debugger:
 
     def _exhaust(self, slices: Iterator[float]) -> bool:
         """Do all *slices*; return whether that went well, or say why it did not."""
+        self.controls.show_bar(0.0)
         try:
             for share in slices:
                 self.controls.show_bar(share)
@@ -261,6 +300,7 @@ class Debugger:
             self._task.add_done_callback(self._made)
 
     async def _make(self, fork: Fork) -> None:
+        self.controls.show_bar(0.0)
         for share in fork:
             self.controls.show_bar(share)
             await asyncio.sleep(0)
@@ -357,18 +397,26 @@ class Debugger:
             seen = (self._branch, other, len(player), len(other.log))
             if self._compared is None or self._compared[0] != seen:
                 names = (self._branch.name, other.name)
-                self._compared = seen, Comparison(player.log, other.log, names)
+                with controls.busy():
+                    self._compared = seen, Comparison(player.log, other.log, names)
             seq = player.record.seq if player.record else 0
             controls.compared.value = self._compared[1].show(seq)
             return
         controls.graph.value = view.graph_card(player)
         controls.steps.value = view.steps_card(player)
-        name = controls.panel.value
-        if name in details.SLOW:
-            controls.show_bar(0.0)
-        controls.detail.value = details.panel(name, self._branch)
-        if name in details.SLOW:
-            controls.show_bar(None)
+        with controls.busy():
+            controls.detail.value = self._detail(controls.panel.value)
+
+    def _detail(self, name: str) -> str:
+        """Return the panel of that *name*, or why it cannot be shown."""
+        try:
+            if name in details.PAST:
+                for share in self._branch.loaded():
+                    self.controls.show_bar(share)
+            return details.PANELS[name](self._branch)
+        except UsageError as error:
+            text = escape(str(error))
+            return details.card(name.capitalize(), f'<span class="wf-none">{text}</span>')
 
     def _show_faults(self) -> None:
         """Offer the faults that apply at the cursor, and say if there are none."""
@@ -400,6 +448,9 @@ class Debugger:
 
     def _show_strip(self) -> None:
         """Move the cursor of the strip; draw its rows if others are to be seen."""
+        if not self._branch.is_drawn:
+            with self.controls.busy():
+                _ = self._branch.strip
         strip, time = self._branch.strip, self.player.time
         statuses = (("any status", ""), *((s, s) for s in strip.statuses))
         if self.controls.status.options != statuses:

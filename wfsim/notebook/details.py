@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from html import escape
 from typing import Any
 
 from wfsim.campaign.plain import plain
-from wfsim.errors import UsageError
 from wfsim.model.memento_json import to_dict
 from wfsim.notebook.branch import Branch
 from wfsim.notebook.player import Player
-from wfsim.report import tables
 from wfsim.report.changes import Change, changes
-from wfsim.report.lineage import NEEDED, lineage
+from wfsim.report.lineage import FOLLOWED, NEEDED
 
 DEPTH = 2
 """So many links away are the records of a lineage that are listed."""
+
+MOST_LINKS = 40
+"""Of more of them those after the first so many are folded."""
 
 
 def memento(branch: Branch) -> str:
@@ -47,10 +48,11 @@ def world(branch: Branch) -> str:
     That is since just before the record at the cursor: what appeared, what vanished, and
     what has another value.
     """
-    now = _moment(branch, branch.player.position)
-    if now is None or now.world is None:
+    position = branch.player.position
+    now = branch.pasts.at(position)
+    if now.world is None:
         return card("World", '<span class="wf-none">there is no world</span>')
-    then = _moment(branch, branch.player.position - 1)
+    then = branch.pasts.at(position - 1) if position else None
     after = _of_world(now.world)
     found = changes({} if then is None else _of_world(then.world), after)
     groups = (
@@ -69,8 +71,7 @@ def world(branch: Branch) -> str:
 def leases(branch: Branch) -> str:
     """Show who holds the lease of what, who is up, how many runs wait for a worker."""
     player = branch.player
-    now = _moment(branch, player.position)
-    held = [] if now is None else sorted(now.leased.held.items())
+    held = sorted(branch.pasts.at(player.position).held.items())
     rows = "".join(
         f"<tr><td>{escape(str(key))}</td><td>{escape(lease.holder)}</td>"
         f"<td>{lease.token}</td><td>{_standing(lease)}</td></tr>"
@@ -94,17 +95,17 @@ def links(branch: Branch) -> str:
     player = branch.player
     if player.record is None:
         return card("Lineage", '<span class="wf-none">before the first record</span>')
-    frame = lineage(player.log, player.record, depth=DEPTH)
+    frame = branch.lineage.of(player.record, DEPTH)
     parts = []
-    for role in ("needed", "followed"):
-        rows = "".join(
+    for role in (NEEDED, FOLLOWED):
+        rows = [
             f"<tr><td>#{row.record}</td><td>{escape(str(row.link))}</td>"
             f"<td>{escape(f'{row.kind} {row.resource} {row.step}'.rstrip())}</td>"
             f"<td>{row.time:.3f} s</td></tr>"
             for row in frame[frame["role"] == role].itertuples(index=False)
-        )
+        ]
         word = "needed" if role == NEEDED else "led to"
-        parts.append(f'<h5>{word}</h5><table class="wf-changes">{rows}</table>')
+        parts.append(f"<h5>{word}</h5>{folded(rows, MOST_LINKS)}")
     return card(f"Lineage <b>#{player.record.seq}</b>", "".join(parts))
 
 
@@ -115,17 +116,8 @@ PANELS: dict[str, Callable[[Branch], str]] = {
     "queue, leases": leases,
     "lineage": links,
 }
-SLOW = ("world", "queue, leases")
-"""What needs the moments of the run, which is run once more for them."""
-
-
-def panel(name: str, branch: Branch) -> str:
-    """Return the panel of that *name*, or why it cannot be shown."""
-    try:
-        return PANELS[name](branch)
-    except UsageError as error:
-        text = escape(str(error))
-        return card(name.capitalize(), f'<span class="wf-none">{text}</span>')
+PAST = ("world", "queue, leases")
+"""What needs the past of a run, which is run once more for it."""
 
 
 def card(title: str, body: str) -> str:
@@ -141,8 +133,11 @@ def listed(found: Iterable[Change], most: int = 3) -> str:
         f"<td>{escape(short(change.before))} → {escape(short(change.after))}</td></tr>"
         for change in found
     ]
-    if not rows:
-        return ""
+    return folded(rows, most) if rows else ""
+
+
+def folded(rows: Sequence[str], most: int) -> str:
+    """Return *rows* as a table; those beyond *most* are folded, and can be opened."""
     table = '<table class="wf-changes">{}</table>'
     rest = (
         f"<details><summary>and {len(rows) - most} more</summary>"
@@ -194,13 +189,6 @@ def _of_world(world: Any) -> dict[str, Any]:
     return found
 
 
-def _moment(branch: Branch, entry: int) -> Any:
-    """Return what was so just before the entry of that number; None before the first."""
-    if entry < 0 or not len(branch.log):
-        return None
-    return branch.moments.moment(min(entry, len(branch.log) - 1))
-
-
 def _standing(lease: Any) -> str:
     if lease.lapsed:
         return "lapsed"
@@ -209,8 +197,7 @@ def _standing(lease: Any) -> str:
 
 def _load(branch: Branch, time: float) -> tuple[int, int]:
     """Return how many runs are at work and how many wait for a worker at *time*."""
-    frame = tables.utilisation(branch.log)
-    of = frame[(frame["name"] == "workers") & (frame["start"] <= time)]
+    of = branch.workers[branch.workers["start"] <= time]
     return (0, 0) if of.empty else (int(of["busy"].iloc[-1]), int(of["queue"].iloc[-1]))
 
 

@@ -20,6 +20,9 @@ from wfsim.model.resource import Resource
 from wfsim.report.changes import Change, changes
 from wfsim.report.replay import frames
 
+NEAR = 100
+"""So many records ahead each snapshot on the way is kept."""
+
 
 class Player:
     """A cursor over *log*, or over the log that a Simulation has so far and will have.
@@ -43,7 +46,8 @@ class Player:
         self._position = 0
         self._frames = frames(log)
         self._snapshots = [Snapshot(0.0, {}, {})]
-        self._crews: list[tuple[int, tuple[str, ...]]] = [(0, ())]
+        self._folded: dict[int, Snapshot] = {}
+        self._crews: tuple[int, list[tuple[int, tuple[str, ...]]]] = (-1, [])
 
     def __len__(self) -> int:
         return len(self.log)
@@ -93,15 +97,25 @@ class Player:
         return None
 
     def seek(
-        self, record: Record | int | None = None, *, time: float | None = None
+        self,
+        record: Record | int | None = None,
+        *,
+        time: float | None = None,
+        seq: int | None = None,
     ) -> Record | None:
         """Move to *record*, or to the last one at or before *time* (seconds).
 
-        A number is an index as in ``log[number]``.  With neither, and with a time
-        before the first record, the cursor is put before the first.  Returns the
-        record at the cursor.  Raises `UsageError` for what is not in the log.
+        A number is an index as in ``log[number]``; *seq* is the one that a record bears:
+        if there is none of it the cursor stays, and None is returned.  With neither, and
+        with a time before the first record, the cursor is put before the first.  Returns
+        the record at the cursor.  Raises `UsageError` for what is not in the log.
         """
-        if time is not None:
+        if seq is not None:
+            index = bisect_left(self.log.records, seq, key=lambda r: r.seq)
+            if index == len(self) or self.log.records[index].seq != seq:
+                return None
+            self._position = index + 1
+        elif time is not None:
             if record is not None:
                 raise UsageError("seek: give a record or a time, not both")
             self._position = bisect_right(self.log.records, time, key=lambda r: r.time)
@@ -145,10 +159,7 @@ class Player:
     @property
     def state(self) -> Snapshot:
         """What was durable at the cursor, as `EventLog.fold` of all up to it gives it."""
-        if self._position < len(self._snapshots):
-            return self._snapshots[self._position]
-        # A jump ahead: to keep each snapshot on the way takes ten times as long.
-        return self.log.fold(self._position)
+        return self._snapshot(self._position)
 
     @property
     def resource(self) -> Resource | None:
@@ -207,9 +218,26 @@ class Player:
     @property
     def controllers(self) -> tuple[str, ...]:
         """The names of the controllers that are up at the cursor."""
-        self._snapshot(self._position)
-        at = bisect_right(self._crews, self._position, key=lambda crew: crew[0])
-        return self._crews[at - 1][1]
+        if self.record is None:
+            return ()
+        if self._crews[0] != len(self):
+            self._crews = len(self), self._listed_crews()
+        crews = self._crews[1]
+        at = bisect_right(crews, self.record.seq, key=lambda crew: crew[0])
+        return crews[at - 1][1] if at else ()
+
+    def _listed_crews(self) -> list[tuple[int, tuple[str, ...]]]:
+        """Return who was up from which record on, by its number."""
+        crews: list[tuple[int, tuple[str, ...]]] = []
+        up: dict[str, None] = {}
+        records = self.log.filter(Kind.CONTROLLER_STARTED, Kind.CONTROLLER_CRASHED)
+        for record in records:
+            name = record.controller or record.text
+            up.pop(name, None)
+            if record.kind is Kind.CONTROLLER_STARTED:
+                up[name] = None
+            crews.append((record.seq, tuple(up)))
+        return crews
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -229,13 +257,12 @@ class Player:
 
     def _snapshot(self, position: int) -> Snapshot:
         """Return what was durable after so many records; the log may have grown."""
+        if position >= len(self._snapshots) + NEAR:
+            # A jump ahead: to keep each snapshot on the way takes ten times as long.
+            if position not in self._folded:
+                kept = [*self._folded.items()][-1:]
+                self._folded = dict([*kept, (position, self.log.fold(position))])
+            return self._folded[position]
         while len(self._snapshots) <= position:
-            record, snapshot = next(self._frames)
-            self._snapshots.append(snapshot)
-            if record.kind in (Kind.CONTROLLER_STARTED, Kind.CONTROLLER_CRASHED):
-                controller = record.controller or record.text
-                others = [name for name in self._crews[-1][1] if name != controller]
-                started = record.kind is Kind.CONTROLLER_STARTED
-                crew = (*others, *([controller] if started else []))
-                self._crews.append((len(self._snapshots) - 1, crew))
+            self._snapshots.append(next(self._frames)[1])
         return self._snapshots[position]

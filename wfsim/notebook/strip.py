@@ -159,6 +159,7 @@ class Strip:
         spot = self._spot(bar.start, bar.end, window)
         return (
             f'<rect {spot} y="{ROW * number + 2}" height="{ROW - 4}" '
+            f'class="wf-{bar.status}" '
             f'fill="{status_style(bar.status).colour}">'
             f"<title>{escape(bar.title)}</title></rect>"
         )

@@ -117,6 +117,13 @@ def steps_card(player: Player) -> str:
     )
 
 
+SAVED = """<style>
+.jp-OutputArea:has(.wfsim-debugger) .jp-OutputArea-child:has(.wf-still),
+.jp-OutputArea:has(.wf-still) .jp-OutputArea-output.jupyter-widgets { display: none }
+</style><i class="wf-still"></i>"""
+"""What hides a table while its widget lives, and else what says that this is gone."""
+
+
 def still(player: Player) -> str:
     """Show the record at the cursor and the steps of its run as a plain table.
 
@@ -128,19 +135,27 @@ def still(player: Player) -> str:
     if run is None:
         return f"<p>{where}</p>"
     up, current = bool(player.controllers), _current(run)
-    # Those around the present step, if there are more than fit a screen.
-    first = max(0, min(current - STILL_STEPS // 2, len(run.steps) - STILL_STEPS))
-    rows = "".join(
+    rows = [
         f"<tr><td>{'▸ ' if number == current else ''}{escape(step.name)}</td>"
         f"<td>{escape(step_status(step, up))}</td><td>{step.attempts or ''}</td>"
         f"<td>{'' if step.started is None else f'{step.started:.3f}'}</td></tr>"
-        for number, step in enumerate(run.steps[first : first + STILL_STEPS], first)
-    )
-    cut = len(run.steps) - STILL_STEPS
-    more = f"<p>{cut} more steps</p>" if cut > 0 else ""
-    head = "<tr><th>step</th><th>status</th><th>attempts</th><th>start [s]</th></tr>"
+        for number, step in enumerate(run.steps)
+    ]
+    # Those around the present step, if there are more than fit a screen.
+    first = max(0, min(current - STILL_STEPS // 2, len(rows) - STILL_STEPS))
     title = f"{run.key}: {_RUNS.get(run.status, run.status.value)}"
-    return f"<p>{where}</p><p>{escape(title)}</p><table>{head}{rows}</table>{more}"
+    near = _still_table(rows[first : first + STILL_STEPS])
+    more = (
+        f"<details><summary>all {len(rows)} steps</summary>{_still_table(rows)}</details>"
+        if len(rows) > STILL_STEPS
+        else ""
+    )
+    return f"<p>{where}</p><p>{escape(title)}</p>{near}{more}"
+
+
+def _still_table(rows: list[str]) -> str:
+    head = "<tr><th>step</th><th>status</th><th>attempts</th><th>start [s]</th></tr>"
+    return f"<table>{head}{''.join(rows)}</table>"
 
 
 def plan_text(script: str) -> str:

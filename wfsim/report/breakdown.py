@@ -52,21 +52,28 @@ def breakdown(log: EventLog | HasLog) -> pd.DataFrame:
     ``run``        text       key of its memento, such as ``1-NightlyBackup``
     ``flow``       text
     ``resource``   text
-    ``queued``     float64 nothing was in its way but that no worker had taken it up
+    ``queued``     float64 it could have gone on, but no worker was free (in a service:
+                           the next tick had not come)
     ``pool_queue`` float64 in attempts that stood in the queue of a pool
     ``steps``      float64 in attempts that completed, or are under way at the end
     ``retries``    float64 in attempts that failed, and in the pauses after them
-    ``recovery``   float64 in attempts whose controller died, until they began again;
-                           without any controller; interrupted, until recovered;
-                           after a store failed, until the next step began
+    ``recovery``   float64 see below
     ``waiting``    float64 in steps that waited for something outside, or were polled
-    ``other``      float64 in attempts cut short on purpose
+    ``other``      float64 in the attempt that ended the run: its last failure, a
+                           cancel, a time-out; a superseded run
     ``duration``   float64 the sum of these
     ============== ======= =======================================================
 
-    A run's time is counted from when it was called for, which may be before it was
-    created: when its resource entered the state that it serves or, where a check led
-    there, when the resource last changed before; until it ended, or the log.
+    Time counts from the request to the end of the run, or of the log.  The request is
+    the last change of the resource before it entered the state that the run serves.
+
+    Recovery is the time
+
+    * of attempts whose controller died, until they began again, so it includes the work
+      that was lost;
+    * without any controller;
+    * interrupted, until somebody asked for recovery;
+    * after a store failed, until the next step began.
     """
     found = courses(log_of(log))
     parts = [spent(course) for course in found]
@@ -94,8 +101,8 @@ def critical(log: EventLog | HasLog) -> pd.DataFrame:
     ``bottleneck`` bool    whether its share is the largest of the flow
     ============== ======= =======================================================
 
-    A run is in a step from when that first begins until the next one does, also while
-    it fails, waits and recovers, but not while no worker takes it up.
+    A step's time runs from its first attempt to the start of the next step.  It includes
+    failures, waits and recovery, and not the queue for a worker.
     """
     rows: list[tuple[Any, ...]] = []
     for flow, group in by_flow(courses(log_of(log))).items():

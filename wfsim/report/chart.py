@@ -7,17 +7,20 @@ changed number is seen by a test, and read out by a screen reader, without the p
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import io
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from wfsim.report.text import distinct, frame_digest, plain
@@ -25,7 +28,7 @@ from wfsim.report.text import distinct, frame_digest, plain
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
+    from matplotlib.axis import XAxis, YAxis
 
 DPI = 110
 
@@ -125,6 +128,43 @@ def series(number: int) -> tuple[str, str]:
 _SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 
 
+Drawing = ParamSpec("Drawing")
+
+
+def on_paper(draw: Callable[Drawing, Chart]) -> Callable[Drawing, Chart]:
+    """Return *draw*, a function of `charts`, made to look alike in every style.
+
+    A dark style of matplotlib is made for other colours than ours.  Axes that are given
+    keep theirs.
+    """
+
+    @functools.wraps(draw)
+    def drawn(*args: Drawing.args, **keywords: Drawing.kwargs) -> Chart:
+        if any(isinstance(each, Axes) for each in (*args, *keywords.values())):
+            return draw(*args, **keywords)
+        with mpl.rc_context(_paper()):
+            return draw(*args, **keywords)
+
+    return drawn
+
+
+@functools.cache
+def _paper() -> Any:
+    """Return what matplotlib's own style sets, without what is no matter of style."""
+    return {
+        key: value
+        for key, value in mpl.rcParamsDefault.items()
+        if key.partition(".")[0] in _STYLED
+    }
+
+
+_STYLED = {
+    *("axes", "figure", "font", "grid", "hatch", "legend", "lines", "markers"),
+    *("mathtext", "patch", "path", "savefig", "scatter", "svg", "text"),
+    *("xaxis", "xtick", "yaxis", "ytick"),
+}
+
+
 class Chart:
     """What a function of `charts` returns.
 
@@ -199,7 +239,10 @@ class Chart:
         with warnings.catch_warnings():
             # A name in a script that the font lacks is drawn as boxes.
             warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-            self.figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
+            self.figure.savefig(
+                file, format=kind, dpi=DPI, metadata=metadata,
+                facecolor=self.figure.get_facecolor(),
+            )  # fmt: skip
         return file.getvalue()
 
 
@@ -275,6 +318,13 @@ def row_axis(axes: Axes, labels: Sequence[str], under: str) -> None:
     axes.set_axisbelow(True)
 
 
+def in_decades(axis: XAxis | YAxis) -> None:
+    """Make *axis* logarithmic, its numbers written as on any other: 10, 100, 1,000."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 def inside(axes: Axes, x: float, y: float, text: str, style: Style) -> None:
     """Write *text* into the middle of what is drawn in *style* at (*x*, *y*)."""
     box = {"boxstyle": "round,pad=0.25", "fc": style.colour, "ec": "none"}
@@ -285,12 +335,19 @@ def inside(axes: Axes, x: float, y: float, text: str, style: Style) -> None:
 
 
 def legend(
-    axes: Axes, handles: Sequence[Artist], gap: float = 0.5, title: str = ""
+    axes: Axes,
+    handles: Sequence[Artist],
+    gap: float = 0.5,
+    title: str = "",
+    most: int = 7,
 ) -> None:
-    """Put a legend of *handles* *gap* inches below *axes*, in as many columns as fit."""
+    """Put a legend of *handles* *gap* inches below *axes*.
+
+    It has as many columns as fit, *most* at the most.
+    """
     if handles:
         longest = max(len(str(handle.get_label())) for handle in handles)
-        columns = max(1, min(7, len(handles), 140 // (longest + 7)))
+        columns = max(1, min(most, len(handles), 140 // (longest + 7)))
         below = ScaledTranslation(0.0, -gap, axes.figure.dpi_scale_trans)
         axes.legend(
             handles=list(handles),

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from wfsim.errors import UsageError
+from wfsim.model.bounds import PositiveCount, argument
 from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.report import frames, tables
 from wfsim.report.chart import (
@@ -24,6 +25,7 @@ from wfsim.report.chart import (
     canvas,
     inside,
     legend,
+    on_paper,
     plot_width,
     row_axis,
     say_nothing,
@@ -33,13 +35,16 @@ from wfsim.report.chart import (
     swatch,
     time_bar,
 )
+from wfsim.report.decision_charts import costs, estimates
 from wfsim.report.diff_charts import diff, lineage
 from wfsim.report.fit_charts import pit, qq
 from wfsim.report.gantt import gantt
 from wfsim.report.grid_charts import comparison, heatmap, tornado
 from wfsim.report.grouping import MOST, StudyFrames
+from wfsim.report.interactive import interactive_gantt
 from wfsim.report.load import WORKERS, average
 from wfsim.report.state_graph import state_graph
+from wfsim.report.steady_charts import over_time, welch
 from wfsim.report.study_charts import breakdown, convergence, ecdf, latencies, outcomes
 from wfsim.report.text import count, natural, percent, plain, seconds
 
@@ -53,6 +58,7 @@ MOST_ROWS = 60
 """Beyond so many resources or steps a chart shows the first ones only, and says so."""
 
 
+@on_paper
 def states(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     """Draw the states of each resource over time, one row per resource.
 
@@ -92,6 +98,7 @@ def states(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     )
 
 
+@on_paper
 def latency(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     """Draw how long completed attempts took, one row per step: points, median and p95.
 
@@ -184,6 +191,7 @@ def _points(axes: Axes, y: int, durations: list[float], row: Any) -> None:
     )  # fmt: skip
 
 
+@on_paper
 def utilisation(
     log: EventLog | HasLog, *, workers: int | None = None, ax: Axes | None = None
 ) -> Chart:
@@ -195,8 +203,7 @@ def utilisation(
     """
     frame = _of_log(log)
     if workers is not None:
-        if workers < 1:
-            raise UsageError(f"workers is {workers!r}; give 1 or more")
+        workers = argument("workers", workers, PositiveCount)
         frame.loc[frame["name"] == WORKERS, "capacity"] = float(workers)
     names, total = _first_names(frame)
     axes = canvas(ax, 10.0, 3.4)
@@ -233,6 +240,7 @@ def _of_log(source: EventLog | HasLog) -> pd.DataFrame:
     return tables.utilisation(log_of(source))
 
 
+@on_paper
 def queue(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
     """Draw how many runs wait for a worker, and how many requests for a pool, over time.
 
@@ -341,14 +349,18 @@ __all__ = [
     "breakdown",
     "comparison",
     "convergence",
+    "costs",
     "diff",
     "ecdf",
+    "estimates",
     "gantt",
     "heatmap",
+    "interactive_gantt",
     "latencies",
     "latency",
     "lineage",
     "outcomes",
+    "over_time",
     "pit",
     "qq",
     "queue",
@@ -356,6 +368,7 @@ __all__ = [
     "states",
     "tornado",
     "utilisation",
+    "welch",
 ]
 
 

@@ -16,7 +16,7 @@ from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind, PoolState, Record
 from wfsim.model.resource import Resource
-from wfsim.report.changes import changes
+from wfsim.report.changes import Change, changes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,18 +40,23 @@ _NOTED = frozenset(
 
 
 class Pair(NamedTuple):
-    """One record as both logs have it; None where one has not, *changed* by path."""
+    """One record as both logs have it; None where one has not, and what differs."""
 
     a: Record | None
     b: Record | None
-    changed: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The paths of what differs."""
+        return tuple(change.path for change in self.changes)
 
     @property
     def status(self) -> str:
         """One of `STATUSES`."""
         if self.a is None or self.b is None:
             return ONLY_B if self.a is None else ONLY_A
-        if self.changed:
+        if self.changes:
             return CHANGED
         return SAME if self.a.time == self.b.time else MOVED
 
@@ -127,8 +132,7 @@ def pairs(log_a: EventLog, log_b: EventLog) -> list[Pair]:
             found.append(Pair(record, None))
         else:
             said = changes(a.contents[index], b.contents[there])
-            names = tuple(change.path for change in said)
-            found.append(Pair(record, b.records[there], names))
+            found.append(Pair(record, b.records[there], said))
         found += [Pair(None, b.records[other]) for other in added.get(index, ())]
     return found
 
@@ -192,7 +196,7 @@ _DTYPES = {
 
 
 def _row(pair: Pair) -> tuple[Any, ...]:
-    a, b, changed = pair
+    a, b = pair.a, pair.b
     one = a or b
     assert one is not None
     time_a, time_b = (math.nan if r is None else r.time for r in (a, b))
@@ -200,5 +204,5 @@ def _row(pair: Pair) -> tuple[Any, ...]:
         *(pair.status, one.kind.value, one.resource, one.run, one.step, one.attempt),
         *(one.text, time_a, time_b, time_b - time_a),
         *(-1 if r is None else r.seq for r in (a, b)),
-        ", ".join(changed),
+        ", ".join(pair.changed),
     )

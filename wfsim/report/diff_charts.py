@@ -18,6 +18,7 @@ from wfsim.report.chart import (
     Chart,
     canvas,
     legend,
+    on_paper,
     row_axis,
     say_nothing,
 )
@@ -43,6 +44,7 @@ MOST_ROWS = 40
 """Beyond so many rows the lineage of a record has one row for all further ones."""
 
 
+@on_paper
 def diff(
     a: EventLog | HasLog,
     b: EventLog | HasLog,
@@ -121,6 +123,7 @@ def _sentence(frame: pd.DataFrame) -> str:
     return f"{text}."
 
 
+@on_paper
 def lineage(
     log: EventLog | HasLog,
     record: Record | int,

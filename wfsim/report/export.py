@@ -5,29 +5,23 @@ Each function takes a `Simulation` as well, and writes the log that it has so fa
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable
-from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 from wfsim.model.log import EventLog, HasLog, log_of
-from wfsim.model.record import Kind
 from wfsim.report import tables
 from wfsim.report.history_file import to_history
+from wfsim.report.process_mining import EPOCH, to_ocel, to_xes
+from wfsim.report.spans import to_chrome_trace, to_otlp
 from wfsim.report.text import cells, outcome, write
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from wfsim.report.page import SummedStudy
-
-EPOCH = datetime(2026, 1, 1)
-"""The date of second 0 where a format demands dates."""
+    from wfsim.report.page import DecidedStudy, SummedStudy
 
 BAR = 40
 """How many characters wide a time line is."""
@@ -149,104 +143,22 @@ def study_page(study: SummedStudy, path: str | Path) -> Path:
     return write(path, page.study_page(study))
 
 
-def to_chrome_trace(log: EventLog | HasLog, path: str | Path) -> Path:
-    """Write *log* as Chrome trace events, for Perfetto or ``chrome://tracing``.
+def decision_page(
+    study: DecidedStudy,
+    path: str | Path = "decision.html",
+    objective: str | None = None,
+    **more: Any,
+) -> Path:
+    """Write a page for whoever decides, and pays, to *path*; no other file needed.
 
-    A resource is a process, a run a thread, an attempt a slice; a crash and a fault are
-    instants.  An attempt without an end lasts until the end of the log.
+    It has the question, the answer, how sure that is, what it costs, and three charts.
+    *objective* and *more* (``cost``, ``question``, ``confidence``) are what
+    `Study.decision` takes.  Raises `UsageError`, and `DefinitionError` for an objective
+    that is none.
     """
-    log = log_of(log)
-    steps = tables.steps(log)
-    end = log.records[-1].time if log.records else 0.0
-    processes: dict[str, int] = {}
-    threads: dict[tuple[str, str], int] = {}
-    events: list[dict[str, Any]] = []
-    for item in steps.itertuples():
-        row: Any = item
-        pid = processes.setdefault(row.resource, len(processes) + 1)
-        tid = threads.setdefault((row.resource, row.run), len(threads) + 1)
-        start = 0.0 if math.isnan(row.start) else row.start
-        until = end if math.isnan(row.end) else row.end
-        args = {"attempt": row.attempt, "status": row.status, "error": row.error}
-        events.append(
-            {
-                "name": row.step,
-                "cat": row.flow,
-                "ph": "X",
-                "ts": start * 1e6,
-                "dur": (until - start) * 1e6,
-                "pid": pid,
-                "tid": tid,
-                "args": args,
-            }
-        )
-    for record in log.filter(Kind.CONTROLLER_CRASHED, Kind.FAULT_FIRED):
-        name = f"{record.kind.value}: {record.text}"
-        event = {"name": name, "ph": "i", "s": "g", "ts": record.time * 1e6}
-        events.append(event | {"pid": 0, "tid": 0})
-    names = [(0, 0, "process_name", "control plane")]
-    names += [(pid, 0, "process_name", name) for name, pid in processes.items()]
-    names += [
-        (processes[resource], tid, "thread_name", run)
-        for (resource, run), tid in threads.items()
-    ]
-    events += [
-        {"name": what, "ph": "M", "pid": pid, "tid": tid, "args": {"name": name}}
-        for pid, tid, what, name in names
-    ]
-    document = {"displayTimeUnit": "ms", "traceEvents": events}
-    return write(path, json.dumps(document, ensure_ascii=False, allow_nan=False))
+    from wfsim.report import page
 
-
-def to_xes(log: EventLog | HasLog, path: str | Path) -> Path:
-    """Write *log* as XES (IEEE 1849), for process mining: a trace is a run.
-
-    Its events are the starts and ends of attempts; dates count from `EPOCH`.
-    """
-    root = ElementTree.Element(
-        "log", {"xes.version": "1849-2016", "xmlns": "http://www.xes-standard.org/"}
-    )
-    for name, prefix in (
-        ("Concept", "concept"),
-        ("Lifecycle", "lifecycle"),
-        ("Time", "time"),
-    ):
-        uri = f"http://www.xes-standard.org/{prefix}.xesext"
-        ElementTree.SubElement(root, "extension", name=name, prefix=prefix, uri=uri)
-    for (resource, run), group in tables.steps(log_of(log)).groupby(
-        ["resource", "run"], sort=False
-    ):
-        trace = ElementTree.SubElement(root, "trace")
-        _attribute(trace, "string", "concept:name", f"{resource} {run}")
-        _attribute(trace, "string", "flow", str(group["flow"].iloc[0]))
-        for item in group.itertuples():
-            attempt: Any = item
-            for time, transition in _transitions(attempt):
-                event = ElementTree.SubElement(trace, "event")
-                _attribute(event, "string", "concept:name", attempt.step)
-                _attribute(event, "string", "lifecycle:transition", transition)
-                date = (EPOCH + timedelta(seconds=time)).isoformat(
-                    timespec="milliseconds"
-                )
-                _attribute(event, "date", "time:timestamp", f"{date}+00:00")
-                _attribute(event, "int", "attempt", str(attempt.attempt))
-                if transition != "start":
-                    _attribute(event, "string", "status", attempt.status)
-    ElementTree.indent(root)
-    text = ElementTree.tostring(root, encoding="unicode")
-    return write(path, f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n')
-
-
-def _transitions(attempt: Any) -> list[tuple[float, str]]:
-    end = "complete" if attempt.status == "completed" else "ate_abort"
-    pairs = ((attempt.start, "start"), (attempt.end, end))
-    return [(time, name) for time, name in pairs if not math.isnan(time)]
-
-
-def _attribute(parent: ElementTree.Element, kind: str, key: str, value: str) -> None:
-    # XML has no way to write most control characters, not even escaped.
-    clean = "".join(c if c.isprintable() or c in "\t\n" else "\ufffd" for c in value)
-    ElementTree.SubElement(parent, kind, key=key, value=clean)
+    return write(path, page.decision_page(study, objective, **more))
 
 
 def _shorter(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
@@ -281,7 +193,20 @@ def _table(title: str, frame: pd.DataFrame) -> Any:
     return table
 
 
+FORMATS = {
+    "chrome": to_chrome_trace,
+    "history": to_history,
+    "html": to_html,
+    "ocel": to_ocel,
+    "otlp": to_otlp,
+    "xes": to_xes,
+}
+"""What writes a log for other readers, by the name of the format."""
+
 __all__ = [
+    "EPOCH",
+    "FORMATS",
+    "decision_page",
     "outcome",
     "print_notices",
     "print_report",
@@ -291,5 +216,7 @@ __all__ = [
     "to_chrome_trace",
     "to_history",
     "to_html",
+    "to_ocel",
+    "to_otlp",
     "to_xes",
 ]

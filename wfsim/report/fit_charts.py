@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -13,15 +14,19 @@ from wfsim.report.chart import (
     STATUS_COLOURS,
     Chart,
     canvas,
+    in_decades,
     legend,
+    on_paper,
     say_nothing,
 )
+from wfsim.report.grouping import on_axis, spans_decades
 from wfsim.report.text import count, plain, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@on_paper
 def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) -> Chart:
     """Draw the durations of *step* against the quantiles of what was chosen for it.
 
@@ -61,11 +66,13 @@ def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) ->
         frame,
         f"Q-Q plot of step {item.step} against {duration}: {durations} "
         f"from {seconds(seen[0])} to {seconds(seen[-1])}{beside}; "
-        f"{int((~inside).sum()):,} outside the {confidence} band; "
+        f"{int((~inside).sum()):,} outside the {confidence} band"
+        f"{on_axis(spans_decades(pd.concat([frame['fitted'], frame['observed']])))}; "
         f"KS distance {item.chosen.ks:.3f}.",
     )
 
 
+@on_paper
 def pit(
     validation: Any, step: str | tuple[str, str] | None = None, ax: Axes | None = None
 ) -> Chart:
@@ -122,10 +129,24 @@ def pit(
 _INSIDE, _OUTSIDE = STATUS_COLOURS["running"], STATUS_COLOURS["failed"]
 
 
+def _window(times: pd.Series[float]) -> tuple[float, float]:
+    """Return the seconds that both axes go from and to: *times* and a margin.
+
+    They begin at zero if that is no further from the shortest than this is from the
+    longest time.
+    """
+    low, high = float(times.min()), float(times.max())
+    if spans_decades(times):
+        return low / 1.3, high * 1.3
+    margin = 0.05 * (high - low) or 0.05 * high or 1.0
+    return (0.0 if low <= high - low else low - margin), high + margin
+
+
 def _points(axes: Axes, frame: Any, inside: Any) -> None:
     fitted, observed = frame["fitted"], frame["observed"]
+    low, high = _window(pd.concat([fitted, observed]))
     axes.fill_between(fitted, frame["low"], frame["high"], color=SHADE, lw=0)
-    axes.axline((0.0, 0.0), slope=1.0, color=INK, lw=1)
+    axes.plot([low, high], [low, high], color=INK, lw=1)
     for which, marker, colour, size in (
         (inside, "o", _INSIDE, 22),
         (~inside, "X", _OUTSIDE, 34),
@@ -134,7 +155,9 @@ def _points(axes: Axes, frame: Any, inside: Any) -> None:
             fitted[which], observed[which], marker=marker, s=size, color=colour,
             edgecolors="white", linewidths=0.5, zorder=3, clip_on=False,
         )  # fmt: skip
-    most = 1.05 * max(float(fitted.max()), float(observed.max())) or 1.0
-    axes.set_xlim(0.0, most)
-    axes.set_ylim(0.0, most)
+    if spans_decades(pd.concat([fitted, observed])):
+        in_decades(axes.xaxis)
+        in_decades(axes.yaxis)
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
     axes.spines[["top", "right"]].set_visible(False)

@@ -14,6 +14,9 @@ from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.model.record import Kind
 from wfsim.report import frames, tables
 from wfsim.report.chart import (
+    DPI,
+    EDGED,
+    FAINT,
     INK,
     SHADE,
     STATUS_COLOURS,
@@ -22,6 +25,7 @@ from wfsim.report.chart import (
     canvas,
     inside,
     legend,
+    on_paper,
     plot_width,
     say_nothing,
     status_style,
@@ -40,11 +44,21 @@ if TYPE_CHECKING:
 MOST_ROWS = 45
 """Beyond so many rows each run has one only; beyond so many runs the rest is left out."""
 
+FEW_ROWS = 20
+"""Beyond so many rows each run has one only if most bars would have no edge."""
+
+WIDTH = 10.0
+PLOT_WIDTH = 0.8 * WIDTH * DPI
+"""About how many pixels wide the bars are in a figure of *WIDTH* inches."""
+
 NUMBERED = 18.0
 """From so many pixels on a bar says which attempt it is."""
 
 LEVELS = 4
 """How many lines of names stand above the crashes, so that near ones have one each."""
+
+PALE = 0.72
+"""How opaque every other step of a run in one row is."""
 
 _LETTER, _LINE = 6.0, 9.0  # of a name of a crash: pixels wide, points high
 _MARKERS = "v^Dsop*Xh<>d"
@@ -52,12 +66,34 @@ QUEUE_STYLE = Style("#d9d9d9", "---")
 _DRAWN = ["resource", "run", "step", "attempt", "status", "start", "end"]
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """A line of the chart: a heading without attempts, a step, or a whole run."""
 
     label: str
     attempts: pd.DataFrame | None
     whole: bool = False
+
+
+class Timeline(NamedTuple):
+    """What a Gantt chart shows of a log, however it is painted.
+
+    *frame* are the attempts of the runs that are drawn, *rows* its lines, *span* the
+    first and the last second, *crashes* and *faults* when each was and its name.
+    """
+
+    log: EventLog
+    frame: pd.DataFrame
+    rows: tuple[Row, ...]
+    span: tuple[float, float]
+    crashes: tuple[tuple[float, str], ...]
+    faults: tuple[tuple[float, str], ...]
+    sentence: str
+
+    @property
+    def parts(self) -> list[pd.DataFrame]:
+        """The frames of what is drawn, for the digest of the chart."""
+        marks = [*self.crashes, *self.faults]
+        return [self.frame[_DRAWN], frames.table(("time", "mark"), marks)]
 
 
 class _Axis(NamedTuple):
@@ -68,65 +104,72 @@ class _Axis(NamedTuple):
     scale: float
 
 
-def gantt(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
-    """Draw attempts as bars by status, one row per step of each run.
-
-    A log of many runs has one row per run instead, its steps as segments of it, every
-    other one paler; and only as many runs as can be told apart; the sentence says so.
-    An attempt too short for a bar is drawn 3 pixels wide, with a cross if it came to
-    nothing.  The pale part of a bar is time in the queue of a pool.  Dashed lines are
-    crashes of a controller, shaded is the time without one, and markers in the topmost
-    row are faults that fired.  The frame is that of `tables.steps`, of the runs that are
-    drawn.
-    """
+def timeline(log: EventLog | HasLog, pixels: float) -> Timeline:
+    """Return what a Gantt chart of *log* shows that is so many *pixels* wide."""
     log = log_of(log)
     frame = tables.steps(log)
     runs = frame[["resource", "run"]].drop_duplicates()
     drawn = runs.head(MOST_ROWS)
-    shown = (
-        frame.merge(drawn, on=["resource", "run"]) if len(drawn) < len(runs) else frame
-    )
-    rows = _rows(log, shown)
-    fired = log.filter(Kind.FAULT_FIRED)
-    axes = canvas(ax, 10.0, 1.5 + 0.3 * max(len(rows) + bool(fired), 2))
-    if not rows:
-        say_nothing(axes, "No step has begun")
-        return Chart(axes, shown, "Gantt chart of a log in which no step has begun.")
-    axis = _axis(axes, log, shown, len(drawn) < len(runs))
-    crashes = [r for r in log.filter(Kind.CONTROLLER_CRASHED) if r.time <= axis.end]
-    faults = [(r.time, r.text) for r in fired if r.time <= axis.end]
-    _frame(axes, rows, bool(fired), axis)
-    handles = _bars(axes, rows, axis)
-    queued = _queues(axes, log, rows, axis)
-    if queued:
-        handles.append(swatch("in the queue of a pool", QUEUE_STYLE))
-    if crashes:
-        handles += _outages(axes, log, [(r.time, r.text) for r in crashes], axis)
-    handles += _faults(axes, faults)
-    legend(axes, handles)
-    marks = [*((r.time, r.text) for r in crashes), *faults]
-    parts = [shown[_DRAWN], frames.table(("time", "mark"), marks)]
-    if queued:
-        parts.append(frames.table(("row", "start", "end"), queued))
-    return Chart(
-        axes, shown, _sentence(log, shown, len(drawn), len(runs)), drawn=parts
-    )  # fmt: skip
-
-
-def _axis(axes: Axes, log: EventLog, shown: pd.DataFrame, cut: bool) -> _Axis:
+    is_cut = len(drawn) < len(runs)
+    shown = frame.merge(drawn, on=["resource", "run"]) if is_cut else frame
+    if shown.empty:
+        nothing = "Gantt chart of a log in which no step has begun."
+        return Timeline(log, shown, (), (0.0, 0.0), (), (), nothing)
     end = float(log.records[-1].time)
-    if cut and shown["end"].notna().all():
+    if is_cut and shown["end"].notna().all():
         end = float(shown["end"].max())
     begin = min(0.0, float(shown["start"].min())) if shown["start"].notna().any() else 0.0
-    return _Axis(begin, end, plot_width(axes) / max(end - begin, 1e-9))
+    crashes, faults = (
+        tuple((r.time, r.text) for r in log.filter(kind) if r.time <= end)
+        for kind in (Kind.CONTROLLER_CRASHED, Kind.FAULT_FIRED)
+    )
+    rows = tuple(_rows(log, shown, pixels / max(end - begin, 1e-9)))
+    sentence = _sentence(log, shown, len(drawn), len(runs))
+    return Timeline(log, shown, rows, (begin, end), crashes, faults, sentence)
 
 
-def _rows(log: EventLog, frame: pd.DataFrame) -> list[_Row]:
+@on_paper
+def gantt(log: EventLog | HasLog, ax: Axes | None = None) -> Chart:
+    """Draw attempts as bars by status, one row per step of each run.
+
+    A log of many runs, or of several whose attempts would be specks, has one row per run
+    instead, its steps as segments of it, every other one paler; and only as many runs as
+    can be told apart; the sentence says so.
+    An attempt too short for a bar is drawn 3 pixels wide, with a cross if it came to
+    nothing.  The pale part of a bar is time in the queue of a pool.  Dashed lines are
+    crashes of a controller, shaded is the time without one, and markers in the topmost
+    row are faults that fired.  The frame is that of `tables.steps`, of the runs that are
+    drawn.  `interactive_gantt` draws the same to hover over.
+    """
+    chart = timeline(log, plot_width(ax) if ax else PLOT_WIDTH)
+    rows, (begin, end) = chart.rows, chart.span
+    has_faults = bool(chart.faults)
+    axes = canvas(ax, WIDTH, 1.5 + 0.3 * max(len(rows) + has_faults, 2))
+    if not rows:
+        say_nothing(axes, "No step has begun")
+        return Chart(axes, chart.frame, chart.sentence)
+    axis = _Axis(begin, end, plot_width(axes) / max(end - begin, 1e-9))
+    _frame(axes, rows, has_faults, axis)
+    handles = _bars(axes, rows, axis)
+    queued = _queues(axes, chart.log, rows, axis)
+    if queued:
+        handles.append(swatch("in the queue of a pool", QUEUE_STYLE))
+    if chart.crashes:
+        handles += _outages(axes, chart.log, chart.crashes, axis)
+    handles += _faults(axes, chart.faults)
+    legend(axes, handles)
+    parts = chart.parts
+    if queued:
+        parts.append(frames.table(("row", "start", "end"), queued))
+    return Chart(axes, chart.frame, chart.sentence, drawn=parts)
+
+
+def _rows(log: EventLog, frame: pd.DataFrame, scale: float) -> list[Row]:
     groups = {
         _name(str(resource), str(run)): group
         for (resource, run), group in frame.groupby(["resource", "run"], sort=False)
     }
-    rows: list[_Row] = []
+    rows: list[Row] = []
     for name, group in groups.items():
         order = [*log.meta.get("flows", {}).get(group["flow"].iloc[0], ())]
         steps = sorted(
@@ -134,16 +177,18 @@ def _rows(log: EventLog, frame: pd.DataFrame) -> list[_Row]:
             key=lambda step: order.index(step) if step in order else len(order),
         )
         if len(groups) > 1:
-            rows.append(_Row(name, None))
+            rows.append(Row(name, None))
         by_step = dict(list(group.groupby("step", sort=False)))
-        rows += [_Row(step, by_step[step]) for step in steps]
-    if len(rows) <= MOST_ROWS:
+        rows += [Row(step, by_step[step]) for step in steps]
+    widths = frame["duration"] * scale
+    specks = len(groups) > 1 and float((widths < EDGED).mean()) > 0.5
+    if len(rows) <= (FEW_ROWS if specks else MOST_ROWS):
         return rows
     # In the order in which the runs began, mpd-2 before mpd-10.
     whole = sorted(
         groups.items(), key=lambda item: (item[1]["start"].min(), natural(item[0]))
     )
-    return [_Row(name, group, True) for name, group in whole]
+    return [Row(name, group, True) for name, group in whole]
 
 
 def _name(resource: str, run: str) -> str:
@@ -151,7 +196,7 @@ def _name(resource: str, run: str) -> str:
     return run if resource in ("", run) else f"{resource}  {run}"
 
 
-def _bars(axes: Axes, rows: Sequence[_Row], axis: _Axis) -> list[Artist]:
+def _bars(axes: Axes, rows: Sequence[Row], axis: _Axis) -> list[Artist]:
     seen = set()
     for y, row in enumerate(rows):
         if row.attempts is None:
@@ -162,25 +207,28 @@ def _bars(axes: Axes, rows: Sequence[_Row], axis: _Axis) -> list[Artist]:
             seen.add(bar.status)
             number, last = number + (bar.step != last), bar.step
             _bar(axes, y, bar, axis, pale=row.whole and number % 2 == 1)
-    return [
+    handles: list[Artist] = [
         swatch(status, status_style(status))
         for status in STATUS_COLOURS
         if status in seen
     ]
+    if any(row.whole for row in rows):
+        handles.append(Patch(facecolor=FAINT, alpha=PALE, label="every other step paler"))
+    return handles
 
 
 def _bar(axes: Axes, y: int, bar: Any, axis: _Axis, *, pale: bool) -> None:
     style = status_style(bar.status)
     start = axis.begin if math.isnan(bar.start) else bar.start
     end = axis.end if math.isnan(bar.end) else bar.end
-    alpha = 0.72 if pale and not style.hatch else 1.0
+    alpha = PALE if pale and not style.hatch else 1.0
     pixels = time_bar(axes, y, (start, end), axis.scale, style, alpha)
     if bar.attempt > 1 and pixels >= NUMBERED:
         inside(axes, (start + end) / 2, y, str(bar.attempt), style)
 
 
 def _queues(
-    axes: Axes, log: EventLog, rows: Sequence[_Row], axis: _Axis
+    axes: Axes, log: EventLog, rows: Sequence[Row], axis: _Axis
 ) -> list[tuple[int, float, float]]:
     """Draw the time in the queues of pools into the bars; return rows and seconds."""
     queues, drawn = pool_queues(log), []
@@ -256,7 +304,7 @@ def _faults(axes: Axes, fired: Iterable[tuple[float, str]]) -> list[Artist]:
     return handles
 
 
-def _frame(axes: Axes, rows: Sequence[_Row], fired: bool, axis: _Axis) -> None:
+def _frame(axes: Axes, rows: Sequence[Row], fired: bool, axis: _Axis) -> None:
     labels = ["faults"] * fired + [plain(row.label) for row in rows]
     axes.set_yticks(range(-1 if fired else 0, len(rows)), labels, fontsize=8)
     for tick, row in zip(axes.get_yticklabels()[fired:], rows, strict=True):

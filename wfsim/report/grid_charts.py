@@ -17,23 +17,24 @@ from wfsim.report.chart import (
     Style,
     canvas,
     legend,
+    on_paper,
     row_axis,
     say_nothing,
     swatch,
 )
 from wfsim.report.grouping import (
     FEW,
-    SHARES,
     StudyFrames,
     amount,
     column,
+    is_share,
     label,
     replications_of,
     share_of,
     times_of,
     unit,
 )
-from wfsim.report.text import count, distinct, plain
+from wfsim.report.text import count, distinct, percent, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +46,7 @@ MOST_VALUES = 20
 """Of a parameter with more values a heat map shows the first ones only, and says so."""
 
 
+@on_paper
 def heatmap(
     study: StudyFrames | pd.DataFrame,
     x: str,
@@ -71,7 +73,6 @@ def heatmap(
     grid = [[cells.get((down, across), math.nan) for across in xs] for down in ys]
     # Half of a map in one colour says nothing.
     order = known.sort_values(value, kind="stable")
-    smallest, largest = order.iloc[0], order.iloc[-1]
     finite = [each for each in order[value].tolist() if math.isfinite(each)]
     in_logarithms = bool(finite) and finite[-1] >= TENFOLD * finite[0] > 0.0
     _cells(axes, grid, value, in_logarithms)
@@ -83,14 +84,10 @@ def heatmap(
     clauses.append(f"{count(len(known), 'cell')} of {_each(known['replications'])}")
     if in_logarithms:
         clauses.append("in colours on a logarithmic scale")
-    extremes = "; ".join(
-        f"{name} {amount(value, float(row[value]))} at {x} {label(row[x])}, "
-        f"{y} {label(row[y])}"
-        for name, row in (("smallest", smallest), ("largest", largest))
-    )
-    return Chart(axes, frame, f"{', '.join(clauses)}: {extremes}.")
+    return Chart(axes, frame, f"{', '.join(clauses)}: {_extremes(order, x, y, value)}.")
 
 
+@on_paper
 def tornado(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> Chart:
     """Draw what each parameter does to *measure* alone, the strongest at the top.
 
@@ -149,6 +146,7 @@ def tornado(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> C
     )
 
 
+@on_paper
 def comparison(
     frame: pd.DataFrame, measure: str = "", by: str = "", ax: Axes | None = None
 ) -> Chart:
@@ -156,11 +154,11 @@ def comparison(
 
     *frame* has a row per pair: ``a`` and ``b``, the two, ``difference`` (b less a) and
     ``low`` and ``high``, the ends of its interval; columns before ``a`` say where the two
-    are compared, and a column ``p_holm`` is counted.  *by* is what ``a`` and ``b`` are
-    values of, where they do not say so.  It is the chart's frame too.  What
-    `Study.compare` returns knows its *measure*; else they are seconds.  A
-    difference whose interval leaves zero out is drawn filled.  Raises `UsageError` for a
-    column that is missing.
+    are compared, and a column ``p_holm`` is counted.  *by* names the parameter that ``a``
+    and ``b`` are values of, if they do not.  What `Study.compare` returns knows its
+    *measure* and *by*; else differences are in seconds.  One whose interval leaves zero
+    out is drawn filled.  The chart's frame is *frame*, the rows that are drawn.  Raises
+    `UsageError` for a column that is missing.
     """
     for name in ("a", "b", "difference", "low", "high"):
         column(frame, name)
@@ -183,6 +181,7 @@ def comparison(
         )  # fmt: skip
     axes.axvline(0.0, color=INK, lw=1, ls="--")
     named = f"difference in {unit(measure)}" if measure else "difference [virtual s]"
+    by = by or str(frame.attrs.get("by", ""))
     where, of = _where(shown), f"{by} " if by else ""
     pairs = [f"{at}{of}{row.b}" for at, row in zip(where, rows, strict=True)]
     row_axis(axes, pairs, named)
@@ -197,6 +196,8 @@ def comparison(
         f"({_signed(measure, row.low)} to {_signed(measure, row.high)})"
         for at, row in zip(where[:FEW], rows, strict=False)
     )
+    if len(frame) > FEW:
+        differences += f"; and {count(len(frame) - FEW, 'more pair')}"
     named = f" of {measure}" if measure else ""
     return Chart(
         axes,
@@ -204,6 +205,23 @@ def comparison(
         f"Comparison{named} of {count(len(frame), 'pair')}{cut}, "
         f"{clear} with an interval without zero{_corrected(frame)}: {differences}.",
     )
+
+
+def _extremes(cells: pd.DataFrame, x: str, y: str, value: str) -> str:
+    """Say what the smallest and the largest of *cells* are, and where, or in how many."""
+    ends = {"smallest": cells[value].iloc[0], "largest": cells[value].iloc[-1]}
+    texts = {name: amount(value, float(end)) for name, end in ends.items()}
+    if ends["smallest"] == ends["largest"]:
+        return f"{texts['smallest']} in {'all of them' if len(cells) > 1 else 'it'}"
+    clauses = []
+    for name, end in ends.items():
+        alike = cells[cells[value] == end]
+        first = alike.iloc[0]
+        where = f"at {x} {label(first[x])}, {y} {label(first[y])}"
+        if len(alike) > 1:
+            where = f"in {len(alike)} of them, the first {where}"
+        clauses.append(f"{name} {texts[name]} {where}")
+    return "; ".join(clauses)
 
 
 def _corrected(pairs: pd.DataFrame) -> str:
@@ -308,7 +326,7 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
             if math.isfinite(number):
                 red, green, blue, _ = picture.to_rgba([number])[0]
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
-            text = f"{number:.0%}" if value in SHARES else f"{number:,.4g}"
+            text = percent(number, 0) if is_share(value) else f"{number:,.4g}"
             text = text if math.isfinite(number) else "\N{INFINITY}"
             axes.text(
                 across, down, text, ha="center", va="center",
@@ -327,7 +345,7 @@ def _cells(axes: Axes, grid: list[list[float]], value: str, in_logarithms: bool)
     ):
         bar = axes.figure.colorbar(
             picture, ax=axes, label=unit(value), pad=0.02,
-            format="{x:.0%}" if value in SHARES else None,
+            format="{x:.0%}" if is_share(value) else None,
         )  # fmt: skip
         bar.outline.set_visible(False)
         if in_logarithms:

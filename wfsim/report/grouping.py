@@ -17,7 +17,7 @@ import pandas as pd
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog, HasLog
 from wfsim.report import tables
-from wfsim.report.text import count, plain, seconds
+from wfsim.report.text import count, percent, plain, seconds
 from wfsim.text import suggest
 
 MOST = 12
@@ -193,8 +193,8 @@ def amount(measure: str, value: float) -> str:
         return "unknown"
     if math.isinf(value):
         return "infinite"
-    if measure in SHARES:
-        return f"{value:.1%}"
+    if is_share(measure):
+        return percent(value)
     return seconds(value) if in_seconds(measure) else f"{value:,.4g}"
 
 
@@ -206,7 +206,7 @@ def unit(measure: str) -> str:
 
 _QUANTILE = re.compile(r"(?:completed_)?(total_)?p(\d{1,2}(?:\.\d+)?)")
 
-SHARES = frozenset({"success", "share"})
+_SHARES = frozenset({"success", "share", "in_time"})
 SECONDS = frozenset(
     {
         *("mean", "p50", "p95", "p99", "max", "makespan", "duration", "total"),
@@ -255,6 +255,15 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     if not rest or math.isinf(low):
         return low
     return low + (ordered[int(below) + 1] - low) * rest
+
+
+def is_share(measure: str) -> bool:
+    """Whether *measure* is a share of one, by its name: measures of one's own, too.
+
+    >>> is_share("success"), is_share("in_time"), is_share("late_share"), is_share("mean")
+    (True, True, True, False)
+    """
+    return measure in _SHARES or measure.endswith("_share")
 
 
 def in_seconds(measure: str) -> bool:

@@ -232,7 +232,7 @@ class History:
         return row
 
     def _resume(self, run: Run, last: Row, step: str, time: float) -> None:
-        """Take note that *step* begins after an attempt that did not complete."""
+        """Count that *step* begins after an attempt that did not complete."""
         if last[_STATUS] in _OPEN:
             lose(run, last, time)
         if last[1] == step:
@@ -253,7 +253,7 @@ class History:
         return self._at(run, record.step, record.attempt, record.value, record.time)
 
     def _incident(self, run: Run, record: Record) -> None:
-        """Take note of what *record* says of the run as a whole."""
+        """Apply what *record* says of the run as a whole."""
         kind, value = record.kind, record.value
         if kind is Kind.STEP_WAITING:
             self._attempt_of(run, record)[_STATUS] = run.status = "waiting"

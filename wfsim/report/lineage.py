@@ -19,6 +19,7 @@ Links are read off the fields of records, never off their texts.  The rules:
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -156,6 +157,31 @@ class _Reader:
             self.links.append(Link(before, after, rule))
 
 
+class Lineage:
+    """All links of *log*, to be asked for those of one record after the other."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self._before: dict[int, list[Link]] = defaultdict(list)
+        self._after: dict[int, list[Link]] = defaultdict(list)
+        for link in links(log):
+            self._before[link.after].append(link)
+            self._after[link.before].append(link)
+
+    def of(self, record: Record | int, depth: int | None = None) -> pd.DataFrame:
+        """Return what `lineage` does of *record*."""
+        from wfsim.report.frames import table
+
+        index = _index(self.log, record)
+        if depth is not None and depth < 1:
+            raise UsageError(f"depth is {depth!r}; give 1 or more, or None for all")
+        rows = [
+            *_walk(self.log, index, self._before, depth, 0),
+            *_walk(self.log, index, self._after, depth, 1),
+        ]
+        return table(COLUMNS, rows, _DTYPES)
+
+
 def lineage(
     log: EventLog | HasLog, record: Record | int, *, depth: int | None = None
 ) -> pd.DataFrame:
@@ -182,19 +208,7 @@ def lineage(
 
     Raises `UsageError` for a record that is not in the log, or a *depth* below 1.
     """
-    from wfsim.report.frames import table
-
-    log = log_of(log)
-    index = _index(log, record)
-    if depth is not None and depth < 1:
-        raise UsageError(f"depth is {depth!r}; give 1 or more, or None for all")
-    before: Mapping[int, list[Link]] = defaultdict(list)
-    after: Mapping[int, list[Link]] = defaultdict(list)
-    for link in links(log):
-        before[link.after].append(link)
-        after[link.before].append(link)
-    rows = [*_walk(log, index, before, depth, 0), *_walk(log, index, after, depth, 1)]
-    return table(COLUMNS, rows, _DTYPES)
+    return Lineage(log_of(log)).of(record, depth)
 
 
 COLUMNS = (
@@ -206,9 +220,8 @@ _DTYPES = dict.fromkeys(("distance", "record", "of"), "int64")
 
 def _index(log: EventLog, record: Record | int) -> int:
     if isinstance(record, Record):
-        first = log.records[0].seq if log.records else 0
-        index = record.seq - first
-        if 0 <= index < len(log) and log.records[index] == record:
+        index = bisect_left(log.records, record.seq, key=lambda each: each.seq)
+        if index < len(log) and log.records[index] == record:
             return index
         raise UsageError(f"lineage: {record!r} is not in this log")
     if not isinstance(record, int) or not -len(log) <= record < len(log):

@@ -47,29 +47,38 @@ COLOURS = 64
 """So many colours those have; a chart has a dozen, and shades at its edges."""
 
 _CSS = """
-:root { color-scheme: light; }
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff;
-  max-width: 1160px; margin: 0 auto; padding: 1rem; }
+:root { color-scheme: light dark; --paper: #fff; --ink: #222; --faint: #555;
+  --line: #e3e3e3; --rule: #bbb; --shade: #f4f4f4; --warn: #a03000; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #1b1b1b; --ink: #e6e6e6; --faint: #a8a8a8; --line: #3a3a3a;
+    --rule: #666; --shade: #2b2b2b; --warn: #ff9d6b; }
+  /* What is drawn on white is turned round: black is white, and green is green. */
+  .wide img { filter: invert(.9) hue-rotate(180deg); }
+}
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink);
+  background: var(--paper); max-width: 1160px; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; margin: .5rem 0; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 p.outcome { font-size: 1.05rem; }
 figure { margin: 0; }
-figcaption, footer, p.note { color: #555; font-size: .85rem; }
+figcaption, footer, p.note { color: var(--faint); font-size: .85rem; }
 .wide { overflow-x: auto; }
 .wide img { width: 100%; min-width: 640px; height: auto; display: block; }
 table { border-collapse: collapse; font-size: .85rem;
   font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid #e3e3e3;
-  vertical-align: top; }
-th { border-bottom: 2px solid #bbb; }
+th, td { padding: .25rem .6rem; text-align: left;
+  border-bottom: 1px solid var(--line); vertical-align: top; }
+th { border-bottom: 2px solid var(--rule); }
 .n { text-align: right; white-space: nowrap; }
 td.s { white-space: nowrap; }
 td.l { overflow-wrap: anywhere; min-width: 12rem; }
 th { white-space: nowrap; }
 figure + .wide { margin-top: 1rem; }
+p.answer { font-size: 1.25rem; font-weight: 600; border-left: .3rem solid #009E73;
+  padding: .4rem .8rem; margin: .8rem 0; background: #f2faf7; }
 .badge { padding: 0 .4rem; border-radius: .5rem; white-space: nowrap; }
-.never-fired { background: #fff; color: #a03000; border: 1px solid #a03000;
-  font-weight: bold; }
+.never-fired { background: var(--paper); color: var(--warn);
+  border: 1px solid var(--warn); font-weight: bold; }
 """
 
 
@@ -153,10 +162,73 @@ def study_page(study: SummedStudy) -> str:
             )
         )
     parts += [
-        _section("Convergence of the mean", _picture(charts.convergence(study))),
+        _section("Convergence", _picture(charts.convergence(study))),
         _section("Replications", _table(replications, "Nothing was run.")),
     ]
     return _document(title, "\n".join(parts))
+
+
+class DecidedStudy(StudyFrames, Protocol):
+    """A study that says what to decide."""
+
+    def decision(self, objective: str | None = None, **more: Any) -> Any:
+        """Return question, answer, reasons, points and costs."""
+        ...
+
+
+def decision_page(study: DecidedStudy, objective: str | None, **more: Any) -> str:
+    """Return the page about what to decide by *study*; every text is escaped."""
+    decision = study.decision(objective, **more)
+    prices, has_prices = decision.cost, "cost" in decision.points.columns
+    reasons = "".join(f"<li>{html.escape(each)}</li>" for each in decision.reasons)
+    labels = decision.points["label"].tolist()
+    estimates = charts.estimates(
+        decision.points, decision.measure, decision.limit, chosen=decision.point
+    )
+    spent = charts.breakdown(study)
+    if has_prices:
+        spent = charts.costs(
+            decision.costs, labels, currency=prices.currency, chosen=decision.point
+        )
+    table = decision.costs if has_prices else decision.costs[[*study.over, *AMOUNTS]]
+    parts = [
+        f"<h1>{html.escape(decision.question)}</h1>",
+        f'<p class="answer">{html.escape(decision.answer)}</p>',
+        _section("How sure that is", f"<ul>{reasons}</ul>{_picture(estimates)}"),
+        _section(
+            "What it costs",
+            f"<p>{html.escape(_priced(prices, has_prices))}</p>"
+            f"{_picture(spent)}{_table(table, 'Nothing was run.')}",
+        ),
+        _section(
+            "How long users wait",
+            _picture(charts.ecdf(study)) + _table(decision.points, "Nothing was run."),
+        ),
+        f"<footer><p>Made by wfsim from a study with the digest "
+        f"{frame_digest(study.replications)}. Times are seconds of virtual time; a run "
+        "that was not done at the end counts in every number.</p></footer>",
+    ]
+    return _document(decision.question, "\n".join(parts))
+
+
+AMOUNTS = ("worker_seconds", "place_seconds", "undone")
+"""What a point takes, whatever that costs."""
+
+
+def _priced(prices: Any, has_prices: bool) -> str:
+    """Say what is paid for what."""
+    if not has_prices:
+        return (
+            "No prices were given: these are seconds of workers and places that were "
+            "there, and runs that were not done, on average of a replication."
+        )
+    said = [f"{prices.worker:g} for a second of a worker"] if prices.worker else []
+    said += [
+        f"{each:g} for one of a place of {name}" for name, each in prices.places.items()
+    ]
+    said += [f"{prices.failure:g} for a run that is not done"] if prices.failure else []
+    unit = f" {prices.currency}" if prices.currency else ""
+    return f"What is paid{unit and f', in{unit}'}: {', '.join(said)}."
 
 
 def _document(title: str, body: str) -> str:

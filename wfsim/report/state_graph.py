@@ -26,6 +26,7 @@ from wfsim.report.chart import (
     Chart,
     canvas,
     legend,
+    on_paper,
     say_nothing,
 )
 from wfsim.report.text import count, plain
@@ -60,6 +61,7 @@ class Box(NamedTuple):
         return min(max(y, self.y - reach), self.y + reach)
 
 
+@on_paper
 def state_graph(
     edges: Iterable[Edge] | StateMachine | EventLog | HasLog,
     current: str | None = None,

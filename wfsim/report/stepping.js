@@ -67,7 +67,7 @@
     for (const [since, until] of log.outages) {
       const left = Math.max(x(since), 0), right = Math.min(x(until ?? log.end), WIDTH);
       if (right > left) svg.append(shape("rect",
-        { x: left, width: right - left, y: 0, height, fill: "#999", opacity: 0.3 }));
+        { x: left, width: right - left, y: 0, height, class: "wf-gap" }));
     }
     for (const [number, from, to, word, step, attempt] of log.bars) {
       const status = log.words[word];
@@ -75,15 +75,15 @@
       const left = Math.max(x(from), 0), right = Math.min(x(to), WIDTH);
       svg.append(shape("rect", {
         x: left, width: Math.max(right - left, 2), y: ROW * places.get(number) + 2,
-        height: ROW - 4, fill: log.colours[status] ?? "#8a8a8a",
+        height: ROW - 4, fill: log.colours[status] ?? "#8a8a8a", class: "wf-" + status,
       }, `${log.words[step]} attempt ${attempt}: ${status}`));
     }
     for (const time of log.crashes) if (time >= begin && time <= end) svg.append(
-      shape("line", { x1: x(time), x2: x(time), y1: 0, y2: height, stroke: "#333",
-        "stroke-dasharray": "3 2", "vector-effect": "non-scaling-stroke" }));
+      shape("line", { x1: x(time), x2: x(time), y1: 0, y2: height, class: "wf-crash",
+        "vector-effect": "non-scaling-stroke" }));
     const now = position ? log.time[position - 1] : 0;
-    svg.append(shape("line", { x1: x(now), x2: x(now), y1: 0, y2: height, stroke: "#000",
-      "stroke-width": 2, "vector-effect": "non-scaling-stroke" }));
+    svg.append(shape("line", { x1: x(now), x2: x(now), y1: 0, y2: height, class: "wf-now",
+      "vector-effect": "non-scaling-stroke" }));
     at("wf-names").replaceChildren(...shown.map(([name]) =>
       make("span", { textContent: name, title: name })));
     at("wf-axis").replaceChildren(...[0, 1, 2, 3, 4].map(n =>
@@ -135,13 +135,16 @@
     const [title, run] = i < 0 ? ["no run yet", new Map()] : stepsAt();
     at("wf-run").textContent = title;
     at("wf-steps").replaceChildren(...[...run].map(([step, it]) => make("tr", {},
-      ...[log.words[step], it.status, it.attempt, it.start?.toFixed(3) ?? "",
+      ...[log.words[step],
+        make("span", { className: "badge " + it.status, textContent: it.status }), it.attempt, it.start?.toFixed(3) ?? "",
         it.end == null || it.start == null ? "" : (it.end - it.start).toFixed(3)]
-        .map(cell => make("td", { textContent: cell ?? "" })))));
+        .map(cell => make("td", {}, cell ?? "")))));
     const states = new Map();
     for (let j = 0; j <= i; j++) if (log.state[j]) states.set(log.resource[j], log.state[j]);
-    at("wf-states").replaceChildren(...[...states].map(([of, state]) =>
-      make("span", { textContent: `${log.words[of]} ${log.words[state]}` })));
+    const named = [...states].map(([of, state]) => [log.words[of], log.words[state]]);
+    named.sort(([one], [other]) => one.localeCompare(other, "en", { numeric: true }));
+    at("wf-states").replaceChildren(...named.map(([of, state]) =>
+      make("span", { textContent: `${of} ${state}` })));
     return draw();
   }
 
@@ -191,6 +194,13 @@
     const row = rows()[Math.floor((e.clientY - box.top) / ROW)];
     const of = i => log.words[log[log.by][i]] === row?.[0];
     for (let i = position - 1; row && i >= 0; i--) if (of(i)) { position = i + 1; break; }
+    show();
+  });
+  const KEYS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -N, End: N };
+  on("wf-lanes", "keydown", e => {
+    if (!(e.key in KEYS)) return;
+    e.preventDefault();
+    position += KEYS[e.key];
     show();
   });
   for (const status of new Set(log.bars.map(bar => log.words[bar[3]])))

@@ -22,11 +22,11 @@ from wfsim.report.text import natural
 
 SCRIPT = Path(__file__).with_name("stepping.js")
 
-MOST_CHANGES, MOST_TEXT = 12, 400
-"""Of a write so many changed fields are kept, and so many letters of a text."""
+MOST_TEXT = 4000
+"""So many letters of a text, or of a value that changed, are kept."""
 
 CSS = """
-#wf-stepping { border: 1px solid #ddd; border-radius: 6px; padding: .5rem .75rem; }
+#wf-stepping { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .75rem; }
 .wf-bar { display: flex; flex-wrap: wrap; gap: .4rem; align-items: center;
   margin: .2rem 0; }
 .wf-bar input[type=range] { flex: 1 1 160px; }
@@ -38,15 +38,22 @@ CSS = """
 .wf-names span { display: block; height: 15px; line-height: 15px; font-size: 11px;
   text-align: right; padding-right: 8px; white-space: nowrap; overflow: hidden;
   text-overflow: ellipsis; }
-.wf-lanes { flex: 1; min-width: 0; display: block; background: #f4f4f4; cursor: pointer; }
+.wf-lanes { flex: 1; min-width: 0; display: block; background: var(--shade);
+  cursor: pointer; }
+.wf-lanes:focus-visible { outline: 2px solid #0072B2; }
+.wf-gap { fill: var(--faint); opacity: .3; }
+.wf-crash { stroke: var(--ink); stroke-dasharray: 3 2; }
+@media (prefers-color-scheme: dark) { .wf-crashed { fill: #b0b0b0; } }
+.wf-now { stroke: var(--ink); stroke-width: 2; }
 .wf-axis { display: flex; justify-content: space-between; margin-left: 150px;
-  font-size: 10px; color: #666; }
+  font-size: 10px; color: var(--faint); }
 .wf-record { min-height: 4rem; max-height: 9rem; overflow: auto; margin: .4rem 0; }
 .wf-record pre { margin: .2rem 0; white-space: pre-wrap; }
-.wf-change { font-family: monospace; font-size: .8rem; }
-.wf-states span { border: 1px solid #ccc; border-radius: 10px; padding: 0 8px;
-  margin-right: 4px; font-size: .8rem; }
+.wf-change { font-family: monospace; font-size: .8rem; overflow-wrap: anywhere; }
+.wf-states span { border: 1px solid var(--rule); border-radius: 10px; padding: 0 8px;
+  margin: 0 4px 3px 0; font-size: .8rem; display: inline-block; }
 .wf-states { max-height: 4rem; overflow: auto; }
+#wf-stepping caption { text-align: left; padding: .3rem 0; color: var(--faint); }
 """
 
 
@@ -90,7 +97,7 @@ def _data(log: EventLog) -> dict[str, Any]:
         columns["attempt"].append(record.attempt)
         for name in ("kind", "resource", "run", "step"):
             columns[name].append(words.number(str(getattr(record, name))))
-        columns["text"].append(words.number(record.text[:MOST_TEXT]))
+        columns["text"].append(words.number(_cut(record.text)))
         columns["state"].append(words.number(_state(record)))
         if record.kind in OF_RESOURCES:
             parts = _changed(known.get(record.resource), record.value)
@@ -112,23 +119,21 @@ def _changed(before: Any, after: Any) -> list[str]:
     """Return path, value before and value after of each change, one after the other."""
     if before is None:
         return []
-    found = [
-        change
+    return [
+        part
         for change in changes(before, after)
         if change.path not in ("revision", "entered")
-    ]
-    parts = [
-        part
-        for change in found[:MOST_CHANGES]
         for part in (change.path, _short(change.before), _short(change.after))
     ]
-    more = len(found) - MOST_CHANGES
-    return parts + ([f"and {more} more", "", ""] if more > 0 else [])
 
 
 def _short(value: Any) -> str:
     text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"
 
 
 def _strip(log: EventLog, words: _Words) -> dict[str, Any]:
@@ -194,10 +199,11 @@ _CONTROLS = """
   <button type="button" class="wf-next" aria-label="Next such record">»</button>
 </div>
 <div class="wf-strip"><div class="wf-both"><div class="wf-names"></div>
-  <svg class="wf-lanes" preserveAspectRatio="none" role="img"
-    aria-label="attempts over time"></svg></div><div class="wf-axis"></div></div>
-<div class="wf-record" aria-live="polite"></div>
-<div class="wf-states"></div>
+  <svg class="wf-lanes" preserveAspectRatio="none" role="img" tabindex="0"
+    aria-label="Attempts over time; arrow keys step"></svg></div>
+  <div class="wf-axis"></div></div>
+<div class="wf-record" aria-live="polite" tabindex="0" aria-label="The record"></div>
+<div class="wf-states" tabindex="0" aria-label="States of resources"></div>
 <table><caption class="wf-run"></caption><thead><tr><th>step</th><th>status</th>
   <th>attempt</th><th>start [s]</th><th>seconds</th></tr></thead>
   <tbody class="wf-steps"></tbody></table>

@@ -53,7 +53,7 @@ class Stretch(NamedTuple):
     *step* is the one that it had begun last, empty before the first one.
 
     =========== ===============================================================
-    queued      nothing was in its way but that no worker had taken it up
+    queued      it could have gone on, but no worker was free, or no tick had come
     step        in an attempt that completed, or is under way at the end
     retry       in an attempt that failed
     pause       the policy's pause after a failure
@@ -64,7 +64,7 @@ class Stretch(NamedTuple):
     refused     taken up, but a store failed; until its next step began
     restart     after such an attempt, until its step began again
     interrupted until an operator recovered it
-    other       in an attempt cut short on purpose, and what none of these is
+    other       in the attempt that ended the run, and what none of these is
     =========== ===============================================================
     """
 

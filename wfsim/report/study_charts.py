@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from wfsim.errors import UsageError
@@ -25,8 +27,10 @@ from wfsim.report.chart import (
     Chart,
     Style,
     canvas,
+    in_decades,
     inside,
     legend,
+    on_paper,
     row_axis,
     say_nothing,
     series,
@@ -51,30 +55,34 @@ from wfsim.report.grouping import (
     spans_decades,
     unit,
 )
-from wfsim.report.text import count, distinct, plain, seconds
+from wfsim.report.text import count, distinct, percent, plain, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 
+@on_paper
 def ecdf(
     source: Source,
     by: str | Iterable[str] | None = None,
     *,
-    value: str = "duration",
+    value: str | None = None,
     confidence: float = 0.95,
     ax: Axes | None = None,
 ) -> Chart:
     """Draw which share of all runs was done within so long, with a confidence band.
 
-    *value* is the column of what they took, in seconds of virtual time.  Of ``duration``
-    and ``total`` runs that were not completed are right-censored: the curve ends below
-    100 % if there are any.  Of parts of these times it is that of completed runs.
+    *value* is the column of what they took, in seconds of virtual time: ``total`` if not
+    given, the time in system, or ``duration`` where there is no such column.  Of both
+    runs that were not completed are right-censored: the curve ends below 100 % if there
+    are any.  Of parts of these times it is that of completed runs.
     With probability *confidence* the band holds the whole true curve (Dvoretzky, Kiefer,
     Wolfowitz, with the constant of Massart, Ann. Probab. 18, 1990): it is the curve
-    +- sqrt(ln(2 / (1 - confidence)) / (2 n)), if the n runs are independent.
+    +- sqrt(ln(2 / (1 - confidence)) / (2 n)), if the n runs are independent.  Of more
+    than four groups only the quickest and the slowest (by p95) have one drawn.
     The frame has a row per step of a curve: the group, ``seconds``, ``share``, ``low``,
     ``high``.  Raises `UsageError`.
     """
@@ -82,6 +90,7 @@ def ecdf(
         raise UsageError(
             f"confidence is {confidence!r}; give a number between 0 and 1, such as 0.95"
         )
+    value = value or _default(source)
     to_the_end = value in ("duration", "total")
     groups = (_all if to_the_end else _completed)(source, by, value)
     axes = canvas(ax, 9.0, 4.6)
@@ -98,8 +107,9 @@ def ecdf(
     if frame.empty:
         return _nothing(axes, frame, "ECDF")
     is_log = spans_decades(frame["seconds"])
-    _curves(axes, frame, groups, "seconds", "share", rising=True)
-    _measured(axes, is_log, f"{plain(value)} of runs [virtual s]")
+    banded = list(groups.of) if len(groups.of) <= FEW else _extremes(groups, value)
+    _curves(axes, frame, groups, "seconds", "share", banded, rising=True)
+    measured(axes, is_log, f"{_WORDS.get(value, plain(value))} of runs [virtual s]")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of runs")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -110,28 +120,32 @@ def ecdf(
     return Chart(
         axes,
         frame,
-        f"ECDF of {_named(value)} of {which}{groups.said}{but}, with a "
-        f"{confidence:.0%} band{on_axis(is_log)}: {_quantiles(groups, value)}.",
+        f"ECDF of {_named(value)} of {which}{groups.said}{but}, with a {confidence:.0%} "
+        f"band{' of the quickest and the slowest' * (len(banded) < len(groups.of))}"
+        f"{on_axis(is_log)}: {_quantiles(groups, value)}.",
     )
 
 
+@on_paper
 def latencies(
     source: Source,
     by: str | Iterable[str] | None = None,
     *,
-    value: str = "duration",
+    value: str | None = None,
     kind: Literal["box", "violin"] = "box",
     ax: Axes | None = None,
 ) -> Chart:
     """Draw how long completed runs took, a box or a violin per group.
 
-    *value* is the column of what they took, in seconds of virtual time.  A box reaches
-    from the lower to the upper quartile, its line is the median, its whiskers end at p5
-    and p95, the dot is the mean.  The frame has a row per group: its name, ``runs``,
-    ``mean``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95``, ``max``.  Raises `UsageError`.
+    *value* is the column of what they took, in seconds of virtual time, as in `ecdf`.
+    A box reaches from the lower to the upper quartile, its line is the median, its
+    whiskers end at p5 and p95, the dot is the mean.  The frame has a row per group: its
+    name, ``runs``, ``mean``, ``p5``, ``p25``, ``p50``, ``p75``, ``p95``, ``max``.  Raises
+    `UsageError`.
     """
     if kind not in ("box", "violin"):
         raise UsageError(f"kind is {kind!r}; give 'box' or 'violin'")
+    value = value or _default(source)
     groups = _completed(source, by, value)
     axes = canvas(ax, 9.0, 1.5 + 0.42 * max(len(groups.of), 2))
     frame = _spreads(groups, value)
@@ -143,12 +157,14 @@ def latencies(
         _boxes(axes, frame)
     else:
         _violins(axes, [each.to_list() for each in durations], frame)
-    row_axis(axes, list(groups.of), f"{plain(value)} of completed runs [virtual s]")
+    name = _WORDS.get(value, plain(value))
+    row_axis(axes, list(groups.of), f"{name} of completed runs [virtual s]")
     if is_log:
-        axes.set_xscale("log")
+        in_decades(axes.xaxis)
     else:
         axes.set_xlim(left=0.0)
     axes.set_ylabel(plain(groups.heading), fontsize=8)
+    legend(axes, _key(kind), most=2)
     what = "Box plot" if kind == "box" else "Violin plot"
     number = sum(map(len, groups.of.values()))
     return Chart(
@@ -159,9 +175,10 @@ def latencies(
     )
 
 
+@on_paper
 def convergence(
     study: StudyFrames | pd.DataFrame,
-    measure: str = "mean",
+    measure: str | None = None,
     by: str | Iterable[str] | None = None,
     *,
     confidence: float = 0.95,
@@ -169,9 +186,11 @@ def convergence(
 ) -> Chart:
     """Draw the mean of *measure* over the first n replications, with its interval.
 
-    The interval is Student's, at *confidence*; the points of a study, or what *by* says,
-    have a curve each.  It begins at the second replication.  The frame has a row per
-    curve and n: the group, ``replications``, ``mean``, ``low``, ``high``.  Raises
+    Without one it is ``total``, the time in system, or ``mean`` where there is no such
+    column.  The interval is Student's, at *confidence*; the points of a study, or what
+    *by* says, have a curve each; of more than four only the widest interval is drawn.
+    A curve begins at the second replication.  The frame has a row per curve and n: the
+    group, ``replications``, ``mean``, ``low``, ``high``.  Raises
     `UsageError`, also if scipy (the extra ``study``) is not installed.
     """
     if not 0.0 < confidence < 1.0:
@@ -179,6 +198,7 @@ def convergence(
             f"confidence is {confidence!r}; give a number between 0 and 1, such as 0.95"
         )
     rows = replications_of(study)
+    measure = measure or ("total" if "total" in rows.columns else "mean")
     column(rows, measure)
     groups = grouped(rows, keys(study, by))
     shares = [
@@ -195,17 +215,20 @@ def convergence(
     if frame.empty:
         say_nothing(axes, "Fewer than two replications")
         return Chart(axes, frame, f"Convergence of {measure}: fewer than 2 replications.")
-    _curves(axes, frame, groups, "replications", "mean")
+    least_certain, ending = _widest(frame, groups, measure)
+    banded = list(groups.of) if len(groups.of) <= FEW else [least_certain]
+    _curves(axes, frame, groups, "replications", "mean", banded)
     _window(axes, frame)
-    _measured(axes, False, "replications")
+    measured(axes, False, "replications")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel(unit(measure) if measure == "mean" else f"mean of {unit(measure)}")
+    is_mean = measure in ("mean", "total")
+    axes.set_ylabel(unit(measure) if is_mean else f"mean of {unit(measure)}")
     most = int(frame["replications"].max())
     return Chart(
         axes,
         frame,
         f"Convergence of {measure} over {count(most, 'replication')}{groups.said}: the "
-        f"{confidence:.0%} interval ends as {_widest(frame, groups, measure)}.",
+        f"{confidence:.0%} interval ends as {ending}.",
     )
 
 
@@ -226,7 +249,16 @@ def _all(source: Source, by: str | Iterable[str] | None, value: str) -> Groups:
 
 def _named(value: str) -> str:
     """Return the column *value* as a sentence calls it."""
-    return "the duration" if value == "duration" else f"the seconds {plain(value)!r}"
+    word = _WORDS.get(value)
+    return f"the {word}" if word else f"the seconds {plain(value)!r}"
+
+
+_WORDS = {"duration": "duration", "total": "time in system"}
+
+
+def _default(source: Source) -> str:
+    """Return the column of the times that users wait, if *source* has it."""
+    return "total" if "total" in runs_of(source).columns else "duration"
 
 
 def _nothing(axes: Axes, frame: pd.DataFrame, what: str) -> Chart:
@@ -251,19 +283,31 @@ def _steps(
 
 def _quantiles(groups: Groups, value: str) -> str:
     """Say how long the runs of each group took, or of the quickest and the slowest."""
-    said = {}
+    texts = {}
     for name, group in groups.of.items():
-        ordered = sorted(group[value].tolist())
-        p50, p95 = (quantile(ordered, share) for share in (0.5, 0.95))
-        text = f"p50 {amount(value, p50)}, p95 {amount(value, p95)}"
-        said[groups.title(name)] = (p95, text)
+        p95, p50 = _p95_p50(group[value])
+        texts[name] = f"p50 {amount(value, p50)}, p95 {amount(value, p95)}"
     if not groups.by:
-        return next(text for _, text in said.values())
-    if len(said) <= FEW:
-        return "; ".join(f"{name}: {text}" for name, (_, text) in said.items())
-    order = sorted(said, key=lambda name: said[name][0])
-    quick, slow = order[0], order[-1]
-    return f"quickest {quick}: {said[quick][1]}; slowest {slow}: {said[slow][1]}"
+        return next(iter(texts.values()))
+    if len(texts) <= FEW:
+        return "; ".join(f"{groups.title(name)}: {texts[name]}" for name in texts)
+    quick, slow = _extremes(groups, value)
+    return (
+        f"quickest {groups.title(quick)}: {texts[quick]}; "
+        f"slowest {groups.title(slow)}: {texts[slow]}"
+    )
+
+
+def _extremes(groups: Groups, value: str) -> tuple[str, str]:
+    """Return the quickest and the slowest of *groups*, by p95, then by p50."""
+    of = groups.of
+    order = sorted(of, key=lambda name: _p95_p50(of[name][value]))
+    return order[0], order[-1]
+
+
+def _p95_p50(values: pd.Series[float]) -> tuple[float, float]:
+    ordered = sorted(values.tolist())
+    return quantile(ordered, 0.95), quantile(ordered, 0.5)
 
 
 def _spreads(groups: Groups, value: str) -> pd.DataFrame:
@@ -316,6 +360,22 @@ def _violins(axes: Axes, durations: list[list[float]], frame: pd.DataFrame) -> N
 COLOUR = series(0)[0]
 
 
+def _key(kind: str) -> list[Artist]:
+    """Return the entries of a legend for the parts of a box or of a violin."""
+    body = Patch(facecolor=COLOUR, edgecolor=INK, alpha=0.75)
+    thin, thick = (Line2D([], [], color=INK, lw=width) for width in (1, 4))
+    dot = Line2D([], [], ls="", marker="o", mfc="white", mec=INK, ms=5)
+    if kind == "box":
+        thick.set_linewidth(2)
+        labels = "p25 to p75", "whiskers: p5 to p95", "median", "mean"
+    else:
+        labels = "how many took so long", "p5 to p95", "p25 to p75", "median"
+    parts = [body, thin, thick, dot]
+    for part, label in zip(parts, labels, strict=True):
+        part.set_label(label)
+    return parts
+
+
 def _running(
     values: pd.Series[float], confidence: float
 ) -> list[tuple[int, float, float, float]]:
@@ -348,14 +408,14 @@ def _window(axes: Axes, frame: pd.DataFrame) -> None:
     axes.set_ylim(low - margin, high + margin)
 
 
-def _widest(frame: pd.DataFrame, groups: Groups, measure: str) -> str:
-    """Say how the curve ends that is the least certain."""
+def _widest(frame: pd.DataFrame, groups: Groups, measure: str) -> tuple[str, str]:
+    """Return which curve is the least certain, and say how it ends."""
     last = frame.groupby(groups.name, sort=False).last()
     half: pd.Series[float] = (last["high"] - last["low"]) / 2
     name = str(half.idxmax())
     mean, width = float(last["mean"][name]), float(half[name])
     where = f" at its widest, {groups.title(name)}" if groups.by else ""
-    return f"{amount(measure, mean)} +- {amount(measure, width)}{where}"
+    return name, f"{amount(measure, mean)} +- {amount(measure, width)}{where}"
 
 
 def _curves(
@@ -364,39 +424,43 @@ def _curves(
     groups: Groups,
     x: str,
     y: str,
+    banded: Collection[str],
     *,
     rising: bool = False,
 ) -> None:
-    """Draw *y* over *x* with its band, one per group; *rising* ones step up from 0."""
+    """Draw *y* over *x*, a curve per group; *rising* ones step up from 0.
+
+    Those *banded* have their band; many bands on each other would hide the curves.
+    """
     handles: list[Any] = []
-    # Many bands on each other hide the curves.
-    alpha = 0.15 if len(groups.of) <= FEW else 0.05
-    curves = dict(list(frame.groupby(groups.name, sort=False)))
-    names = distinct(list(map(str, curves)))
-    for number, (name, curve) in enumerate(zip(names, curves.values(), strict=True)):
+    curves = {str(name): each for name, each in frame.groupby(groups.name, sort=False)}
+    names = dict(zip(curves, distinct(list(curves)), strict=True))
+    for number, (group, curve) in enumerate(curves.items()):
         colour, line = series(number)
         across, up, low, high = (curve[each].to_list() for each in (x, y, "low", "high"))
-        axes.fill_between(
-            across, low, high, step="post" if rising else None, color=colour,
-            alpha=alpha, linewidth=0,
-        )  # fmt: skip
+        if group in banded:
+            axes.fill_between(
+                across, low, high, step="post" if rising else None, color=colour,
+                alpha=0.15, linewidth=0, label=f"_band of {group}",
+            )  # fmt: skip
         if rising:
             across, up = [across[0], *across], [0.0, *up]
         handles += axes.plot(
-            across, up, color=colour, ls=line, lw=1.6, label=name,
+            across, up, color=colour, ls=line, lw=1.6, label=names[group],
             drawstyle="steps-post" if rising else "default",
         )  # fmt: skip
     if groups.by:
         legend(axes, handles, title=plain(groups.heading))
 
 
-def _measured(axes: Axes, is_log: bool, under: str) -> None:
+def measured(axes: Axes, is_log: bool, under: str) -> None:
+    """Draw the grid of *axes* with two scales; *under* stands below the lower one."""
     axes.set_xlabel(under)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=SHADE, linewidth=0.8)
     axes.set_axisbelow(True)
     if is_log:
-        axes.set_xscale("log")
+        in_decades(axes.xaxis)
 
 
 PART_STYLES = {
@@ -411,6 +475,7 @@ PART_STYLES = {
 """How each part of a run's time is drawn: as the status that it goes with."""
 
 
+@on_paper
 def outcomes(
     source: Source,
     by: str | Iterable[str] | None = None,
@@ -448,7 +513,7 @@ def outcomes(
     legend(axes, [swatch(status, status_style(status)) for status in present])
     totals = Counter(runs["status"].tolist())
     shares = ", ".join(
-        f"{totals[status]:,} {status} ({totals[status] / len(runs):.1%})"
+        f"{totals[status]:,} {status} ({percent(totals[status] / len(runs))})"
         for status in STATUS_COLOURS
         if totals[status]
     )
@@ -461,6 +526,7 @@ def outcomes(
     return Chart(axes, frame, f"Outcomes of {which}: {shares}.")
 
 
+@on_paper
 def breakdown(
     source: Source,
     by: str | Iterable[str] | None = None,
@@ -538,17 +604,20 @@ def _largest(frame: pd.DataFrame, by: Groups) -> str:
     groups = dict(list(frame.groupby(by.name, sort=False)))
     whole = {name: float(group["mean"].sum()) for name, group in groups.items()}
     names = list(groups)
+    heads = [""] * len(names)
     if len(names) > FEW:
         names = [min(names, key=whole.__getitem__), max(names, key=whole.__getitem__)]
+        heads = ["shortest ", "longest "]
     clauses = []
-    for name in names:
+    for head, name in zip(heads, names, strict=True):
         parts = groups[name][groups[name]["mean"] > 0.0]
         parts = parts.sort_values("mean", ascending=False, kind="stable")
         shares = ", ".join(
-            f"{part} {share:.1%}"
+            f"{part} {percent(share)}"
             for part, share in zip(parts["part"], parts["share"], strict=True)
         )
         clauses.append(
-            f"{by.title(name)} {seconds(whole[name])} ({shares or 'no time at all'})"
+            f"{head}{by.title(name)} {seconds(whole[name])} "
+            f"({shares or 'no time at all'})"
         )
     return "; ".join(clauses)

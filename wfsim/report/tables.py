@@ -37,15 +37,17 @@ if TYPE_CHECKING:
 def runs(log: EventLog | HasLog) -> pd.DataFrame:
     """Return one row per run, in order of appearance; last those that none has begun.
 
-    A run is there from when it is called for: one that no worker has taken up has no
-    key, and is prepared (cancelled if its resource is gone meanwhile).
+    A run is there from its request on: one that no worker has taken up has no key, and
+    is prepared (cancelled if its resource is gone meanwhile).
 
     ============ ======= =========================================================
     ``run``      text    key of its memento, such as ``1-NightlyBackup``
     ``flow``     text
     ``resource`` text
     ``status``   text    prepared, running, waiting, failed (to be tried again),
-                         interrupted, completed, superseded, quarantined
+                         interrupted (of a resource: also if it was cancelled),
+                         completed, superseded, quarantined; in a service also
+                         error and cancelled
     ``start``    float64 when it was created
     ``end``      float64 when it completed, was superseded or last interrupted
     ``duration`` float64 *end* - *start*
@@ -80,7 +82,7 @@ def steps(log: EventLog | HasLog) -> pd.DataFrame:
     ``flow``       text
     ``resource``   text
     ``step``       text
-    ``attempt``    int64   from 1, over all of the run
+    ``attempt``    int64   1, 2, 3, ...; not reset by a recovery
     ``status``     text    see the head of this module
     ``start``      float64 NaN if the log begins after it
     ``end``        float64 NaN while running or waiting; for a crashed one the time of

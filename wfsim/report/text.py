@@ -63,18 +63,24 @@ def seconds(number: float) -> str:
     return "unknown" if math.isnan(number) else f"{number:,.1f} s"
 
 
-def percent(share: float) -> str:
-    """Return *share*, from 0 to 1, in per cent; only none is 0 %, and only all 100 %.
+def percent(share: float, decimals: int = 1) -> str:
+    """Return *share* of one in per cent; only none is 0 %, and only all are 100 %.
 
-    >>> percent(0.5), percent(0.9996), percent(0.0001), percent(1.0)
-    ('50.0%', '>99.9%', '<0.1%', '100.0%')
+    >>> percent(0.5), percent(0.9996), percent(0.0001), percent(1.0), percent(-0.0001)
+    ('50.0%', '>99.9%', '<0.1%', '100.0%', '-<0.1%')
+    >>> percent(0.9999, 0), percent(0.25, 0)
+    ('>99%', '25%')
     """
     if math.isnan(share):
         return "unknown"
-    text = f"{share:.1%}"
-    if text == "100.0%" and share < 1.0:
-        return ">99.9%"
-    return "<0.1%" if text == "0.0%" and share > 0.0 else text
+    if share < 0.0:
+        return f"-{percent(-share, decimals)}"
+    text, least = f"{share:.{decimals}%}", 10.0**-decimals
+    if share < 1.0 and text == f"{1:.{decimals}%}":
+        return f">{100.0 - least:.{decimals}f}%"
+    if share > 0.0 and text == f"{0:.{decimals}%}":
+        return f"<{least:.{decimals}f}%"
+    return text
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
@@ -129,6 +135,13 @@ def write(path: str | Path, text: str) -> Path:
     draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     draft.replace(target)
     return target
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write *value* to *path* as JSON; what is half a character is written as U+FFFD."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return write(path, whole)
 
 
 def cells(values: Iterable[Any]) -> list[str]:

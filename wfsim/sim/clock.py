@@ -15,7 +15,7 @@ from simpy.events import NORMAL, URGENT, Event, Initialize, Interruption
 from simpy.rt import RealtimeEnvironment
 
 from wfsim.errors import UsageError
-from wfsim.model.bounds import seconds
+from wfsim.model.bounds import PositiveSeconds, argument, seconds
 from wfsim.text import short
 
 if TYPE_CHECKING:
@@ -130,8 +130,11 @@ class _More(simpy.Environment):
         """How many events have happened by `advance_many`, and what else was counted."""
         self._last = 0
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.now:.3f} s>"
+
     def halt(self) -> None:
-        """Let `advance_many` stop before the next event; for whoever handles Ctrl-C."""
+        """Stop `advance_many` before the next event; for the handler of Ctrl-C."""
         self._last = 0
 
     def peek(self) -> float:
@@ -146,7 +149,7 @@ class _More(simpy.Environment):
         return queue[0][0] if queue else Infinity
 
     def advance(self, limit: float) -> bool:
-        """Let the next event happen, unless there is none until *limit*."""
+        """Process the next event, unless there is none until *limit*."""
         queue, void = self._queue, self._void
         if void and queue and queue[0][3] in void:
             self.peek()
@@ -164,7 +167,7 @@ class _More(simpy.Environment):
         return self.events - first
 
     def go_on_from(self, time: float) -> None:
-        """Let it be *time* or later, as if a clock that has stopped went on."""
+        """Move on to *time* or later, as if a clock that has stopped went on."""
         if self._queue:
             raise UsageError("this clock is in use already; give a new one")
         self._now = max(float(time), self._now)
@@ -183,7 +186,7 @@ class _More(simpy.Environment):
             _Throw(process, exception)
 
     def fire(self, event: Event, at: float) -> None:
-        """Let *event*, which has not happened, happen *at* that time, now or later."""
+        """Schedule *event*, which has not happened, *at* that time, now or later."""
         event._ok, event._value = True, None
         # Not by a delay: the sum of that and of now may be another time.
         heappush(self._queue, (at, NORMAL, next(self._eid), event))
@@ -250,7 +253,7 @@ class VirtualClock(_More):
     """Time that jumps from event to event."""
 
     def advance(self, limit: float) -> bool:
-        """Let the next event happen, unless there is none until *limit*."""
+        """Process the next event, unless there is none until *limit*."""
         # As above with SimPy's own step() written out: a call less for each event.
         queue, void = self._queue, self._void
         if void and queue and queue[0][3] in void:
@@ -297,10 +300,11 @@ class WallClock(_More, RealtimeEnvironment):
     """Time that passes: one virtual second takes *factor* seconds."""
 
     def __init__(self, factor: float = 1.0) -> None:
+        factor = argument("factor", factor, PositiveSeconds)
         super().__init__(factor=factor, strict=False)
 
     def sync(self) -> None:
-        """Let time pass from `now` on at this moment, whatever has passed before.
+        """Count time from `now` on from this moment, whatever has passed before.
 
         SimPy's own version takes it for granted that nothing has happened yet.
         """
@@ -312,7 +316,7 @@ class WallClock(_More, RealtimeEnvironment):
         return max(due - monotonic(), 0.0)
 
     def catch_up(self) -> None:
-        """Let it be as late as time has passed, but no later than the next event."""
+        """Move on by the time that has passed, but no further than the next event."""
         passed = self.env_start + (monotonic() - self.real_start) / self.factor
         self._now = max(self._now, min(passed, self.peek()))
 

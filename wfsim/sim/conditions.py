@@ -38,8 +38,8 @@ class Reached:
         Raises `UsageError` if a step, state or resource that it names is not there.
         """
         scenario, step, state = storage.scenario, self.step, self.state
-        if step is not None and step not in scenario.step_names:
-            near = suggest(step, scenario.step_names)
+        if step is not None and step not in storage.step_names:
+            near = suggest(step, storage.step_names)
             raise UsageError(f"run(until=...): no step {step!r}{near}")
         states = {name for item in scenario.machines.values() for name in item.states}
         if state and state not in states and not scenario.is_service:

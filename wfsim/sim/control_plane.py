@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Annotated, Any
 
 from wfsim.engine.context import rewrite
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import Ports
 from wfsim.engine.reconciler import FlowReconciler
 from wfsim.engine.service import WorkflowService
+from wfsim.engine.steps import Executors
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, UsageError
+from wfsim.model.bounds import Whole, argument
 from wfsim.model.frozen import EMPTY, is_json
-from wfsim.model.resource import CANCEL, INTERRUPT, RECOVER, Key, Resource
+from wfsim.model.resource import CANCEL, INTERRUPT, Key, Resource
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import FaultyPorts
 from wfsim.sim.pool import Pool
 from wfsim.sim.scenario import WORKERS
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
-from wfsim.text import suggest
+from wfsim.text import short, suggest
+
+Controllers = Annotated[int, Whole("a whole number", ge=1, le=1000)]
 
 
 class ControlPlane:
@@ -40,7 +44,7 @@ class ControlPlane:
         self.storage = storage
         self.draws = draws
         self.world = world
-        self.flows = dict(scenario.flows)
+        self.flows = storage.flows
         self.names = names
         self.controllers: dict[str, Controller] = {}
         self.pools = {name: Pool(size) for name, size in scenario.pools.items()}
@@ -56,7 +60,14 @@ class ControlPlane:
     def service(self) -> WorkflowService:
         """What flows are asked for at, if the scenario is that of a service."""
         storage = self.storage
-        return WorkflowService(storage.clock, storage.resources, storage.runs, self.flows)
+        stores = storage.resources, storage.runs
+        return WorkflowService(storage.clock, *stores, self.flows, self.executors)
+
+    @cached_property
+    def executors(self) -> Executors:
+        """The code that its flows have, if the scenario is that of a service."""
+        scenario = self.scenario
+        return Executors(scenario.steps, scenario.bodies(), scenario.polls())
 
     def set_up(self) -> None:
         """Make a controller of each name; none is started."""
@@ -70,19 +81,22 @@ class ControlPlane:
     def ports(self, name: str) -> Ports:
         """Return what the controller of that name works with, faults around it."""
         scenario, storage = self.scenario, self.storage
+        bodies, polls = scenario.bodies(), scenario.polls()
+        if scenario.is_service:
+            bodies, polls = self.executors.bodies, self.executors.polls
         resources = self._ports.resources(storage.resources, name)
         runs = self._ports.runs(storage.runs, name)
         ports = Ports(
             storage.clock,
             resources,
             runs,
-            self._ports.steps(scenario.set_steps(self.pools)),
+            self._ports.steps(scenario.set_steps(bodies, self.pools)),
             storage.journal,
             self.draws,
             scenario.policy,
             scenario.hooks,
             self.world,
-            scenario.polls(),
+            polls,
         )
         if scenario.is_service:
             ports = ports._replace(flows=self.service.through(resources, runs))
@@ -111,7 +125,7 @@ class ControlPlane:
         return 0.0 if resource is None else resource.priority
 
     def resize(self, server: str, places: int) -> None:
-        """Have so many places of a pool, or so many workers of each controller."""
+        """Change the places of a pool, or the workers of each controller."""
         if server != WORKERS:
             self.pools[server].resize(places)
             return
@@ -161,7 +175,7 @@ class ControlPlane:
         return pause
 
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Let a paused controller go on.
+        """Resume a paused controller.
 
         A *zombie* goes on with what somebody else has taken over, until a store refuses
         to write it.
@@ -179,7 +193,7 @@ class ControlPlane:
         return held is not None and (pause is None or held is pause)
 
     def _let_go(self, controller: str) -> bool:
-        """Let go of what is held still for *controller*; whether there was anything."""
+        """Release what is held still for *controller*; whether there was anything."""
         held = self._held.pop(controller, None)
         for release in held or ():
             release()
@@ -196,7 +210,7 @@ class ControlPlane:
         self.edit(resource, annotations={CANCEL: None})
 
     def recover(self, resource: str | None = None) -> None:
-        """Ask that an interrupted resource go on: annotation ``interrupt.recover``.
+        """Ask that an interrupted resource go on, by its machine's recovery.
 
         Raises `UsageError` for one that is not interrupted: the request would stand until
         it is, and undo that at once.
@@ -207,7 +221,8 @@ class ControlPlane:
                 f"{live.key} is in state {live.state!r}, not interrupted; recover() it "
                 "once it is"
             )
-        self.edit(resource, annotations={RECOVER: "T"})
+        ask = self.scenario.machines[live.kind].notes.ask
+        immediately(rewrite(self.storage.resources, live.key, ask, None))
 
     def edit(
         self,
@@ -250,7 +265,7 @@ class ControlPlane:
         """Return a controller by name (None: the first)."""
         if name is None:
             return next(iter(self.controllers.values()))
-        if name not in self.controllers:
+        if argument("controller", name, str) not in self.controllers:
             raise UsageError(f"no controller {name!r}{suggest(name, self.controllers)}")
         return self.controllers[name]
 
@@ -259,5 +274,10 @@ def _refuse_odd(**parts: Any) -> None:
     for name, part in parts.items():
         if not isinstance(part, Mapping) or not is_json(part):
             raise UsageError(
-                f"{name} is {part!r}; give a mapping of keys to what JSON can hold"
+                f"{name} is {short(part)}; give a mapping of keys to what JSON can hold"
             )
+        if name == "annotations":
+            for key, value in part.items():
+                if not isinstance(value, str | None):
+                    text = f"the annotation {key!r} is {short(value)}"
+                    raise UsageError(f"{text}; give a text, or None to remove it")

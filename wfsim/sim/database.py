@@ -129,9 +129,9 @@ class Database:
             )
         try:
             self._connection = _connect(self.path, patience)
-            self._identity = _identity(self.path)
             self._closing = finalize(self, self._connection.close)
             self._take_over(synchronous)
+            self._own = _State.of(self.path)
         # What it says of a damaged file may be damaged itself.
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise DefinitionError(f"{self.path}: {error}; {_cure(error)}") from error
@@ -143,7 +143,7 @@ class Database:
         return f"<Database {self.path.name}, generation {self._head.generation}>"
 
     def close(self) -> None:
-        """Let go of the file; nothing can be written any more."""
+        """Close the file; nothing can be written any more."""
         self._closing()
 
     @property
@@ -216,17 +216,17 @@ class Database:
         """Make a file of version 1 one of this version, in the same transaction."""
         from wfsim.sim import sqlite_v1
 
-        found = sqlite_v1.read(self._connection)
+        before = sqlite_v1.read(self._connection)
         for table in ("wfsim", "world", *sqlite_v1.TABLES):
             self._connection.execute(f"DROP TABLE {table}")
         self._make(
-            Head(VERSION, found.generation, found.begun, found.time, found.revision,
-                 found.uids)
+            Head(VERSION, before.generation, before.begun, before.time, before.revision,
+                 before.uids)
         )  # fmt: skip
-        for entry in found.entries:
-            self._insert(found.time, entry)
-        if found.world:
-            self._put_world(found.world)
+        for entry in before.entries:
+            self._insert(before.time, entry)
+        if before.world:
+            self._put_world(before.world)
         self._put_head()
 
     def _read(self) -> None:
@@ -245,12 +245,12 @@ class Database:
             )
         self._head = Head(*heads[0][:-1])
         worlds = execute(_WORLD).fetchall()
-        kept = b"".join(raw if isinstance(raw, bytes) else b"?" for (raw,) in worlds)
-        if self._head.world != (checksum((), kept) if worlds else b""):
+        world = b"".join(raw if isinstance(raw, bytes) else b"?" for (raw,) in worlds)
+        if self._head.world != (checksum((), world) if worlds else b""):
             raise self._refused(
                 f"the row of its table world is damaged, missing or foreign; {RESTORE}"
             )
-        self._kept_world = text(kept)
+        self._kept_world = text(world)
         rows = execute(entry_table.SELECT)
         head = self._head
         reader = EntryReader(rows, head.entries, head.last, self._refused)
@@ -285,7 +285,7 @@ class Database:
         Raises `Unavailable` if the file did not take it, and `Lost` if it is no longer
         ours.
         """
-        if _identity(self.path) != self._identity:
+        if not self._own.is_there(_State.of(self.path)):
             raise Lost(
                 f"{self.path} has been taken away; nothing can be written any more"
             )
@@ -433,13 +433,25 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
     return connection
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file there from any other; None if there is none."""
-    try:
-        there = path.stat()
-    except OSError:
-        return None
-    return there.st_dev, there.st_ino
+class _State(NamedTuple):
+    """What tells a file from any other, and how many bytes it has."""
+
+    device: int = -1
+    inode: int = -1
+    size: int = 0
+
+    @classmethod
+    def of(cls, path: Path) -> _State:
+        """Return that of the file at *path*, which may not be there."""
+        try:
+            there = path.stat()
+        except OSError:
+            return cls()
+        return cls(there.st_dev, there.st_ino, there.st_size)
+
+    def is_there(self, now: _State) -> bool:
+        """Whether it is the same file *now*, and has not been cut short."""
+        return now[:2] == self[:2] and now.size >= self.size
 
 
 def _cure(error: Exception) -> str:

@@ -152,41 +152,41 @@ class EntryReader:
                 f"{_rows_named(self._lost)} missing or damaged, and nothing tells whose "
                 f"entry that was; {RESTORE}"
             )
-        kept = Kept({}, {}, {}, {}, {}, {})
+        contents = Kept({}, {}, {}, {}, {}, {})
         damaged: dict[tuple[Key, str], Quarantined] = {}
         for (key, run), chain in self._chains.items():
-            kept.places[key, run] = chain.place
+            contents.places[key, run] = chain.place
             if run is None:
-                self._keep_resource(kept, key, chain)
+                self._keep_resource(contents, key, chain)
             elif chain.rows or chain.damage:
                 entry, sound = _run_of(key, run, chain)
-                kept.runs.setdefault(key, []).append(entry)
+                contents.runs.setdefault(key, []).append(entry)
                 if not sound and isinstance(entry, Quarantined):
                     damaged[key, run] = entry
-        for key, runs in kept.runs.items():
+        for key, runs in contents.runs.items():
             runs.sort(key=lambda entry: (number_of(entry.key), entry.key))
             if (key, runs[-1].key) in damaged:
-                kept.damaged[key] = damaged[key, runs[-1].key]
-        return kept
+                contents.damaged[key] = damaged[key, runs[-1].key]
+        return contents
 
-    def _keep_resource(self, kept: Kept, key: Key, chain: _Chain) -> None:
+    def _keep_resource(self, contents: Kept, key: Key, chain: _Chain) -> None:
         if chain.token:
-            kept.tokens[key] = chain.token
+            contents.tokens[key] = chain.token
         if chain.damage:
-            kept.unreadable[key] = _quarantined(key, "", chain.text, chain.damage)
+            contents.unreadable[key] = _quarantined(key, "", chain.text, chain.damage)
         elif chain.rows:
             seq, _, change, raw = chain.rows[-1]
             try:
-                kept.resources[key] = change_json.read_resource(raw.decode(), key)
+                contents.resources[key] = change_json.read_resource(raw.decode(), key)
             except ValueError as error:
                 why = f"row {seq} is no {change} that can be read: {error}"
-                kept.unreadable[key] = _quarantined(key, "", raw, why)
+                contents.unreadable[key] = _quarantined(key, "", raw, why)
 
     def _link(self) -> None:
         """Put each row into the chain of its subject."""
         expected, before, sound = 1, b"", True
-        for found in self._rows:
-            seq = found[0]
+        for row in self._rows:
+            seq = row[0]
             if not isinstance(seq, int) or not 1 <= seq <= self._count:
                 raise self._refused(
                     f"row {seq} of its entries is not one of the {self._count} that "
@@ -197,18 +197,18 @@ class EntryReader:
             follows = sound and seq == expected
             self._lost.extend(range(expected, seq))
             expected = seq + 1
-            fields, owner, own = found[_FIELDS:]
+            fields, owner, own = row[_FIELDS:]
             sound = isinstance(fields, bytes)
-            sound = sound and own == checksum(found[:_FIELDS], fields)
+            sound = sound and own == checksum(row[:_FIELDS], fields)
             if sound:
-                if follows and found[_FIELDS - 1] != before:
+                if follows and row[_FIELDS - 1] != before:
                     raise self._refused(
                         f"row {seq} does not follow row {seq - 1}: one of them is of "
                         f"another file, or of another time of this one; {RESTORE}"
                     )
-                self._add(found)
-            elif owner == checksum(found[:_OWNER]):
-                self._damage(found)
+                self._add(row)
+            elif owner == checksum(row[:_OWNER]):
+                self._damage(row)
             else:
                 self._lost.append(seq)
             before = own
@@ -218,9 +218,9 @@ class EntryReader:
                 f"row {self._count} is not the last one that was written; {RESTORE}"
             )
 
-    def _add(self, found: Any) -> None:
+    def _add(self, row: Any) -> None:
         """Add a row that is sound."""
-        seq, kind, namespace, name, run, place, time, token, _, change, _, fields = found[
+        seq, kind, namespace, name, run, place, time, token, _, change, _, fields = row[
             : _FIELDS + 1
         ]
         subject = _subject(kind, namespace, name, run)
@@ -230,10 +230,10 @@ class EntryReader:
             # A run may have the key of one that is gone.
             del self._chains[subject]
 
-    def _damage(self, found: Any) -> None:
+    def _damage(self, row: Any) -> None:
         """Mark the subject of a row that is damaged, but tells whose it is."""
-        seq, kind, namespace, name, run, place = found[:_OWNER]
-        fields = found[_FIELDS]
+        seq, kind, namespace, name, run, place = row[:_OWNER]
+        fields = row[_FIELDS]
         chain = self._at(_subject(kind, namespace, name, run), seq, place)
         chain.damage = chain.damage or f"row {seq} is damaged: its checksum does not fit"
         chain.text = chain.text or (fields if isinstance(fields, bytes) else b"")
@@ -298,10 +298,10 @@ def _run_of(key: Key, name: str, chain: _Chain) -> tuple[Memento | Quarantined, 
             if change == FOLD:
                 run.load(change_json.read_memento(text, key, name))
                 continue
-            found = change_json.decode(change, text, key, name)
+            decoded = change_json.decode(change, text, key, name)
             if change == "Quarantine":
-                return found.entry, True
-            found.apply(run, time)
+                return decoded.entry, True
+            decoded.apply(run, time)
         except (ValueError, IndexError, AttributeError) as error:
             why = f"row {seq} is no {change} that can be read: {error}"
             return _quarantined(key, name, raw, why), False

@@ -1,4 +1,4 @@
-"""What a run did, as a file that one reviews and that later runs are held to."""
+"""An expectation: a run's outcome as a file to review and to hold later runs to."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ if TYPE_CHECKING:
 STATES = (Kind.RESOURCE_CREATED, Kind.RESOURCE_STATE)
 
 
+UPDATE = "WFSIM_UPDATE"
+"""The environment variable that says, if it is not empty, to write such files anew."""
+
+
 def expect(
-    sim: Simulation, file: str | os.PathLike[str], *, update: bool = False
+    sim: Simulation, file: str | os.PathLike[str], *, update: bool | None = None
 ) -> None:
-    """Hold what *sim* has done to what *file* says; write it down if there is none.
+    """Compare what *sim* has done with *file*, which is written if there is none.
 
     The YAML has, for each resource, the states that it went through, and of each run its
     steps in order, with attempts, status and output; and in the end the world.  No times
-    are in it, so that numbers may be tuned.  With *update* the file is written anew.
-    Raises `AssertionError` with the differing lines.
+    are in it, so that numbers may be tuned.  The file is written anew if *update* is true
+    or, where that is None, if the environment variable `UPDATE` is set, as it is by
+    ``pytest --wfsim-update``.  Raises `AssertionError` with the differing lines.
     """
     path, text = Path(file), told(sim)
-    if update or not path.exists():
+    if is_update(update) or not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return
@@ -42,6 +47,11 @@ def expect(
         raise AssertionError("\n".join(["the run is not as expected", *lines]))
 
 
+def is_update(update: bool | None) -> bool:
+    """Whether to write golden files anew: *update* or, for None, what `UPDATE` says."""
+    return bool(os.environ.get(UPDATE)) if update is None else update
+
+
 def told(sim: Simulation) -> str:
     """Return the text that `expect` writes of *sim*."""
     there = sim.log.fold()
@@ -51,14 +61,14 @@ def told(sim: Simulation) -> str:
         steps = [_step(step) for step in memento.steps]
         run = {"status": memento.status, **reason, "steps": steps}
         runs.setdefault(name, {})[key] = run
-    said: dict[str, Any] = {
+    expectation: dict[str, Any] = {
         name: {"states": _states(sim, name), "runs": runs.get(name, {})}
         for name in sorted({*there.resources, *runs})
     }
     if sim.world is not None:
-        said["world"] = sim.world.essence()
+        expectation["world"] = sim.world.essence()
     text: str = yaml.dump(
-        said, Dumper=Plain, sort_keys=False, allow_unicode=True, width=90
+        expectation, Dumper=Plain, sort_keys=False, allow_unicode=True, width=90
     )
     return text
 

@@ -95,7 +95,7 @@ class Operator(Protocol):
         """Hold a controller still; return what tells this pause from a later one."""
 
     def unpause(self, controller: str | None = None, *, zombie: bool = False) -> None:
-        """Let a paused controller go on, a *zombie* with what others have taken over."""
+        """Resume a paused controller, a *zombie* with what others have taken over."""
 
     def is_paused(self, controller: str, pause: object = None) -> bool:
         """Whether a controller is held still, by that *pause* if it is given."""
@@ -291,7 +291,7 @@ class FaultPlan:
         names = self._operator.names
         known: frozenset[str] = frozenset()
         if any(isinstance(fault, StepFault) for fault in faults):
-            known = self._storage.scenario.step_names
+            known = self._storage.step_names
         for fault in faults:
             name = getattr(fault, "controller", None)
             if name is not None and name not in names:

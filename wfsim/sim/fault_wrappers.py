@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, assert_never
 
 from wfsim import errors
 from wfsim.engine.context import StepContext
@@ -31,6 +31,7 @@ from wfsim.model.record import Kind
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Change, Late, Run
 from wfsim.sim.faults import (
+    AnyStepFault,
     CrashAt,
     DelayStep,
     FailSave,
@@ -119,12 +120,14 @@ class FaultySteps(Mapping[str, StepFunction]):
                     ends_badly = fault.error
                 case FailStep():
                     raise errors.StepFailed(fault.error)
+                case _:
+                    assert_never(fault)
         output = yield from body(context)
         if ends_badly is not None:
             raise errors.StepFailed(ends_badly)
         return output
 
-    def _due(self, context: StepContext) -> Iterator[Any]:
+    def _due(self, context: StepContext) -> Iterator[AnyStepFault]:
         for row in self._left:
             fault, left, key = row
             if fault.site is not None:
@@ -326,7 +329,7 @@ class View:
         self._listeners: list[Listener] = []
 
     def freeze(self, seconds: float) -> None:
-        """Let the cache show what is there now, for so long, then the truth again.
+        """Freeze the cache as it is now, for so long; then it shows the truth again.
 
         Like `drop`, it ends with a new list of everything, as after a new connection.
         """

@@ -1,4 +1,4 @@
-"""What can go wrong, as values: printable, comparable, written in YAML.
+"""Faults as values: printable, comparable, written in YAML.
 
 A fault enters in one of two ways: it wraps a port (see `injection`), or it acts from
 outside on the clock.  The engine knows of neither.  Times are seconds of virtual time.
@@ -47,7 +47,7 @@ _NEEDED: Any = None
 
 
 class Fault:
-    """Base class; prints as the call that makes it, defaults left out.
+    """Base class of faults; prints as the call that makes it, defaults left out.
 
     >>> CrashAt(t=40.0, restart_after=10)
     CrashAt(t=40, restart_after=10)
@@ -116,7 +116,11 @@ class StepFault(SitedFault):
 
 @dataclass(frozen=True, repr=False)
 class FailStep(StepFault):
-    """The step raises; with *after*, only when its work is done (an ambiguous result)."""
+    """The step fails before doing its work; with *after*, when it has done it.
+
+    Then the engine cannot know that it has.  The first *times* attempts fail, or the one
+    numbered *attempt*; *resource* says whose (None: any); *error* is the failure.
+    """
 
     error: Text = "injected failure"
     after: bool = False
@@ -258,7 +262,7 @@ class StaleRead(MomentFault):
 
 @dataclass(frozen=True, repr=False)
 class DropWatch(MomentFault):
-    """From *t* on, for *for_* seconds, no change is told; then everything is listed."""
+    """For *for_* seconds from *t* on controllers hear of no change, then list all."""
 
     for_: PositiveSeconds = _NEEDED
 
@@ -340,6 +344,9 @@ FAULTS: dict[str, type[Fault]] = {
     )
 }
 
+
+AnyStepFault: TypeAlias = FailStep | DelayStep | HangStep | InterruptStep
+"""A fault of a step: what it does to an attempt is in `fault_wrappers`."""
 
 TimedFault: TypeAlias = (
     CancelAt

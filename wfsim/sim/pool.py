@@ -74,10 +74,10 @@ class Claim:
 
 
 class Pool:
-    """*capacity* equal places that steps hold for a while; an attribute of a `World`.
+    """Places that steps hold for a while, *capacity* of them; an attribute of a `World`.
 
-    Who finds too few free waits in line: lower *priority* first, then who came first,
-    and nobody overtakes.  An attempt that is cancelled, times out or dies leaves the
+    An attempt that finds too few free waits in line: lower *priority* first, then who
+    came first, and nobody overtakes.  One that is cancelled, times out or dies leaves the
     line; what it holds it gives back where it used ``with`` or `hold`::
 
         with (yield from ctx.world.uplink.acquire()):
@@ -85,9 +85,9 @@ class Pool:
 
     ``held`` places are taken and ``queue`` attempts wait.  Each change of either is a
     record ``pool.changed``; that an attempt whose *context* is known begins to wait and
-    has waited are ``pool.queued`` and ``pool.granted``.  A copy is empty:
-    who holds or waits is not in the other world.  Raises `UsageError` for a *capacity*
-    that is no whole number from 1 on.
+    has waited are ``pool.queued`` and ``pool.granted``.  In a copy of
+    the world its places are free: holders and waiters are not copied.  Raises
+    `UsageError` for a *capacity* that is no whole number from 1 on.
     """
 
     __slots__ = (
@@ -121,7 +121,7 @@ class Pool:
         self._note: Any = None
 
     def __repr__(self) -> str:
-        return f"<Pool {self}>"
+        return f"<Pool {str(self).strip()}>"
 
     def __str__(self) -> str:
         return str(PoolState(self.name, self.held, self.capacity, self.queue))
@@ -144,7 +144,7 @@ class Pool:
         return self._most
 
     def resize(self, capacity: int) -> None:
-        """Have so many places from now on, 0 if it is shut; what is held stays held.
+        """Change the number of places, 0 if it is shut; what is held stays held.
 
         Raises `UsageError` for what is no whole number from 0 on.
         """
@@ -207,7 +207,9 @@ class Pool:
         Raises `UsageError` if fewer are held.
         """
         if not 0 < amount <= self.held:
-            raise UsageError(f"{amount!r} of {self.name!r} given back; {self.held} held")
+            raise UsageError(
+                f"{self.name}: released {amount!r}, but only {self.held} are held"
+            )
         self.held -= amount
         if self.queue:
             self._serve()
@@ -350,7 +352,7 @@ class Pool:
         self._tell()
 
     def _serve(self) -> None:
-        """Let those at the head of the line have what is free."""
+        """Give what is free to those at the head of the line."""
         line = self._line
         while line:
             ticket = line[0][2]

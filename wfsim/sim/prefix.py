@@ -244,7 +244,7 @@ class Prefix(Simulation):
         """Keep moments from now on, if that is what it is for."""
 
     def _tell_last(self, world: World, journal: Journal, entry: int) -> None:
-        """Let *world* hear of the last entry, which it had not yet heard of."""
+        """Tell *world* of the last entry, which it had not yet heard of."""
         change = journal.change(entry)
         if isinstance(change, OF_RESOURCES):
             world.heard(getattr(change, "before", None), getattr(change, "after", None))

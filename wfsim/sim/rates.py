@@ -152,19 +152,19 @@ def expanded(
     horizon: float,
 ) -> list[Fault]:
     """Return the faults that *rates* come to until *horizon*, as values, by time."""
-    found: list[Fault] = []
+    faults: list[Fault] = []
     for name, rate in rates.items():
         for whose in controllers if name == "controller" else ("",):
             drawn = partial(draws.uniform, "rates", name, whose)
             for number, (t, length) in enumerate(_outages(rate, drawn, horizon)):
                 if name == "controller":
-                    found.append(CrashAt(t=t, restart_after=length, controller=whose))
+                    faults.append(CrashAt(t=t, restart_after=length, controller=whose))
                 elif name == "api":
-                    found.append(ApiDown(t=t, for_=length))
+                    faults.append(ApiDown(t=t, for_=length))
                 else:
                     which = round(drawn("which", number), 6)
-                    found.append(BreakOne(t=t, draw=min(which, 0.999999), for_=length))
-    return sorted(found, key=lambda fault: fault.t)  # type: ignore[attr-defined]
+                    faults.append(BreakOne(t=t, draw=min(which, 0.999999), for_=length))
+    return sorted(faults, key=lambda fault: fault.t)  # type: ignore[attr-defined]
 
 
 def _outages(rate: Rate, drawn: Any, horizon: float) -> Iterator[tuple[float, float]]:

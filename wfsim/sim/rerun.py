@@ -7,20 +7,33 @@ All of it is done in slices, so that whoever waits can be shown how far it has c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from wfsim.engine.ports import Effect
 from wfsim.errors import UsageError
+from wfsim.model.journal import Journal
 from wfsim.model.record import Record
+from wfsim.model.resource import Key
+from wfsim.model.run import Change, Run
 from wfsim.sim.calls import Call
 from wfsim.sim.fault_plan import FaultyPorts
 from wfsim.sim.fault_wrappers import Writes
 from wfsim.sim.faults import CrashAt, Fault
+from wfsim.sim.prefix import mixed
 from wfsim.sim.simulation import Simulation
+from wfsim.sim.world import World
 
 MOMENT = 0.001
 """How long after a record, in seconds, a fault comes that no write can place."""
+
+NOT_AGAIN = (
+    "run again, the simulation does not come to this record: it depends on more than its "
+    "scenario, seed, faults and calls; act on it with act() only"
+)
+
+AROUND = 20
+"""Of so many records before and after one the past is kept, too."""
 
 SLICE = 400
 """So many events of the clock, some 30 ms of them, are done at a time."""
@@ -64,8 +77,8 @@ class Place:
         """The number of the first write after the record."""
         _ = self.moment
         later = [number for at, number in self._numbers.items() if at > self._index]
-        made = [number for at, number in self._numbers.items() if at <= self._index]
-        return min(later) if later else max(made, default=0) + 1
+        earlier = [number for at, number in self._numbers.items() if at <= self._index]
+        return min(later) if later else max(earlier, default=0) + 1
 
     def crash(self, restart_after: float | None = 10.0) -> CrashAt:
         """Return the crash that comes right after the record, before all else."""
@@ -106,12 +119,12 @@ class Fork:
     def _begun(self, share: float) -> Generator[float, None, Simulation]:
         """Return the simulation with the fault, not begun; the origin's calls made."""
         origin = self.origin
-        place = yield from _reached(origin, self._index, share)
-        fault = self._fault(place)
+        reached = yield from _reached(origin, self._index, share)
+        fault = self._fault(reached)
         if fault in origin.faults:
-            raise UsageError(f"{fault!r} is what happens here already")
+            raise UsageError(f"{fault!r} is in the plan already")
         twin = _again(origin, (*origin.given_faults, fault))
-        for call in origin.calls.kept[: place.calls]:
+        for call in origin.calls.kept[: reached.calls]:
             yield from _sliced(twin, call.events, call.time, (share, 1.0))
             twin.repeat(call)
         return twin
@@ -125,6 +138,87 @@ class Fork:
         twin.run(end)
 
 
+class Past(NamedTuple):
+    """What was so just before a record, and no log tells: the world, the leases held."""
+
+    world: World | None
+    held: Mapping[Key, Any]
+
+    @classmethod
+    def now(cls, simulation: Simulation) -> Past:
+        """Return what is so where *simulation* stands; its world is no copy."""
+        return cls(simulation.world, simulation.leases.as_they_are().held)
+
+
+class Pasts:
+    """The `Past` of records of *origin*, which is run once more as far as is asked.
+
+    Those of the `AROUND` records before and after it are kept, too, so that stepping asks
+    for no other run.
+    """
+
+    def __init__(self, origin: Simulation) -> None:
+        self.origin = origin
+        self._kept: dict[int, Past] = {}
+
+    def has(self, index: int) -> bool:
+        """Whether it is known what was so just before the record at *index*.
+
+        After the last record that is what is so now.
+        """
+        return index in self._kept or index >= len(self.origin.log)
+
+    def at(self, index: int) -> Past:
+        """Return what was so just before the record at *index*, which it `has`."""
+        if index >= len(self.origin.log):
+            return Past.now(self.origin)
+        return self._kept[index]
+
+    def load(self, index: int) -> Iterator[float]:
+        """Run a twin to the record at *index* and a few on; yield the share that is done.
+
+        Raises `UsageError` if it does not come to it again.
+        """
+        origin = self.origin
+        wanted = range(max(0, index - AROUND), min(index + AROUND, len(origin.log)))
+        watched = mixed(_Watched, type(origin))  # type: ignore[arg-type]
+        twin = _again(origin, origin.given_faults, watched)
+        journal = twin.journal
+        assert isinstance(journal, _WatchedJournal)
+        journal.watch(twin, wanted)
+        twin.plan.ports.wrap_all = True
+        yield from _repeated(twin, origin, wanted.stop, 1.0)
+        if len(journal) < wanted.stop or twin.log[index] != origin.log[index]:
+            raise UsageError(NOT_AGAIN)
+        self._kept = journal.kept
+
+
+class _WatchedJournal(Journal):
+    """A journal that keeps what was so just before each of some entries."""
+
+    def watch(self, simulation: Simulation, wanted: range) -> None:
+        self.simulation, self.wanted = simulation, wanted
+        self.kept: dict[int, Past] = {}
+
+    def append(self, run: Run, change: Change, token: int = 0) -> tuple[()]:
+        self._keep()
+        return super().append(run, change, token)
+
+    def write(self, change: Any, token: int = 0) -> None:
+        self._keep()
+        super().write(change, token)
+
+    def _keep(self) -> None:
+        if len(self) in self.wanted:
+            world, held = Past.now(self.simulation)
+            copy = None if world is None else world.copy()
+            self.kept[len(self)] = Past(copy, held)
+
+
+class _Watched(Simulation):
+    journal_type = _WatchedJournal
+
+
 def crash_after(
     origin: Simulation, index: int, *, restart_after: float | None = 10.0
 ) -> Simulation:
@@ -136,13 +230,13 @@ def crash_after(
     It does not happen if no controller is up then.  Raises `UsageError` if *origin*
     dies just so, or does not come to the record again.
     """
-    steps = Fork(origin, index, lambda place: place.crash(restart_after))._begun(1.0)
+    steps = Fork(origin, index, lambda reached: reached.crash(restart_after))._begun(1.0)
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            made: Simulation = end.value
-            return made
+            twin: Simulation = end.value
+            return twin
 
 
 def _sliced(
@@ -152,7 +246,7 @@ def _sliced(
     shares: tuple[float, float],
     expected: int = 0,
 ) -> Iterator[float]:
-    """Let *sim* go on to so many *events* (None: all), or to *limit*, in slices."""
+    """Run *sim* on to so many *events* (None: all), or to *limit*, in slices."""
     expected = events or expected or 1
     first, last = shares
     sim.begin()
@@ -188,21 +282,21 @@ def script(simulation: Simulation) -> str:
     ]
     if not (calls or elsewhere or resumed):
         return f"log = wfsim.simulate(\n{inside})"
-    made = "wfsim.Simulation.resume" if resumed else "wfsim.Simulation"
-    return f"sim = {made}(\n{inside})\n{''.join(calls)}log = sim.run()"
+    constructor = "wfsim.Simulation.resume" if resumed else "wfsim.Simulation"
+    return f"sim = {constructor}(\n{inside})\n{''.join(calls)}log = sim.run()"
 
 
 def _said(call: Call) -> str:
-    said = [repr(arg) for arg in call.args if arg is not None]
-    said += [f"{name}={value!r}" for name, value in call.keywords.items() if value]
-    return f"{call.method}({', '.join(said)})"
+    arguments = [repr(arg) for arg in call.args if arg is not None]
+    arguments += [f"{name}={value!r}" for name, value in call.keywords.items() if value]
+    return f"{call.method}({', '.join(arguments)})"
 
 
 class NumberedWrites(Writes):
     """Writes that remember which record came of which of them."""
 
     def __init__(self, ports: FaultyPorts, records: Sequence[Record]) -> None:
-        super().__init__(ports.faults, ports.fired, ports.crash_in_write)
+        super().__init__(ports.faults, ports.fired, ports.crash_in_write, ports.sites)
         self.records = records
         self.numbers: dict[int, int] = {}
 
@@ -232,9 +326,13 @@ def _number(probe: Simulation) -> dict[int, int]:
     return numbered.numbers
 
 
-def _again(origin: Simulation, faults: tuple[Fault, ...]) -> Simulation:
+def _again(
+    origin: Simulation,
+    faults: tuple[Fault, ...],
+    kind: type[Simulation] | None = None,
+) -> Simulation:
     world = origin.given_world
-    twin = type(origin)(
+    twin = (kind or type(origin))(
         origin.scenario,
         seed=origin.seed,
         faults=faults,
@@ -252,26 +350,33 @@ def _reached(
     """Return the `Place` right after the record at *index* of *origin*."""
     probe = _again(origin, origin.given_faults)
     numbers = _number(probe)
-    log, expected = probe.log, max(origin.clock.events, 1)
-    probe.begin()
-    made = 0
+    repeated = yield from _repeated(probe, origin, index + 1, share)
+    if len(probe.log) <= index or probe.log[index] != origin.log[index]:
+        raise UsageError(NOT_AGAIN)
+    return Place(probe, numbers, index, repeated)
+
+
+def _repeated(
+    twin: Simulation, origin: Simulation, entries: int, share: float
+) -> Generator[float, None, int]:
+    """Run *twin* as *origin* was run until it has so many *entries*.
+
+    Return how many of the calls of *origin* were made on the way.
+    """
+    twin.begin()
+    expected, repeated = max(origin.clock.events, 1), 0
     stops = [(call.events, call.time, call) for call in origin.calls.kept]
-    for events, time, call in (*stops, (None, probe.scenario.horizon, None)):
-        while len(log) <= index:
-            if events is not None and probe.clock.events >= events:
+    for events, time, call in (*stops, (None, twin.scenario.horizon, None)):
+        while len(twin.log) < entries:
+            if events is not None and twin.clock.events >= events:
                 break
-            with probe.unrecorded():
-                if not probe.advance(time):
+            with twin.unrecorded():
+                if not twin.advance(time):
                     break
-            if probe.clock.events % SLICE == 0:
-                yield share * min(1.0, probe.clock.events / expected)
-        if len(log) > index or call is None:
+            if twin.clock.events % SLICE == 0:
+                yield share * min(1.0, twin.clock.events / expected)
+        if len(twin.log) >= entries or call is None:
             break
-        probe.repeat(call)
-        made += 1
-    if len(log) <= index or log[index] != origin.log[index]:
-        raise UsageError(
-            "run again, the simulation does not come to this record: it depends on more "
-            "than its scenario, seed, faults and calls; act on it with act() only"
-        )
-    return Place(probe, numbers, index, made)
+        twin.repeat(call)
+        repeated += 1
+    return repeated

@@ -1,4 +1,4 @@
-"""Where resources and their world stand, given the mementos of their runs alone."""
+"""Resuming: the state of resources and world, given the mementos of runs alone."""
 
 from __future__ import annotations
 
@@ -132,7 +132,8 @@ def _settled(scenario: Scenario, each: Standing, shift: float) -> Standing:
     else:
         resource = _state(scenario, each.resource, begun)
         if runs and isinstance(runs[-1], Quarantined):
-            resource = doubted(resource, runs[-1])
+            notes = scenario.machines[resource.kind].notes
+            resource = doubted(resource, runs[-1], notes)
     return Standing(resource._replace(uid="", revision=0, entered=0), tuple(runs))
 
 
@@ -145,7 +146,8 @@ def _state(scenario: Scenario, resource: Resource, runs: Sequence[Memento]) -> R
     state = machine.state_running(newest.flow) or resource.state
     action = machine.action(state)
     if newest.status is RunStatus.INTERRUPTED:
-        return resource.move(state).interrupt(newest.reason, newest.error)
+        stopped = resource.move(state)
+        return machine.notes.interrupt(stopped, newest.reason, newest.error)
     if newest.status is RunStatus.COMPLETED and action is not None:
         return resource.move(action.then, newest.flow)
     if newest.status is RunStatus.SUPERSEDED:

@@ -72,8 +72,8 @@ class Scenario:
 
     A service is what has no resources and machines: its flows are created and started by
     whoever asks for them.  *begin* asks a simulation for a flow about a business object
-    (None: one that there is) as its caller does and returns its id, *recall* does to a
-    world what such a caller had done to it; without them a world knows of no callers.
+    (None: one that there is) as its caller does and returns its id; *recall* repeats, for
+    a flow that is resumed, what its caller had changed in the world.  Default: nothing.
 
     How it is run: *policy*, *hooks*, *migrations*; *seed*, of a simulation that is given
     none; *horizon*, when it stops whatever goes on; *lag*, the age of what controllers
@@ -90,8 +90,8 @@ class Scenario:
     how long they take, how often they fail, which places they hold; *api_rate*, an
     `ApiRate` or so many requests of the controllers a second.
 
-    Failures: *faults* happen besides those given to a simulation, *rates* come to some
-    more for each seed, of ``controller``, ``api`` and ``pods``.
+    Failures: *faults* happen besides those given to a simulation; *rates* add random
+    ones, drawn from the seed, of ``controller``, ``api`` and ``pods``.
     """
 
     def __init__(
@@ -134,11 +134,9 @@ class Scenario:
         self.arrivals = listed("arrivals", arrivals, "Arrivals(...)")
         self.triggers = listed("triggers", triggers, "Trigger(...)")
         self.faults = listed("faults", faults, "CrashAt(t=40)")
-        self.rates = mapped(rates, "rates")
         self.settings = settings_by_name(mapped(settings, "settings"))
-        self.pools = mapped(pools, "pools")
+        self.rates, self.pools = mapped(rates, "rates"), mapped(pools, "pools")
         self.shifts: dict[str, Shifts] = mapped(shifts, "shifts")
-        self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
         machines = _machines(machine)
         self.machines = {item.kind: item for item in machines}
@@ -147,18 +145,18 @@ class Scenario:
         self._code = listed("steps", steps, "the function or class of a step")
         self.steps = StepRegistry(self._code)
         self._set_flows(flows)
-        self.world = _maker(world)
+        self.world, self.api_rate = _maker(world), _api_rate(api_rate)
+        self.begin, self.recall = begin, recall
         self.requests: dict[str, Callable[..., Any]] = mapped(requests, "requests")
         self.hooks = listed("hooks", hooks, "Hooks()")
-        self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
-        self.horizon, self.lag, self.begin, self.recall = horizon, lag, begin, recall
+        self.migrations, self.horizon, self.lag = migrations, horizon, lag
         self.assumed: Mapping[str, Duration] = EMPTY
         if problems := self._problems(machines):
             raise DefinitionError(*problems)
 
     def _set_flows(self, flows: str | Path | Iterable[Flow]) -> None:
-        """Have *flows*, as they are written and as the settings have them."""
+        """Set *flows*, as they are written and as the settings change them."""
         self._written = flows_given(flows, self.steps, bool(self.settings))
         has = partial(has_code, steps=self.steps)
         retry = getattr(self.policy, "retry", Retry())
@@ -243,9 +241,9 @@ class Scenario:
         """Return a scenario that runs the flow of *file*, or a flow, on one resource.
 
         A step without code takes the duration and failure probability of its file, or
-        *duration* (seconds, or what `Duration.parse` reads) and *failure*; those of
-        which no file says how long they take are in ``assumed``.  *draws* is the key of
-        the flow's draws, in place of its own.  Raises `DefinitionError`.
+        *duration* (seconds, or what `Duration.parse` reads) and *failure*; ``assumed``
+        lists steps whose duration is a guess because no file gives one.  *draws* is the
+        key of the flow's draws, in place of its own.  Raises `DefinitionError`.
         """
         from wfsim.files.flow_loader import load_flow
 
@@ -258,7 +256,7 @@ class Scenario:
             .stable(RUNNING, INTERRUPT)
             .unstable(CREATING, run=flow.name)
         )
-        made = cls(
+        scenario = cls(
             resources=[Resource("resource", resource)],
             machine=machine,
             flows=flows,
@@ -266,8 +264,8 @@ class Scenario:
             policy=policy or Policy(),
             title=flow.name,
         )
-        made.assumed = assumed
-        return made
+        scenario.assumed = assumed
+        return scenario
 
     @classmethod
     def of_flows(
@@ -283,12 +281,12 @@ class Scenario:
 
         What is said of steps without code is as in `of_flow`.  Raises `DefinitionError`.
         """
-        found, registry = flows_at(path), StepRegistry(steps)
-        flows, assumed = timed_flows(found, registry, duration, failure)
+        untimed, registry = flows_at(path), StepRegistry(steps)
+        flows, assumed = timed_flows(untimed, registry, duration, failure)
         title = Path(path).resolve().stem
-        made = cls(flows=flows, steps=steps, policy=policy, title=title)
-        made.assumed = assumed
-        return made
+        scenario = cls(flows=flows, steps=steps, policy=policy, title=title)
+        scenario.assumed = assumed
+        return scenario
 
     def new_world(self) -> World | None:
         """Return a new world, None if the scenario has none.
@@ -336,23 +334,19 @@ class Scenario:
 
     def arrived(self, key: Key) -> Resource | None:
         """Return the resource of that *key* as it arrives, None if none does."""
-        found = (each.would_be(key) for each in self.arrivals)
-        return next((each for each in found if each is not None), None)
+        candidates = (each.would_be(key) for each in self.arrivals)
+        return next((each for each in candidates if each is not None), None)
 
     def faults_in(self, draws: Draws, controllers: Sequence[str]) -> tuple[Fault, ...]:
-        """Return its faults, those included that its rates come to with *draws*."""
+        """Return the listed faults, and those drawn from its rates with *draws*."""
         if not self.rates:
             return self.faults
         more = expanded(self.rates, draws, controllers, self.horizon)
         return (*self.faults, *more)
 
-    def set_steps(self, pools: Mapping[str, Pool]) -> Steps:
-        """Return `bodies` as its settings want them; they hold places of *pools*."""
-        return (
-            SetSteps(self.bodies(), self._wrapped, pools)
-            if self._wrapped
-            else (self.bodies())
-        )
+    def set_steps(self, bodies: Steps, pools: Mapping[str, Pool]) -> Steps:
+        """Return *bodies* as its settings want them; they hold places of *pools*."""
+        return SetSteps(bodies, self._wrapped, pools) if self._wrapped else bodies
 
     @classmethod
     def load(cls, file: str | Path, overrides: Mapping[str, Any] = EMPTY) -> Scenario:
@@ -428,6 +422,16 @@ class Scenario:
                 near = suggest(resource.kind, self.kinds)
                 text = f"no state machine for the kind {resource.kind!r}{near}"
                 problems.append(Problem(text, path=("kind",), subject=name))
+            problems += [
+                Problem(
+                    f"the annotation {note!r} is {short(value)}",
+                    "give a text",
+                    ("annotations", note),
+                    name,
+                )
+                for note, value in resource.annotations.items()
+                if not isinstance(value, str) and is_json(value)
+            ]
             problems += [
                 Problem(f"{part} holds what JSON cannot", path=(part,), subject=name)
                 for part in ("spec", "status", "annotations")

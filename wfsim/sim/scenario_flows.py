@@ -24,16 +24,16 @@ def flows_given(
 
         # A step may yet get its duration from the settings; that is looked at later.
         return load_flows(flows, classes=None if has_settings else steps)
-    found: dict[str, Flow] = {}
+    by_name: dict[str, Flow] = {}
     for flow in listed("flows", flows, "Flow(...)"):
         if not isinstance(flow, Flow):
             text = f"{short(flow)} is among the flows"
             raise DefinitionError(Problem(text, "give Flow(...)", ("flows",)))
-        if flow.name in found:
+        if flow.name in by_name:
             text = f"two flows are called {flow.name!r}"
             raise DefinitionError(Problem(text, "rename one"))
-        found[flow.name] = flow
-    return found
+        by_name[flow.name] = flow
+    return by_name
 
 
 def has_code(step: Step, steps: StepRegistry) -> bool:
@@ -96,12 +96,12 @@ def wrong_children(
 
 def _reached(flow: str, waits: Mapping[str, list[str]]) -> set[str]:
     """Return *flow* and all that it waits for, directly or not."""
-    found, left = {flow}, [flow]
+    names, left = {flow}, [flow]
     while left:
-        new = set(waits.get(left.pop(), ())) - found
-        found |= new
+        new = set(waits.get(left.pop(), ())) - names
+        names |= new
         left += sorted(new)
-    return found
+    return names
 
 
 def flows_at(path: str | Path) -> list[Flow]:
@@ -140,5 +140,5 @@ def timed_flows(
         chance = failure if step.failure is None else step.failure
         return replace(step, duration=step.duration or usual, failure=chance)
 
-    found = [replace(flow, steps=tuple(map(filled, flow.steps))) for flow in flows]
-    return found, assumed
+    timed = [replace(flow, steps=tuple(map(filled, flow.steps))) for flow in flows]
+    return timed, assumed

@@ -98,9 +98,9 @@ def load_flow_as_scenario(
 class _Loading:
     """Makes the scenario of one file, part by part, and collects what is wrong."""
 
-    def __init__(self, document: Document, said: ScenarioFile) -> None:
+    def __init__(self, document: Document, file: ScenarioFile) -> None:
         self.document = document
-        self.said = said
+        self.file = file
         self.folder = Path(document.name).parent
         self.problems: list[Problem] = []
 
@@ -109,20 +109,20 @@ class _Loading:
         numbers = self.numbers(bare)
         self.refuse_if_wrong()
         base = self.with_limits(self.with_parts(bare, numbers))
-        parts: dict[str, Any] = {"pools": dict(self.said.capacities.pools)}
+        parts: dict[str, Any] = {"pools": dict(self.file.capacities.pools)}
         parts["shifts"] = self.shifts(parts["pools"])
         parts["resources"] = self.resources(base)
         parts["settings"] = self.settings(base, parts["pools"])
         arrivals = [
             self.arrivals(base, index, item)
-            for index, item in enumerate(self.said.arrivals)
+            for index, item in enumerate(self.file.arrivals)
         ]
         self.refuse_if_wrong()
         parts["arrivals"] = arrivals
         whole = self.with_parts(base, parts)
         known = {name for it in whole.resources for name in (it.name, str(it.key))}
         parts["triggers"] = [
-            self.trigger(whole, index, known) for index in range(len(self.said.triggers))
+            self.trigger(whole, index, known) for index in range(len(self.file.triggers))
         ]
         parts["faults"] = self.faults(base)
         parts["rates"] = self.rates(base)
@@ -156,33 +156,32 @@ class _Loading:
     # What runs.
 
     def base(self) -> Scenario:
-        said = self.said
-        if sum(getattr(said, name) is not None for name in _WHAT) != 1:
+        file = self.file
+        if sum(getattr(file, name) is not None for name in _WHAT) != 1:
             text = (
-                "give one of scenario, the name of one, flow, a file, and flows, the "
-                "files of a service"
+                "give exactly one of these keys: scenario (a name), flow (a file), flows "
+                "(a folder)"
             )
             raise DefinitionError(self.document.problem((), text))
-        if said.scenario is None:
+        if file.scenario is None:
             return self.of_files()
         for key in ("duration", "failure"):
-            if getattr(said, key) is not None:
+            if getattr(file, key) is not None:
                 text = f"{key} goes with flow files, whose steps have no code; remove it"
                 self.refuse((key,), text)
-        found = installed()
-        if said.scenario not in found:
-            text = (
-                f"no scenario {shown(said.scenario)}{suggest(said.scenario or '', found)}"
-            )
+        scenarios = installed()
+        if file.scenario not in scenarios:
+            near = suggest(file.scenario or "", scenarios)
+            text = f"no scenario {shown(file.scenario)}{near}"
             raise DefinitionError(self.document.problem(("scenario",), text))
-        make: Callable[..., Scenario] = found[said.scenario].load()
-        return made_by(make, self.document, said)
+        make: Callable[..., Scenario] = scenarios[file.scenario].load()
+        return made_by(make, self.document, file)
 
     def of_files(self) -> Scenario:
-        said, given = self.said, self.said.capacities
+        file, given = self.file, self.file.capacities
         only = {
-            "arguments": said.arguments,
-            "operations": said.operations.model_fields_set,
+            "arguments": file.arguments,
+            "operations": file.operations.model_fields_set,
             **{
                 f"capacities.{name}": getattr(given, name)
                 for name in ("nodes", "pods_per_node", "storage_gb")
@@ -191,31 +190,31 @@ class _Loading:
         for path, value in only.items():
             if value:
                 text = f"{path} goes with scenario; the steps of a flow file have no code"
-                place = tuple(path.split("."))
-                self.refuse(place, text)
+                location = tuple(path.split("."))
+                self.refuse(location, text)
         of_all: dict[str, Any] = {
-            "duration": said.duration or DEFAULT_DURATION,
-            "failure": said.failure or 0.0,
+            "duration": file.duration or DEFAULT_DURATION,
+            "failure": file.failure or 0.0,
         }
-        if said.flows is None:
-            file = self.folder / (said.flow or "")
-            return Scenario.of_flow(file, draws=said.draws, **of_all)
-        if said.draws is not None:
+        if file.flows is None:
+            flow_file = self.folder / (file.flow or "")
+            return Scenario.of_flow(flow_file, draws=file.draws, **of_all)
+        if file.draws is not None:
             text = "draws is the key of one flow; write it into each of the flow files"
             self.refuse(("draws",), text)
-        return Scenario.of_flows(self.folder / said.flows, **of_all)
+        return Scenario.of_flows(self.folder / file.flows, **of_all)
 
     def with_limits(self, base: Scenario) -> Scenario:
         """Return *base* with the retries, timeout and deadline of all its flows."""
-        said = self.said
+        file = self.file
         limits = {
-            name: getattr(said, name)
+            name: getattr(file, name)
             for name in ("timeout", "deadline")
-            if getattr(said, name) is not None
+            if getattr(file, name) is not None
         }
-        if said.retry is None and not limits:
+        if file.retry is None and not limits:
             return base
-        retry, flows = said.retry, []
+        retry, flows = file.retry, []
         for flow in base.flows.values():
             if retry is not None:
                 usual = flow.retry or base.policy.retry
@@ -228,15 +227,15 @@ class _Loading:
     # What is said of it.
 
     def numbers(self, base: Scenario) -> dict[str, Any]:
-        said, given = self.said, self.said.capacities
-        found: dict[str, Any] = {
-            name: getattr(said, name)
+        file, given = self.file, self.file.capacities
+        numbers: dict[str, Any] = {
+            name: getattr(file, name)
             for name in ("title", "horizon", "lag", "warm_up", "drain", "seed")
-            if getattr(said, name) is not None
+            if getattr(file, name) is not None
         }
         if given.api_rate is not None:
-            found["api_rate"] = ApiRate(**given.api_rate.given())
-        policy = said.policy.given()
+            numbers["api_rate"] = ApiRate(**given.api_rate.given())
+        policy = file.policy.given()
         for name in ("retry", "redrive"):
             if name in policy:
                 changes = policy[name].given()
@@ -245,11 +244,11 @@ class _Loading:
         if given.workers is not None:
             policy["workers"] = given.workers
         with self.at("policy"):
-            found["policy"] = replace(base.policy, **policy)
-        return found
+            numbers["policy"] = replace(base.policy, **policy)
+        return numbers
 
     def resources(self, base: Scenario) -> tuple[Resource, ...]:
-        items = self.said.resources
+        items = self.file.resources
         if items is None:
             return base.resources
         if base.is_service:
@@ -259,7 +258,7 @@ class _Loading:
         if sum(item.count for item in items) > MAX_RESOURCES:
             text = f"more than {MAX_RESOURCES} resources; give fewer"
             raise DefinitionError(self.document.problem(("resources",), text))
-        made: dict[Key, Resource] = {}
+        by_key: dict[Key, Resource] = {}
         for index, item in enumerate(items):
             like = _like(base, item)
             if item.count > 1 and numbered(like, 0).name == numbered(like, 1).name:
@@ -271,36 +270,36 @@ class _Loading:
             with self.at("resources", index):
                 base.check([numbered(like, 0)])
             more = [numbered(like, number) for number in range(item.count)]
-            twice = next((each.key for each in more if each.key in made), None)
+            twice = next((each.key for each in more if each.key in by_key), None)
             if twice is not None:
                 text = f"a resource before is called {str(twice)!r} too; rename one"
                 self.refuse(("resources", index, "name"), text)
-            made.update((each.key, each) for each in more)
-        return tuple(made.values())
+            by_key.update((each.key, each) for each in more)
+        return tuple(by_key.values())
 
     def settings(
         self, base: Scenario, pools: Mapping[str, int]
     ) -> Mapping[str, StepSettings]:
-        made = {}
-        for name, item in self.said.steps.items():
+        settings = {}
+        for name, item in self.file.steps.items():
             with self.at("steps", name):
                 given = item.given()
                 if "retry" in given:
                     given["retry"] = given["retry"].given()
-                made[name] = StepSettings(**given)
+                settings[name] = StepSettings(**given)
         coded = partial(has_code, steps=base.steps)
-        self.refuse_settings(wrong_settings(made, base.flows.values(), pools, coded))
-        return made
+        self.refuse_settings(wrong_settings(settings, base.flows.values(), pools, coded))
+        return settings
 
     def shifts(self, pools: Mapping[str, int]) -> dict[str, Shifts]:
-        made, known = {}, {WORKERS, *pools}
-        for name, item in self.said.capacities.shifts.items():
+        shifts, known = {}, {WORKERS, *pools}
+        for name, item in self.file.capacities.shifts.items():
             path = ("capacities", "shifts", name)
             if name not in known:
                 self.refuse(path, f"no pool {shown(name)}{suggest(name, known)}")
             with self.at(*path):
-                made[name] = Shifts(**item.given())
-        return made
+                shifts[name] = Shifts(**item.given())
+        return shifts
 
     def refuse_settings(self, problems: Iterable[Problem]) -> None:
         for each in problems:
@@ -330,15 +329,15 @@ class _Loading:
         with self.at("arrivals", index):
             given = item.given()
             more = {name: given[name] for name in _OF_ARRIVALS if name in given}
-            found = Arrivals(self.arriving(base, item), self.times(item), **more)
+            arrivals = Arrivals(self.arriving(base, item), self.times(item), **more)
             flows = base.flows if base.is_service else None
-            problems = wrong_demand([found], flows, base.horizon)
-            problems += there_already(base.resources, [found], base.horizon)
+            problems = wrong_demand([arrivals], flows, base.horizon)
+            problems += there_already(base.resources, [arrivals], base.horizon)
             if problems:
                 raise DefinitionError(*(replace(each, path=()) for each in problems))
-            if isinstance(found.what, Resource):
-                base.check([found.resource(0)])
-            return found
+            if isinstance(arrivals.what, Resource):
+                base.check([arrivals.resource(0)])
+            return arrivals
         return None
 
     def arriving(self, base: Scenario, item: Any) -> Resource | FlowRequest:
@@ -366,7 +365,7 @@ class _Loading:
         return FlowRequest(item.flow, **{name: getattr(item, name) for name in given})
 
     def trigger(self, scenario: Scenario, index: int, known: set[str]) -> Any:
-        item = self.said.triggers[index]
+        item = self.file.triggers[index]
         wanted = item.resource
         arrives = any(
             scenario.arrived(Key(kind, "default", wanted or ""))
@@ -379,17 +378,17 @@ class _Loading:
             )
         with self.at("triggers", index):
             parts = {name: getattr(item, name) for name in _PARTS}
-            found = Trigger(self.times(item), wanted, **parts)
+            trigger = Trigger(self.times(item), wanted, **parts)
             flows = scenario.flows if scenario.is_service else None
-            problems = wrong_demand([found], flows, scenario.horizon)
+            problems = wrong_demand([trigger], flows, scenario.horizon)
             if problems:
                 raise DefinitionError(*(replace(each, path=()) for each in problems))
-            return found
+            return trigger
         return None
 
     def faults(self, base: Scenario) -> tuple[Any, ...]:
         try:
-            plan = faults_of(self.said.faults, self.document, ("faults",))
+            plan = faults_of(self.file.faults, self.document, ("faults",))
         except DefinitionError as error:
             self.problems += error.problems
             return ()
@@ -402,15 +401,15 @@ class _Loading:
         return plan
 
     def rates(self, base: Scenario) -> dict[str, Rate]:
-        made: dict[str, Rate] = {}
+        rates: dict[str, Rate] = {}
         for name in RATES:
-            item = getattr(self.said.rates, name)
+            item = getattr(self.file.rates, name)
             if item is not None:
                 with self.at("rates", name):
-                    made[name] = Rate(**item.given())
-        for each in wrong_rates(made, (), base.horizon):
+                    rates[name] = Rate(**item.given())
+        for each in wrong_rates(rates, (), base.horizon):
             self.problems.append(self.document.located(each))
-        return made
+        return rates
 
 
 def _out_of_place(name: str, what: str) -> DefinitionError:
@@ -421,14 +420,14 @@ def _like(base: Scenario, item: Any) -> Resource:
     """Return the resource of *item*, like the first one of *base* where it is silent."""
     assert item.name is not None
     if base.is_service or item.kind not in (None, base.first.kind):
-        made = Resource(item.kind or "", item.name)
+        resource = Resource(item.kind or "", item.name)
     else:
-        made = base.first._replace(name=item.name)
+        resource = base.first._replace(name=item.name)
     if item.namespace is not None:
-        made = made._replace(namespace=item.namespace)
+        resource = resource._replace(namespace=item.namespace)
     if item.state is not None:
-        made = made._replace(state=item.state)
-    return made.edit(**{name: getattr(item, name) for name in _PARTS})
+        resource = resource._replace(state=item.state)
+    return resource.edit(**{name: getattr(item, name) for name in _PARTS})
 
 
 def _step_names(flows: Mapping[str, Flow]) -> set[str]:
@@ -450,23 +449,23 @@ _ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def made_by(
-    make: Callable[..., Scenario], document: Document, said: ScenarioFile
+    make: Callable[..., Scenario], document: Document, file: ScenarioFile
 ) -> Scenario:
     """Return what *make* makes of what the file *said*, or raise `DefinitionError`."""
     known = inspect.signature(make, eval_str=True).parameters
-    given = dict(_given(said))
+    given = dict(_given(file))
     problems = []
-    for name, (place, value) in given.items():
+    for name, (location, value) in given.items():
         if name not in known:
             text = (
-                f"{shown(name)} is no argument of {said.scenario!r}{suggest(name, known)}"
+                f"{shown(name)} is no argument of {file.scenario!r}{suggest(name, known)}"
             )
-        elif place[0] == "arguments" and name in OWN:
+        elif location[0] == "arguments" and name in OWN:
             text = f"write {name} as {OWN[name]}, outside arguments"
         else:
             text = _wrong(name, value, known[name].annotation)
         if text:
-            problems.append(document.problem(place, text))
+            problems.append(document.problem(location, text))
     if problems:
         raise DefinitionError(*problems)
     try:
@@ -477,20 +476,20 @@ def made_by(
             *(_of_argument(each, at, document) for each in error.problems)
         ) from error
     except _ODD as error:
-        text = f"{said.scenario} cannot be made: {type(error).__name__}: {error}"
+        text = f"{file.scenario} cannot be made: {type(error).__name__}: {error}"
         raise DefinitionError(document.problem(("arguments",), text)) from error
 
 
-def _given(said: ScenarioFile) -> Iterator[tuple[str, tuple[Location, Any]]]:
+def _given(file: ScenarioFile) -> Iterator[tuple[str, tuple[Location, Any]]]:
     """Yield the keywords that the file gives, in all its parts, with their places."""
-    for name, value in said.arguments.items():
+    for name, value in file.arguments.items():
         yield name, (("arguments", name), value)
     for name in ("nodes", "pods_per_node", "storage_gb"):
-        value = getattr(said.capacities, name)
+        value = getattr(file.capacities, name)
         if value is not None:
             yield name, (("capacities", name), value)
-    for name in said.operations.model_fields_set:
-        value = getattr(said.operations, name)
+    for name in file.operations.model_fields_set:
+        value = getattr(file.operations, name)
         yield name, (("operations", name), value)
 
 
@@ -559,7 +558,7 @@ def _of_csv(name: str) -> tuple[float, ...]:
         text, cure = f"cannot be read: {why}", "give the path of a CSV file"
         raise _wrong_times(name, 1, text, cure) from None
     rows = csv.reader(io.StringIO(text, newline=""))
-    found: list[tuple[Any, int]] = []
+    cells: list[tuple[Any, int]] = []
     try:
         header = [cell.strip() for cell in next(rows, [])]
         if COLUMN not in header:
@@ -569,16 +568,16 @@ def _of_csv(name: str) -> tuple[float, ...]:
         for row in rows:
             if row:
                 cell = row[at] if at < len(row) else ""
-                found.append((_number(cell), rows.line_num))
-            if len(found) > MAX_ROWS:
+                cells.append((_number(cell), rows.line_num))
+            if len(cells) > MAX_ROWS:
                 text = f"more than {MAX_ROWS} times"
                 raise _wrong_times(name, rows.line_num, text, "split the file")
     except csv.Error as error:
         text, cure = f"not valid CSV: {error}", "look at its quotes"
         raise _wrong_times(name, rows.line_num, text, cure) from None
-    if not found:
+    if not cells:
         raise _wrong_times(name, 1, "holds no time", "write one in a line")
-    return _checked(found, name)
+    return _checked(cells, name)
 
 
 def _number(cell: str) -> Any:
@@ -588,16 +587,16 @@ def _number(cell: str) -> Any:
         return cell
 
 
-def _checked(found: list[tuple[Any, int]], file: str) -> tuple[float, ...]:
+def _checked(cells: list[tuple[Any, int]], file: str) -> tuple[float, ...]:
     cure = f"give seconds from 0 to {MAX_SECONDS:g}"
     wrong = [
         Problem(f"{COLUMN} is {shown(value)}", cure, file=file, line=line)
-        for value, line in found
+        for value, line in cells
         if type(value) not in (int, float) or not 0 <= value <= MAX_SECONDS
     ]
     if wrong:
         raise DefinitionError(*wrong[:10])
-    return tuple(float(value) for value, _ in found)
+    return tuple(float(value) for value, _ in cells)
 
 
 def _wrong_times(file: str, line: int, text: str, cure: str = "") -> DefinitionError:

@@ -1,4 +1,4 @@
-"""What may stand in the file of a scenario, as pydantic models.
+"""The schema of the file of a scenario, as pydantic models.
 
 The keys are the keywords of the Python calls, unlike those of flow files, which are the
 reference engine's.
@@ -40,13 +40,15 @@ class _Like(Item):
     """What a resource is like; what is left out is as in the scenario's first one."""
 
     name: ShortText = Field(description="What it is called; {n} is its number, from 0.")
-    kind: Omissible[ShortText] = Field(None, description="That of its state machine.")
+    kind: Omissible[ShortText] = Field(
+        None, description="Kind; must be that of a state machine."
+    )
     namespace: Omissible[ShortText] = Field(
         None, description="Left out, it is `default`."
     )
     state: Omissible[str] = Field(None, description="The state in which it begins.")
     spec: dict[str, Any] = Field(
-        {}, description="Keys of the spec, on top of what it is like."
+        {}, description="Keys that are merged into the spec it begins with."
     )
     status: dict[str, Any] = Field({}, description="Keys of the status.")
     annotations: dict[str, str | None] = Field(
@@ -364,7 +366,7 @@ class ScenarioFile(Item):
         None, description="The second after which nothing arrives any more."
     )
     seed: Omissible[Annotated[int, Field(ge=-(2**63), lt=2**63)]] = Field(
-        None, description="That of a run that is given none."
+        None, description="Seed of a run that is given none."
     )
 
 

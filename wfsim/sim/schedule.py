@@ -101,7 +101,7 @@ class Schedule:
             self._storage.clock.call(arrivals.patience.draw(drawn), leave)
 
     def _leave(self, resource: Resource) -> None:
-        """Let *resource* go, if no worker has begun to serve it."""
+        """Remove *resource*, if no worker has begun to serve it."""
         storage = self._storage
         live = storage.resources.peek(resource.key)
         is_same = live is not None and live.uid == resource.uid

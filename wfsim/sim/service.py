@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from wfsim.engine.service import PAGE_SIZE, TENANT, FlowDetail, Page
@@ -36,9 +36,16 @@ class SimulatedService:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def register(self, flow: Flow) -> None:
-        """Take up a definition; its classes are those that the scenario's flows use."""
-        self._desk.request("register", flow)
+    def __repr__(self) -> str:
+        kinds, flows = len(self._desk.scenario.flows), self.list(page_size=1).total
+        return f"<{type(self).__name__}: {kinds:,} flows defined, {flows:,} created>"
+
+    def register(self, flow: Flow, steps: Iterable[Callable[..., Any]] = ()) -> None:
+        """Take up a definition, with the *steps* that it has and the scenario has not.
+
+        Each is a function or a class, as in ``Scenario(steps=...)``.
+        """
+        self._desk.request("register", flow, tuple(steps))
 
     def define(self, flow_name: str) -> Flow:
         """Return the definition of that name."""
@@ -110,11 +117,11 @@ class SimulatedService:
         self._desk.request("init_context", flow_id, key, value, tenant=tenant)
 
     def start(self, flow_id: str, *, tenant: str = TENANT) -> None:
-        """Let the flow go on from where it is, from the next tick on."""
+        """Start the flow, or go on from where it is, from the next tick on."""
         self._desk.request("start", flow_id, tenant=tenant)
 
     def stop(self, flow_id: str, *, tenant: str = TENANT) -> None:
-        """Let the flow begin no more nodes."""
+        """Stop the flow: it begins no more nodes."""
         self._desk.request("stop", flow_id, tenant=tenant)
 
     def cancel(self, flow_id: str, reason: str = "", *, tenant: str = TENANT) -> None:

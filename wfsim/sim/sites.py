@@ -150,7 +150,7 @@ class Sites:
         self.add(faults)
 
     def add(self, faults: Iterable[Any]) -> None:
-        """Let *faults* happen too, those that have a site."""
+        """Add those of *faults* that have a site."""
         for fault in faults:
             site = getattr(fault, "site", None)
             if site is not None:
@@ -193,16 +193,16 @@ class Sites:
         return [fault for fault in self._due.get(site, ()) if isinstance(fault, kinds)]
 
     def forget(self, fault: Any) -> None:
-        """Let *fault* be due no more."""
+        """Remove *fault* from those that are due."""
         self._due[fault.site.removesuffix(TIMER)].remove(fault)
 
     def over(self, fault: Any) -> None:
-        """Let *fault* be due no more, and say that it has happened."""
+        """Remove *fault* from those that are due, and say that it has happened."""
         self.forget(fault)
         self._around.fired(fault)
 
     def passed(self, site: str, controller: str) -> None:
-        """Let begin what is to happen from *site* on, where *controller* has come."""
+        """Begin what is to happen from *site* on, where *controller* has come."""
         for fault in self.due(site, MomentFault):
             if not (isinstance(fault, CrashAt) and is_at_once(fault)):
                 self.forget(fault)
@@ -234,7 +234,7 @@ class Sites:
     def written(
         self, name: Name, site: str, number: int, first: int, writer: str
     ) -> None:
-        """Let happen what follows the write of that *number*, made by *writer*."""
+        """Carry out what follows the write of that *number*, made by *writer*."""
         last = self.entries - 1
         if self.kept is not None and last >= first:
             self.kept.append(
@@ -333,13 +333,12 @@ class _Attempt:
             if error is None:
                 for fault in sites.due(site, CrashAt, DelayStep, HangStep):
                     sites.over(fault)
-                    match fault:
-                        case CrashAt():
-                            error = self._killed(fault)
-                        case DelayStep():
-                            yield context.clock.timeout(fault.by)
-                        case HangStep():
-                            yield context.clock.event()
+                    if isinstance(fault, CrashAt):
+                        error = self._killed(fault)
+                    elif isinstance(fault, DelayStep):
+                        yield context.clock.timeout(fault.by)
+                    else:
+                        yield context.clock.event()
                 error = error or self._trouble(site, after=True)
 
     @property
@@ -382,7 +381,7 @@ class _Attempt:
         return site
 
     def ends(self, site: str, call: WorldCall) -> None:
-        """Let happen what comes after the *call*, or raise it."""
+        """Carry out what comes after the *call*, or raise it."""
         sites, context = self._sites, self._context
         if sites.kept is not None and (call.changed or call.error):
             entries = sites.entries

@@ -48,20 +48,20 @@ class SqliteResources(InMemoryResources):
         self._load()
 
     def _load(self) -> None:
-        file, kept = self._file, self._file.kept
+        file, contents = self._file, self._file.kept
         self._revision, self._uids = file.revision, file.uids
         file.unreadable.clear()
-        file.unreadable.update(kept.unreadable)
+        file.unreadable.update(contents.unreadable)
         # A flow says itself that its run cannot be read.  Any other resource would begin
         # another run, and so make steps again of which nobody knows any more.
         file.unreadable.update(
-            {key: bad for key, bad in kept.damaged.items() if key.kind != KIND}
+            {key: bad for key, bad in contents.damaged.items() if key.kind != KIND}
         )
         self._objects.clear()
         self._objects.update(
             {
                 key: resource
-                for key, resource in kept.resources.items()
+                for key, resource in contents.resources.items()
                 if key not in file.unreadable
             }
         )
@@ -127,18 +127,18 @@ class SqliteRuns(InMemoryRuns):
     def remove(self, key: Key, run: str, token: int) -> Nothing:
         """Forget the run, if it is there."""
         refuse_old(token, key, self._tokens)
-        found = self._journal.runs.get(key, {}).get(run)
-        if found is not None:
+        former = self._journal.runs.get(key, {}).get(run)
+        if former is not None:
             entry = _entry(key, run, Prune(key, run), token)
             self._file.write(self._clock.now, entry)
-            if isinstance(found, Run):
-                self._since.pop(found, None)
+            if isinstance(former, Run):
+                self._since.pop(former, None)
         return super().remove(key, run, token)
 
     def put(self, entry: Memento | Quarantined) -> None:
         """Keep *entry* as it was found, before anything runs."""
-        found = Quarantine(entry) if isinstance(entry, Quarantined) else Begin(entry)
-        self._file.write(self._clock.now, _entry(entry.resource, entry.key, found, 0))
+        change = Quarantine(entry) if isinstance(entry, Quarantined) else Begin(entry)
+        self._file.write(self._clock.now, _entry(entry.resource, entry.key, change, 0))
         self.recall(entry)
 
     def _append_to_file(self, run: Run, change: Change, token: int) -> Nothing:

@@ -1,4 +1,4 @@
-"""What a scenario says of single steps: how long, how often they fail, what they hold.
+"""Settings of single steps: how long, how often they fail, what they hold.
 
 >>> str(StepSettings(duration={"uniform": [20, 40]}, failure=0.1).duration)
 'uniform(20, 40)'
@@ -56,7 +56,7 @@ class StepSettings:
 
     A step without code takes *duration* and fails with probability *failure*, in place
     of what its file says.  For a step with code, *duration* passes before its code runs,
-    and then the attempt fails with probability *failure*, its work undone.  *uses* are
+    and the attempt fails with probability *failure* before its code has run.  *uses* are
     the places of the scenario's pools that an attempt holds from before all of that to
     its end; to wait for them is part of the attempt, but not of its timeout unless the
     step says so.  Who has a lower *priority*, to which that of the
@@ -131,11 +131,11 @@ class StepSettings:
 def settings_by_name(given: Mapping[str, Any]) -> dict[str, StepSettings]:
     """Return *given* with every mapping in it as settings; raises `DefinitionError`."""
     known = [item.name for item in fields(StepSettings)]
-    made, problems = {}, []
+    settings, problems = {}, []
     for name, each in given.items():
         path, subject = ("settings", name), f"settings of {name!r}"
         if isinstance(each, StepSettings):
-            made[name] = each
+            settings[name] = each
         elif not isinstance(each, Mapping):
             cure = "give StepSettings()"
             problems.append(Problem(short(each), cure, path, subject))
@@ -145,10 +145,10 @@ def settings_by_name(given: Mapping[str, Any]) -> dict[str, StepSettings]:
                 for key in odd
             ]
         else:
-            made[name] = StepSettings(**each)
+            settings[name] = StepSettings(**each)
     if problems:
         raise DefinitionError(*problems)
-    return made
+    return settings
 
 
 Wrapped: TypeAlias = Mapping[tuple[str, str], StepSettings]
@@ -169,7 +169,7 @@ def set_flows(
     """
     if not settings:
         return dict(flows), {}
-    made: dict[str, Flow] = {}
+    changed: dict[str, Flow] = {}
     wrapped = {}
     for name, flow in flows.items():
         steps = []
@@ -185,8 +185,8 @@ def set_flows(
             if wanted is not None and (wanted.uses or wanted.duration or wanted.failure):
                 wrapped[step.name, step.class_names[0]] = wanted
             steps.append(step)
-        made[name] = replace(flow, steps=tuple(steps))
-    return made, wrapped
+        changed[name] = replace(flow, steps=tuple(steps))
+    return changed, wrapped
 
 
 def _names(step: Step) -> tuple[str, ...]:
@@ -229,8 +229,8 @@ def wrong_settings(
         path, subject = ("settings", name, "uses"), f"settings of {name!r}"
         if wanted.preempts and (len(wanted.uses) != 1 or name in coded):
             cure = "give it one pool" if name not in coded else "its code cannot resume"
-            place = ("settings", name, "preempts")
-            problems.append(Problem("preempts is True", cure, place, subject))
+            path = ("settings", name, "preempts")
+            problems.append(Problem("preempts is True", cure, path, subject))
         for pool, amount in wanted.uses.items():
             text = ""
             if pool not in pools:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wfsim.engine.service import key_of
 from wfsim.errors import DefinitionError, NotFound, UsageError
+from wfsim.model.bounds import argument
 from wfsim.model.flow import Flow
 from wfsim.model.journal import Create, Journal, Quarantine
 from wfsim.model.memento import OPEN_STEPS, Memento, Quarantined, RunStatus, StepStatus
-from wfsim.model.resource import INTERRUPT, Key, Resource, key_called
+from wfsim.model.resource import INTERRUPT, Key, Recovery, Resource, key_called
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.demand import keys_arriving
 from wfsim.sim.scenario import Scenario
@@ -48,6 +49,8 @@ class Storage:
     ) -> None:
         self.scenario = scenario
         self.clock = clock
+        self.flows = dict(scenario.flows)
+        """The flows that there are: a service may be given more of them."""
         self.standing: tuple[Standing, ...] = ()
         self.database: Database | None = None
         self.journal: Journal
@@ -70,13 +73,22 @@ class Storage:
         clock.go_on_from(file.time)
         durable = sqlite.SqliteLeases(file, clock, **terms)
         journal = self.journal = Journal(clock, durable.tokens, durable.holder)
-        kept = sqlite.SqliteResources(file, clock, journal, lag=scenario.lag)
+        resources = sqlite.SqliteResources(file, clock, journal, lag=scenario.lag)
         try:
-            scenario.check(filter(None, map(kept.peek, kept.keys())))
+            scenario.check(filter(None, map(resources.peek, resources.keys())))
         except DefinitionError as error:
             file.close()
             raise DefinitionError(*(f"{db}: {it}" for it in error.problems)) from None
-        return durable, kept, sqlite.SqliteRuns(file, clock, journal)
+        return durable, resources, sqlite.SqliteRuns(file, clock, journal)
+
+    @property
+    def step_names(self) -> frozenset[str]:
+        """The names of the steps of its flows, and of their classes."""
+        if len(self.flows) == len(self.scenario.flows):
+            return self.scenario.step_names
+        steps = [step for flow in self.flows.values() for step in flow.steps]
+        classes = {name for step in steps for name in step.all_classes}
+        return frozenset({step.name for step in steps} | classes)
 
     def populate(self) -> None:
         """Create what is standing, or what the scenario has; a file has it already."""
@@ -103,7 +115,7 @@ class Storage:
             if resource is not None:
                 self.journal.write(Create(resource))
             entries = loaded.get(key, [])
-            flows = self.scenario.flows
+            flows = self.flows
             for entry in entries:
                 self.runs.recall(trusted(entry, flows))
             if resource is None or not entries or self.scenario.is_service:
@@ -111,7 +123,8 @@ class Storage:
             newest = trusted(entries[-1], flows)
             serves = getattr(entries[-1], "entered", None) == resource.entered
             if isinstance(newest, Quarantined) and serves:
-                waiting = doubted(resource, newest)
+                notes = self.scenario.machines[key.kind].notes
+                waiting = doubted(resource, newest, notes)
                 immediately(self.resources.update(waiting))
 
     def world_as_left(self, world: World) -> World:
@@ -129,14 +142,14 @@ class Storage:
             ) from None
 
     def keep_world(self, world: World) -> None:
-        """Have the file keep *world* from now on, if there is one."""
+        """Keep *world* in the file from now on, if there is one."""
         from wfsim.sim import world_text
 
         if self.database is not None:
             self.database.world = partial(world_text.dump, world)
 
     def tell(self, world: World) -> None:
-        """Have *world* hear of every write, and first of what a file has."""
+        """Tell *world* of every write, and first of what a file has."""
         if type(world).heard is World.heard:
             return
         keys = self.resources.keys()
@@ -163,7 +176,7 @@ class Storage:
             first = self.scenario.first.key
             return first if self.named(str(first)) else self._first(gone, first)
         # Measured: to look at each of a thousand names takes 0.4 ms.
-        if key := self.named(name):
+        if key := self.named(argument("resource", name, str)):
             return key
         keys = [*self.resources.keys(), *gone]
         if key := key_called(name, keys):
@@ -229,11 +242,11 @@ def trusted(
     return Quarantined(entry.key, entry.resource, text, reason, OPEN_STEPS)
 
 
-def doubted(resource: Resource, newest: Quarantined) -> Resource:
+def doubted(resource: Resource, newest: Quarantined, notes: Recovery) -> Resource:
     """Return *resource* waiting for an operator, if *newest* of its runs demands it."""
     if not newest.code or resource.state == INTERRUPT:
         return resource
-    return resource.interrupt(newest.code, f"{newest.key}: {newest.reason}")
+    return notes.interrupt(resource, newest.code, f"{newest.key}: {newest.reason}")
 
 
 def immediately(effect: Any) -> Any:

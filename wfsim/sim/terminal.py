@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of a run, and how Ctrl-C ends it."""
+"""The terminal: a bar that shows how far a run is, and Ctrl-C, which ends it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Progress:
 
 @contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-C call *stop*, and what is under way come to its end within `PATIENCE`.
+    """Call *stop* on Ctrl-C, and give what is under way `PATIENCE` to come to its end.
 
     After that, or at a second Ctrl-C, `Halted` is raised where it spins: a step fails by
     it, at that line.  Another handler of Ctrl-C than Python's own is left alone.

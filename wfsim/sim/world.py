@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from math import inf
 from operator import attrgetter
@@ -19,9 +19,11 @@ from wfsim.engine.controller import next_tick
 from wfsim.engine.ports import Clock, Draws, Effect, Notes
 from wfsim.errors import UsageError
 from wfsim.model.bounds import seconds
+from wfsim.model.glance import as_html, glance, words
 from wfsim.model.resource import Resource
 from wfsim.sim.copies import copied
 from wfsim.sim.pool import pools
+from wfsim.text import plain
 
 # A NamedTuple's own constructor is a Python function; this one is not.
 _new = tuple.__new__
@@ -59,10 +61,19 @@ class _Wait:
         return self.look
 
 
+def _at_a_glance(value: Any) -> str:
+    """Return how many there are of what can be counted, and the first ones' names."""
+    if isinstance(value, Mapping) and value:
+        return f"{len(value):,}: {words([str(name) for name in value], between=', ')}"
+    if isinstance(value, Collection) and not isinstance(value, str) and value:
+        return f"{len(value):,}"
+    return plain(value)
+
+
 class World:
     """Base class of fake worlds; attributes without an underscore are its state.
 
-    ``pending`` is what has been begun, in the order in which it was.
+    ``pending`` are the operations under way, oldest first.
     """
 
     def __init__(self) -> None:
@@ -73,8 +84,20 @@ class World:
         self._waiting: dict[Any, _Wait] = {}
         self._acting = False
 
+    def __repr__(self) -> str:
+        pending = len(vars(self).get("pending", ()))
+        lines = (
+            f"  {name}: {_at_a_glance(value)}"
+            for name, value in vars(self).items()
+            if name[0] != "_" and name != "pending"
+        )
+        return glance(f"<{type(self).__name__}, {pending} pending>", lines)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
     def attach(self, clock: Clock, draws: Draws, notes: Notes | None = None) -> None:
-        """Live on *clock* from now on; what is pending is due as it was.
+        """Use *clock*; operations that are pending keep their due times.
 
         Its pools tell *notes* of their changes.  Raises `UsageError` if it lives on
         a clock already.
@@ -88,11 +111,10 @@ class World:
             self._schedule(completion)
 
     def heard(self, before: Resource | None, after: Resource | None) -> None:
-        """Take note of a write that a store of resources has applied.
+        """React to a write that a store of resources has applied; here nothing follows.
 
-        Nothing follows from it here.  A subclass does what is up to neither steps nor
-        controllers, such as to free what belonged to a flow that has ended.  It must be
-        the same if it is told twice.
+        Override it for what neither steps nor controllers do, such as to free the lock of
+        a flow that has ended.  It may be called twice for one write.
         """
 
     @property
@@ -134,8 +156,9 @@ class World:
         return self._draws.uniform(*purpose)
 
     def later(self, delay: float, action: str, *args: Any) -> None:
-        """Call the method *action* with *args* after *delay* seconds, come what may.
+        """Call the method *action* with *args* after *delay* seconds.
 
+        It is called even if the controller crashes or the step is cancelled meanwhile.
         Raises `UsageError` for a *delay* that is no number from 0 to 1e12.
         """
         delay = seconds(delay, "World.later()")
@@ -159,7 +182,10 @@ class World:
         """Mend what `break_one` has broken, if it is still there and broken."""
 
     def changed(self) -> None:
-        """Wake whoever waits in `until`; every method that changes something ends so."""
+        """Wake the steps that wait in `until`.
+
+        Call it at the end of every method that changes the world.
+        """
         # What a completion changes is looked at when it is done.
         if self._acting or not self._waiting:
             return

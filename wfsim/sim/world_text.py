@@ -109,12 +109,12 @@ def _encoded(value: Any) -> Any:
         return {_TAG: name, _OF: pairs}
     if name in _SERIES and kind is _SERIES[name]:
         return {_TAG: name, _OF: [_encoded(item) for item in value]}
-    place, names = _shape(kind)
-    if not place:
+    tag, names = _shape(kind)
+    if not tag:
         raise _NotPlain(value)
     if names is None:
-        return {_TAG: place, _OF: _encoded(value.value)}
-    return {_TAG: place, _OF: {name: _encoded(getattr(value, name)) for name in names}}
+        return {_TAG: tag, _OF: _encoded(value.value)}
+    return {_TAG: tag, _OF: {name: _encoded(getattr(value, name)) for name in names}}
 
 
 def _encoded_odd(value: str | float) -> Any:
@@ -165,20 +165,20 @@ def _decoded(value: Any, package: str) -> Any:
     return _made(name, inner, package)
 
 
-def _made(place: str, values: Any, package: str) -> Any:
+def _made(tag: str, values: Any, package: str) -> Any:
     """Return the enum member or dataclass instance that *values* describes.
 
     Only those of the world's own *package*, and only where they are loaded already: a
     file is to give values, not to choose what code is run.
     """
-    module, _, name = place.partition(":")
+    module, _, name = tag.partition(":")
     kind = _found(module, name) if module.partition(".")[0] == package else None
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(values)
     if not (
         isinstance(kind, type) and is_dataclass(kind) and isinstance(values, Mapping)
     ):
-        raise ValueError(f"{place!r} is nothing that it may hold")
+        raise ValueError(f"{tag!r} is nothing that it may hold")
     given = {item.name: values[item.name] for item in fields(kind) if item.init}
     instance = kind(**given)
     for item in fields(kind):

@@ -41,7 +41,7 @@ from wfsim.report.text import check_folder
 from wfsim.study.execution import library
 from wfsim.study.replication import RUN_COLUMNS, RUN_DTYPES, Rows
 
-FORMAT = 4
+FORMAT = 5
 """Goes into fingerprints: files of another format are other cells."""
 
 _NAME = re.compile(r"(\d+)-(\d+)\.([0-9a-f]{16})\.parquet")

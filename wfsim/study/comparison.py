@@ -31,6 +31,7 @@ from wfsim.study.estimates import (
 )
 from wfsim.study.execution import library
 from wfsim.study.grid import label_of
+from wfsim.study.summary import groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,47 +47,61 @@ _AT_A_TIME = 2_000_000
 
 
 def compare(
-    study: Study, baseline: Any, measure: str, by: str | None, confidence: float
+    study: Study,
+    baseline: Any,
+    measure: str,
+    parameters: Sequence[str],
+    by: Sequence[str],
+    confidence: float,
 ) -> pd.DataFrame:
-    """Return what `Study.compare` does."""
+    """Return what `Study.compare` does, of the *parameters* and *by* flow or class."""
     check_confidence(confidence)
-    names = _varied(study, by)
+    names = _varied(study, parameters)
+    rows = [
+        row | dict(of)
+        for of, part in groups(study, by)
+        for row in _compared(part, baseline, measure, names, confidence)
+    ]
+    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = corrected
+    others = [name for name in study.over if name not in names]
+    numbers = ("at_a", "at_b", "difference", "low", "high", "relative", "p", "p_holm")
+    columns = [*others, *by, "a", "b", *numbers, "replications"]
+    dtypes = {
+        **{name: study.points[name].dtype for name in others},
+        **dict.fromkeys((*by, "a", "b"), TEXT),
+        **dict.fromkeys(numbers, "float64"),
+        "replications": "int64",
+    }
+    pairs = frame({name: [row[name] for row in rows] for name in columns}, dtypes)
+    # What a chart of it is in, and what a and b are values of, if they do not say it.
+    pairs.attrs.update(measure=measure, by=names[0] if len(names) == 1 else "")
+    return pairs
+
+
+def _compared(
+    study: Study, baseline: Any, measure: str, names: Sequence[str], confidence: float
+) -> Iterator[dict[str, Any]]:
+    """Yield the row of each pair of points of *study*."""
     samples = Samples(study, measure)
-    rows: list[dict[str, Any]] = []
     for group, pair in _pairs(study, names, baseline):
         a, b = (samples.at(point) for point in pair)
         a, b = paired(a, b)
         texts = [study.label(point, names) for point in pair]
         interval = difference(a, b, confidence)
-        rows.append(
-            {
-                **group,
-                "a": texts[0],
-                "b": texts[1],
-                "at_a": a.estimate,
-                "at_b": b.estimate,
-                "difference": interval.estimate,
-                "low": interval.low,
-                "high": interval.high,
-                "relative": interval.estimate / a.estimate if a.estimate else math.nan,
-                "p": p_value(a, b),
-                "replications": len(a),
-            }
-        )
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = corrected
-    others = [name for name in study.over if name not in names]
-    numbers = ("at_a", "at_b", "difference", "low", "high", "relative", "p", "p_holm")
-    columns = [*others, "a", "b", *numbers, "replications"]
-    dtypes = {
-        **{name: study.points[name].dtype for name in others},
-        **dict.fromkeys(("a", "b"), TEXT),
-        **dict.fromkeys(numbers, "float64"),
-        "replications": "int64",
-    }
-    pairs = frame({name: [row[name] for row in rows] for name in columns}, dtypes)
-    pairs.attrs["measure"] = measure  # what a chart of it is in
-    return pairs
+        yield {
+            **group,
+            "a": texts[0],
+            "b": texts[1],
+            "at_a": a.estimate,
+            "at_b": b.estimate,
+            "difference": interval.estimate,
+            "low": interval.low,
+            "high": interval.high,
+            "relative": interval.estimate / a.estimate if a.estimate else math.nan,
+            "p": p_value(a, b),
+            "replications": len(a),
+        }
 
 
 def paired(a: Sample, b: Sample) -> tuple[Sample, Sample]:
@@ -185,11 +200,10 @@ def _joined(a: Sample, b: Sample) -> Sample:
     return Sample(numbers, values, owners, a.share)
 
 
-def _varied(study: Study, by: str | None) -> tuple[str, ...]:
-    if by is None:
-        return study.over
-    study.check_parameter(by)
-    return (by,)
+def _varied(study: Study, parameters: Sequence[str]) -> tuple[str, ...]:
+    for name in parameters:
+        study.check_parameter(name)
+    return tuple(parameters) or study.over
 
 
 def _pairs(

@@ -120,7 +120,7 @@ def one_at_a_time(over: Mapping[str, Any]) -> Design:
             raise UsageError(f"{name} is {values!r}; give (low, base, high)")
         axes.append(Axis(name, math.nan, math.nan, tuple(listed)))
     if not axes:
-        raise UsageError("a design of nothing; give a parameter at least")
+        raise UsageError("no parameters to vary; give at least one")
     base = {axis.name: axis.levels[1] for axis in axes}
     rows = [base]
     for axis in axes:

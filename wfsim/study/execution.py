@@ -1,4 +1,4 @@
-"""Who carries replications out: this process, or as many as joblib has.
+"""The executors of replications: this process, or as many as joblib has.
 
 joblib is the seam: processes of this machine by default (loky), or whatever backend
 ``joblib.parallel_config(backend=...)`` names, such as Dask or Ray.  What comes
@@ -203,7 +203,7 @@ def _on_dask(client: Any, tasks: Iterable[Task]) -> Iterator[list[Rows]]:
             "want of memory, give workers more, else try jobs=1 without the cluster"
         ) from error
     except CancelledError as error:
-        raise WfsimError(f"the cluster has let go of its tasks: {error}") from error
+        raise WfsimError(f"the cluster lost the tasks: {error}") from error
     finally:
         client.cancel(futures)
 

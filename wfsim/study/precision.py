@@ -36,8 +36,8 @@ class Precision:
     Either half of the interval of *measure* is at most *relative* times its estimate, or
     at most *absolute*; or, with *between*, two points (each a mapping of parameters to
     labels, or the label of the only one), the interval of their paired difference leaves
-    zero out.  (Whoever looks often finds a difference by chance more often than one look
-    would; the look-ahead makes up for part of that.)  *look_ahead* is that many further
+    zero out.  Checking after every replication raises the chance of a false difference;
+    *look_ahead* offsets part of that.  It is that many further
     replications, or per cent of them beyond 100, for which it must stay so.  Raises
     `UsageError`.
 

@@ -15,18 +15,20 @@ from typing import Any, NamedTuple, TypeAlias
 
 from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
-from wfsim.report.breakdown import PARTS, by_flow, in_steps, spent
+from wfsim.model.resource import Resource
+from wfsim.report.breakdown import PARTS, in_steps, spent
 from wfsim.report.grouping import quantile
-from wfsim.report.history import UNFINISHED
+from wfsim.report.history import UNFINISHED, Run
 from wfsim.report.load import loads
 from wfsim.report.stretches import Course, courses
+from wfsim.sim.demand import PLACE
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
-from wfsim.sim.simulation import simulate
+from wfsim.sim.simulation import Simulation
 
 Measure: TypeAlias = Callable[[EventLog], Any]
 
-_SECONDS = ("start", "end", "duration")
+_SECONDS = ("called", "start", "end", "duration")
 PART_COLUMNS = (
     *(f"{part}_seconds" if part == "retries" else part for part in PARTS),
     "total",
@@ -38,7 +40,7 @@ RUN_DTYPES: Mapping[str, str] = {
     **dict.fromkeys(("retries", "restarts"), "int64"),
     **dict.fromkeys(PART_COLUMNS, "float64"),
 }
-RUN_COLUMNS = ("resource", "run", "flow", "status", "error", *RUN_DTYPES)
+RUN_COLUMNS = ("resource", "run", "flow", "class", "status", "error", *RUN_DTYPES)
 """What is known of a run, as in `tables.runs` and `tables.breakdown`."""
 
 TALLY_DTYPES: Mapping[str, str] = {
@@ -59,13 +61,16 @@ STEP_DTYPES: Mapping[str, str] = {
     "seconds": "float64",
     "pool_queue": "float64",
 }
-STEP_COLUMNS = ("flow", "step", *STEP_DTYPES)
+STEP_COLUMNS = ("flow", "class", "step", *STEP_DTYPES)
 """What is known of a step: how many runs began it, and the seconds they spent in it,
 and of these in the queue of a pool."""
 
-LOAD_DTYPES: Mapping[str, str] = dict.fromkeys(("busy", "queue", "places"), "float64")
+LOAD_DTYPES: Mapping[str, str] = dict.fromkeys(
+    ("busy", "queue", "places", "seconds"), "float64"
+)
 LOAD_COLUMNS = ("server", *LOAD_DTYPES)
-"""What is known of workers and pools: how many were busy and waited for, on average."""
+"""What is known of workers and pools: how many were busy and waited for, on average over
+a window of so many seconds."""
 
 _ANSWERS = (
     *("replications", "share", "a", "b", "at_a", "at_b", "difference", "relative"),
@@ -156,10 +161,10 @@ def replicate(
         _columns("replication", *STEP_COLUMNS),
         _columns("replication", *LOAD_COLUMNS),
     )
-    tallies, records = rows.tallies, 0
+    tallies, records, class_of = rows.tallies, 0, Classes(scenario)
     for number, seed in enumerate(seeds, start=first):
         try:
-            log = simulate(scenario, faults, seed, progress=False)
+            log = Simulation(scenario, seed=seed, faults=faults).run(progress=False)
             if measures:
                 # A log makes its records whenever they are read; each measure may do so.
                 log.records = list(log.records)
@@ -172,8 +177,9 @@ def replicate(
             ]
             # One that has not ended lasts as long as the log does.
             last = max((course.end for course in found), default=0.0)
-            _add_runs(rows, number, seed, counted, last)
-            _add_steps(rows, number, counted)
+            classes = [class_of(course.run) for course in counted]
+            _add_runs(rows, number, seed, counted, classes, last)
+            _add_steps(rows, number, counted, classes)
             _add_loads(rows, number, log, found, scenario)
             for name, value in _measured(measures or {}, log).items():
                 tallies.setdefault(name, []).append(value)
@@ -201,70 +207,132 @@ def _append(columns: dict[str, list[Any]], row: Iterable[Any]) -> None:
         column.append(value)
 
 
+class Classes:
+    """The classes of customers of *scenario*: which of them a run belongs to.
+
+    It is the name of the arrivals that have brought its resource, without the number; of
+    a resource that is there from the beginning its kind; of a service the flow; of what
+    nobody but a flow has made, nothing.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._is_service = scenario.is_service
+        self._known: dict[str, str] = {
+            each.name: each.key.kind for each in scenario.resources
+        }
+        self._groups: list[tuple[str, str, str, str]] = [
+            (*each.what.name.partition(PLACE), each.group)
+            for each in scenario.arrivals
+            if isinstance(each.what, Resource)
+        ]
+
+    def __call__(self, run: Run) -> str:
+        """Return the class of *run*."""
+        if self._is_service:
+            return run.flow
+        name = run.resource
+        if name not in self._known:
+            self._known[name] = self._arrived(name)
+        return self._known[name]
+
+    def _arrived(self, name: str) -> str:
+        for before, place, after, group in self._groups:
+            if place and name.startswith(before) and name.endswith(after):
+                number = name[len(before) : len(name) - len(after)]
+                if number.isascii() and number.isdigit():
+                    return group
+            elif name == before:
+                return group
+        return ""
+
+
+class Outcome(NamedTuple):
+    """How a run ended, and its numbers, as in a row of ``runs``."""
+
+    status: str
+    duration: float
+    total: float
+    retries: int
+    restarts: int
+
+
+def tally(seed: int, outcomes: Sequence[Outcome], last: float) -> dict[str, float]:
+    """Return the row of ``replications`` of the runs with these *outcomes*."""
+    durations = sorted(each.duration for each in outcomes if each.status == "completed")
+    size, done = len(outcomes), len(durations)
+    mean = fmean(durations) if durations else math.nan
+    durations += [math.inf] * (size - done)
+    return {
+        "seed": seed,
+        "runs": size,
+        "unfinished": sum(each.status in UNFINISHED for each in outcomes),
+        "success": done / size if outcomes else math.nan,
+        "mean": mean,
+        "p50": quantile(durations, 0.5),
+        "p95": quantile(durations, 0.95),
+        "total": fmean(each.total for each in outcomes) if outcomes else math.nan,
+        "makespan": last,
+        "retries": sum(each.retries for each in outcomes),
+        "restarts": sum(each.restarts for each in outcomes),
+    }
+
+
 def _add_runs(
-    rows: Rows, number: int, seed: int, counted: Sequence[Course], last: float
+    rows: Rows,
+    number: int,
+    seed: int,
+    counted: Sequence[Course],
+    classes: Sequence[str],
+    last: float,
 ) -> None:
-    completed: list[float] = []
-    totals = [course.end - course.begin for course in counted]
-    unfinished = retries = restarts = 0
-    for course in counted:
+    outcomes = []
+    for course, of_class in zip(counted, classes, strict=True):
         run, parts = course.run, spent(course)
-        duration = run.end - run.start
-        unfinished += run.status in UNFINISHED
-        retries, restarts = retries + run.retries, restarts + run.restarts
-        if run.status == "completed":
-            completed.append(duration)
+        duration, total = run.end - run.start, course.end - course.begin
+        outcomes.append(Outcome(run.status, duration, total, run.retries, run.restarts))
         row = {
             "replication": number,
             "resource": run.resource,
             "run": run.run,
             "flow": run.flow,
+            "class": of_class,
             "status": run.status,
             "error": run.error,
+            "called": course.begin,
             "start": run.start,
             "end": run.end,
             "duration": duration,
             "retries": run.retries,
             "restarts": run.restarts,
             **dict(zip(PART_COLUMNS, parts.values(), strict=False)),
-            "total": course.end - course.begin,
+            "total": total,
         }
         _append(rows.runs, row.values())
-    completed.sort()
-    undone = [math.inf] * (len(counted) - len(completed))
-    durations = [*completed, *undone]
-    tally = {
-        "seed": seed,
-        "runs": len(counted),
-        "unfinished": unfinished,
-        "success": len(completed) / len(counted) if counted else math.nan,
-        "mean": fmean(completed) if completed else math.nan,
-        "p50": quantile(durations, 0.5),
-        "p95": quantile(durations, 0.95),
-        "total": fmean(totals) if totals else math.nan,
-        "makespan": last,
-        "retries": retries,
-        "restarts": restarts,
-    }
-    for name, value in tally.items():
+    for name, value in tally(seed, outcomes, last).items():
         rows.tallies[name].append(value)
 
 
-def _add_steps(rows: Rows, number: int, counted: Sequence[Course]) -> None:
-    for flow, group in by_flow(counted).items():
+def _add_steps(
+    rows: Rows, number: int, counted: Sequence[Course], classes: Sequence[str]
+) -> None:
+    groups: dict[tuple[str, str], list[Course]] = {}
+    for course, of_class in zip(counted, classes, strict=True):
+        groups.setdefault((course.run.flow, of_class), []).append(course)
+    for name, group in groups.items():
         for step, (seconds, runs, queue) in in_steps(group).items():
-            _append(rows.steps, (number, flow, step, runs, seconds, queue))
+            _append(rows.steps, (number, *name, step, runs, seconds, queue))
 
 
 def _add_loads(
     rows: Rows, number: int, log: EventLog, found: Sequence[Course], scenario: Scenario
 ) -> None:
     for load in loads(log, found, scenario.warm_up, scenario.window):
-        end = scenario.window or log.records[-1].time
-        places = scenario.places(load.name, scenario.warm_up, end)
+        end, since = scenario.window or log.records[-1].time, scenario.warm_up
+        places = scenario.places(load.name, since, end)
         if places is None:
             places = load.capacity
-        _append(rows.loads, (number, load.name, load.busy, load.queue, places))
+        window = max(end - since, 0.0)
+        _append(rows.loads, (number, load.name, load.busy, load.queue, places, window))
 
 
 def _measured(measures: Mapping[str, Measure], log: EventLog) -> dict[str, float]:

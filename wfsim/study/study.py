@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wfsim.errors import UsageError
@@ -11,36 +11,30 @@ from wfsim.model.glance import glance
 from wfsim.report.frames import frame
 from wfsim.report.grouping import column, label
 from wfsim.report.text import count, frame_digest
-from wfsim.study.estimates import check_confidence, compact, intervals_of
+from wfsim.study import notices
+from wfsim.study.estimates import compact, intervals_of
 from wfsim.study.grid import FrameByPoint, Grid, frame_by_point, replications_by_point
 from wfsim.study.replication import (
     LOAD_COLUMNS,
     LOAD_DTYPES,
-    PART_COLUMNS,
     RUN_COLUMNS,
     RUN_DTYPES,
     STEP_COLUMNS,
     STEP_DTYPES,
-    TALLY_DTYPES,
     Rows,
 )
+from wfsim.study.summary import GROUPS, breakdown, critical, utilisation
 from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from wfsim.study.decision import Cost, Decision
     from wfsim.study.design import Design
     from wfsim.study.objective import Smallest
 
 More: TypeAlias = Callable[[Mapping[int, tuple[int, int]]], "Study"]
 """Returns the study of further replications: the first and the stop of each point."""
-
-FEW_REPLICATIONS = 10
-"""With fewer of them, one of two equal points is called the best far too often."""
-
-
-MOST_TOLD = 3
-"""Points of which a study tells one by one that nothing is done there."""
 
 
 class Study:
@@ -52,6 +46,9 @@ class Study:
     ``runs`` has a row per run that was called for, whether a worker has begun it or not:
     ``replication`` (int64), ``resource``, ``run``, ``flow``, ``status``, ``error``,
     ``start``, ``end``, ``duration``, ``retries`` and ``restarts`` as in `tables.runs`;
+    ``class``, the name of the arrivals that brought the resource, without its number (the
+    kind of one that was there from the beginning; the flow, of a service); ``called``,
+    when it was called for;
     ``queued``, ``pool_queue``, ``steps``, ``retries_seconds``, ``recovery``, ``waiting``,
     ``other`` and ``total``, their sum, as in `tables.breakdown`.  Runs that were called
     for during the scenario's warm-up are left out.
@@ -78,12 +75,13 @@ class Study:
 
     and a float64 column for each measure of one's own.
 
-    ``steps`` has a row per point, replication, ``flow`` and ``step``: how many ``runs``
-    began it (int64), the ``seconds`` that they spent in it, and of these in a
+    ``steps`` has a row per point, replication, ``flow``, ``class`` and ``step``: how many
+    ``runs`` began it (int64), the ``seconds`` that they spent in it, and of these in a
     ``pool_queue`` (float64).  ``loads`` has
     one per point, replication and ``server``, that is ``workers`` or a pool: how many
     were ``busy`` and how many waited in the ``queue``, on average from the warm-up to the
-    end, and how many ``places`` there are, NaN without a bound (float64).  They say what
+    end, how many ``places`` there are, NaN without a bound, and how many ``seconds`` that
+    window has (float64).  They say what
     `tables.critical` and `tables.utilisation` do of one log, and cost a replication about
     a twentieth of its time.
 
@@ -103,7 +101,7 @@ class Study:
         seed: int = 0,
         interrupted: bool = False,
         settled: Mapping[int, bool] | None = None,
-        notices: Sequence[str] = (),
+        noted: Sequence[str] = (),
         more: More | None = None,
         numbers: Sequence[int] | None = None,
     ) -> None:
@@ -117,10 +115,10 @@ class Study:
         self.design = design
         self.seed = seed
         self.interrupted = interrupted
-        self._notices = tuple(notices)
-        # What replicates further, and what it calls each of the points.
-        self._more = more
-        self._numbers = tuple(range(len(points)) if numbers is None else numbers)
+        self._notices = tuple(noted)
+        # What replicates further, if anything does, and what it calls each of the points.
+        self.more = more
+        self.numbers = tuple(range(len(points)) if numbers is None else numbers)
         self.settled: tuple[bool, ...] | None = None
         if settled is not None:
             self.settled = tuple(settled.get(row, False) for row in range(len(points)))
@@ -157,64 +155,11 @@ class Study:
     @property
     def notices(self) -> tuple[str, ...]:
         """Sentences about what has no effect, never succeeds, or is known too badly."""
-        counts = self.by_point("replications").groupby("point").size()
-        few = int(counts.min()) if len(counts) > 1 else FEW_REPLICATIONS
-        hasty = (
-            f"{count(few, 'replication')} of a point are few to compare points by: give "
-            f"{FEW_REPLICATIONS} or more",
-        ) * (few < FEW_REPLICATIONS)
-        return (*self._notices, *self._inert(), *self._hopeless(), *hasty)
-
-    def _inert(self) -> Iterator[str]:
-        """Yield a sentence for each parameter that nothing hangs on."""
-        for name in self.inert():
-            yield (
-                f"{name} makes no difference: points that differ in it alone have "
-                "the same replications; perhaps nothing in the scenario reads it"
-            )
+        return (*self._notices, *notices.of_study(self))
 
     def inert(self) -> list[str]:
         """Return the parameters that make no difference to any replication."""
-        inert = []
-        tallies = self.by_point("replications").drop(columns=list(self.over))
-        seen = {
-            point: rows.drop(columns="point").to_csv(index=False)
-            for point, rows in tallies.groupby("point")
-        }
-        for name in self.over:
-            others = [each for each in self.over if each != name]
-            alike: dict[tuple[Any, ...], list[int]] = {}
-            for point, row in enumerate(self.points[others].to_dict("records")):
-                alike.setdefault(tuple(row.values()), []).append(point)
-            groups = [each for each in alike.values() if len(each) > 1]
-            if groups and all(
-                len({seen.get(point) for point in group}) == 1 for group in groups
-            ):
-                inert.append(name)
-        return inert
-
-    def _hopeless(self) -> Iterator[str]:
-        """Yield a sentence for each flow of which no run is done, with its error.
-
-        It is told once for the whole study, or by point where it is so at some alone.
-        """
-        failed = self.by_point("runs")
-        done = failed.loc[failed["status"] == "completed", ["point", "flow"]]
-        failed = failed[failed["error"] != ""]
-        for flow, runs in failed.groupby("flow", sort=False):
-            at = set(done.loc[done["flow"] == flow, "point"])
-            if not at:
-                where = "" if len(self.points) < 2 else " at any point"
-                yield f"no run of {flow} is done{where}; {_commonest(runs['error'])}"
-                continue
-            hopeless = [each for each in runs["point"].unique() if each not in at]
-            for point in hopeless[:MOST_TOLD]:
-                errors = runs.loc[runs["point"] == point, "error"]
-                label = self.label(point, self.over)
-                yield f"{label}: no run of {flow} is done; {_commonest(errors)}"
-            if len(hopeless) > MOST_TOLD:
-                more = count(len(hopeless) - MOST_TOLD, "more point")
-                yield f"no run of {flow} is done at {more} either"
+        return notices.inert(self)
 
     def by_point(self, name: str) -> pd.DataFrame:
         """Return the frame of that *name*, such as ``runs``, with a column ``point``.
@@ -241,6 +186,27 @@ class Study:
             raise UsageError(f"no point has {labels!r}; {self._there(labels)}")
         return self._at(kept)
 
+    def only(self, of: Mapping[str, str] | None = None, **more: str) -> Study:
+        """Return the study of those runs alone that are of one ``flow`` or ``class``.
+
+        *of* and *more* are such names and what they are, as in ``only(flow="Backup")``
+        and ``only({"class": "nightly"})``.  ``loads`` stay those of all runs together,
+        since they had the same workers and pools, and measures of one's own are left out.
+        Raises `UsageError` for what no run is of.
+        """
+        from wfsim.study.summary import only
+
+        return only(self, {**(of or {}), **more})
+
+    def _groups(self, by: str | Sequence[str]) -> tuple[str, ...]:
+        """Return *by* as names of columns; raise `UsageError` unless of `GROUPS`."""
+        names = (by,) if isinstance(by, str) else tuple(by)
+        for name in names:
+            if name not in GROUPS:
+                near = suggest(str(name), GROUPS)
+                raise UsageError(f"by: no {name!r}{near}; points are told apart anyway")
+        return names
+
     def _at(self, kept: Sequence[int]) -> Study:
         """Return the study of the points alone that are numbered so."""
         place = {number: at for at, number in enumerate(kept)}
@@ -262,8 +228,8 @@ class Study:
             settled=None
             if settled is None
             else {at: settled[number] for number, at in place.items()},
-            more=self._more,
-            numbers=[self._numbers[number] for number in kept],
+            more=self.more,
+            numbers=[self.numbers[number] for number in kept],
         )
 
     def counts(self) -> list[int]:
@@ -277,20 +243,20 @@ class Study:
         They are what `sweep` with as many would have made.  Raises `UsageError` for a
         study that was not made by `sweep` in this process.
         """
-        if self._more is None:
+        if self.more is None:
             raise UsageError(
                 "this study cannot replicate further; only what sweep returns can, in "
                 "the process in which it was called"
             )
         counts = self.counts()
         spans = {
-            self._numbers[point]: (counts[point], stop)
+            self.numbers[point]: (counts[point], stop)
             for point, stop in stops.items()
             if stop > counts[point]
         }
         if not spans:
             return self
-        more = self._more(spans)._at(self._numbers)
+        more = self.more(spans)._at(self.numbers)
         import pandas as pd
 
         frames = {}
@@ -307,62 +273,49 @@ class Study:
             design=self.design,
             seed=self.seed,
             interrupted=self.interrupted or more.interrupted,
-            notices=self._notices,
-            more=self._more,
-            numbers=self._numbers,
+            noted=self._notices,
+            more=self.more,
+            numbers=self.numbers,
         )
 
     def __getstate__(self) -> dict[str, Any]:
         # What replicates further is code, which need not be possible to pickle.
-        return {**vars(self), "_more": None}
+        return {**vars(self), "more": None}
 
-    def summary(self, confidence: float = 0.95) -> pd.DataFrame:
+    def summary(
+        self, confidence: float = 0.95, *, by: str | Sequence[str] = ()
+    ) -> pd.DataFrame:
         """Return one row per point: what was measured there, with its intervals.
 
-        After the parameters come ``replications``, ``runs`` and how many of these were
-        ``unfinished`` at the end, so that they are no success (int64); then ``mean``,
+        After the parameters come ``replications``, ``runs`` and ``unfinished``, runs
+        still under way at the end, which count as not successful (int64); then ``mean``,
         ``p50``, ``p95``, ``total``, ``total_p95``, ``success`` and measures of one's own
         (float64), each followed by the ends of its interval of that *confidence*, as in
         ``mean_low`` and ``mean_high``.  ``mean`` and ``total`` are those of the means of
         replications; quantiles are those of all runs, and infinite where they lie among
-        those that were not done.
-        `wfsim.study.estimates` says how intervals are made.  Raises `UsageError` if scipy
-        (the extra ``study``) is not installed.
+        those that were not done.  *by* ``flow``, ``class`` or both there is a row for
+        each of these at each point, and no measure of one's own, which is of a whole log.
+        `wfsim.study.estimates` says how intervals are made.  Raises `UsageError`, also
+        if scipy (the extra ``study``) is not installed.
         """
-        check_confidence(confidence)
-        own = own_measures(self)
-        points = range(len(self.points))
-        measures = ("mean", "p50", "p95", "total", "total_p95", "success", *own)
-        intervals = {name: intervals_of(self, name, confidence) for name in measures}
-        tallies = self.by_point("replications").groupby("point")
-        columns: dict[str, Any] = {
-            name: self.points[name].tolist() for name in self.points.columns
-        }
-        columns["replications"] = tallies.size().reindex(points, fill_value=0).tolist()
-        for name in COUNTS:
-            columns[name] = tallies[name].sum().reindex(points, fill_value=0).tolist()
-        for name, found in intervals.items():
-            columns[name] = [each.estimate for each in found]
-            columns[f"{name}_low"] = [each.low for each in found]
-            columns[f"{name}_high"] = [each.high for each in found]
-        dtypes = {name: self.points[name].dtype for name in self.points.columns}
-        numbers = dict.fromkeys(columns, "float64")
-        counts = dict.fromkeys(("replications", *COUNTS), "int64")
-        return frame(columns, {**numbers, **counts, **dtypes})
+        from wfsim.study.summary import summary
+
+        return summary(self, self._groups(by), confidence)
 
     def compare(
         self,
         measure: str = "total",
         *,
         baseline: Any = None,
-        by: str | None = None,
+        by: str | Sequence[str] = (),
         confidence: float = 0.95,
     ) -> pd.DataFrame:
         """Return one row per pair of points: what *measure* is at *b* less that at *a*.
 
         *baseline*, a mapping of parameters to labels or the label of the one that is
-        compared, is *a* of each pair; without it each two points are a pair.  With *by*
-        only points are that differ in this parameter alone; the others are columns then.
+        compared, is *a* of each pair; without it each two points are a pair.  With *by* a
+        parameter only points are that differ in it alone; the others are columns then.
+        *by* ``flow`` or ``class`` there is a row for each of these, a column as well.
 
         ================ ======= =====================================================
         ``a``, ``b``     text    the two points
@@ -382,7 +335,10 @@ class Study:
         """
         from wfsim.study.comparison import compare
 
-        return compare(self, baseline, measure, by, confidence)
+        names = (by,) if isinstance(by, str) else tuple(by or ())
+        groups = self._groups([name for name in names if name in GROUPS])
+        parameters = [name for name in names if name not in groups]
+        return compare(self, baseline, measure, parameters, groups, confidence)
 
     def rank(
         self,
@@ -433,9 +389,9 @@ class Study:
     ) -> pd.DataFrame:
         """Return one row per parameter of a `design.saltelli`: its Sobol indices.
 
-        ``first`` is the share of the variance of *measure* over the design that goes away
-        if this parameter is known, ``total`` that which stays if all others are; each
-        with the ends of its bootstrap interval, as in ``first_low`` (float64); ``notice``
+        ``first`` is the share of the variance of *measure* that this parameter explains
+        alone, ``total`` the same with its interactions; each with the ends of its
+        bootstrap interval, as in ``first_low`` (float64); ``notice``
         explains an index of exactly 0, or is empty.  By SALib:
         Sobol (2001), Saltelli et al. (2010).  Where points are replicated a few times
         only, chance counts as well.  Raises `UsageError` for another design.
@@ -465,16 +421,7 @@ class Study:
         ``waiting``, ``other`` and ``total``, the sum of these.  Raises `UsageError` for
         an unknown column.
         """
-        names = self._columns(by)
-        runs = self.runs
-        if not names:
-            means = runs[list(PART_COLUMNS)].mean().to_frame().T
-            means.insert(0, "runs", len(runs))
-            return means
-        groups = runs.groupby(names, sort=False)
-        means = groups[list(PART_COLUMNS)].mean()
-        means.insert(0, "runs", groups.size())
-        return means.reset_index()
+        return breakdown(self, self._columns(by))
 
     def critical(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return which steps the time goes to, one row per group, flow and step.
@@ -486,22 +433,7 @@ class Study:
         ``bottleneck``, with the largest share (bool); as `tables.critical` has it.
         Raises `UsageError` for an unknown column.
         """
-        names = [*self._columns(by, "flow", "step"), "flow"]
-        of_flows = self.runs.groupby(names, sort=False)["total"].agg(["size", "sum"])
-        steps = self.steps.groupby([*names, "step"], sort=False)[
-            ["runs", "seconds", "pool_queue"]
-        ].sum()
-        steps = steps.reset_index().join(of_flows, on=names)
-        seconds, whole = steps.pop("seconds"), steps.pop("sum")
-        queue, size = steps.pop("pool_queue"), steps.pop("size")
-        steps["mean"], steps["pool_queue"] = seconds / size, queue / size
-        steps["share"] = (seconds / whole).where(whole > 0, 0.0)
-        most = seconds.groupby([steps[name] for name in names], sort=False).transform(
-            "max"
-        )
-        worst = (seconds == most) & (most > 0)
-        again = steps.assign(worst=worst)[[*names, "worst"]].duplicated()
-        return steps.assign(bottleneck=worst & ~again)
+        return critical(self, [*self._columns(by, "flow", "step"), "flow"])
 
     def utilisation(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
         """Return how busy workers and pools are, one row per group and ``server``.
@@ -511,10 +443,104 @@ class Study:
         busy (NaN without a bound); all are means over replications (float64).  Raises
         `UsageError` for an unknown column.
         """
-        names = [*self._columns(by, "server"), "server"]
-        found = self.loads.assign(share=self.loads["busy"] / self.loads["places"])
-        means = found.groupby(names, sort=False)[[*LOAD_DTYPES, "share"]].mean()
-        return means.reset_index()
+        return utilisation(self, [*self._columns(by, "server"), "server"])
+
+    def costs(self, cost: Cost, *, confidence: float = 0.95) -> pd.DataFrame:
+        """Return what each point costs: one row per point, means over replications.
+
+        How many ``worker_seconds`` and ``place_seconds`` were there between the warm-up
+        and the end, and how many runs were ``undone``; what the ``worker``, the ``place``
+        and the ``failure`` of these come to by *cost*; and their sum, ``cost``, with the
+        ends of its interval, ``low`` and ``high`` (Student's; all float64).  Raises
+        `UsageError`.
+        """
+        from wfsim.study.decision import costs
+
+        return costs(self, cost, confidence)
+
+    def decision(
+        self,
+        objective: str | None = None,
+        *,
+        cost: Cost | None = None,
+        question: str | None = None,
+        confidence: float = 0.95,
+    ) -> Decision:
+        """Return which point to take, how sure that is, and what it costs.
+
+        With an *objective* such as ``total_p95 <= 7200`` it is the cheapest of the points
+        that meet it with the *confidence*, for all points at once; without prices the one
+        with the fewest seconds of workers.  Without an objective it is the cheapest of
+        all, or the best by ``total``.  *question* is asked in place of this one.  Raises
+        `UsageError`, and `DefinitionError` for an objective that is none.
+        """
+        from wfsim.study.decision import decide
+
+        return decide(self, objective, cost, question, confidence)
+
+    def welch(self, measure: str = "total", *, window: int | None = None) -> pd.DataFrame:
+        """Return Welch's plot, for `charts.welch`: one row per point and run.
+
+        ``number`` (int64) of the run, from 1, in the order in which runs were called for,
+        as many as each replication has; ``mean`` of its *measure* over replications, and
+        ``moving``, the average of the *window* runs on both sides (a tenth of all, if not
+        given; float64).  *measure* is a time of ``runs``, such as ``queued``.  Raises
+        `UsageError`.
+        """
+        from wfsim.study.steady import welch
+
+        return welch(self, measure, window)
+
+    def warm_up(self, measure: str = "total") -> pd.DataFrame:
+        """Return how long warming up takes, by MSER-5: one row per point.
+
+        ``runs`` that were looked at and how many to have ``deleted`` (int64);
+        ``seconds``, when the first of the others was called for, on average over
+        replications, to be the ``warm_up`` of a scenario; ``mean`` of the *measure* of
+        the others (float64); and ``is_enough``, whether runs are deleted from the first
+        half alone: if not, the replications are too short (bool).  The study is of a
+        scenario without a warm-up.  `wfsim.study.steady` has the sources.  Raises
+        `UsageError`.
+        """
+        from wfsim.study.steady import warm_up
+
+        return warm_up(self, measure)
+
+    def batch_means(
+        self, measure: str = "total", *, batches: int = 20, confidence: float = 0.95
+    ) -> pd.DataFrame:
+        """Return the mean of each replication, a long one, with its interval.
+
+        After the parameters come ``replication``, ``runs`` and how many of them, the
+        ``size``, make each of the *batches* (int64); the mean of *measure*, a time of
+        ``runs``; ``low`` and ``high``, the ends of its interval; and the ``correlation``
+        of a batch with the next, which should be no more than 2 / sqrt(*batches*)
+        (float64).  Raises `UsageError`.
+        """
+        from wfsim.study.steady import batched
+
+        return batched(self, measure, batches, confidence)
+
+    def over_time(
+        self,
+        measure: str = "in_system",
+        *,
+        every: float | None = None,
+        confidence: float = 0.95,
+    ) -> pd.DataFrame:
+        """Return a measure over virtual time, for `charts.over_time`.
+
+        There is a row per point and part of the time, *every* so many seconds (a
+        fiftieth, if not given): its ``start`` and ``end``, the ``mean`` over replications
+        and the ends of its interval, ``low`` and ``high`` (Student's; float64), and
+        how many ``replications`` know it (int64).  *measure* is ``in_system``, how many
+        runs are called for and not over; ``arrivals`` or ``departures`` per second; or a
+        time of the runs that were called for meanwhile, such as ``total``.  Raises
+        `UsageError`.
+        """
+        from wfsim.study.steady import over_time
+
+        return over_time(self, measure, every, confidence)
 
     def _columns(self, by: str | Sequence[str] | None, *apart: str) -> list[str]:
         """Return the columns *by* of runs, or the parameters, that are not *apart*."""
@@ -576,7 +602,7 @@ class Study:
         try:
             rows = [
                 [compact(each, scale) for each in intervals_of(self, name, 0.95)]
-                for name, scale in (("mean", 1), ("p95", 1), ("success", 100))
+                for name, scale in (("total", 1), ("total_p95", 1), ("success", 100))
             ]
         except UsageError:  # without scipy there are no intervals
             return []
@@ -616,20 +642,4 @@ def _is(label: Any, wanted: Any) -> bool:
     return bool(label == wanted) or (isinstance(label, str) and label == str(wanted))
 
 
-def _commonest(errors: pd.Series[str]) -> str:
-    """Return how many of *errors* are what the commonest of them is."""
-    number = errors.value_counts()
-    which = f"{number.iloc[0]:,} of them end" if len(number) > 1 else "each ends"
-    return f"{which} with: {number.index[0]}"
-
-
-_TITLES = ("mean [s]", "p95 [s]", "success [%]")
-
-COUNTS = ("runs", "unfinished")
-"""Of what a summary tells how many there were."""
-
-
-def own_measures(study: Study) -> list[str]:
-    """Return the names of the columns that ``measure=`` has added."""
-    usual = {*study.over, *TALLY_DTYPES, "replication"}
-    return [str(name) for name in study.replications.columns if name not in usual]
+_TITLES = ("total [s]", "total_p95 [s]", "success [%]")

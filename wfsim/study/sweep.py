@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 from wfsim.errors import UsageError
 from wfsim.files.document import read_document
@@ -18,6 +18,7 @@ from wfsim.sim.scenario_loader import is_scenario, load_flow_as_scenario
 from wfsim.sim.terminal import in_sight
 from wfsim.study.cache import FORMAT, Cache, Fingerprints, missing
 from wfsim.study.design import Design
+from wfsim.study.digest import Digest, digest
 from wfsim.study.estimates import is_taken, sampled
 from wfsim.study.execution import (
     Job,
@@ -43,6 +44,7 @@ ROUND = 20
 """With a precision to reach, so many replications are made before it is looked at."""
 
 
+@overload
 def sweep(
     make: Make | str | Path,
     over: Over = None,
@@ -56,9 +58,45 @@ def sweep(
     jobs: int | None = 1,
     cache: str | Path | None = None,
     key: str | None = None,
+    keep: Literal["runs"] = "runs",
     progress: bool | None = None,
     independent: bool = False,
-) -> Study:
+) -> Study: ...
+@overload
+def sweep(
+    make: Make | str | Path,
+    over: Over = None,
+    *,
+    replications: int = 100,
+    seed: int = 0,
+    faults: Iterable[Fault] = (),
+    flow: str | None = None,
+    measure: Measure | Mapping[str, Measure] | None = None,
+    precision: Precision | str | None = None,
+    jobs: int | None = 1,
+    cache: str | Path | None = None,
+    key: str | None = None,
+    keep: Literal["summary"],
+    progress: bool | None = None,
+    independent: bool = False,
+) -> Digest: ...
+def sweep(
+    make: Make | str | Path,
+    over: Over = None,
+    *,
+    replications: int = 100,
+    seed: int = 0,
+    faults: Iterable[Fault] = (),
+    flow: str | None = None,
+    measure: Measure | Mapping[str, Measure] | None = None,
+    precision: Precision | str | None = None,
+    jobs: int | None = 1,
+    cache: str | Path | None = None,
+    key: str | None = None,
+    keep: Literal["runs", "summary"] = "runs",
+    progress: bool | None = None,
+    independent: bool = False,
+) -> Study | Digest:
     """Simulate what *make* returns at each point of *over*, *replications* times.
 
     *make* is called with the values of a point by name; or it is a scenario file, whose
@@ -77,6 +115,8 @@ def sweep(
     ``joblib.parallel_config`` says), or the backend that this names, such as a cluster's;
     the study is the same, byte for byte.  *cache* is a
     folder that keeps each replication; *key* stands for code that cannot be compared.
+    With ``summary`` to *keep*, what is returned knows its ``summary()`` alone, and memory
+    does not grow with the number of replications.
     *progress* is that of `Simulation.run`.  Ctrl-C returns what is
     complete, marked ``interrupted``; with a cache the same call goes on from there.
 
@@ -96,6 +136,13 @@ def sweep(
         independent=independent,
     )
     kept = plan.cache(cache, key)
+    if keep == "summary":
+        if plan.precision is not None or kept is not None:
+            what = "cache" if plan.precision is None else "precision"
+            raise UsageError(f"keep='summary' keeps nothing for a {what}; leave it out")
+        return digest(plan, progress)
+    if keep != "runs":
+        raise UsageError(f"keep is {keep!r}; give 'runs' or 'summary'")
     work = _Work(plan, kept, progress)
     work.run()
     return work.study(
@@ -181,7 +228,7 @@ class _Work:
             design=design,
             seed=self.plan.seed,
             interrupted=self.interrupted,
-            notices=self.plan.notices,
+            noted=self.plan.notices,
             settled=self.settled if self.plan.precision else None,
             more=more,
         )

@@ -1,4 +1,8 @@
-"""What tests of flows and steps are made with; loaded when first used."""
+"""What tests of flows and steps are made with; loaded when first used.
+
+The plugin for pytest (``wfsim.testing.plugin``) has the assertions as fixtures, too, and
+``wfsim.testing.notebooks`` makes notebooks tests.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -11,6 +15,8 @@ if TYPE_CHECKING:
     from wfsim.campaign.strategies import plans as plans
     from wfsim.campaign.strategies import scenarios as scenarios
     from wfsim.sim.expectation import expect as expect
+    from wfsim.testing.assertions import assert_converges as assert_converges
+    from wfsim.testing.assertions import assert_digest as assert_digest
 else:
     _homes, __getattr__ = lazily(__name__)
     __all__ = sorted(_homes)

@@ -1,0 +1,197 @@
+"""What the reference takes from the code itself when the site is built.
+
+``{api}`` describes the names in its lines by their docstrings.
+
+``{keys} flow FlowFile`` is a table of the keys of a definition in a JSON schema,
+``{options} run`` one of a command's options, ``{requests}`` one of what the service may
+be asked over HTTP, ``{answers}`` one of its codes, ``{latencies} polardb`` one of how
+long the operations of a fake take.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from pygments.lexers.special import TextLexer
+from sphinx.util.docutils import SphinxDirective
+
+import wfsim
+from wfsim.cli.main import app as commands
+from wfsim.errors import ANSWERS
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.application import Sphinx
+
+FLOWS = Path(__file__).parents[1] / "flows"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    cells = (
+        [cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines
+    )
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def code(text: object) -> str:
+    """Return *text* as code in Markdown, nothing for nothing."""
+    return f"`{text}`" if text not in (None, "", {}, []) else ""
+
+
+class Table(SphinxDirective):
+    """A table that is made of the code; a subclass says of what."""
+
+    optional_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, parsed like the page that it stands in."""
+        return self.parse_text_to_nodes(self.table(), allow_section_headings=False)
+
+    def table(self) -> str:
+        """Return the table in Markdown."""
+        raise NotImplementedError
+
+
+class Api(SphinxDirective):
+    """What stands behind the names in its lines, as their docstrings say it."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table of first lines, then name by name."""
+        names = [line.strip() for line in self.content if line.strip()]
+        short = "".join(f"   ~wfsim.{name}\n" for name in names)
+        text = f".. autosummary::\n   :nosignatures:\n\n{short}\n"
+        text += "\n".join(map(described, names))
+        return self.parse_text_to_nodes(f"```{{eval-rst}}\n{text}\n```")
+
+
+def described(name: str) -> str:
+    """Return the directive that shows the docstring of *name*, in reStructuredText."""
+    value = attrgetter(name)(wfsim)
+    if not inspect.isclass(value):
+        return f".. autofunction:: wfsim.{name}\n"
+    told = issubclass(value, (BaseException, wfsim.types.Fault, Enum))
+    return f".. autoclass:: wfsim.{name}\n" + "   :members:\n" * (not told)
+
+
+class Keys(Table):
+    """The keys of one definition in the JSON schema of flow or scenario files."""
+
+    def table(self) -> str:
+        """Return a row for each key: its name, type, default and description."""
+        file, name = self.arguments
+        document = json.loads((FLOWS / f"{file}.schema.json").read_text(encoding="utf-8"))
+        definition = document if name == "root" else document["$defs"][name]
+        return table(
+            ("key", "type", "default", "meaning"),
+            (
+                (code(key), kind(of), code(default(of)), of.get("description", ""))
+                for key, of in definition["properties"].items()
+            ),
+        )
+
+
+def kind(of: dict[str, Any]) -> str:
+    """Return what a value may be, as words."""
+    if "$ref" in of:
+        return str(of["$ref"]).rpartition("/")[2].removesuffix("Item")
+    if "enum" in of:
+        return ", ".join(map(code, of["enum"]))
+    if "anyOf" in of:
+        return " or ".join(dict.fromkeys(map(kind, of["anyOf"])))
+    if "items" in of and "$ref" in of["items"]:
+        return f"list of {kind(of['items'])}"
+    names = of.get("type", "")
+    return " or ".join(names) if isinstance(names, list) else names
+
+
+def default(of: dict[str, Any]) -> Any:
+    """Return the default of a value, nothing for one that is put together of others."""
+    value = of.get("default")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if isinstance(value, dict) else value
+
+
+class Options(Table):
+    """The arguments and options of one command."""
+
+    def table(self) -> str:
+        """Return a row for each of them, as ``wfsim COMMAND --help`` has it."""
+        command = typer.main.get_command(commands).commands[self.arguments[0]]
+        rows = []
+        for item in command.params:
+            names = (
+                ", ".join(item.opts) if item.param_type_name == "option" else item.name
+            )
+            shown = None if callable(item.default) else item.default
+            rows.append((code(names), code(shown), getattr(item, "help", "") or ""))
+        return table(("option", "default", "meaning"), rows)
+
+
+class Requests(Table):
+    """What may be asked of the service over HTTP."""
+
+    def table(self) -> str:
+        """Return a row for each request."""
+        from wfsim.http.app import BASE, router
+
+        return table(
+            ("request", "what it does"),
+            (
+                (code(f"{method} {BASE}{route.path}"), route.summary)
+                for route in router.routes
+                for method in route.methods
+            ),
+        )
+
+
+class Answers(Table):
+    """The codes that the service answers with."""
+
+    def table(self) -> str:
+        """Return a row for each code."""
+        return table(
+            ("code", "name", "HTTP", "text"),
+            (
+                (code(number), of.name, str(of.http), of.text)
+                for number, of in ANSWERS.items()
+            ),
+        )
+
+
+class Latencies(Table):
+    """How long the operations of a fake take."""
+
+    def table(self) -> str:
+        """Return a row for each operation, with median and mean in seconds."""
+        fake = import_module(f"fake_resources.{self.arguments[0]}")
+        durations = {
+            name: wfsim.Duration.parse(given) for name, given in fake.LATENCIES.items()
+        }
+        return table(
+            ("operation", "takes", "median [s]", "mean [s]"),
+            (
+                (code(name), str(length), f"{length.draw(0.5):.1f}", f"{length.mean:.1f}")
+                for name, length in durations.items()
+            ),
+        )
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx of the directives."""
+    for directive in (Api, Keys, Options, Requests, Answers, Latencies):
+        app.add_directive(directive.__name__.lower(), directive)
+    app.add_lexer("mermaid", TextLexer)  # drawn by GitHub; here its lines are read
+    return {"parallel_read_safe": True}
