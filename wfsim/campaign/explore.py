@@ -89,8 +89,18 @@ def explore(
         execution.run(listed)
         if depth == 2 and not execution.is_late:
             execution.run(_pairs(lab, listed))
+    report = _report(lab, execution, never, skipped)
+    report.reasons = reasons(names, lab.sites, lab.calm.scenario)
+    return report
+
+
+def _report(
+    lab: Lab, execution: Execution, never: Mapping[str, str], skipped: Mapping[str, str]
+) -> Report:
+    """Return what *execution* has come to, and what follows from that."""
+    scenario = lab.calm.scenario
     report = Report(
-        lab.calm.scenario.title,
+        scenario.title,
         lab.sites,
         tuple(execution.outcomes),
         execution.planned,
@@ -99,18 +109,12 @@ def explore(
         (*lab.but, *lab.alike),
         execution.is_cut_short,
     )
-    _complete(report, lab, names)
-    return report
-
-
-def _complete(report: Report, lab: Lab, names: Sequence[str]) -> None:
-    """Add what follows from the outcomes: failures, what was reached, what was not."""
     report.failures = _failures(lab, report.outcomes)
-    report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
+    report.edges, report.moves = edges_of(scenario), lab.moves
     seen = Counter(name for outcome in report.outcomes for name in outcome.reached)
     seen.update(lab.seen)
     report.sometimes = {name: seen[name] for name in map(called, lab.sometimes)}
-    report.reasons = reasons(names, lab.sites, lab.calm.scenario)
+    return report
 
 
 def edges_of(scenario: Scenario) -> tuple[tuple[str, str, str], ...]:
