@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -54,26 +55,24 @@ def explore(
 ) -> Report:
     """Interrupt *scenario* in every way within the bound; return what came of it.
 
-    A calm run comes first.  Then the controller dies before and after each of its writes,
-    to come back *restart_after* seconds later, and every other fault of *faults* ("all",
-    names or classes) happens at each write where it applies.  With *depth* 2 each crash
-    and each request is followed by a crash at each later write.  Then there are no more
-    faults, and all must settle; *without* names invariants that
-    are not asked, by name or code (`CODES`), a mapping with the reason of each.
+    A calm run comes first.  Then the controller dies before and after each write and each
+    call of the world and inside each wait, to come back *restart_after* seconds later,
+    and every other fault of *faults* ("all", names or classes) happens at each site where
+    it applies.  With *depth* 2 each crash and each request is followed by a crash at each
+    later site.  Then there are no more faults, and all must settle; *without* names
+    invariants not to be asked, by name or code, with reasons if it is a mapping.
 
     *scenario* may be a function that takes faults and returns a `Simulation` in which
     something has been asked for.  *asks* is what an operator may ask, by name: each has
     *calls* as in ``polardb.asks()``.  *always*, *eventually* and *sometimes* are
-    functions of the simulation at each of its records, at its end, and at one record of
-    one run; they do not hold if they return False or a text, or assert.  *but* are
-    dotted paths of the world's `essence` that may differ from the calm run's, ``*`` for
-    any name, and so are ``resources.*.status.name``; *alike* are regular expressions of
-    names, such as those with a number that an attempt uses up, which may be others.
-    *budget* is a number of points, or as a float of seconds; the most telling points go
-    first.  *jobs* is the number of processes; the report is the same.
-    What has come to where the calm run stood, but for the time, is not run on unless
-    *join* is False.  Raises `UsageError` for wrong arguments or a calm run that breaks
-    an invariant itself.
+    functions of the simulation at each record, at the end, at any record of any run; they
+    do not hold if they return False or a text, or assert.  *but* are dotted paths of the
+    world's `essence` that may differ from the calm run's, ``*`` for any name, and so are
+    ``resources.*.status.name``; *alike* are regular expressions of names, such as those
+    with a number that an attempt uses up, which may be others.  *budget* is a number of
+    points, or as a float of seconds, the most telling points first; *jobs* the number of
+    processes, with the same report.  Without *join* all is run to its end.
+    Raises `UsageError` for wrong arguments or a calm run that breaks an invariant itself.
     """
     if depth not in (1, 2):
         raise UsageError(f"depth is {depth!r}; give 1 or 2")
@@ -86,17 +85,15 @@ def explore(
         raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
     listed, never = _planned(lab, names, asks or {}, depth)
     done, cut = _run(lab, listed, budget, jobs)
-    title, differ = lab.calm.scenario.title, (*lab.but, *lab.alike)
-    report = Report(
-        title, lab.sites, tuple(done), len(listed), never, skipped, differ, cut
-    )
+    calm, differ = lab.calm.scenario, (*lab.but, *lab.alike)
+    numbers = tuple(done), len(listed), never, skipped, differ, cut
+    report = Report(calm.title, lab.sites, *numbers)
     report.failures = _failures(lab, done)
-    report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
-    report.sometimes = {
-        name: (name in lab.seen) + sum(name in outcome.reached for outcome in done)
-        for name in map(called, lab.sometimes)
-    }
-    report.reasons = reasons(names, lab.sites, lab.calm.scenario)
+    report.edges, report.moves = edges_of(calm), lab.moves
+    seen = Counter(name for outcome in done for name in outcome.reached)
+    seen.update(lab.seen)
+    report.sometimes = {name: seen[name] for name in map(called, lab.sometimes)}
+    report.reasons = reasons(names, lab.sites, calm)
     return report
 
 

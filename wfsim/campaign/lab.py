@@ -8,7 +8,7 @@ from functools import cached_property
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from wfsim.campaign.histories import OF_RUNS
+from wfsim.campaign.histories import entries_of
 from wfsim.campaign.sites import CRASH, Point, Surveyed, crashes, sites_of, surveyed
 from wfsim.campaign.standing import Standings
 from wfsim.campaign.verdict import Check, Checked, End, Violation, broken_down
@@ -311,7 +311,7 @@ class Lab:
         fold = sim.journal.fold()
         end = End.folded(sim, fold, self.but, self.alike)
         run = Checked(sim, end, calm, settled, plan, *fold[1:], self._readable)
-        run = run._replace(records=[*sim.journal.of_kinds(OF_RUNS)])
+        run = run._replace(entries=entries_of(sim.journal))
         checks = [check for name, check in self.checks.items() if name != LAST]
         broken = [each for check in checks for each in check(run)]
         for wish in self.eventually:
