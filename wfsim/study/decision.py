@@ -252,6 +252,8 @@ class _Choice(NamedTuple):
         most = "most" if self.measure in LARGEST else "least"
         answer = f"Take {labels[point]}: {self._value(point)} is the {most} of all."
         reason = f"It is the best of all with a probability of {best:.1%} (bootstrap)."
+        if math.isnan(best):
+            reason = "How sure that is one replication does not tell: give more."
         return point, answer, (reason,)
 
     def sufficient(

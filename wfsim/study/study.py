@@ -352,8 +352,9 @@ class Study:
         After the parameters come ``rank`` (int64), *measure*, the ends ``low`` and
         ``high`` of its interval, ``best``, the probability that it is the best of all,
         and ``success``, the share of its runs that were done (float64).  *best* is the
-        share of 4,999 bootstrap samples of replications, the same for all points, in
-        which it is; points that are equally good share it.  Less is better but for
+        share of 4,999 bootstrap samples of replications, the same for all points and
+        stretched as Student's t is, in which it is; points that are equally good share
+        it, and of one replication it is NaN.  Less is better but for
         ``success``; *largest* says otherwise.  If *measure* is a time, a point whose
         share of done runs is known to be smaller than another's comes after all others,
         and is never the best.  Raises `UsageError`.
