@@ -11,7 +11,7 @@ Ask(name='begin', calls=(('edit', {'annotations': {'switchRw': 'mpd-0-ro-1'}}),)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import wfsim
@@ -54,13 +54,11 @@ def ask(sim: Any, wanted: Ask, name: str | None = None) -> None:
     """
     for call, keywords in wanted.calls:
         match call:
-            case "world":
-                _happen(sim, **keywords)
+            case "world" | "observe":
+                OUTSIDE[call](sim, **keywords)
             case "create":
                 sim.run(until=_is_gone)
                 sim.create(wfsim.Resource(**keywords["key"]).edit(spec=keywords["spec"]))
-            case "observe":
-                sim.act(members.observe)
             case _:
                 getattr(sim, call)(name, **keywords)
 
@@ -69,8 +67,15 @@ def _is_gone(record: wfsim.types.Record) -> bool:
     return record.kind is wfsim.Kind.RESOURCE_DELETED
 
 
-def _happen(sim: Any, place: tuple[str, ...], action: str, args: tuple[Any, ...]) -> None:
-    sim.act(lambda there: there.world.happen(place, action, *args))
+def _happen(sim: Any, place: Sequence[str], action: str, args: Sequence[Any]) -> None:
+    sim.act(lambda there: there.world.happen(tuple(place), action, *args))
+
+
+OUTSIDE: Mapping[str, Callable[..., Any]] = {
+    "world": _happen,
+    "observe": lambda sim: sim.act(members.observe),
+}
+"""What is asked of a world, and not of a cluster: the ``requests`` of a scenario."""
 
 
 def _edit(**parts: Mapping[str, Any]) -> Calls:
@@ -253,4 +258,4 @@ _ASKS: Mapping[str, Callable[..., dict[str, Calls]]] = {
     "ExtendStorage": _extend,
 }
 
-__all__ = ["ask", "asks"]
+__all__ = ["OUTSIDE", "ask", "asks"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -10,7 +11,7 @@ from typing import Any
 
 from wfsim.campaign.failure import Failure
 from wfsim.campaign.lab import Lab, Maker, Outcome
-from wfsim.campaign.oracles import ORACLES, Check
+from wfsim.campaign.oracles import CODES, ORACLES
 from wfsim.campaign.priority import order
 from wfsim.campaign.report import Report
 from wfsim.campaign.shrink import shrink
@@ -24,11 +25,12 @@ from wfsim.campaign.sites import (
     unfit,
     wanted,
 )
+from wfsim.campaign.verdict import Check
 from wfsim.errors import UsageError
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
-from wfsim.text import suggest
+from wfsim.text import called, suggest
 
 Wish = Callable[[Simulation], Any]
 
@@ -45,50 +47,53 @@ def explore(
     asks: Mapping[str, Any] | None = None,
     always: Iterable[Wish] = (),
     eventually: Iterable[Wish] = (),
-    without: Iterable[str] = (),
+    sometimes: Iterable[Wish] = (),
+    without: Iterable[str] | Mapping[str, str] = (),
     but: Iterable[str] = (),
     alike: Iterable[str] = (),
     join: bool = True,
 ) -> Report:
     """Interrupt *scenario* in every way within the bound; return what came of it.
 
-    A calm run comes first.  Then the controller dies before and after each of its writes,
-    to come back *restart_after* seconds later, and every other fault of *faults* ("all",
-    names or classes) happens at each write where it applies.  With *depth* 2 each crash
-    and each request is followed by a crash at each later write.  Then there are no more
-    faults, and all must settle; *without* names invariants not to be asked.
+    A calm run comes first.  Then the controller dies before and after each write and each
+    call of the world and inside each wait, to come back *restart_after* seconds later,
+    and every other fault of *faults* ("all", names or classes) happens at each site where
+    it applies.  With *depth* 2 each crash and each request is followed by a crash at each
+    later site.  Then there are no more faults, and all must settle; *without* names
+    invariants not to be asked, by name or code, with reasons if it is a mapping.
 
     *scenario* may be a function that takes faults and returns a `Simulation` in which
     something has been asked for.  *asks* is what an operator may ask, by name: each has
-    *calls* as in ``polardb.asks()``.  *always* and *eventually* are functions of the
-    simulation at its end, wrong if they return False or a text, or assert.  *but* are
-    dotted paths of the world's `essence` that may differ from the calm run's, ``*`` for
-    any name, and so are ``resources.*.status.name``; *alike* are regular expressions of
-    names, such as those with a number that an attempt uses up, which may be others.
-    *budget* is a number of points, or as a float of seconds; the most telling points go
-    first.  *jobs* is the number of processes; the report is the same.
-    What has come to where the calm run stood, but for the time, is not run on unless
-    *join* is False.  Raises `UsageError` for wrong arguments or a calm run that breaks
-    an invariant itself.
+    *calls* as in ``polardb.asks()``.  *always*, *eventually* and *sometimes* are
+    functions of the simulation at each record, at the end, at any record of any run; they
+    do not hold if they return False or a text, or assert.  *but* are dotted paths of the
+    world's `essence` that may differ from the calm run's, ``*`` for any name, and so are
+    ``resources.*.status.name``; *alike* are regular expressions of names, such as those
+    with a number that an attempt uses up, which may be others.  *budget* is a number of
+    points, or as a float of seconds, the most telling points first; *jobs* the number of
+    processes, with the same report.  Without *join* all is run to its end.
+    Raises `UsageError` for wrong arguments or a calm run that breaks an invariant itself.
     """
     if depth not in (1, 2):
         raise UsageError(f"depth is {depth!r}; give 1 or 2")
     names = wanted(faults)
-    skipped = tuple(sorted(without))
-    checks = _asked(skipped)
+    checks, skipped = _asked(without)
     lab = Lab(scenario, seed, restart_after, tuple(but), tuple(alike), checks, join)
     lab.always, lab.eventually = tuple(always), tuple(eventually)
+    lab.sometimes = tuple(sometimes)
     if broken := lab.reference():
         raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
     listed, never = _planned(lab, names, asks or {}, depth)
     done, cut = _run(lab, listed, budget, jobs)
-    title, differ = lab.calm.scenario.title, (*lab.but, *lab.alike)
-    report = Report(
-        title, lab.sites, tuple(done), len(listed), never, skipped, differ, cut
-    )
+    calm, differ = lab.calm.scenario, (*lab.but, *lab.alike)
+    numbers = tuple(done), len(listed), never, skipped, differ, cut
+    report = Report(calm.title, lab.sites, *numbers)
     report.failures = _failures(lab, done)
-    report.edges, report.moves = edges_of(lab.calm.scenario), lab.moves
-    report.reasons = reasons(names, lab.sites, lab.calm.scenario)
+    report.edges, report.moves = edges_of(calm), lab.moves
+    seen = Counter(name for outcome in done for name in outcome.reached)
+    seen.update(lab.seen)
+    report.sometimes = {name: seen[name] for name in map(called, lab.sometimes)}
+    report.reasons = reasons(names, lab.sites, calm)
     return report
 
 
@@ -109,7 +114,7 @@ def problems(
     *,
     seed: int | None = None,
     eventually: Iterable[Wish] = (),
-    without: Iterable[str] = (),
+    without: Iterable[str] | Mapping[str, str] = (),
     but: Iterable[str] = (),
     alike: Iterable[str] = (),
 ) -> list[str]:
@@ -117,7 +122,7 @@ def problems(
 
     The arguments are those of `explore`.  A plan of which a fault never came is wrong.
     """
-    checks = _asked(tuple(without))
+    checks, _ = _asked(without)
     lab = Lab(scenario, seed, 0.0, tuple(but), tuple(alike), checks)
     lab.eventually = tuple(eventually)
     outcome = lab.afresh(Point("", "", tuple(plan)))
@@ -126,13 +131,19 @@ def problems(
     return [f"{each.invariant}: {each.text}" for each in outcome.violations]
 
 
-def _asked(without: Iterable[str]) -> dict[str, Check]:
-    """Return the invariants that are asked: all but those *without*."""
-    for name in without:
-        if name not in ORACLES:
-            raise UsageError(f"no invariant {name!r}{suggest(name, ORACLES)}")
-    skipped = frozenset(without)
-    return {name: check for name, check in ORACLES.items() if name not in skipped}
+def _asked(
+    without: Iterable[str] | Mapping[str, str],
+) -> tuple[dict[str, Check], dict[str, str]]:
+    """Return the invariants that are asked, and why the others, *without*, are not."""
+    given = without if isinstance(without, Mapping) else dict.fromkeys(without, "")
+    skipped: dict[str, str] = {}
+    for name, why in given.items():
+        names = [name] if name in ORACLES else CODES.get(name, ())
+        if not names:
+            raise UsageError(f"no invariant {name!r}{suggest(name, (*ORACLES, *CODES))}")
+        skipped |= dict.fromkeys(names, why)
+    asked = {name: check for name, check in ORACLES.items() if name not in skipped}
+    return asked, dict(sorted(skipped.items()))
 
 
 LASTS = 10.0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wfsim.campaign.lab import Lab
 from wfsim.campaign.lines import Trace
-from wfsim.campaign.oracles import Violation
 from wfsim.campaign.sites import Point
+from wfsim.campaign.verdict import Violation, broken_down
 from wfsim.model.flow import Flow
 from wfsim.model.record import Kind, Record
 from wfsim.sim.faults import Fault, dump_plan
@@ -86,7 +86,7 @@ class Failure:
         try:
             found = self._lab.judge(sim, self.faults)
         except Exception as error:  # an engine that breaks down is a finding, too
-            return {f"{type(error).__name__}: {error}"}
+            return {broken_down(error).cause}
         return {each.cause for each in found}
 
     @property

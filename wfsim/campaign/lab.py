@@ -8,9 +8,10 @@ from functools import cached_property
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from wfsim.campaign.oracles import Check, Checked, End, Violation
+from wfsim.campaign.histories import entries_of
 from wfsim.campaign.sites import CRASH, Point, Surveyed, crashes, sites_of, surveyed
 from wfsim.campaign.standing import Standings
+from wfsim.campaign.verdict import Check, Checked, End, Violation, broken_down
 from wfsim.errors import UsageError
 from wfsim.model.journal import Move
 from wfsim.model.memento import Memento
@@ -20,6 +21,7 @@ from wfsim.sim.prefix import Prefix, Tape
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.sim.sites import Site
+from wfsim.text import called
 
 Maker = Callable[[Iterable[Fault]], Simulation]
 
@@ -40,6 +42,50 @@ class Outcome(NamedTuple):
     """How many seconds later than the calm run its last record is."""
     moves: frozenset[tuple[str, str, str]] = frozenset()
     """Kind, state and next state of the moves of resources that the calm run has not."""
+    reached: frozenset[str] = frozenset()
+    """Which of the user's ``sometimes`` were true at one of its records."""
+
+
+class Witness:
+    """Looks at a simulation at each of its records, for what the user wants to hold.
+
+    *violations* are of what was to be ``always`` so, the first one of each; *reached*
+    are names of those of *sometimes* that have been so.
+    """
+
+    def __init__(
+        self,
+        always: tuple[Callable[[Simulation], Any], ...],
+        sometimes: tuple[Callable[[Simulation], Any], ...],
+    ) -> None:
+        self._always = list(always)
+        self._sometimes = list(sometimes)
+        self.violations: list[Violation] = []
+        self.reached: set[str] = set()
+
+    def look(self, sim: Simulation) -> None:
+        """Look at *sim* as it is now."""
+        for wish in [*self._always]:
+            for broken in _broken(wish, sim, "always"):
+                self.violations.append(broken._replace(seq=len(sim.journal) - 1))
+                self._always.remove(wish)
+        for wish in [*self._sometimes]:
+            if not _broken(wish, sim, "sometimes"):
+                self.reached.add(called(wish))
+                self._sometimes.remove(wish)
+
+    def watch(self, sim: Simulation, end: float) -> None:
+        """Run *sim* until *end*, and look whenever there is a record more."""
+        journal, advance = sim.journal, sim.advance
+        limit = min(end, sim.scenario.horizon)
+        seen = len(journal)
+        self.look(sim)
+        with sim.unrecorded():
+            while (self._always or self._sometimes) and advance(limit):
+                if len(journal) > seen:
+                    seen = len(journal)
+                    self.look(sim)
+        sim.run(end)
 
 
 @dataclass
@@ -60,6 +106,9 @@ class Lab:
     joining: bool = True
     always: tuple[Callable[[Simulation], Any], ...] = ()
     eventually: tuple[Callable[[Simulation], Any], ...] = ()
+    sometimes: tuple[Callable[[Simulation], Any], ...] = ()
+    _witness: Witness | None = field(default=None, init=False, repr=False)
+    """Of the run that was begun last, if there is anything to look for."""
     runs: int = field(default=0, init=False)
     _outcomes: dict[int, Outcome] = field(default_factory=dict, init=False, repr=False)
     """Of crashes after so many entries, where it is the same just before the next."""
@@ -76,7 +125,13 @@ class Lab:
         if not isinstance(made, Simulation):
             raise UsageError(f"{made!r} is no Simulation; explore(f) calls f(faults)")
         made.controller()
+        self._watch()
         return made
+
+    def _watch(self) -> None:
+        """Look anew, in the run that is about to be."""
+        wanted = self.always or self.sometimes
+        self._witness = Witness(self.always, self.sometimes) if wanted else None
 
     # -- the reference -----------------------------------------------------------------
 
@@ -88,9 +143,11 @@ class Lab:
         self._began = sim.now
         self._standings = Standings(self.but, self.alike)
         limit = sim.scenario.horizon
-        for _ in turns(sim, limit):
-            self._standings.add(sim, 0.0)
+        if self._witness is None:
+            for _ in turns(sim, limit):
+                self._standings.add(sim, 0.0)
         self._settle(sim, limit=limit)
+        self._seen = frozenset(self._witness.reached if self._witness else ())
         return Tape(sim)
 
     @property
@@ -120,6 +177,11 @@ class Lab:
         """Whether nothing is left to happen at the end of the calm run."""
         return _is_quiet(self.calm)
 
+    @property
+    def seen(self) -> frozenset[str]:
+        """Which of the user's ``sometimes`` the calm run has come to."""
+        return self._seen if self.tape else frozenset()
+
     def reference(self) -> tuple[Violation, ...]:
         """Return what is wrong with the calm run itself."""
         return self._asked(self.calm, (), None)
@@ -130,6 +192,8 @@ class Lab:
         """Run *point*, from a prefix where it is a single crash."""
         single = point.fault.startswith(CRASH) and len(point.plan) == 1
         single = single and point.site in self._writes
+        if self.always or self.sometimes:  # all of it is to be looked at
+            single = False
         return self._caught(self._crashed if single else self._afresh, point)
 
     def afresh(self, point: Point) -> Outcome:
@@ -147,8 +211,7 @@ class Lab:
         try:
             return run(point)
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            return Outcome(point, "ran", (Violation("error", text, None, text),))
+            return Outcome(point, "ran", (broken_down(error),))
 
     def _afresh(self, point: Point) -> Outcome:
         sim = self.make(point.plan)
@@ -160,8 +223,11 @@ class Lab:
 
     def _ran(self, point: Point, sim: Simulation) -> Outcome:
         extra = round(_last(sim) - _last(self.calm), 6)
-        asked = self._asked(sim, point.plan, self.end)
-        return Outcome(point, "ran", asked, extra, moves_of(sim) - self.moves)
+        moves = moves_of(sim) - self.moves
+        asked = self._asked(sim, point.plan, self.end, is_last=True)
+        witness = self._witness
+        reached = frozenset(() if witness is None else witness.reached)
+        return Outcome(point, "ran", asked, extra, moves, reached)
 
     @cached_property
     def moves(self) -> frozenset[tuple[str, str, str]]:
@@ -224,22 +290,37 @@ class Lab:
         end = limit or min(_last(self.calm) + 10 * self.length + SETTLE, horizon)
         span = max(first, 1.0)
         while not _is_quiet(sim) and sim.now < end and sim.clock.events < most:
-            sim.run(min(sim.now + span, end))
+            until = min(sim.now + span, end)
+            if self._witness is None:
+                sim.run(until)
+            else:
+                self._witness.watch(sim, until)
             span *= 2
         return _is_quiet(sim)
 
     def _asked(
-        self, sim: Simulation, plan: tuple[Fault, ...], calm: End | None
+        self,
+        sim: Simulation,
+        plan: tuple[Fault, ...],
+        calm: End | None,
+        *,
+        is_last: bool = False,
     ) -> tuple[Violation, ...]:
+        """Return what is wrong with *sim*; if last, nothing is done with it any more."""
         settled = _is_quiet(sim) or not (calm is None or self.is_quiet)
         fold = sim.journal.fold()
         end = End.folded(sim, fold, self.but, self.alike)
         run = Checked(sim, end, calm, settled, plan, *fold[1:], self._readable)
-        broken = [each for check in self.checks.values() for each in check(run)]
+        run = run._replace(entries=entries_of(sim.journal))
+        checks = [check for name, check in self.checks.items() if name != LAST]
+        broken = [each for check in checks for each in check(run)]
         for wish in self.eventually:
             broken += _broken(wish, sim, "eventually")
-        for wish in self.always:
-            broken += _broken(wish, sim, "always")
+        if self._witness is not None:
+            self._witness.look(sim)
+            broken += self._witness.violations
+        if is_last and LAST in self.checks:
+            broken += self.checks[LAST](run)
         return tuple(sorted(broken, key=_seq))
 
     # -- joining -----------------------------------------------------------------------
@@ -256,6 +337,7 @@ class Lab:
             or scenario.policy.deadline
             or any(flow.deadline for flow in scenario.flows.values())
             or self.always
+            or self.sometimes
         )
 
     def _joins(self, sim: Simulation, back: float) -> bool:
@@ -271,6 +353,9 @@ class Lab:
                 break
         return False
 
+
+LAST = "operators_are_heard"
+"""The invariant that acts on the simulation that it is asked of."""
 
 LOOKS = 6
 """How often a run may come near the calm one and not join it; most join at the first."""
@@ -321,14 +406,14 @@ def _last(sim: Simulation) -> float:
 
 def _broken(wish: Callable[[Simulation], Any], sim: Simulation, name: str) -> list[Any]:
     """Return that *wish* does not hold: it returns False or a text, or asserts."""
-    called = getattr(wish, "__name__", type(wish).__name__)
+    name_of_it = called(wish)
     try:
         answer = wish(sim)
     except AssertionError as error:
         answer = str(error) or False
     if answer is False or (isinstance(answer, str) and answer):
-        text = f"{called}: {answer}" if answer else f"{called} does not hold"
-        return [Violation(name, text, None, f"{name} {called}")]
+        text = f"{name_of_it}: {answer}" if answer else f"{name_of_it} does not hold"
+        return [Violation(name, text, None, f"{name} {name_of_it}")]
     return []
 
 

@@ -195,6 +195,8 @@ class _Search:
             if hint not in plan and type(hint).__name__ in self.names:
                 yield (*plan, hint)
         scenario, world = self.lab.calm.scenario, self.lab.calm.world
+        # What is known of an incident was written: between two writes all looks alike.
+        sites = [site for site in sites if site.write]
         never = unfit(self.names, scenario, world)
         listed: list[Point] = []
         if CRASH in self.names:

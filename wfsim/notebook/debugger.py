@@ -62,15 +62,13 @@ class Debugger:
         breakpoints: Iterable[Where] = (),
     ) -> None:
         failure = log if isinstance(log, Failure) else None
-        if failure is not None:
-            log = failure.ended()
-            doomed, wrong = failure.inevitable.record, failure.violation.seq
-            if at is None:
-                at = doomed.seq if doomed else -1 if wrong is None else wrong
-        if isinstance(log, Simulation):
-            log.begin()
+        source = log.ended() if isinstance(log, Failure) else log
+        if failure is not None and at is None:
+            at = _first_wrong(failure)
+        if isinstance(source, Simulation):
+            source.begin()
         self.breakpoints = list(breakpoints)
-        self._is_live = not isinstance(log, EventLog)
+        self._is_live = not isinstance(source, EventLog)
         self._branches: list[Branch] = []
         self._moving = False
         self._seen: Any = None
@@ -80,7 +78,7 @@ class Debugger:
         self._task: asyncio.Task[None] | None = None
         self.controls = Controls(details.PANELS)
         self._listen()
-        self._add(log_of(log), "as it was", None)
+        self._add(log_of(source), "as it was", None)
         if len(self.player):
             self.player.seek(0 if at is None else at)
         if failure is not None:
@@ -532,3 +530,11 @@ class Debugger:
         controls.clicked.observe(self._clicked, "value")
         for field in (controls.rows, controls.status, controls.zoom):
             field.observe(lambda _: self._show_strip(), "value")
+
+
+def _first_wrong(failure: Failure) -> int:
+    """Return the index of the record that made it inevitable, or that was first wrong."""
+    doomed, wrong = failure.inevitable.record, failure.violation.seq
+    if doomed is not None:
+        return doomed.seq
+    return -1 if wrong is None else wrong

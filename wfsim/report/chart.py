@@ -28,7 +28,7 @@ from wfsim.report.text import distinct, frame_digest, plain
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
-    from matplotlib.axis import Axis
+    from matplotlib.axis import XAxis, YAxis
 
 DPI = 110
 
@@ -318,7 +318,7 @@ def row_axis(axes: Axes, labels: Sequence[str], under: str) -> None:
     axes.set_axisbelow(True)
 
 
-def in_decades(axis: Axis) -> None:
+def in_decades(axis: XAxis | YAxis) -> None:
     """Make *axis* logarithmic, its numbers written as on any other: 10, 100, 1,000."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     axis.set_major_formatter(lambda value, _: f"{value:,.10g}")

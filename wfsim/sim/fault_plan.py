@@ -9,8 +9,16 @@ from typing import Any, Protocol, assert_never
 from wfsim.engine.context import StepContext
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import ResourceStore, RunStore, Steps
-from wfsim.errors import AlreadyExists, DefinitionError, Killed, NotFound, UsageError
-from wfsim.model.frozen import EMPTY
+from wfsim.errors import (
+    AlreadyExists,
+    DefinitionError,
+    Killed,
+    NotFound,
+    ServiceError,
+    StoreError,
+    UsageError,
+)
+from wfsim.model.frozen import EMPTY, thaw
 from wfsim.model.journal import Create
 from wfsim.model.record import Kind
 from wfsim.model.resource import Resource
@@ -26,6 +34,7 @@ from wfsim.sim.fault_wrappers import (
 )
 from wfsim.sim.faults import (
     ApiDown,
+    AskAt,
     BreakOne,
     CancelAt,
     CrashAt,
@@ -43,6 +52,12 @@ from wfsim.sim.sites import KINDS, TIMER, WAIT, Name, Site, Sites
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
 from wfsim.text import suggest
+
+ASKED = ("cancel", "uncancel", "recover", "delete")
+"""What may be asked of a simulation about a resource."""
+
+SERVED = ("cancel", "stop", "start")
+"""What may be asked of a service about a flow."""
 
 
 class Operator(Protocol):
@@ -211,6 +226,8 @@ class FaultPlan:
         ports.crash, ports.act = self._crash, self._action
         self.known_sites: Callable[[], Collection[str]] = tuple
         """Returns the sites of a run without faults, for who has written another one."""
+        self.simulation: Any = None
+        """What is asked of by an `AskAt`."""
         self._refuse_unknown(ports.faults)
 
     def start(self) -> None:
@@ -265,9 +282,19 @@ class FaultPlan:
                 raise UsageError(
                     f"{fault!r}: there is no such controller; known: {', '.join(names)}"
                 )
+            if isinstance(fault, AskAt):
+                self._refuse_unknown_call(fault)
             if isinstance(fault, StepFault) and fault.step and fault.step not in known:
                 near = suggest(fault.step, known)
                 raise DefinitionError(f"{fault!r}: no step {fault.step!r}{near}")
+
+    def _refuse_unknown_call(self, fault: AskAt) -> None:
+        scenario = self._storage.scenario
+        own = SERVED if scenario.is_service else ASKED
+        calls = {*own, *scenario.requests}
+        if fault.call not in calls:
+            near = suggest(fault.call, calls)
+            raise DefinitionError(f"{fault!r}: no request {fault.call!r}{near}")
 
     def _refuse_unknown_resources(self, faults: Sequence[Fault]) -> None:
         for fault in faults:
@@ -349,6 +376,9 @@ class FaultPlan:
             match fault:
                 case CancelAt() | EditAt():
                     self._edit(fault)
+                case AskAt():
+                    self.ports.fired(fault)
+                    self._ask(fault)
                 case CrashAt():
                     victim = self._operator.controller(controller)
                     if victim.alive:
@@ -394,6 +424,17 @@ class FaultPlan:
                 status=fault.status,
                 annotations=fault.annotations,
             )
+
+    def _ask(self, fault: AskAt) -> None:
+        """Ask for what *fault* says; whoever asks lives with a refusal."""
+        sim, scenario = self.simulation, self._storage.scenario
+        request = scenario.requests.get(fault.call)
+        with suppress(ServiceError, StoreError, UsageError), sim.calls.consequences():
+            if request is not None:
+                request(sim, **thaw(fault.inputs))
+                return
+            name = fault.resource or str(next(iter(self._storage.resources.keys())))
+            getattr(sim.service if scenario.is_service else sim, fault.call)(name)
 
     def _replace(self, old: Resource, fault: EditAt) -> None:
         """Delete *old*, and create it anew as soon as nothing holds it any more."""

@@ -79,6 +79,9 @@ class Scenario:
     none; *horizon*, when it stops whatever goes on; *lag*, the age of what controllers
     read from their cache; *title*.
 
+    *requests* are functions of a simulation by name: what somebody may ask of it beside
+    what it can do itself, see `AskAt`.
+
     Demand: *arrivals* come and *triggers* change resources, nothing after *drain*, while
     what is under way goes on; what was called for before *warm_up* counts in no study.
 
@@ -102,6 +105,7 @@ class Scenario:
         # Of a service.
         begin: Callable[[Any, str, str | None], str] | None = None,
         recall: Callable[[Any, Resource], None] | None = None,
+        requests: Mapping[str, Callable[..., Any]] = EMPTY,
         # How it is run.
         policy: Policy | None = None,
         hooks: Iterable[Hooks] = (),
@@ -144,6 +148,7 @@ class Scenario:
         self.steps = StepRegistry(self._code)
         self._set_flows(flows)
         self.world = _maker(world)
+        self.requests: dict[str, Callable[..., Any]] = mapped(requests, "requests")
         self.hooks = listed("hooks", hooks, "Hooks()")
         self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
@@ -537,6 +542,7 @@ _TYPES = {
 }
 """What `check` would demand of these keywords, were a scenario a dataclass."""
 _SAME = (
+    "requests",
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *(
         "arrivals",

@@ -89,6 +89,7 @@ class Simulation:
         ports = FaultyPorts(self.faults, storage)
         self.plane = self.plane_type(storage, ports, self.draws, self.names, own)
         self.plan = FaultPlan(ports, storage, self.plane)
+        self.plan.simulation = self
         self.plan.known_sites = lambda: calm_sites(Simulation(scenario, seed=self.seed))
         self.schedule = Schedule(self.plane, self)
         self.calls = Calls(self.clock)
