@@ -62,6 +62,9 @@ def compare(
         for of, part in groups(study, by)
         for row in _compared(part, baseline, measure, names, confidence)
     ]
+    if not rows:
+        which = " and ".join(by)
+        raise UsageError(f"there is nothing to compare: no two points have one {which}")
     for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = corrected
     others = [name for name in study.over if name not in names]
@@ -84,7 +87,10 @@ def _compared(
 ) -> Iterator[dict[str, Any]]:
     """Yield the row of each pair of points of *study*."""
     samples = Samples(study, measure)
+    runs = study.by_point("replications").groupby("point")["runs"].sum()
     for group, pair in _pairs(study, names, baseline):
+        if not all(runs.get(point, 0) for point in pair):
+            continue
         a, b = (samples.at(point) for point in pair)
         a, b = paired(a, b)
         texts = [study.label(point, names) for point in pair]

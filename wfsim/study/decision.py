@@ -157,6 +157,8 @@ def decide(
 ) -> Decision:
     """Return what `Study.decision` does."""
     check_confidence(confidence)
+    if question is not None and not isinstance(question, str):
+        raise UsageError(f"question is {question!r}; give a text")
     goal = None if objective is None else Objective.parse(objective)
     if goal is not None and goal.end[1]:
         raise UsageError(
