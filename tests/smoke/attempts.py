@@ -1,8 +1,8 @@
 """As many attempts are read from an event log as PM4Py counts executions in it.
 
 ``make mining LOGS=folder`` counts in the logs of a folder, too: XES and, with the columns
-that XES has, CSV.  PM4Py counts the events of its interval log, in which each ``complete``
-is one, with the ``start`` that it belongs to if there is one.
+that XES has, CSV.  PM4Py counts the events of its interval log: each ``complete`` is one,
+with the ``start`` that it belongs to if there is one.
 """
 
 from __future__ import annotations
