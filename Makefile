@@ -11,6 +11,8 @@ PY     := $(BIN)/python
 JOBS   ?= 2
 PIP    := $(PY) -m pip install -qq --disable-pip-version-check --no-compile
 JOB    := run polardb --replicas 2 --crash-at 40 --restart-after 10 --seed 1
+# Of the tests at the top, those that are over in a second.
+TOP    := $(filter-out tests/test_cli.py tests/test_new.py tests/test_readme.py,$(wildcard tests/test_*.py))
 # What takes longest is named first, and begun first.
 BY_FILE := --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 SMOKE  := tests/smoke/wheel.py tests/smoke/notebook.py notebooks/1*.ipynb notebooks/0*.ipynb
@@ -35,7 +37,7 @@ lab: $(VENV)/.lab  ## JupyterLab with the notebooks
 test: lint types unit smoke  ## everything, in order of speed
 
 quick: lint  ## what to run while you work: style, layers, and the tests of model, files and engine
-	$(PY) -m pytest --quiet --numprocesses $(JOBS) tests/model tests/files tests/engine tests/test_*.py
+	$(PY) -m pytest --quiet --numprocesses $(JOBS) tests/model tests/files tests/engine $(TOP)
 
 lint: $(VENV)/.test  ## style, format, layers
 	$(BIN)/ruff check .

@@ -32,13 +32,14 @@ nb_execution_mode = "off"
 nb_ipywidgets_js = {}
 nb_merge_streams = True
 myst_heading_anchors = 3
+myst_fence_as_directive = ["mermaid"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 
 default_role = "py:obj"
 autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-toc_object_entries = False
+toc_object_entries_show_parents = "hide"
 copybutton_prompt_text = "$ "
 
 html_theme = "furo"

@@ -1,27 +1,39 @@
 """What the reference takes from the code itself when the site is built.
 
+``{api}`` describes the names in its lines by their docstrings; ``mermaid`` is drawn.
+
 ``{keys} flow FlowFile`` is a table of the keys of a definition in a JSON schema,
 ``{options} run`` one of a command's options, ``{requests}`` one of what the service may
-be asked over HTTP, ``{answers}`` one of its codes.
+be asked over HTTP, ``{answers}`` one of its codes, ``{latencies} polardb`` one of how
+long the operations of a fake take.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import Iterable, Sequence
+from enum import Enum
+from hashlib import blake2b
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from pygments.lexers.special import TextLexer
+from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+import wfsim
 from wfsim.cli.main import app as commands
 from wfsim.errors import ANSWERS
 
 if TYPE_CHECKING:
-    from docutils import nodes
     from sphinx.application import Sphinx
+
+LEAST_SCALE = 0.6
+"""A drawing is not made smaller than that, so that its letters can be read."""
 
 FLOWS = Path(__file__).parents[1] / "flows"
 
@@ -52,6 +64,47 @@ class Table(SphinxDirective):
     def table(self) -> str:
         """Return the table in Markdown."""
         raise NotImplementedError
+
+
+class Api(SphinxDirective):
+    """What stands behind the names in its lines, as their docstrings say it."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table of first lines, then name by name."""
+        names = [line.strip() for line in self.content if line.strip()]
+        short = "".join(f"   ~wfsim.{name}\n" for name in names)
+        text = f".. autosummary::\n   :nosignatures:\n\n{short}\n"
+        text += "\n".join(map(described, names))
+        return self.parse_text_to_nodes(f"```{{eval-rst}}\n{text}\n```")
+
+
+def described(name: str) -> str:
+    """Return the directive that shows the docstring of *name*, in reStructuredText."""
+    value = attrgetter(name)(wfsim)
+    if not inspect.isclass(value):
+        return f".. autofunction:: wfsim.{name}\n"
+    told = issubclass(value, (BaseException, wfsim.types.Fault, Enum))
+    return f".. autoclass:: wfsim.{name}\n" + "   :members:\n" * (not told)
+
+
+class Mermaid(SphinxDirective):
+    """A diagram in Mermaid, drawn when the site is built: no page needs a network."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the drawing, with names of its own for its styles."""
+        from mermaidx import render
+
+        source = "\n".join(self.content)
+        name = f"mermaid-{blake2b(source.encode(), digest_size=4).hexdigest()}"
+        svg = render(source).svg().replace("my-svg", name)
+        width = float(re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+)', svg)[1])  # type: ignore[index]
+        style = f"--drawn: {width * LEAST_SCALE:.0f}px"
+        html = f'<figure class="mermaid" style="{style}">{svg}</figure>'
+        return [nodes.raw("", html, format="html")]
 
 
 class Keys(Table):
@@ -88,6 +141,8 @@ def kind(of: dict[str, Any]) -> str:
 def default(of: dict[str, Any]) -> Any:
     """Return the default of a value, nothing for one that is put together of others."""
     value = of.get("default")
+    if isinstance(value, bool):
+        return str(value).lower()
     return None if isinstance(value, dict) else value
 
 
@@ -138,9 +193,26 @@ class Answers(Table):
         )
 
 
+class Latencies(Table):
+    """How long the operations of a fake take."""
+
+    def table(self) -> str:
+        """Return a row for each operation, with median and mean in seconds."""
+        fake = import_module(f"fake_resources.{self.arguments[0]}")
+        durations = {
+            name: wfsim.Duration.parse(given) for name, given in fake.LATENCIES.items()
+        }
+        return table(
+            ("operation", "takes", "median [s]", "mean [s]"),
+            (
+                (code(name), str(length), f"{length.draw(0.5):.1f}", f"{length.mean:.1f}")
+                for name, length in durations.items()
+            ),
+        )
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
-    for directive in (Keys, Options, Requests, Answers):
+    for directive in (Api, Mermaid, Keys, Options, Requests, Answers, Latencies):
         app.add_directive(directive.__name__.lower(), directive)
-    app.add_lexer("mermaid", TextLexer)  # drawn by GitHub; here its lines are read
     return {"parallel_read_safe": True}

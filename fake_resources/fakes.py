@@ -1,4 +1,4 @@
-"""What fake worlds are made of: things of plain values that tell when they change.
+"""The base of fake worlds: things of plain values that tell when they change.
 
 The one rule: whatever has been asked for ends by itself.  A request only notes down a
 completion that is due later, so it does not matter whether its caller lives that long.

@@ -17,6 +17,7 @@ from wfsim.sim.faults import (
     AnyStepFault,
     FailSave,
     RefuseWrite,
+    RepeatCall,
     TimedFault,
 )
 from wfsim.sim.rates import RATES
@@ -30,6 +31,9 @@ SOURCE = {
     for folder in ("wfsim", "tests")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
+
+
+AT_A_CALL = (FailSave, RefuseWrite, RepeatCall)  # each is met in one place alone
 
 
 def sources(folder: str) -> str:
@@ -50,6 +54,14 @@ def test_every_command_of_make_that_the_page_names_is_there():
         assert re.search(rf"^{target}:", makefile, re.M), target
 
 
+def test_every_room_has_a_row_that_says_what_to_run_after_a_change():
+    rooms = {path.parent.name for path in (ROOT / "wfsim").glob("*/__init__.py")}
+    rows = PAGE.partition("## What to run when")[2].partition("## ")[0]
+    assert rooms - {*re.findall(r"`wfsim/(\w+)/", rows)} == set(), "add a row"
+    named = re.findall(r"tests/[\w/]+(?:\.py)?", rows)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_wherever_faults_are_listed(name):
     assert name in wfsim.__all__, "add it to wfsim/__init__.py"
@@ -58,7 +70,7 @@ def test_a_fault_is_wherever_faults_are_listed(name):
     assert re.search(rf"\b{name}\(", sources("tests/sim/test_faults.py")), "test it"
     called = name if name != "RefuseWrite" else "Conflict"  # as older checkouts say
     assert any(key.startswith(called) for key in mishaps.FAULTS), "add it to mishaps.py"
-    matched = (*get_args(AnyStepFault), *get_args(TimedFault), FailSave, RefuseWrite)
+    matched = (*get_args(AnyStepFault), *get_args(TimedFault), *AT_A_CALL)
     assert FAULTS[name] in matched, "add it to AnyStepFault or TimedFault"
 
 

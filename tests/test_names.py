@@ -78,6 +78,12 @@ constants: WorkFlowStatusInitializing WorkFlowStatusProcessing WorkFlowStatusFin
     WorkFlowStatusStopped WorkFlowInfo WorkFlowNodeInfo QueryWorkFlowsReq
     QueryWorkFlowsResp QueryWorkFlowDetailReq QueryWorkFlowDetailResp Page
     Em-X-Trace-Id Em-X-User-Id Em-X-Tenant-Id HandleMetrics
+readme: UnStableStateMainEnter GetNotCompleteFlow AsyncStart AddContext Destroy Complete
+operator: forceRebuild restartCluster restartIns flushParams switchRw migrate removeIns
+    extendStorage followerNum classInfoModifyTo versionCfgModifyTo tempRoIds
+    flushParamsRestartCluster
+rest: workFlows workFlowId id name bizId bizType status createTime updateTime deleteTime
+    info nodes nodeNames parameters result endTime page pageSize total code message data
 """
 
 

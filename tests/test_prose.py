@@ -138,6 +138,6 @@ def test_names_of_wfsim_in_the_glossary_are_there():
 
 
 def test_the_glossary_is_linked_where_a_reader_meets_its_words():
-    first = [ROOT / "README.md", NOTEBOOKS[0], ROOT / "docs/names.md"]
-    for path in first:
+    pages = ["README.md", "docs/names.md", "docs/explanation/index.md"]
+    for path in [*(ROOT / page for page in pages), *NOTEBOOKS[:6]]:
         assert "glossary.md" in path.read_text(encoding="utf-8"), path.name

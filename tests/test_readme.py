@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
 import wfsim
 from fake_resources import polardb
+from tests.sizes import FULL
+from wfsim.cli import main as cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SHELL = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", "")
+COMMANDS = [
+    line
+    for line in SHELL.splitlines()
+    # What serves does not end; what sweeps takes its time.
+    if line.startswith(".venv/bin/wfsim ")
+    and not line.startswith(".venv/bin/wfsim serve")
+    and (FULL or not line.startswith(".venv/bin/wfsim sweep"))
+]
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +56,20 @@ def test_a_picture_is_described_by_the_sentence_of_its_chart(picture, scenario):
     (alt,) = re.findall(rf"!\[(.*?)\]\(notebooks/{picture}\)", README)
     assert alt == wfsim.charts.gantt(log).sentence
     assert (ROOT / "notebooks" / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_commands_of_the_readme_go_well_one_after_the_other(
+    tmp_path, monkeypatch, capsys
+):
+    for name in ("flows", "notebooks"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(COMMANDS) >= 4
+    for line in COMMANDS:
+        monkeypatch.setattr(sys, "argv", shlex.split(line, comments=True))
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code in (None, 0), (line, capsys.readouterr())
 
 
 def test_the_flow_that_is_shown_is_the_file_that_is_run():

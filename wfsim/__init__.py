@@ -76,6 +76,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.sim.conditions import step_completed as step_completed
     from wfsim.sim.conditions import step_started as step_started
     from wfsim.sim.faults import ApiDown as ApiDown
+    from wfsim.sim.faults import AskAt as AskAt
     from wfsim.sim.faults import BreakOne as BreakOne
     from wfsim.sim.faults import CancelAt as CancelAt
     from wfsim.sim.faults import CrashAt as CrashAt

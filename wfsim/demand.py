@@ -1,4 +1,4 @@
-"""What is asked of a scenario as time goes by, and at which rates."""
+"""Demand: arrivals, requests and triggers over time, and the rates of faults."""
 
 from wfsim.sim.demand import Arrivals, FlowRequest, Trigger
 from wfsim.sim.fault_wrappers import ApiRate

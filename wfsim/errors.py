@@ -92,7 +92,11 @@ class UsageError(WfsimError):
 
 
 class StoreError(WfsimError):
-    """Base class of what a store may answer instead of doing as it was told."""
+    """What a store answers instead of doing as it was told.
+
+    One of this class itself says that the object cannot be kept: it is too large, or has
+    what JSON cannot hold.
+    """
 
 
 class NotFound(StoreError):

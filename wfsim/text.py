@@ -1,4 +1,4 @@
-"""How values and names are written in an error: what was meant, what was given."""
+"""Values and names as an error writes them: what was meant, what was given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from typing import Any
 
 
 class _Short(reprlib.Repr):
-    """The standard library's own, but for functions, which it calls by their address."""
+    """The standard library's own, but for functions, and integers beyond 4,300 digits."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        """Say how long one is that Python does not write."""
+        if value.bit_length() > 10_000:
+            return f"an integer of {value.bit_length()} bits"
+        return super().repr_int(value, level)
 
     def repr_instance(self, value: Any, level: int) -> str:
         """Call it by the first line of what it calls itself."""

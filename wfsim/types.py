@@ -1,4 +1,4 @@
-"""What calls take and return, for annotations and comparisons; loaded when first used."""
+"""Types that calls take and return, for annotations; loaded when first used."""
 
 from typing import TYPE_CHECKING
 

@@ -5,7 +5,7 @@
 <Scenario PolarDB, 2 x (1 + 2): mpd-0, mpd-1>
 """
 
-from fake_resources.polardb.asks import ask, asks
+from fake_resources.polardb.asks import OUTSIDE, ask, asks
 from fake_resources.polardb.cluster import LATENCIES, PolarWorld, problems
 from fake_resources.polardb.machine import OPERATIONS, local_machine, machine
 from fake_resources.polardb.members import observe
@@ -16,6 +16,7 @@ __all__ = [
     "CURRENT",
     "LATENCIES",
     "OPERATIONS",
+    "OUTSIDE",
     "STEPS",
     "PolarWorld",
     "ask",

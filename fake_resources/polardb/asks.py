@@ -1,4 +1,4 @@
-"""What an operator may ask of a cluster while a flow of it runs, as plain data.
+"""Requests of an operator to a cluster while a flow of it runs, as plain data.
 
 >>> from fake_resources import polardb
 >>> sim = wfsim.Simulation(polardb.scenario(replicas=2, nodes=4), seed=1)
@@ -11,7 +11,7 @@ Ask(name='begin', calls=(('edit', {'annotations': {'switchRw': 'mpd-0-ro-1'}}),)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import wfsim
@@ -39,7 +39,7 @@ def asks(state: str, resource: wfsim.Resource, world: PolarWorld) -> dict[str, A
     ``recover`` (after that), ``edit`` (a request of another kind), ``delete``, and
     ``replace``, which deletes and creates.  What is being created cannot be withdrawn,
     and of a cluster on local storage nothing can be asked but what ends it.
-    Raises `UsageError` for a state that runs no flow.
+    Raises `UsageError` for a state that runs no flow, and for too few followers.
     """
     if state not in _ASKS:
         raise wfsim.UsageError(f"{state!r} runs no flow; one of {', '.join(_ASKS)}")
@@ -54,13 +54,11 @@ def ask(sim: Any, wanted: Ask, name: str | None = None) -> None:
     """
     for call, keywords in wanted.calls:
         match call:
-            case "world":
-                _happen(sim, **keywords)
+            case "world" | "observe":
+                OUTSIDE[call](sim, **keywords)
             case "create":
                 sim.run(until=_is_gone)
                 sim.create(wfsim.Resource(**keywords["key"]).edit(spec=keywords["spec"]))
-            case "observe":
-                sim.act(members.observe)
             case _:
                 getattr(sim, call)(name, **keywords)
 
@@ -69,8 +67,15 @@ def _is_gone(record: wfsim.types.Record) -> bool:
     return record.kind is wfsim.Kind.RESOURCE_DELETED
 
 
-def _happen(sim: Any, place: tuple[str, ...], action: str, args: tuple[Any, ...]) -> None:
-    sim.act(lambda there: there.world.happen(place, action, *args))
+def _happen(sim: Any, place: Sequence[str], action: str, args: Sequence[Any]) -> None:
+    sim.act(lambda there: there.world.happen(tuple(place), action, *args))
+
+
+OUTSIDE: Mapping[str, Callable[..., Any]] = {
+    "world": _happen,
+    "observe": lambda sim: sim.act(members.observe),
+}
+"""What is asked of a world, and not of a cluster: the ``requests`` of a scenario."""
 
 
 def _edit(**parts: Mapping[str, Any]) -> Calls:
@@ -112,7 +117,7 @@ def _name(annotation: str) -> Callable[..., dict[str, Calls]]:
     """Return the requests of *annotation*, which names an instance."""
 
     def requests(resource: wfsim.Resource, world: PolarWorld) -> dict[str, Calls]:
-        first, second, *_ = members.followers(resource)
+        first, second = _two_followers(resource)
         # A leader cannot be removed.
         leads = annotation != "removeIns"
         back = members.leader(resource) if leads else second
@@ -122,12 +127,20 @@ def _name(annotation: str) -> Callable[..., dict[str, Calls]]:
     return requests
 
 
+def _two_followers(resource: wfsim.Resource) -> tuple[str, str]:
+    followers = members.followers(resource)
+    if len(followers) < 2:
+        text = f"{resource.key} has {len(followers)} followers"
+        raise wfsim.UsageError(f"{text}; ask a cluster that has two or more")
+    return followers[0], followers[1]
+
+
 def _migrate(which: int) -> Callable[..., dict[str, Calls]]:
     """Return the requests that the *which*-th instance is to move; 0 is the leader."""
 
     def requests(resource: wfsim.Resource, world: PolarWorld) -> dict[str, Calls]:
         name = members.instances(resource)[which]
-        other = members.followers(resource)[1]
+        _, other = _two_followers(resource)
         used = {pod.node for pod in world.pods_of(resource.name)}
         spare = next((node for node in world.nodes if node not in used), "")
         home = members.entry(resource, name)["node"]
@@ -190,7 +203,7 @@ def _extend(resource: wfsim.Resource, world: PolarWorld) -> dict[str, Calls]:
 
 
 def _fail(resource: wfsim.Resource, world: PolarWorld) -> dict[str, Calls]:
-    first, second, *_ = members.followers(resource)
+    first, second = _two_followers(resource)
     seen: Calls = (("observe", {}),)
     mended = _world("pods", first, action="recover")
     another = _world("pods", second, action="fail")
@@ -245,4 +258,4 @@ _ASKS: Mapping[str, Callable[..., dict[str, Calls]]] = {
     "ExtendStorage": _extend,
 }
 
-__all__ = ["ask", "asks"]
+__all__ = ["OUTSIDE", "ask", "asks"]

@@ -1,4 +1,4 @@
-"""What goes wrong with the operator itself, each as a scenario to load and look at.
+"""Hazards of the operator itself, each as a scenario to load and look at.
 
 >>> from fake_resources.polardb import hazards
 >>> hazard = hazards.ha_left_off()

@@ -1,4 +1,4 @@
-"""Which states a shared-storage cluster has, and what leads from one to the next."""
+"""The state machine of a shared-storage cluster: its states, and the ways between."""
 
 from __future__ import annotations
 

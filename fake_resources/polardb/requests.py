@@ -1,4 +1,4 @@
-"""What is asked of a cluster, what a run was begun for, and the notes that flows keep.
+"""Requests to a cluster, what a run was begun for, and the notes that flows keep.
 
 A run serves the request that it was begun for, as it stood then.  So its context holds
 what it reads of it: ``request``, the text of the annotation, ``spec``, the specification

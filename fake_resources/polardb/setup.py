@@ -10,6 +10,7 @@ from typing import Any
 
 import wfsim
 from fake_resources.fakes import durations, probabilities
+from fake_resources.polardb.asks import OUTSIDE
 from fake_resources.polardb.cluster import LATENCIES, PolarWorld
 from fake_resources.polardb.machine import KIND, LOCAL_KIND, local_machine, machine
 from fake_resources.polardb.steps import STEPS
@@ -74,6 +75,7 @@ def scenario(
         flows=_flows(flows),
         steps=STEPS,
         world=make_world,
+        requests=OUTSIDE,
         policy=policy,
         title=f"PolarDB, {clusters} x (1 + {replicas})",
     )
@@ -113,6 +115,7 @@ def local_scenario(
         flows=_shipped("local").values(),
         steps=STEPS,
         world=make_world,
+        requests=OUTSIDE,
         title="PolarDB on local storage",
     )
 

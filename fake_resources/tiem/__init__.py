@@ -7,7 +7,7 @@ A simulation of `scenario` begins with nothing to do; `begin` asks for something
     sim.run()
 """
 
-from fake_resources.tiem.asks import ask, asks
+from fake_resources.tiem.asks import OUTSIDE, ask, asks
 from fake_resources.tiem.callers import CALLERS, begin, begin_hosts
 from fake_resources.tiem.problems import problems
 from fake_resources.tiem.setup import scenario, shipped, world
@@ -18,6 +18,7 @@ __all__ = [
     "CALLERS",
     "INSTANT",
     "LATENCIES",
+    "OUTSIDE",
     "STEPS",
     "TiemWorld",
     "ask",

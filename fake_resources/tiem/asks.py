@@ -1,4 +1,4 @@
-"""What an operator may ask of the platform while a flow of it runs, as plain data.
+"""Requests of an operator to the platform while a flow of it runs, as plain data.
 
 >>> from fake_resources import tiem
 >>> tiem.asks("StopCluster")["changed"]
@@ -8,6 +8,7 @@ Ask(name='changed', calls=(('begin', {'flow': 'StopCluster', 'subject': 'cluster
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import wfsim
@@ -92,6 +93,28 @@ def ask(sim: Any, wanted: Ask, flow_id: str = "") -> str:
     return flow_id
 
 
+def begin_then(sim: Any, flow: str, then: Any = None, **asked: Any) -> None:
+    """Ask for *flow*, and for *then* as soon as it has ended, whoever is in the way."""
+    flow_id = begin(sim, flow, **asked)
+    if then is None:
+        return
+
+    def follow() -> None:
+        with suppress(wfsim.errors.ServiceError, wfsim.UsageError):
+            begin(sim, **then)
+
+    def hear(before: Any, after: Any) -> None:
+        if after is not None and after.name == flow_id and after.state in ENDED:
+            stop()
+            sim.clock.call(0.0, follow)
+
+    stop = sim.resources.subscribe(hear)
+
+
+OUTSIDE: Mapping[str, Any] = {"begin": begin_then}
+"""What is asked of the callers, and not of the service: ``requests`` of a scenario."""
+
+
 def _has_ended(record: wfsim.types.Record, flow_id: str) -> bool:
     after = record.value
     return (
@@ -101,4 +124,4 @@ def _has_ended(record: wfsim.types.Record, flow_id: str) -> bool:
     )
 
 
-__all__ = ["ask", "asks"]
+__all__ = ["OUTSIDE", "ask", "asks"]

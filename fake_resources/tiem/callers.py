@@ -1,4 +1,4 @@
-"""What callers of the service do: take the lock, create a flow, fill its context, start.
+"""Callers of the service: take the lock, create a flow, fill its context, start.
 
 How that is done for each flow is in `CALLERS`.
 """

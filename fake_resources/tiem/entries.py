@@ -1,4 +1,4 @@
-"""What callers enter in the books before a flow starts, and the context it gets.
+"""Entries of callers in the books before a flow starts, and the context it gets.
 
 Every function here gets the world, the subject and what is asked for, and returns the
 context: the keys of the reference, with names of things in place of whole things.

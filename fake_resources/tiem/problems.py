@@ -1,4 +1,4 @@
-"""What is not as it ought to be: the books of the platform beside its clusters and hosts.
+"""Problems: where the books of the platform and its clusters and hosts disagree.
 
 >>> from fake_resources import tiem
 >>> world = tiem.world()

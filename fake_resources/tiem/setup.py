@@ -9,6 +9,7 @@ from typing import Any
 
 import wfsim
 from fake_resources.fakes import durations, probabilities
+from fake_resources.tiem.asks import OUTSIDE
 from fake_resources.tiem.callers import begin, recall
 from fake_resources.tiem.cluster import Backup, ChangeFeed, Cluster, Instance
 from fake_resources.tiem.entries import instances
@@ -62,6 +63,7 @@ def scenario(
         title=f"TiUniManager, 1 + {slaves} clusters",
         begin=begin,
         recall=recall,
+        requests=OUTSIDE,
     )
 
 

@@ -268,7 +268,7 @@ class TiemWorld(OperationWorld):
         self.later(LOOK, "look_at_batch", name, LOOKS * len(self.host_flows))
 
     def look_at_batch(self, name: str, left: int) -> None:
-        """Let the next batch come if that of *name* is over; else look again."""
+        """Begin the next batch if that of *name* is over; else look again."""
         if self.host_batch != name:
             return
         if self.host_flows and left > 1:

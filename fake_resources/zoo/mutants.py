@@ -207,7 +207,7 @@ OF_RUNNERS: tuple[Row, ...] = (
     (
         runners.BlindToCancel,
         backup(with_progress(runners.BlindToCancel), **WAITS),
-        wishes.is_obeyed,
+        "S17",
     ),
     (runners.OpenRows, backup(with_runner(runners.OpenRows)), wishes.is_closed),
     (
@@ -215,7 +215,7 @@ OF_RUNNERS: tuple[Row, ...] = (
         backup(with_runner(runners.LastingCount), RECOVERY, **MOUNTS),
         wishes.is_within_budget,
     ),
-    (runners.LastFinished, service(with_progress(runners.LastFinished)), "S1"),
+    (runners.LastFinished, service(with_progress(runners.LastFinished)), "S12"),
     (runners.Starving, service(with_controller(runners.Starving), **QUEUE), "L1"),
     (
         runners.ChildBlind,

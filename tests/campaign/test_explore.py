@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 import wfsim
-from fake_resources import polardb
+from fake_resources import polardb, tiem
 from fake_resources.zoo import MUTANTS
 from fake_resources.zoo import backup as scenario
 from tests.golden.subjects import Subject, subjects
 from tests.sizes import FULL
-from wfsim.campaign.oracles import ORACLES
+from wfsim.campaign.oracles import CODES, ORACLES
 from wfsim.campaign.shrink import shrink
 from wfsim.cli.main import app
 from wfsim.sim.faults import load_plan
@@ -112,7 +112,55 @@ def test_a_wish_of_the_user_is_asked_at_each_end() -> None:
     )
     assert [each.cause for each in report.failures] == ["eventually one_volume"]
     assert report.counts["failed"] == 3
-    assert report.without == tuple(sorted(quiet))
+    assert report.without == dict.fromkeys(sorted(quiet), "")
+
+
+def test_what_is_to_be_always_so_is_asked_at_each_record() -> None:
+    def one_volume_at_most(sim):
+        return len(sim.world.volumes) <= 1
+
+    mutant = MUTANTS["creates_again"].subject
+    report = wfsim.explore(
+        mutant, ["CrashAt"], seed=1, without=[*ORACLES], always=[one_volume_at_most]
+    )
+    (failure,) = report.failures
+    assert failure.cause == "always one_volume_at_most"
+    record = failure.ended().log.records[failure.violation.seq]
+    assert (record.time, record.kind) == (20.0, wfsim.Kind.STEP_STARTED)
+
+
+def test_what_is_to_be_sometimes_so_is_counted_and_told_if_it_never_is() -> None:
+    def is_filling(sim):
+        return "empty" in sim.world.volumes.values()
+
+    def is_interrupted(sim):
+        return sim.resource().state == "Interrupt"
+
+    report = wfsim.explore(
+        scenario(), ["CrashAt"], seed=1, sometimes=[is_filling, is_interrupted]
+    )
+    assert report.failures == []
+    assert report.sometimes == {"is_filling": 29, "is_interrupted": 0}
+    assert "never so: is_interrupted" in repr(report)
+    cancelled = wfsim.explore(
+        scenario(), ["CancelAt"], seed=1, sometimes=[is_interrupted]
+    )
+    assert cancelled.sometimes["is_interrupted"] > 10
+
+
+def test_an_invariant_is_switched_off_with_a_reason() -> None:
+    why = "volumes are kept on purpose"
+    report = wfsim.explore(
+        MUTANTS["creates_again"].subject, ["CrashAt"], seed=1, without={"S27": why}
+    )
+    assert report.without == {"ends_as_the_reference": why}
+    assert f"not asked: ends_as_the_reference: {why}" in repr(report)
+
+
+def test_every_invariant_of_the_catalogue_has_a_name() -> None:
+    assert [*CODES] == [f"S{n}" for n in range(1, 28)] + [f"L{n}" for n in range(1, 7)]
+    assert [code for code, names in CODES.items() if not names] == []
+    assert {name for names in CODES.values() for name in names} == {*ORACLES}
 
 
 @pytest.mark.parametrize("name", ["sound", "creates_again", "copies_on_top"])
@@ -183,9 +231,21 @@ def test_what_an_operator_may_ask_is_asked_at_every_write() -> None:
     begin = next(each.begin for each in subjects() if each.name == "polardb SwitchRw")
     report = wfsim.explore(begin, ["RefuseWrite"], asks=asks)
     assert report.failures == []
-    assert report.never["ask replace"] == "no plan of faults says: delete, create"
+    assert report.never == {}
+    assert report.counts["void"] == 0
     asked = {each.point.fault for each in report.outcomes}
-    assert {"ask second", "ask withdrawn", "ask delete", "ask cancel"} <= asked
+    assert asked >= {f"ask {name}" for name in asks}
+
+
+def test_what_a_service_may_be_asked_is_asked_at_every_site() -> None:
+    subject = next(each for each in subjects() if each.name == "tiem StopCluster")
+    report = wfsim.explore(
+        subject.begin, [], asks=tiem.asks("StopCluster"), alike=NAMES, budget=60
+    )
+    assert report.failures == []
+    assert report.counts["void"] == 0
+    asked = {each.point.fault for each in report.outcomes}
+    assert asked == {f"ask {name}" for name in tiem.asks("StopCluster")}
 
 
 def test_a_plan_of_two_hundred_faults_becomes_one_in_a_hundred_runs() -> None:

@@ -47,7 +47,7 @@ def planted(name: str, number: int) -> Planted:
     again = wfsim.CrashAt(write=other.write + 1, when="before", restart_after=10.0)
     plan = (
         (crash, again),
-        (crash, wfsim.CancelAt(other.after + 10, other.resource)),
+        (crash, wfsim.CancelAt(other.time + 10.001, other.resource)),
         (crash, wfsim.InterruptStep(other.step, "LOST")),
         (crash, wfsim.FailStep(other.step, times=20)),
     )[number]
@@ -127,7 +127,11 @@ def test_a_request_of_an_operator_may_be_what_led_there():
     found = wfsim.reproduce(mutant.subject, is_lost, faults=[], asks=mutant.asks)
     assert found.is_exact
     assert found.faults == (
-        wfsim.EditAt(t=600, resource="mpd-0", annotations={"restartCluster": "T"}),
+        wfsim.EditAt(
+            site="mpd-0/2-SharedStorageClusterFlushParams/DisableHA#1 step.started",
+            resource="mpd-0",
+            annotations={"restartCluster": "T"},
+        ),
     )
 
 

@@ -54,6 +54,12 @@ def of_studies() -> dict[str, pd.DataFrame]:
         frames[f"Study.{name}"] = getattr(study, name)()
     frames["Study.compare"] = study.compare("mean", by=OVER)
     frames["Study.rank"] = study.rank("mean")
+    for name in ("welch", "warm_up", "over_time"):
+        frames[f"Study.{name}"] = getattr(study, name)()
+    frames["Study.batch_means"] = study.batch_means("total", batches=2)
+    prices = wfsim.types.Cost(worker=1)
+    frames["Study.costs"] = study.costs(prices)
+    frames["Decision.points"] = study.decision("mean <= 60", cost=prices).points
     frames["Smallest.points"] = study.smallest(OVER, "mean <= 60").points
     axes = {OVER: [5.0, 10.0], "limit": [1, 3]}
     sobol = wfsim.sweep(scenario, wfsim.design.saltelli(axes, 4), replications=1)
@@ -84,13 +90,40 @@ def is_running(sim: wfsim.Simulation) -> bool:
     return sim.resource().state == "Running"
 
 
+class Shelf(wfsim.World):
+    """Keeps what is put on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.things: list[str] = []
+
+    def put(self, name: str) -> str:
+        """Put *name* on it; return how many there are now."""
+        self.things.append(name)
+        self.changed()
+        return str(len(self.things))
+
+
+def called() -> wfsim.Scenario:
+    """One step that calls the world, and is not tried again."""
+
+    @wfsim.step
+    def Put(ctx):
+        ctx.world.put(ctx.resource.name)
+        yield from ctx.sleep(1)
+
+    flow = wfsim.Flow("Put", (wfsim.Step("Put", retry=wfsim.Retry(limit=0)),))
+    return wfsim.Scenario.of_flow(flow, steps=[Put]).but(world=Shelf)
+
+
 def of_campaigns() -> dict[str, pd.DataFrame]:
     """The frames of a report of `explore`, and of one failure of it."""
     report = wfsim.explore(
-        scenario(failure=0.0, limit=0), ["FailStep"], seed=1, eventually=[is_running]
+        called(), ["FailStep"], seed=1, eventually=[is_running], depth=1
     )
     return {
         "Report.sites": report.sites,
+        "Report.calls": report.calls,
         "Report.points": report.points,
         "Report.coverage": report.coverage,
         "Failure.diff": report.failures[0].diff(),

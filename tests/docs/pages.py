@@ -7,6 +7,7 @@ A page is read from top to bottom in a folder of its own:
 * other ``python`` runs; as in a notebook the value of its last line is printed;
 * ``console`` has commands after ``$ ``, each with what it prints;
 * ``text`` is what the block before it prints;
+* ``py`` is Python that needs a cluster or a browser: it is compiled;
 * ``sh`` is for the reader alone: it needs a network, a cluster or another terminal.
 
 A line ``...`` in what is printed stands for any lines.
@@ -33,6 +34,7 @@ FENCE = re.compile(
     r"^(?P<fence>`{3,}|:{3,})(?P<lang>[^\n]*)\n(?P<body>.*?)^(?P=fence)$", re.M | re.S
 )
 FILE = re.compile(r"# ([\w.-]+\.(?:yaml|py|csv))\n")
+TABLE = re.compile(r"^\|[-|]+\|\n((?:\|.*\n)*)", re.M)
 
 
 class Block(NamedTuple):
@@ -90,6 +92,8 @@ def run(page: Path) -> Iterator[Printed]:
                 got = python(block, page, names)
                 if after and after.lang == "text":
                     yield Printed(after.line, after.body, got)
+            case "py":
+                compile(block.body, str(page), "exec")
             case "console":
                 yield from console(block)
 
@@ -140,3 +144,22 @@ def wfsim(words: list[str]) -> tuple[int, str]:
     finally:
         sys.argv = before
     return status, out.getvalue()
+
+
+def tables(page: str) -> dict[str, list[list[str]]]:
+    """The rows of the tables under each heading of a page of the reference, by cells."""
+    text = (DOCS / "reference" / page).read_text(encoding="utf-8")
+    sections = re.split(r"^#{1,3} (.+)$", text, flags=re.M)[1:]
+    return {
+        title: [
+            [cell.strip().strip("`") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for rows in TABLE.findall(body)
+            for line in rows.splitlines()
+        ]
+        for title, body in zip(sections[::2], sections[1::2], strict=True)
+    }
+
+
+def dictionary() -> dict[str, list[list[str]]]:
+    """The columns of each frame, as the data dictionary has them."""
+    return {title: rows for title, rows in tables("tables.md").items() if rows}

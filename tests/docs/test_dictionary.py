@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wfsim
-from tests.docs import frames
+from tests.docs import frames, pages
 from wfsim.model.duration import _FAMILIES as DISTRIBUTIONS
 from wfsim.sim.faults import FAULTS
 from wfsim.types import Record
 
-REFERENCE = Path(__file__).parents[2] / "docs/reference"
 EMPTY = ("", 0, None)
 UNITS = {
-    *("", "s", "count", "number", "share", "probability"),
+    *("", "s", "count", "number", "share", "probability", "money"),
     *("measure's", "parameter's", "its own"),  # as what it is about
 }
-STANDS_FOR = {frames.OVER: "{parameter}", "mean": "{measure}"}
+STANDS_FOR = {frames.OVER: "{parameter}", "mean": "{measure}", "total": "{measure}"}
 
 
-def tables(page: str) -> dict[str, list[list[str]]]:
-    """The rows of the table under each heading of a page, cell by cell."""
-    text = (REFERENCE / page).read_text(encoding="utf-8")
-    sections = re.split(r"^#{1,3} (.+)$", text, flags=re.M)[1:]
-    return {
-        title: [
-            [cell.strip().strip("`") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-            for line in body.splitlines()
-            if line.startswith("| `")
-        ]
-        for title, body in zip(sections[::2], sections[1::2], strict=True)
-    }
-
-
-DICTIONARY = {title: rows for title, rows in tables("tables.md").items() if rows}
+DICTIONARY = pages.dictionary()
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +33,12 @@ def made():
 
 def test_the_dictionary_has_every_frame_and_no_other(made):
     assert sorted(DICTIONARY) == sorted(made), "mend docs/reference/tables.md"
+
+
+def test_no_frame_stands_in_the_dictionary_twice():
+    text = (pages.DOCS / "reference/tables.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^### (.+)$", text, re.M)
+    assert [title for title in titles if titles.count(title) > 1] == []
 
 
 @pytest.mark.parametrize("title", DICTIONARY)
@@ -80,7 +70,10 @@ def test_a_column_has_a_unit_and_a_meaning(title):
 # -- kinds of records --------------------------------------------------------------------
 
 KINDS = {
-    row[0]: row for rows in tables("records.md").values() for row in rows if len(row) == 4
+    row[0]: row
+    for rows in pages.tables("records.md").values()
+    for row in rows
+    if len(row) == 4
 }
 ALWAYS = {"seq", "time", "kind"}
 
@@ -92,7 +85,7 @@ def test_the_dictionary_has_every_kind_of_record_and_no_other():
 def test_the_dictionary_has_every_field_of_a_record():
     fields = {
         word
-        for row in tables("records.md")["Record kinds"]
+        for row in pages.tables("records.md")["Record kinds"]
         for word in row[0].replace("`", "").split(", ")
     }
     assert fields == {*Record._fields} - ALWAYS
@@ -113,28 +106,28 @@ def test_a_record_has_no_field_that_the_dictionary_denies_its_kind():
 
 @pytest.mark.parametrize("kind", [wfsim.Policy, wfsim.Retry, wfsim.Polling])
 def test_the_dictionary_has_every_number_of_a_policy_with_its_default(kind):
-    said = tables("policy.md")[kind.__name__]
+    said = pages.tables("policy.md")[kind.__name__]
     defaults = [[field.name, written(field)] for field in dataclasses.fields(kind)]
     assert [[row[0], row[2]] for row in said] == defaults
 
 
 @pytest.mark.parametrize("kind", [*FAULTS.values(), wfsim.demand.Rate])
 def test_the_dictionary_has_every_argument_of_a_fault_with_its_default(kind):
-    said = {row[0]: row[2] for row in tables("faults.md")[kind.__name__]}
+    said = {row[0]: row[2] for row in pages.tables("faults.md")[kind.__name__]}
     assert said == {field.name: written(field) for field in dataclasses.fields(kind)}
 
 
 def test_the_dictionary_has_every_fault_and_no_other():
     titles = {
         title
-        for title, rows in tables("faults.md").items()
+        for title, rows in pages.tables("faults.md").items()
         if rows and title[:1].isupper()
     }
     assert titles - {"Rate", "At a rate"} == {*FAULTS}
 
 
 def test_the_dictionary_has_every_distribution():
-    rows = tables("durations.md")["Durations"]
+    rows = pages.tables("durations.md")["Durations"]
     assert [row[0] for row in rows] == [*DISTRIBUTIONS]
 
 

@@ -258,3 +258,11 @@ def test_a_flow_that_is_cancelled_and_recovered_does_what_it_was_begun_for(state
             sim.uncancel()
         sim.run()
         is_well(sim, where)
+
+
+@pytest.mark.parametrize("state", ["SwitchRw", "MigrateRw", "RebuildRo", "RemoveRo"])
+def test_what_takes_two_followers_is_not_asked_of_one(state):
+    sim = wfsim.Simulation(polardb.scenario(replicas=1), seed=1)
+    sim.run()
+    with pytest.raises(wfsim.UsageError, match="has 1 followers; ask a cluster that has"):
+        polardb.asks(state, sim.resource(), sim.world)

@@ -64,6 +64,7 @@ def _call(subject: Subject) -> str:
 FAULTS: Mapping[str, Callable[[Middle], tuple[Fault, ...]]] = {
     "ApiDown": lambda m: (wfsim.ApiDown(t=m.time, for_=20),),
     "ApiDown from the start": lambda m: (wfsim.ApiDown(t=m.began, for_=45),),
+    "AskAt": lambda m: (wfsim.AskAt(t=m.time, call="cancel", resource=m.resource),),
     "BreakOne": lambda m: (wfsim.BreakOne(t=m.time, draw=0.5),),
     "BreakOne, mended": lambda m: (wfsim.BreakOne(t=m.time, draw=0.9, for_=60),),
     "CancelAt": lambda m: (wfsim.CancelAt(t=m.time, resource=m.resource),),

@@ -119,6 +119,7 @@ def running() -> wfsim.Scenario:
         flows=sim.scenario.flows.values(),
         steps=polardb.STEPS,
         world=sim.world.copy().copy,
+        **({"requests": sim.scenario.requests} if hasattr(wfsim, "AskAt") else {}),
     )
 
 

@@ -1,6 +1,7 @@
 """What seconds, counts, shares and texts may be: one definition for Python and files."""
 
 from dataclasses import MISSING, fields
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 import wfsim
 from wfsim.errors import DefinitionError, Problem, UsageError
 from wfsim.files.validation import model_of
-from wfsim.model.bounds import seconds
+from wfsim.model.bounds import PositiveCount, argument, seconds
 from wfsim.sim.faults import FAULTS
 
 NAN, INF = float("nan"), float("inf")
@@ -18,8 +19,11 @@ PROBES = [
     *(10**9, 10**9 + 1, 1e12, 1.1e12, 10**400, True, False, "", "5", "before"),
     *({}, {"a": 1}, {"a": "b"}, {"a": NAN}, {1: 2}, [1]),
 ]
+LASTING = ("StaleRead", "DropWatch", "PauseController", "ApiDown")
 KINDS = {
     **{name: (kind, {}) for name, kind in FAULTS.items()},
+    **{name: (FAULTS[name], {"for_": 5}) for name in LASTING},
+    "AskAt": (FAULTS["AskAt"], {"call": "cancel"}),
     "Retry": (wfsim.Retry, {}),
     "Rate": (wfsim.demand.Rate, {"mtbf": 60, "mttr": 5}),
     "Times": (wfsim.demand.Times, {"every": 5}),
@@ -143,3 +147,16 @@ def test_seconds_that_can_be_waited_for_are_taken(value):
 def test_seconds_that_cannot_be_waited_for_are_refused_by_name(value):
     with pytest.raises(UsageError, match=r"ctx\.sleep is .*; give seconds from 0"):
         seconds(value, "ctx.sleep")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, NAN, True, "5", None])
+def test_an_argument_outside_its_bounds_is_refused_by_name(value):
+    with pytest.raises(UsageError, match=r"workers is .*; give a whole number from 1 to"):
+        argument("workers", value, PositiveCount)
+
+
+@pytest.mark.parametrize("hint", [PositiveCount, Literal[1, 2]])
+def test_an_argument_within_its_bounds_is_taken(hint):
+    assert argument("depth", 2, hint) == 2
+    with pytest.raises(UsageError, match="depth is True"):
+        argument("depth", True, hint)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
 
 import wfsim
 from wfsim import Debugger, Kind
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 @wfsim.step("Prepare")
@@ -154,6 +158,16 @@ def test_a_notebook_without_a_kernel_shows_the_record_and_the_steps(debugger):
         "1-Create: running step status attempts start [s] "
         "Prepare completed 1 0.000 ▸ Attach running 2 8.500"
     )
+
+
+def test_a_saved_notebook_keeps_the_table_beside_the_widget():
+    saved = json.loads((NOTEBOOKS / "02_step_by_step.ipynb").read_text("utf-8"))
+    (cell,) = (c for c in saved["cells"] if "Debugger(" in "".join(c["source"][-1:]))
+    table, widget = (output["data"] for output in cell["outputs"])
+    page = "".join(table["text/html"])
+    assert page.startswith("<style>")
+    assert "<th>step</th><th>status</th><th>attempts</th>" in page
+    assert widget == {"text/plain": ["Its buttons need a running kernel."]}
 
 
 def test_it_shows_the_log_of_a_simulation(scenario):

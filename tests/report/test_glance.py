@@ -6,6 +6,7 @@ import pytest
 
 import wfsim
 from fake_resources import polardb, tiem
+from wfsim.engine.service import FlowDetail, Page
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,11 @@ def values(log):
     yield from (sim, log, log.fold(), *log.fold().mementos.values())
     for scenario in (polardb.scenario(), tiem.scenario()):
         yield from (scenario, *scenario.flows.values(), *scenario.machines.values())
+    em = wfsim.Simulation(tiem.scenario())
+    flow = tiem.begin(em, "CreateCluster", "c-1")
+    em.run()
+    yield from (sim.world, sim.clock, em.world, em.service, em.service.detail(flow))
+    yield em.service.list()
 
 
 def test_none_is_longer_than_a_screen_and_none_has_an_address(log):
@@ -33,7 +39,12 @@ def test_none_is_longer_than_a_screen_and_none_has_an_address(log):
 
 
 def test_those_of_many_lines_say_what_to_do_next(log):
-    several = [value for value in values(log) if "\n" in repr(value)]
+    kinds = (wfsim.World, FlowDetail, Page)
+    several = [
+        value
+        for value in values(log)
+        if "\n" in repr(value) and not isinstance(value, kinds)
+    ]
     assert len(several) >= 6
     for value in several:
         assert repr(value).splitlines()[-1].startswith("  next: "), value
@@ -47,6 +58,35 @@ def test_a_log_shows_its_runs_over_time_and_how_they_ended(log):
         "0                                  140.3 s",
         "  mpd-0 is Running",
     ]
+
+
+def test_a_world_shows_how_much_there_is_of_what():
+    class Cloud(wfsim.World):
+        def __init__(self):
+            super().__init__()
+            self.volumes = {"vol-0": "full", "vol-1": "empty"}
+            self.made = 2
+            self.uplink = wfsim.Pool(3)
+
+    assert repr(Cloud()).splitlines() == [
+        "<Cloud, 0 pending>",
+        "  volumes: 2: vol-0, vol-1",
+        "  made: 2",
+        "  uplink: <Pool 0/3, queue 0>",
+    ]
+
+
+def test_a_flow_of_a_service_shows_its_nodes():
+    em = wfsim.Simulation(tiem.scenario(), seed=1)
+    flow = tiem.begin(em, "StopCluster", "cluster-1")
+    em.run()
+    assert repr(em.service.detail(flow)).splitlines() == [
+        "<1-StopCluster about cluster cluster-1: Finished>",
+        "  clusterStop        Finished    from 5.0 s to 23.6 s",
+        "  setClusterOffline  Finished    from 25.0 s to 25.1 s",
+        "  end                Finished    from 30.0 s to 30.2 s",
+    ]
+    assert repr(em.service) == "<SimulatedService: 27 flows defined, 1 created>"
 
 
 def test_a_log_of_many_runs_counts_them():

@@ -97,6 +97,7 @@ NEVER = [
     wfsim.ApiDown(t=1e9, for_=1),
     wfsim.BreakOne(t=1, draw=0.5, for_=1),
     wfsim.RepeatCall(site="orders/1-Create/A#7 do A"),
+    wfsim.AskAt(t=1e9, call="delete"),
 ]
 
 

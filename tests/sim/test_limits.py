@@ -83,7 +83,7 @@ def test_waits_for_no_time_are_named_when_they_never_end(after):
         wfsim.simulate(Scenario.of_flow(Flow("F", (Step("Ask"),)), steps=[Ask]))
 
 
-@pytest.mark.parametrize("seconds", [0, 1e-12])
+@pytest.mark.parametrize("seconds", [0, 1e-12, 1e-9])
 def test_a_step_that_sleeps_for_no_time_over_and_over_is_named(seconds, monkeypatch):
     monkeypatch.setattr("wfsim.sim.simulation.MAX_IDLE", 1 << 15)
 
@@ -95,6 +95,129 @@ def test_a_step_that_sleeps_for_no_time_over_and_over_is_named(seconds, monkeypa
     text = "step 'Spin' of resource-0 1-F sleeps for no time, over and over"
     with pytest.raises(UsageError, match=text):
         wfsim.simulate(Scenario.of_flow(Flow("F", (Step("Spin"),)), steps=[Spin]))
+
+
+def test_a_step_that_writes_or_reads_over_and_over_in_no_time_is_named(monkeypatch):
+    monkeypatch.setattr("wfsim.engine.context.MOST_AT_ONCE", 50)
+
+    @wfsim.step
+    def Write(ctx):
+        while True:
+            yield from ctx.update(status={"n": ctx.resource.status.get("n", 0) + 1})
+
+    @wfsim.step
+    def Read(ctx):
+        while "ready" not in ctx.resource.status:
+            yield from ctx.fetch()
+
+    @wfsim.step
+    def Tell(ctx):
+        yield from ctx.sleep(1)
+        while True:
+            ctx.log("still here")
+
+    for body, deed in ((Write, "written"), (Read, "fetched"), (Tell, "logged")):
+        step = Step(body.__name__, retry=Retry(limit=0))
+        log = wfsim.simulate(Scenario.of_flow(Flow("F", (step,)), steps=[body]))
+        (ended,) = log.filter(Kind.RUN_INTERRUPTED)
+        assert f"step {body.__name__!r} of resource-0 1-F has {deed}" in ended.text
+        assert "without time passing; let it take time: ctx.sleep(seconds)" in ended.text
+
+
+def test_a_step_that_writes_often_while_time_passes_is_left_alone(monkeypatch):
+    monkeypatch.setattr("wfsim.engine.context.MOST_AT_ONCE", 50)
+
+    @wfsim.step
+    def Write(ctx):
+        for number in range(200):
+            yield from ctx.update(status={"n": number})
+            yield from ctx.sleep(0.01)
+
+    made = Scenario.of_flow(Flow("F", (Step("Write"),)), steps=[Write])
+    assert wfsim.tables.runs(wfsim.simulate(made))["status"].tolist() == ["completed"]
+
+
+class Ticking(wfsim.World):
+    def begin(self):
+        self.later(0.0, "begin")
+
+
+@pytest.mark.parametrize("go", ["run", "step", "until"])
+def test_a_world_in_which_something_is_due_again_and_again_is_named(go, monkeypatch):
+    monkeypatch.setattr("wfsim.sim.simulation.MAX_IDLE", 1 << 15)
+
+    @wfsim.step
+    def Begin(ctx):
+        ctx.world.begin()
+        yield from ctx.sleep(1)
+
+    made = Scenario.of_flow(Flow("F", (Step("Begin"),)), steps=[Begin])
+    sim = Simulation(made.but(world=Ticking))
+    until = wfsim.step_completed("Begin") if go == "until" else None
+    steps = iter(sim.step, None)
+    with pytest.raises(UsageError, match="the world's 'begin' is due again and again"):
+        list(steps) if go == "step" else sim.run(until=until)
+
+
+def test_so_many_records_in_no_time_are_named(monkeypatch):
+    monkeypatch.setattr("wfsim.sim.standstill.MAX_AT_ONCE", 1000)
+    monkeypatch.setattr("wfsim.sim.simulation.EVENTS", 64)
+    flow = Flow("F", tuple(Step(f"S{number}", duration=0) for number in range(2000)))
+    with pytest.raises(UsageError, match="records at 0 s without time passing, the last"):
+        wfsim.simulate(Scenario.of_flow(flow))
+
+
+def test_flows_that_start_each_other_in_no_time_are_named():
+    flow = Flow("F", (Step("Again", child="F", waits=False),))
+    sim = Simulation(Scenario(flows=[flow], policy=wfsim.Policy(watch_tick=0)))
+    sim.service.begin("F")
+    sim.run()
+    (error,) = {each.error for each in sim.service.list(status="Stopped").flows}
+    assert "flow 'F' was started 100 times in no time, each by the one before" in error
+
+
+def test_a_finalizer_that_fails_at_once_is_named():
+    def release(ctx):
+        raise OSError("in use")
+
+    machine = StateMachine("db").stable("Running", "Interrupt")
+    machine.finalizer("volume", release)
+    resource = Resource("db", "orders", state="Running", finalizers=("volume",))
+    policy = wfsim.Policy(redrive=Retry(delay=0))
+    sim = Simulation(Scenario([resource], machine, [], policy=policy))
+    sim.delete("orders")
+    with pytest.raises(UsageError, match="its finalizer 'volume' fails, and is called"):
+        sim.run()
+
+
+ONE = Flow("F", (Step("A", duration=1),))
+
+
+def test_checks_that_lead_to_and_fro_are_named():
+    machine = StateMachine("db").stable("A", "B", "Interrupt")
+    machine.transition("A", "B", when=lambda resource: True)
+    machine.transition("B", "A", when=lambda resource: True)
+    machine.unstable("Creating", run="F", then="A")
+    made = Scenario([Resource("db", "orders", state="A")], machine, [ONE])
+    with pytest.raises(UsageError, match="checks move it on, last to 'A' because of 'A'"):
+        wfsim.simulate(made)
+
+
+def test_a_look_at_a_flow_each_no_seconds_is_one_at_once_and_nan_is_refused():
+    waits = {}
+
+    @wfsim.step
+    def Call(ctx):
+        child = yield from ctx.flows.start("Child")
+        yield from ctx.flows.wait(child, every=waits["every"])
+
+    flows = [Flow("F", (Step("Call"),)), Flow("Child", (Step("A", duration=50),))]
+    for waits["every"], end in ((0, "Finished"), (float("nan"), "Error")):
+        sim = Simulation(Scenario(flows=flows, steps=[Call]))
+        flow = sim.service.begin("F")
+        sim.run()
+        assert sim.service.detail(flow).status == end
+    assert "every of flows.wait()" in sim.service.detail(flow).info.error
 
 
 @pytest.mark.parametrize(
@@ -123,6 +246,74 @@ def test_a_full_disk_is_an_error_at_once_with_its_cure(tmp_path):
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(UsageError, match="full; make room on the disk"):
         sim.edit(spec={"text": "x" * 100_000})
+
+
+class Odd(Exception):
+    """What no store keeps."""
+
+
+ODD = [float("nan"), 10**5000, "\ud800", {1: 2}, {"a": {1}}, b"x", Odd(), "x" * 1_100_000]
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+@pytest.mark.parametrize("part", ["spec", "status", "annotations"])
+@pytest.mark.parametrize("odd", ODD, ids=[str(type(each).__name__) for each in ODD])
+def test_what_a_step_writes_is_refused_alike_in_memory_and_in_a_file(
+    odd, part, in_file, tmp_path
+):
+    @wfsim.step
+    def Write(ctx):
+        yield from ctx.update(**{part: {"k": odd}})
+
+    flow = Flow("F", (Step("Write", retry=Retry(limit=0)),))
+    file = tmp_path / "runs.db" if in_file else None
+    sim = Simulation(Scenario.of_flow(flow, steps=[Write]), db=file)
+    sim.run()
+    (ended,) = sim.log.filter(Kind.RUN_INTERRUPTED)
+    assert "err:[step Write fail: StoreError: resource-0" in ended.text
+    with pytest.raises(wfsim.WfsimError):
+        sim.edit(**{part: {"k": odd}})
+
+
+@pytest.mark.parametrize("odd", [5, True, ("a", "b")])
+def test_an_annotation_is_a_text(odd):
+    sim = Simulation(slow())
+    with pytest.raises(UsageError, match=r"the annotation .k. is .*; give a text"):
+        sim.edit(annotations={"k": odd})
+    with pytest.raises(wfsim.DefinitionError, match="the annotation 'k' is"):
+        slow(resources=[Resource("resource", "r", annotations={"k": odd})])
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_what_a_run_is_to_begin_with_is_refused_alike(in_file, tmp_path):
+    def check(resource):
+        return wfsim.Event("large", {"text": "x" * 1_100_000})
+
+    machine = StateMachine("db").stable("Running", "Interrupt")
+    machine.transition("Running", "Adding", when=check, run="F")
+    scenario = Scenario(
+        [Resource("db", "orders", state="Running")],
+        machine,
+        [Flow("F", (Step("A", duration=1),))],
+        horizon=60,
+    )
+    sim = Simulation(scenario, db=tmp_path / "runs.db" if in_file else None)
+    log = sim.run()
+    assert not log.filter(Kind.RUN_CREATED)
+    assert "the ConfigMap of orders would have" in log.filter(Kind.CHECK_FAILED)[0].text
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_flow_that_is_asked_for_with_too_much_is_refused(in_file, tmp_path):
+    scenario = Scenario(flows=[Flow("F", (Step("A", duration=1),))])
+    sim = Simulation(scenario, db=tmp_path / "runs.db" if in_file else None)
+    large = {"text": "x" * 1_100_000}
+    with pytest.raises(wfsim.errors.ServiceError, match="1048576 are kept") as error:
+        sim.service.create("c", "cluster", "F", context=large)
+    assert error.value.code == 10001
+    made = sim.service.create("c", "cluster", "F")
+    with pytest.raises(wfsim.errors.ServiceError, match="1048576 are kept"):
+        sim.service.init_context(made, "more", large)
 
 
 def dumping(size, **more):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 
@@ -328,10 +329,33 @@ def test_what_stands_still_cannot_be_paused_again(sim):
         sim.pause()
 
 
-@pytest.mark.parametrize("controllers", [0, -1])
-def test_there_is_at_least_one_controller(controllers):
-    with pytest.raises(wfsim.UsageError, match="a simulation needs one"):
+@pytest.mark.parametrize("controllers", [0, -1, True, 1.5, math.nan, "2", None, 10**6])
+def test_there_are_1_to_1000_controllers(controllers):
+    with pytest.raises(wfsim.UsageError, match=r"controllers is .*; give a whole number"):
         wfsim.Simulation(scenario(), controllers=controllers)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda sim: sim.pause(3),
+        lambda sim: sim.crash(["controller-0"]),
+        lambda sim: sim.cancel(math.nan),
+        lambda sim: sim.edit({"a": 1}),
+        lambda sim: sim.fork(3),
+        lambda sim: sim.fork([3]),
+    ],
+)
+def test_whoever_is_named_by_what_is_no_name_is_refused(sim, call):
+    sim.run(until=5)
+    with pytest.raises(wfsim.UsageError, match=r"(controller|resource) is .*text|fault"):
+        call(sim)
+
+
+@pytest.mark.parametrize("factor", [0, -1, math.nan, math.inf, "1", None])
+def test_a_second_takes_some_seconds_on_a_clock_on_the_wall(factor):
+    with pytest.raises(wfsim.UsageError, match=r"factor is .*; give seconds above 0"):
+        wfsim.clock.WallClock(factor)
 
 
 def test_mementos_are_every_version_made_durable_newest_last(sim):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 import wfsim
-from fake_resources.zoo import backup
+from fake_resources.zoo import backup, service
 from wfsim import Kind
 from wfsim.sim.faults import FAULTS
 from wfsim.sim.sites import Name
 
 MADE = "orders/1-Backup/MakeVolume#1"
+SERVED = "1-Backup/MakeVolume"
 CREATE = f"{MADE} create orders-1-Backup"
 
 
@@ -164,6 +165,41 @@ def test_a_cancel_between_two_writes_is_obeyed():
     sim = ran(wfsim.CancelAt(site="orders/1-Backup/CopyData#1 step.completed"))
     assert sim.resource().state == "Interrupt"
     assert sim.resource().annotations.get("volume") is None
+
+
+def test_what_may_be_asked_of_a_service_is_asked_at_a_site():
+    sim = wfsim.Simulation(
+        service().args[1],
+        seed=1,
+        faults=[
+            wfsim.AskAt(site=f"1-Backup/{SERVED}#1 step.completed", call="stop"),
+            wfsim.AskAt(t=300, call="start", resource="1-Backup"),
+        ],
+    )
+    sim.service.begin("Backup", "orders")
+    sim.run(until=299)
+    assert sim.service.detail("1-Backup").status == "Stopped"
+    sim.run()
+    assert sim.service.detail("1-Backup").status == "Finished"
+
+
+def test_what_a_scenario_may_be_asked_beside_is_a_function_of_it():
+    letters = []
+    scenario = backup().but(requests={"write": lambda sim, to: letters.append(to)})
+    sim = ran(wfsim.AskAt(t=1, call="write", inputs={"to": "dba"}), scenario=scenario)
+    assert letters == ["dba"]
+    assert sim.resource().state == "Running"
+
+
+def test_a_request_that_is_refused_was_asked_all_the_same():
+    sim = ran(wfsim.AskAt(t=1, call="recover"))
+    assert fired(sim) == [1.0]
+    assert sim.resource().state == "Running"
+
+
+def test_an_unknown_request_is_refused_with_the_nearest_one():
+    with pytest.raises(wfsim.DefinitionError, match="did you mean 'cancel'"):
+        ran(wfsim.AskAt(t=1, call="cancle"))
 
 
 def test_every_fault_has_a_site():

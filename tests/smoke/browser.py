@@ -86,6 +86,8 @@ def main() -> int:
             name = theme.split()[-1].lower()
             visit(page, lambda what, name=name: shoot(page, pictures, f"{name}_{what}"))
             print(f"{theme}: played, stepped back, injected, compared, found the failure")
+        reopen(browser, page, url, pictures)
+        print("saved and opened again: a table in place of the widget")
         read(browser, pictures)
         print("report: stepped through without a kernel")
         browser.close()
@@ -147,6 +149,25 @@ def visit(page: Any, shoot: Any) -> None:
         word = {"queue, leases": "controllers up", "lineage": "needed"}.get(panel, "")
         until(lambda word=word: word in text(page, ".wfsim-memento"))
         shoot(panel.split(",")[0])
+
+
+def reopen(browser: Any, page: Any, url: str, pictures: Path) -> None:
+    """Save the notebook, end its kernel and open it again: a table is left."""
+    assert not page.locator("table:below(.wf-still)").first.is_visible()
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(1500)
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.close()
+    page = browser.new_page(viewport=SCREEN)
+    page.goto(f"{url}?reset", wait_until="domcontentloaded")
+    wait(page, READY)
+    lost = page.get_by_text("model not found")
+    lost.wait_for(state="attached", timeout=30_000)
+    table = page.locator(".jp-OutputArea-child:has(.wf-still) table")
+    table.scroll_into_view_if_needed()
+    assert table.is_visible()
+    assert not lost.is_visible()
+    shoot(page, pictures, "saved")
 
 
 def read(browser: Any, pictures: Path) -> None:

@@ -57,6 +57,9 @@ def test_a_copied_notebook_is_green_and_turns_red_with_another_seed(
     assert "Cell outputs differ" in compared.stdout
     red = re.findall(r"^FAILED (\S+?)::", compared.stdout, re.M)
     assert {*red} == {"reseeded.ipynb"}, compared.stdout
+    # Which sentence it was, what it is now, and what to do about it.
+    assert re.search(r"^reseeded\.ipynb, cell \d+:\n-.+\n\+.+$", compared.stdout, re.M)
+    assert "save it with `make notebooks`" in compared.stdout
 
 
 @pytest.mark.parametrize("why", ["no saved run", "an output that is not compared"])

@@ -134,10 +134,10 @@ def test_a_precision_and_a_cache_are_taken_too(run):
     assert "1 point, 40 replications" not in first
     assert run(line)[1] == first
     assert list(Path("c").iterdir()) != []
-    assert "Not known so well" not in first
+    assert "Not so precise" not in first
     status, out, _ = run("sweep polardb --replications 4 --precision 'mean within 1 s'")
     assert status == 0
-    assert "Not known so well yet at 1 of 1 points; give more --replications" in out
+    assert "Not so precise yet at 1 of 1 points; give more --replications" in out
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wfsim.campaign.lab import Lab
 from wfsim.campaign.lines import Trace
-from wfsim.campaign.oracles import Violation
+from wfsim.campaign.regression import regression
 from wfsim.campaign.sites import Point
+from wfsim.campaign.verdict import Violation, broken_down
 from wfsim.model.flow import Flow
 from wfsim.model.record import Kind, Record
 from wfsim.sim.faults import Fault, dump_plan
@@ -86,7 +87,7 @@ class Failure:
         try:
             found = self._lab.judge(sim, self.faults)
         except Exception as error:  # an engine that breaks down is a finding, too
-            return {f"{type(error).__name__}: {error}"}
+            return {broken_down(error).cause}
         return {each.cause for each in found}
 
     @property
@@ -203,15 +204,12 @@ class Failure:
         return any(each.invariant == code for each in outcome.violations)
 
     def as_test(self, name: str = "test_it_survives") -> str:
-        """Return a test for pytest, of the fixture ``scenario``, that fails by now."""
-        faults = "".join(f"        wfsim.{fault!r},\n" for fault in self.faults)
-        return (
-            "import wfsim\n\n\n"
-            f"def {name}(scenario):\n"
-            f'    """{self.said}"""\n'
-            f"    plan = [\n{faults}    ]\n"
-            f"    assert wfsim.testing.problems(scenario, plan, seed={self.seed}) == []\n"
-        )
+        """Return a test for pytest, of the fixture ``scenario``, that fails by now.
+
+        What was asked of each run is asked there; functions that are in no module are
+        written out, or fixtures if they need more than that.
+        """
+        return regression(name, self.said, self.faults, self._lab)
 
     @property
     def story(self) -> list[str]:

@@ -5,112 +5,25 @@ Codes are those of the catalogue: S for safety, L for liveness once faults are o
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
-from wfsim.campaign.plain import difference, plain
+from wfsim.campaign.histories import HISTORIES
+from wfsim.campaign.plain import difference
+from wfsim.campaign.verdict import Check, Checked, Violation, bare, violation
 from wfsim.engine.flow_status import FlowStatus
 from wfsim.model.memento import Memento, RunStatus, StepStatus
 from wfsim.model.record import Kind
-from wfsim.model.resource import Resource
+from wfsim.model.resource import INTERRUPT
+from wfsim.model.run import Adopt
 from wfsim.sim.pool import pools
-from wfsim.sim.simulation import Simulation
 
 TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.SUPERSEDED})
 UNDER_WAY = frozenset({RunStatus.PREPARED, RunStatus.RUNNING, RunStatus.FAILED})
 _ENDED = ("Finished", "Error", "Canceled", "Stopped")
-CALM = frozenset(
-    {
-        *("CrashAt", "DelayStep", "FailSave", "RefuseWrite", "StaleRead", "DropWatch"),
-        *("ApiDown", "PauseController", "RepeatCall"),
-    }
-)
-"""Faults after which all must end as if they had not been."""
-
-
-class Violation(NamedTuple):
-    """An invariant that does not hold: at the record of number *seq*, None at the end.
-
-    *cause* is what the violations of other runs with the same cause have in common.
-    """
-
-    invariant: str
-    text: str
-    seq: int | None = None
-    cause: str = ""
-
-
-class End(NamedTuple):
-    """What two runs are compared by: resources, statuses of runs, the essence."""
-
-    resources: Mapping[str, Any]
-    runs: Mapping[str, str]
-    world: Any
-
-    @classmethod
-    def of(
-        cls, sim: Simulation, but: Collection[str] = (), alike: Collection[str] = ()
-    ) -> End:
-        """Return that of *sim*, without the dotted paths *but*.
-
-        Names that match one of the patterns *alike* are numbered in their order.
-        """
-        return cls.folded(sim, sim.journal.fold(), but, alike)
-
-    @classmethod
-    def folded(
-        cls,
-        sim: Simulation,
-        fold: tuple[float, Mapping[str, Resource], Mapping[tuple[str, str], Memento]],
-        but: Collection[str],
-        alike: Collection[str],
-    ) -> End:
-        """Return the same from the *fold* of its journal."""
-        resources, runs = {}, {}
-        _, present, mementos = fold
-        for key, resource in sorted(present.items()):
-            whole = resource._replace(uid="", revision=0, entered=0, deleted=None)
-            times = ("*.status.created", "*.status.updated")
-            drop = (*but, *times) if sim.scenario.is_service else but
-            resources[key] = plain(whole, drop, f"resources.{key}")
-        for name, memento in mementos.items():
-            runs["/".join(name)] = memento.status.value
-        world = None if sim.world is None else plain(sim.world.essence(), but)
-        if not alike:
-            return cls(resources, runs, world)
-        numbers: dict[str, str] = {}
-        text = re.sub(
-            "|".join(f"(?:{pattern})" for pattern in alike),
-            lambda hit: numbers.setdefault(hit[0], f"~{len(numbers) + 1}"),
-            json.dumps([resources, runs, world]),
-        )
-        return cls(*json.loads(text))
-
-
-class Checked(NamedTuple):
-    """A run that has settled, or not: *settled*; *calm* is the end of the reference."""
-
-    sim: Simulation
-    end: End
-    calm: End | None
-    settled: bool
-    faults: tuple[Any, ...]
-    resources: Mapping[str, Resource]
-    mementos: Mapping[tuple[str, str], Memento]
-    readable: dict[Any, list[Memento]]
-    """What is known to read back, by run and step; runs of one campaign share it."""
-
-    @property
-    def is_comparable(self) -> bool:
-        """Whether it must have ended as the reference did."""
-        return all(type(fault).__name__ in CALM for fault in self.faults)
-
-
-Check = Callable[[Checked], Iterator[Violation]]
 
 
 def times_do_not_go_back(run: Checked) -> Iterator[Violation]:
@@ -118,7 +31,7 @@ def times_do_not_go_back(run: Checked) -> Iterator[Violation]:
     last = -inf
     for seq, (time, _, _, _) in enumerate(run.sim.journal.entries()):
         if time < last:
-            yield _at("S10", f"an entry of {time:g} s after one of {last:g} s", seq)
+            yield violation("S10", f"an entry of {time:g} s after one of {last:g} s", seq)
         last = time
 
 
@@ -130,40 +43,46 @@ def tokens_grow(run: Checked) -> Iterator[Violation]:
             continue
         key = subject.resource
         if token < newest.get(key, 0):
-            yield _at("S4", f"{key}: token {token} after {newest[key]}", seq)
+            yield violation("S4", f"{key}: token {token} after {newest[key]}", seq)
         newest[key] = max(token, newest.get(key, 0))
 
 
 def nothing_runs_twice(run: Checked) -> Iterator[Violation]:
     """S3 and S9: a step that is completed does not start again, nor what has ended."""
-    done: set[tuple[str, str, str]] = set()
-    over: set[tuple[str, str]] = set()
+    done: dict[tuple[Any, str], set[int]] = {}
+    over: set[tuple[Any, str]] = set()
     flows = run.sim.scenario.flows
-    for record in run.sim.journal.of_kinds(_STEPS):
-        name = (record.resource, record.run)
-        if record.kind in (Kind.RUN_RECOVERED, Kind.RUN_CREATED):
+    for seq, (_, of, change, _) in enumerate(run.sim.journal.entries()):
+        if of is None:
+            continue
+        name, kind = (of.resource, of.key), change.kind
+        if type(change) is Adopt and change.adoption.migrated is not None:
+            done[name] = _completed(change.adoption.migrated)
+        if kind is Kind.STEP_COMPLETED:
+            done.setdefault(name, set()).add(bare(change).index)
+        elif kind in (Kind.RUN_RECOVERED, Kind.RUN_CREATED):
             over.discard(name)
-            done = {item for item in done if item[:2] != name}
-        elif record.kind in (Kind.RUN_COMPLETED, Kind.RUN_SUPERSEDED):
+            done.pop(name, None)
+        elif kind in (Kind.RUN_COMPLETED, Kind.RUN_SUPERSEDED):
             over.add(name)
-        elif record.kind is Kind.STEP_COMPLETED:
-            done.add((*name, record.step))
-        elif record.kind is Kind.STEP_STARTED:
+        elif kind is Kind.STEP_STARTED:
+            again = bare(change).index in done.get(name, ())
+            if name not in over and not again:
+                continue
+            record = run.sim.journal.made(seq)
             if name in over:
-                text = f"{'/'.join(name)} has ended, and {record.step} starts"
-                yield _at("S9", text, record.seq)
+                whose = f"{record.resource}/{record.run}"
+                yield violation("S9", f"{whose} has ended, and {record.step} starts", seq)
             flow = flows.get(record.flow)
-            if (*name, record.step) in done and flow is not None and flow.is_linear:
+            if again and flow is not None and flow.is_linear:
                 text = f"{record.step} starts though it was completed"
-                yield _at("S3", text, record.seq)
+                yield violation("S3", text, seq)
 
 
-_STEPS = frozenset(
-    {
-        *(Kind.RUN_RECOVERED, Kind.RUN_CREATED, Kind.RUN_COMPLETED, Kind.RUN_SUPERSEDED),
-        *(Kind.STEP_COMPLETED, Kind.STEP_STARTED),
-    }
-)
+def _completed(memento: Memento) -> set[int]:
+    """Return the places of the steps that are completed."""
+    steps = enumerate(memento.steps)
+    return {place for place, step in steps if step.status is StepStatus.COMPLETED}
 
 
 def no_step_is_skipped(run: Checked) -> Iterator[Violation]:
@@ -175,7 +94,9 @@ def no_step_is_skipped(run: Checked) -> Iterator[Violation]:
             continue
         for step in memento.steps:
             if step.status is not StepStatus.COMPLETED:
-                yield _at("S1", f"{'/'.join(name)} is completed without {step.name}")
+                yield violation(
+                    "S1", f"{'/'.join(name)} is completed without {step.name}"
+                )
 
 
 def mementos_can_be_read(run: Checked) -> Iterator[Violation]:
@@ -189,7 +110,7 @@ def mementos_can_be_read(run: Checked) -> Iterator[Violation]:
         text = memento.to_json()
         back = Memento.from_json(key, text, kind=memento.resource.kind)
         if back.to_json() != text:
-            yield _at("S11", f"{name}/{key} does not read back")
+            yield violation("S11", f"{name}/{key} does not read back")
 
 
 def _timeless(memento: Memento) -> Memento:
@@ -216,7 +137,7 @@ def resources_agree_with_runs(run: Checked) -> Iterator[Violation]:
         ended = memento.status in TERMINAL or memento.status is RunStatus.INTERRUPTED
         if resource and ended and resource.entered == memento.entered:
             text = f"{name} is {resource.state!r}, {key} is {memento.status.value}"
-            yield _at("S13", text)
+            yield violation("S13", text)
 
 
 def all_ends(run: Checked) -> Iterator[Violation]:
@@ -228,12 +149,15 @@ def all_ends(run: Checked) -> Iterator[Violation]:
         )
         turns = ", ".join(f"{what} ({n})" for what, n in last.most_common(3))
         text = f"it does not settle; of the last 200 records: {turns}"
-        yield _at("L3", text, cause="L3 it does not settle")
+        yield violation("L3", text, cause="L3 it does not settle")
         return
     for name, memento in run.mementos.items():
+        resource = run.resources.get(name[0])
+        if resource is not None and resource.state == FlowStatus.STOPPED:
+            continue  # it waits for somebody to start it
         if memento.status in UNDER_WAY:
             text = f"{'/'.join(name)} is {memento.status.value} and nothing happens"
-            yield _at("L1", text)
+            yield violation("L1", text)
 
 
 def resources_are_stable(run: Checked) -> Iterator[Violation]:
@@ -246,7 +170,7 @@ def resources_are_stable(run: Checked) -> Iterator[Violation]:
             continue
         if machine is None and resource.state in (*_ENDED, FlowStatus.INITIALIZING):
             continue
-        yield _at("L2", f"{key} is {resource.state!r} and nothing happens")
+        yield violation("L2", f"{key} is {resource.state!r} and nothing happens")
 
 
 def places_are_free(run: Checked) -> Iterator[Violation]:
@@ -255,11 +179,11 @@ def places_are_free(run: Checked) -> Iterator[Violation]:
         return
     for key, lease in sorted(run.sim.leases.as_they_are().held.items()):
         if not lease.lapsed:
-            yield _at("L5", f"{lease.holder} holds the lease of {key}")
+            yield violation("L5", f"{lease.holder} holds the lease of {key}")
     named = {**run.sim.pools, **dict(pools(vars(run.sim.world or run.sim)))}
     for name, pool in named.items():
         if pool.held or pool.queue:
-            yield _at("L5", f"pool {name}: {pool}")
+            yield violation("L5", f"pool {name}: {pool}")
 
 
 def ends_as_the_reference(run: Checked) -> Iterator[Violation]:
@@ -271,8 +195,73 @@ def ends_as_the_reference(run: Checked) -> Iterator[Violation]:
         now, then = getattr(run.end, part), getattr(run.calm, part)
         if now != then and (found := difference(now, then)):
             where = f"{part}.{found[0]}" if found[0] else part
-            yield _at(code, f"{where}: {found[1]}", cause=f"{code} {where}")
+            yield violation(code, f"{where}: {found[1]}", cause=f"{code} {where}")
             return
+
+
+def only_what_is_live_is_touched(run: Checked) -> Iterator[Violation]:
+    """S25: who saw an old view of the world ends as the reference all the same."""
+    yield from _ends_alike_after(run, "S25", ("StaleRead",))
+
+
+def decisions_are_level_triggered(run: Checked) -> Iterator[Violation]:
+    """S26: who missed events ends as the reference all the same."""
+    yield from _ends_alike_after(run, "S26", ("DropWatch", "ApiDown"))
+
+
+def _ends_alike_after(
+    run: Checked, code: str, kinds: tuple[str, ...]
+) -> Iterator[Violation]:
+    names = {type(fault).__name__ for fault in run.faults}
+    if run.calm is None or not run.settled or not names or not names <= {*kinds}:
+        return
+    if found := difference(run.end._asdict(), run.calm._asdict()):
+        yield violation(code, f"{found[0]}: {found[1]}", cause=f"{code} {found[0]}")
+
+
+def others_go_on(run: Checked) -> Iterator[Violation]:
+    """L4: what goes wrong with one resource keeps no other one from its end."""
+    hit = {getattr(fault, "resource", None) for fault in run.faults}
+    if run.calm is None or not run.settled or len(hit) != 1 or None in hit:
+        return
+    for name, resource in run.calm.resources.items():
+        now = run.end.resources.get(name)
+        if name in hit or run.sim.scenario.is_service or now is None:
+            continue
+        if now["state"] != resource["state"]:
+            text = f"{name} is {now['state']!r}, not {resource['state']!r}"
+            yield violation("L4", f"{text}, though it was {', '.join(hit)} that was hit")  # type: ignore[arg-type]
+
+
+SOON = 60.0
+"""So many seconds after it was asked for, what was interrupted has gone on."""
+
+
+def operators_are_heard(run: Checked) -> Iterator[Violation]:
+    """L6: what is interrupted goes on if an operator asks, and what is stopped starts.
+
+    The simulation is not as it was then: this is asked last.
+    """
+    sim = run.sim
+    if not run.settled or sim.now + SOON > sim.scenario.horizon:
+        return
+    is_service = sim.scenario.is_service
+    state = FlowStatus.STOPPED if is_service else INTERRUPT
+    stuck = [name for name, each in run.resources.items() if each.state == state]
+    before = len(sim.journal)
+    if not stuck:
+        return
+    try:
+        for name in stuck:
+            (sim.service.start if is_service else sim.recover)(name)
+        sim.run(sim.now + SOON)
+    except Exception as error:  # what is wrong already may break down now
+        yield violation("L6", f"an operator who asks gets {type(error).__name__}")
+        return
+    moved = {record.resource for record in sim.log.records[before:] if record.token}
+    for name in stuck:
+        if name not in moved:
+            yield violation("L6", f"{name} is {state}, and nobody hears an operator")
 
 
 ORACLES: Mapping[str, Check] = {
@@ -288,10 +277,29 @@ ORACLES: Mapping[str, Check] = {
         resources_agree_with_runs,
         places_are_free,
         ends_as_the_reference,
+        *HISTORIES,
+        only_what_is_live_is_touched,
+        decisions_are_level_triggered,
+        others_go_on,
+        operators_are_heard,
     )
 }
 """Every invariant by its name, in the order in which they are asked."""
 
+OF_THE_WAY: frozenset[Check] = frozenset(
+    {times_do_not_go_back, tokens_grow, nothing_runs_twice, *HISTORIES}
+)
+"""Those of how a run has come to where it is; the others are of its end."""
 
-def _at(code: str, text: str, seq: int | None = None, cause: str = "") -> Violation:
-    return Violation(code, text, seq, re.sub(r"\d+", "N", cause or f"{code} {text}"))
+CODES: Mapping[str, tuple[str, ...]] = {
+    code: tuple(
+        name
+        for name, check in ORACLES.items()
+        if code in re.findall(r"[SL]\d+", str(check.__doc__).partition(":")[0])
+    )
+    for code in (
+        *(f"S{number}" for number in range(1, 28)),
+        *(f"L{number}" for number in range(1, 7)),
+    )
+}
+"""The names of the invariants by the codes of the catalogue."""

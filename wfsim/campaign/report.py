@@ -41,12 +41,14 @@ class Report:
     outcomes: tuple[Outcome, ...]
     planned: int
     never: Mapping[str, str]
-    without: tuple[str, ...]
+    without: Mapping[str, str]
     but: tuple[str, ...]
     interrupted: bool
     failures: list[Failure] = field(default_factory=list)
     edges: tuple[tuple[str, str, str], ...] = ()
     moves: frozenset[tuple[str, str, str]] = frozenset()
+    sometimes: Mapping[str, int] = field(default_factory=dict)
+    """In how many runs was true what is to be so sometimes, by name."""
     reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Why a kind of fault is at no site of a step, by both ("-": between steps)."""
 
@@ -193,7 +195,8 @@ class Report:
             "title": self.title,
             "counts": self.counts,
             "interrupted": self.interrupted,
-            "without": list(self.without),
+            "without": dict(self.without),
+            "sometimes": dict(self.sometimes),
             "may_differ": list(self.but),
             "never": dict(self.never),
             "coverage": [*self._moved(), *self._pointed()],
@@ -295,7 +298,13 @@ class Report:
             left = f" and {more} more, see coverage" if more > 0 else ""
             lines.append(f"never reached: {few}{left}")
         lines += [f"never: {name}: {why}" for name, why in self.never.items()]
-        lines += [f"not asked: {name}" for name in self.without]
+        lines += [
+            f"not asked: {name}{f': {why}' if why else ''}"
+            for name, why in self.without.items()
+        ]
+        lines += [
+            f"never so: {name}" for name, runs in self.sometimes.items() if not runs
+        ]
         lines += [f"may differ: {path}" for path in self.but]
         return "\n".join(lines)
 

@@ -195,6 +195,8 @@ class _Search:
             if hint not in plan and type(hint).__name__ in self.names:
                 yield (*plan, hint)
         scenario, world = self.lab.calm.scenario, self.lab.calm.world
+        # What is known of an incident was written: between two writes all looks alike.
+        sites = [site for site in sites if site.write]
         never = unfit(self.names, scenario, world)
         listed: list[Point] = []
         if CRASH in self.names:
@@ -214,7 +216,7 @@ class _Search:
         except Exception:
             return ()
         fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
-        return sites_of(survey, fired[0] if fired else 0)
+        return sites_of(survey.kept, fired[0] if fired else 0)
 
 
 __all__ = ["Fit", "Reproduction", "reproduce"]

@@ -16,7 +16,7 @@ from wfsim.model.record import Kind
 from wfsim.model.resource import CANCEL, RECOVERY, Recovery, Resource
 from wfsim.sim import faults as kinds
 from wfsim.sim.faults import FAULTS, EditAt, Fault
-from wfsim.sim.prefix import Recorded, mixed
+from wfsim.sim.prefix import Recorded, RecordedJournal, mixed
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.sim.sites import KINDS, TIMER, Site
@@ -46,7 +46,8 @@ class Surveyed(Recorded):
 
     def begin(self) -> None:
         if not self._begun:
-            self.kept = self.plan.ports.keep_sites()
+            assert isinstance(self.journal, RecordedJournal)
+            self.kept = self.plan.ports.keep_sites(self.journal.mark)
         super().begin()
 
 
@@ -57,12 +58,12 @@ def surveyed(origin: Simulation) -> Surveyed:
     return twin
 
 
-def sites_of(sim: Surveyed, begun: int) -> tuple[Site, ...]:
-    """Return the sites of *sim* from its entry number *begun* on, in order.
+def sites_of(kept: Iterable[Site], begun: int) -> tuple[Site, ...]:
+    """Return the sites that a run has *kept*, from its entry number *begun* on, in order.
 
     Calls are those that have changed the world or raised an error.
     """
-    ordered = sorted(sim.kept, key=lambda site: (site.time, site.first))
+    ordered = sorted(kept, key=lambda site: (site.time, site.first))
     timers = [*_timers(ordered)]
     ordered = sorted([*ordered, *timers], key=lambda site: (site.time, site.first))
     return tuple(site for site in ordered if site.first >= begun)
@@ -243,13 +244,11 @@ def requests(
     for name, ask in asks.items():
         for site in sites:
             recovery = recovery_of(scenario, site.resource)
-            plan = [_fault(call, given, site, recovery) for call, given in ask.calls]
-            if not plan or None in plan:
-                calls = ", ".join(call for call, _ in ask.calls) or "nothing"
-                never[f"ask {name}"] = f"no plan of faults says: {calls}"
+            plan = tuple(_asked(ask.calls, site, recovery))
+            if not plan:
+                never[f"ask {name}"] = "it asks for nothing"
                 break
-            made = tuple(fault for fault in plan if fault is not None)
-            listed.append(Point(site.name, f"ask {name}", made, site.step, site.kind))
+            listed.append(Point(site.name, f"ask {name}", plan, site.step, site.kind))
     return listed, never
 
 
@@ -261,17 +260,30 @@ def recovery_of(scenario: Scenario, resource: str) -> Recovery:
     return machines[kind].notes if kind in machines else RECOVERY
 
 
-def _fault(
-    call: str, given: Mapping[str, Any], site: Site, recovery: Recovery
-) -> Fault | None:
+Calls = Sequence[tuple[str, Mapping[str, Any]]]
+
+
+def _asked(calls: Calls, site: Site, recovery: Recovery) -> Iterator[Fault]:
+    """Yield a fault for each of *calls*; to create what was deleted is to replace it."""
     at: dict[str, Any] = {"site": site.name, "resource": site.resource}
     if site.kind in (WAIT, TIME):
         at["later"] = _middle(site)
+    match calls:
+        case (("delete", _), ("create", given)):
+            yield EditAt(**at, spec=given.get("spec", {}), replace=True)
+        case (("begin", first), ("begin", then)):
+            yield kinds.AskAt(**at, call="begin", inputs={**first, "then": dict(then)})
+        case _:
+            for call, given in calls:
+                yield _request(call, given, at, recovery)
+
+
+def _request(
+    call: str, given: Mapping[str, Any], at: Mapping[str, Any], recovery: Recovery
+) -> Fault:
     match call:
         case "edit":
             return EditAt(**at, **given)
-        case "cancel":
-            return kinds.CancelAt(**at)
         case "uncancel":
             return EditAt(**at, annotations={CANCEL: None})
         case "recover":
@@ -281,4 +293,4 @@ def _fault(
             return EditAt(**at, annotations=asked.annotations, **changed)
         case "delete":
             return EditAt(**at, delete=True)
-    return None
+    return kinds.AskAt(**at, call=call, inputs=dict(given))

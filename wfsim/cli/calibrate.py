@@ -22,9 +22,7 @@ def calibrate(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(
-            help="The name of a column of a CSV: step=activity.", metavar="KEY=COLUMN"
-        ),
+        typer.Option(help="Column of a CSV by key: step=activity.", metavar="KEY=COLUMN"),
     ] = None,
     delimiter: Annotated[
         str | None, typer.Option(help="Between the cells of a CSV.", metavar="MARK")
@@ -55,21 +53,17 @@ def calibrate(
     from wfsim.history.calibration import calibrate as fitted
     from wfsim.history.read import read_history
 
-    past = read_history(
-        history,
-        columns=_columns(column or []),
-        delimiter=delimiter,
-        decimal=decimal,
-        date_format=date_format,
-        unit=unit,
-    )
-    for problem in past.problems:
+    columns = _columns(column or [])
+    marks: Any = {"delimiter": delimiter, "decimal": decimal}
+    times: Any = {"date_format": date_format, "unit": unit}
+    runs = read_history(history, columns=columns, **marks, **times)
+    for problem in runs.problems:
         typer.echo(f"wfsim: {problem}", err=True)
     choices: Any = {"waiting": waiting, "failed": failed, "resumed": resumed}
     if candidate:
         choices["candidates"] = candidate
-    calibration = fitted(past, confidence=confidence, **choices)
-    typer.echo(f"{past!r}\n{calibration.text()}")
+    calibration = fitted(runs, confidence=confidence, **choices)
+    typer.echo(f"{runs!r}\n{calibration.text()}")
     if out is not None:
         typer.echo(f"Written: {calibration.to_yaml(out, flow)}")
 

@@ -1,4 +1,4 @@
-"""Whether what a target names can be loaded, and what is in it."""
+"""The command ``wfsim check``: load each target, and list what is in it."""
 
 from __future__ import annotations
 

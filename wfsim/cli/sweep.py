@@ -42,9 +42,7 @@ def sweep(
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(
-            help="Stop when the estimate is so precise: 'p95 within 5 %'.", metavar="WHEN"
-        ),
+        typer.Option(help="Stop when as precise as: 'p95 within 5 %'.", metavar="WHEN"),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
     cache: Annotated[
@@ -52,9 +50,7 @@ def sweep(
     ] = None,
     fail_if: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Exit with 1 if this holds at any point: 'p95 > 300'.", metavar="WHAT"
-        ),
+        typer.Option(help="Exit 1 if it holds at a point: 'p95 > 300'.", metavar="WHAT"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -81,7 +77,10 @@ def sweep(
     )
     _tell(study, folder)
     mark(folder / "study.html", named)
-    violations = [violation for gate in gates for violation in gate.violations(study)]
+    _exit(study, [violation for gate in gates for violation in gate.violations(study)])
+
+
+def _exit(study: Study, violations: Sequence[str]) -> None:
     for violation in violations:
         typer.echo(f"Failed: {violation}")
     if study.interrupted:

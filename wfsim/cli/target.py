@@ -1,4 +1,4 @@
-"""What TARGET on the command line names: a scenario, wherever it comes from."""
+"""Targets of the command line: a scenario or a flow, wherever it comes from."""
 
 from __future__ import annotations
 
@@ -195,7 +195,12 @@ def _refuse_missing(path: Path) -> None:
     if path.exists():
         return
     parent = path.parent
-    siblings = [each.name for each in parent.iterdir()] if parent.is_dir() else []
+    # A file of another kind has another name than was meant.
+    siblings = [
+        each.name
+        for each in (parent.iterdir() if parent.is_dir() else ())
+        if each.suffix == path.suffix or each.stem == path.stem
+    ]
     near = suggest(path.name, siblings) if siblings else ""
     raise DefinitionError(f"{path}: there is no such file or folder{near}")
 

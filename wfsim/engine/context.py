@@ -1,4 +1,4 @@
-"""What an attempt of a step is told, and the turn of a worker in which it runs."""
+"""The context of one attempt of a step, and the turn of a worker in which it runs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from wfsim.engine.service import ChildFlows
     from wfsim.engine.steps import TimeLimit
 
+MOST_AT_ONCE = 10_000
+"""So much may an attempt write and read within a millisecond before it is a bug."""
+
 CONFLICTS = 100
 """How often a change is tried on a resource that others change at the same time."""
 
 
 class StepContext:
-    """What one attempt of a step is told.
+    """What a step gets: resource, inputs, world and clock of one attempt.
 
     ``clock``, ``world`` (the fake resources), ``resource`` (a snapshot taken when the
     attempt began), ``inputs`` (initial context and outputs of all earlier steps,
@@ -36,6 +39,7 @@ class StepContext:
     """
 
     __slots__ = (
+        "_busy",  # set for an attempt that has written or read something
         "_draws",
         "_ports",
         "_run",
@@ -51,6 +55,7 @@ class StepContext:
     )
 
     time_limit: TimeLimit
+    _busy: tuple[float, int]
 
     # Not of Python: each attempt of each step may look, and all are made.
     clock: Any = property(attrgetter("_ports.clock"), doc="The clock.")
@@ -125,6 +130,7 @@ class StepContext:
 
         Raises `NotFound` if it is gone, even if another one has its name by now.
         """
+        self._refuse_to_spin("has fetched its resource")
         live = yield from self._ports.resources.get(self.resource.key)
         self.resource = self._own(live)
         return self.resource
@@ -143,6 +149,7 @@ class StepContext:
         Raises `Fenced` once the attempt is over or the lease has passed on, `NotFound`
         if the resource is gone.
         """
+        self._refuse_to_spin("has written its resource")
         key = self.resource.key
 
         def change(resource: Resource) -> Resource:
@@ -160,6 +167,7 @@ class StepContext:
 
     def log(self, text: str) -> None:
         """Write a line into the log of the run."""
+        self._refuse_to_spin("has logged a line")
         self._ports.notes.note(
             Kind.STEP_LOG,
             resource=self.resource.key,
@@ -178,6 +186,17 @@ class StepContext:
         that happened before: changing one policy leaves every other draw as it was.
         """
         return self._draws.uniform(self.spec.name, self.attempt, purpose)
+
+    def _refuse_to_spin(self, deed: str) -> None:
+        """Raise `UsageError` if the attempt does this over and over in no time."""
+        now = self.clock.now
+        since, count = getattr(self, "_busy", (now, 0))
+        self._busy = (since, count + 1) if now <= since + 0.001 else (now, 1)
+        if count >= MOST_AT_ONCE:
+            raise UsageError(
+                f"step {self.step!r} of {self.resource.key} {self.run} {deed} {count} "
+                "times without time passing; let it take time: ctx.sleep(seconds)"
+            )
 
     def _own(self, resource: Resource) -> Resource:
         if resource.uid != self.resource.uid:

@@ -327,7 +327,12 @@ class Controller:
 
     def _why(self, key: Key) -> str:
         """Return what keeps a resource from coming to rest, as its last run shows."""
-        run = self._last.get(key)
+        run, live = self._last.get(key), self._ports.resources.peek(key)
+        if live is not None and live.deleted is not None:
+            names = " and ".join(map(repr, live.finalizers))
+            return f"its finalizer {names} fails, and is called again without a delay"
+        if run is None and live is not None:
+            return f"checks move it on, last to {live.state!r} because of {live.event!r}"
         if run is not None and run.step is not None:
             step, attempts = run.step.name, run.step.attempts
             if run.status is RunStatus.FAILED:

@@ -1,4 +1,4 @@
-"""Where a flow of a service stands, where it may go, and what a refusal says.
+"""The status of a flow of a service: its values, its transitions, its refusals.
 
 >>> after(FlowStatus.STOPPED, Request.CANCEL).value
 'Canceling'

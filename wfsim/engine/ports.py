@@ -1,4 +1,4 @@
-"""What the engine asks of the world.
+"""Ports: the clock, the stores, the steps and the draws that the engine works on.
 
 An ``Effect[T]`` is a generator that may let time pass and then returns a ``T``;
 run it with ``yield from``.  Whatever could take time on a real system is an

@@ -296,9 +296,13 @@ class FlowReconciler:
             moved = machine.notes.interrupt(live, reasons.CANCELLED, NOT_BEGUN)
             yield from self._resources.update(moved, turn.token)
             return _DONE
+        number = newest_number(entries) + 1 if entries else 1
+        run = Run(f"{number}-{action.flow}", turn.key)
         try:
             event = machine.entry(live)
             params = storable(event.params) if event else None
+            if params:
+                self._runs.refuse_large(run, params)
         except Exception as error:
             self._check_failed(turn, live, action.check, error)
             return self._ask_later(live.key)
@@ -308,8 +312,6 @@ class FlowReconciler:
             yield from self._resources.update(moved, turn.token)
             return _DONE
         flow = self._flows[action.flow]
-        number = newest_number(entries) + 1 if entries else 1
-        run = Run(f"{number}-{flow.name}", turn.key)
         begin = Begin.of(
             flow,
             run.key,

@@ -1,4 +1,4 @@
-"""What runs of flows need, whichever it is: kept writes, hooks, compiled steps."""
+"""The runner: kept writes, hooks and compiled steps, shared by all runs of flows."""
 
 from __future__ import annotations
 

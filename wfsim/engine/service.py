@@ -32,11 +32,15 @@ from wfsim.errors import (
     AlreadyExists,
     DefinitionError,
     Fenced,
+    Interrupted,
     NotFound,
     ServiceError,
+    StoreError,
 )
+from wfsim.model.bounds import seconds
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, storable
+from wfsim.model.glance import as_html, glance
 from wfsim.model.memento import RunStatus, StepMemento
 from wfsim.model.resource import CANCEL, CANCEL_REASON, Key, Resource
 from wfsim.model.run import Run
@@ -92,6 +96,15 @@ class FlowDetail(NamedTuple):
         """Where the flow stands."""
         return self.info.status
 
+    def __repr__(self) -> str:
+        width = max((len(node.name) for node in self.nodes), default=0)
+        return glance(
+            f"<{_flow_line(self.info)}>", (_node_line(node, width) for node in self.nodes)
+        )
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
 
 class Page(NamedTuple):
     """Some of the flows that were asked for, and how many there are."""
@@ -100,6 +113,26 @@ class Page(NamedTuple):
     page: int
     page_size: int
     total: int
+
+    def __repr__(self) -> str:
+        head = f"<{len(self.flows)} of {self.total:,} flows, page {self.page}>"
+        return glance(head, (f"  {_flow_line(flow)}" for flow in self.flows))
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+
+def _flow_line(flow: FlowInfo) -> str:
+    """Return *flow* on one line."""
+    why = f": {flow.reason or flow.error}" if flow.reason or flow.error else ""
+    return f"{flow.id} about {flow.biz_type} {flow.biz_id}: {flow.status.value}{why}"
+
+
+def _node_line(node: NodeInfo, width: int) -> str:
+    """Return *node* on one line, its name as wide as those of the others."""
+    since = "" if node.started is None else f"  from {node.started:,.1f} s"
+    until = "" if node.finished is None else f" to {node.finished:,.1f} s"
+    return f"  {node.name:{width}}  {node.status.value:10}{since}{until}"
 
 
 class _Numbers:
@@ -226,6 +259,8 @@ class WorkflowService:
                 return named.name
             except AlreadyExists:
                 continue
+            except StoreError as error:
+                raise _refused(error) from None
 
     def list(
         self,
@@ -342,6 +377,8 @@ class WorkflowService:
             yield from rewrite(self.resources, key_of(flow_id, tenant), change, None)
         except NotFound:
             raise ServiceError(FLOW_NOT_FOUND, f"no flow {flow_id!r}") from None
+        except StoreError as error:
+            raise _refused(error) from None
 
     def _get(self, flow_id: str, tenant: str) -> Effect[Resource]:
         try:
@@ -351,6 +388,13 @@ class WorkflowService:
 
     def _now(self) -> Mapping[str, float]:
         return {"updated": self.clock.now}
+
+
+def _refused(error: StoreError) -> Exception:
+    """Return what the service answers if a store does: what cannot be kept is invalid."""
+    if type(error) is StoreError:
+        return ServiceError(PARAMETER_INVALID, str(error))
+    return error
 
 
 def key_of(flow_id: str, tenant: str = TENANT) -> Key:
@@ -426,6 +470,17 @@ PARENT = "parent"
 
 MONTH = 2_592_000.0
 
+MOST_IN_A_ROW = 100
+"""So many flows may each start the next one within `AT_ONCE` before it is a bug."""
+
+AT_ONCE = 0.5
+
+NO_PROGRESS = "NO_PROGRESS"
+"""Why such a flow is stopped."""
+
+LEAST_WAIT = 1e-6
+"""So many seconds apart are looks at a flow that are to come at once."""
+
 
 class ChildFlows:
     """What a step may ask of the service that runs its flow."""
@@ -461,6 +516,7 @@ class ChildFlows:
             child = self._service.resources.peek(key) if key.namespace == tenant else None
             if child is not None and child.annotations.get(PARENT) == parent:
                 return child.name
+        self._refuse_to_spin(own)
         kind = biz_type or self._service.define(flow_name).biz_type or own.spec["bizType"]
         headers = own.spec.get("context", EMPTY)
         inherited = {k: v for k, v in headers.items() if k.startswith("Em-X-")}
@@ -476,6 +532,21 @@ class ChildFlows:
             )
         )
 
+    def _refuse_to_spin(self, flow: Resource) -> None:
+        """Raise `Interrupted` if flows start each other, over and over in no time."""
+        oldest, depth = flow, 0
+        while depth < MOST_IN_A_ROW and PARENT in oldest.annotations:
+            parent = oldest.annotations[PARENT].partition("/")[0]
+            before = self._service.resources.peek(key_of(parent, flow.namespace))
+            if before is None:
+                return
+            oldest, depth = before, depth + 1
+        now = self._context.clock.now
+        if depth == MOST_IN_A_ROW and oldest.status["created"] > now - AT_ONCE:
+            name = flow.spec["flow"]
+            text = f"flow {name!r} was started {depth} times in no time, each by the one"
+            raise Interrupted(NO_PROGRESS, f"{text} before; let something take time")
+
     @types.coroutine
     def wait(
         self, flow_id: str, *, every: float = 10.0, timeout: float = MONTH
@@ -484,8 +555,11 @@ class ChildFlows:
 
         The looks are computed, not made.  Raises `ServiceError` 40102 if it has ended in
         another way or is Stopped, 40105 if it has not ended *timeout* seconds from now,
-        9996 if there is no such flow.
+        9996 if there is no such flow; `UsageError` for seconds that are no number from 0
+        to 1e12.
         """
+        every = max(seconds(every, "every of flows.wait()"), LEAST_WAIT)
+        timeout = seconds(timeout, "timeout of flows.wait()")
         clock, resources = self._context.clock, self._service.resources
         key = Key(self._context.resource.kind, self._context.resource.namespace, flow_id)
         began, bell = clock.now, clock.event()

@@ -1,4 +1,4 @@
-"""What a step is told, and how its body becomes an effect.
+"""Steps: the registry of their bodies, and the effect that a body becomes.
 
 A body is a function of one `StepContext`, or a class with ``init``, ``do_step`` and
 ``output``; each may be plain, a generator or ``async def``.

@@ -19,7 +19,7 @@ from wfsim.engine.progress import Progress
 from wfsim.engine.reconciler import Migration, Result, Work, deadline_of, migrated
 from wfsim.engine.runner import FlowRunner, Stop, to_run_again
 from wfsim.engine.service import context_of, number_of
-from wfsim.errors import NotFound
+from wfsim.errors import NotFound, StoreError
 from wfsim.model.flow import Flow
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.memento import RunStatus, StepStatus
@@ -143,11 +143,16 @@ class PickUp:
         if flow is None:
             return f"no flow {name!r}{suggest(name, self._flows)}"
         run = Run(f"{number_of(resource.key)}-{flow.name}", resource.key)
+        context = context_of(resource)
+        try:
+            self._ports.runs.refuse_large(run, context)
+        except StoreError as error:
+            return str(error)
         begin = Begin.of(
             flow,
             run.key,
             run.resource,
-            params=context_of(resource),
+            params=context,
             entered=resource.entered,
             owner=resource.uid,
             deadline=deadline_of(flow, resource, self._ports),

@@ -1,1 +1,1 @@
-"""What YAML files say: documents with lines, flows, dumps of mementos."""
+"""YAML files: documents with lines, flows, dumps of mementos."""

@@ -1,4 +1,4 @@
-"""What may stand in the files of a folder of flows, as pydantic models.
+"""The schema of the files of a folder of flows, as pydantic models.
 
 The keys of the reference engine are taken unchanged.  Ours, which it ignores, are
 ``retry``, ``timeout``, ``deadline``, ``duration`` and ``failure``, and those that say

@@ -22,7 +22,7 @@ BACKLOG = 100
 
 
 class Server:
-    """The service of *scenario* at `url`, from now until it is closed.
+    """The service of *scenario* over HTTP, at `url`, from now until it is closed.
 
     One second of virtual time takes *factor* real seconds.  With *db*, the name of an
     SQLite file, whatever was answered outlives the process; a file that another server

@@ -1,4 +1,4 @@
-"""What seconds, counts, shares and texts may be, for Python and for files alike.
+"""Bounds of seconds, counts, shares and texts, for Python and for files alike.
 
 A dataclass says it in its annotations, and `check` demands it of a new value; what reads
 files makes a pydantic model of the same annotations (see `files.validation.model_of`).
@@ -199,6 +199,20 @@ def seconds(value: Any, what: str) -> float:
 _SECONDS = Number("seconds", ge=0, le=MAX_SECONDS)
 
 
+def argument(name: str, value: Any, hint: Any) -> Any:
+    """Return *value* of the argument *name* as its type *hint* has it.
+
+    >>> argument("workers", 0, PositiveCount)
+    Traceback (most recent call last):
+    wfsim.errors.UsageError: workers is 0; give a whole number from 1 to 1e+09
+    """
+    accept = accept_of(hint)
+    try:
+        return value if accept is None else accept(value)
+    except ValueError as error:
+        raise UsageError(f"{name} is {plain(value)}; give {error}") from None
+
+
 def check(item: Any) -> None:
     """Demand of the dataclass *item* what its annotations say; to be called when made.
 
@@ -249,6 +263,7 @@ def _accepts_of(kind: Any) -> tuple[tuple[str, Accept], ...]:
     return tuple((name, accept) for name, accept in accepts if accept is not None)
 
 
+@cache
 def accept_of(hint: Any) -> Accept | None:
     """Return what accepts a value of the type *hint*; None if anything will do."""
     origin, args = get_origin(hint), get_args(hint)
@@ -276,7 +291,8 @@ def _optional(accept: Accept) -> Accept:
 
 def _one_of(values: tuple[Any, ...], wanted: str) -> Accept:
     def accept(value: Any) -> Any:
-        if value not in values:
+        # True is 1, and is none of the numbers.
+        if isinstance(value, bool) or value not in values:
             raise ValueError(wanted)
         return value
 

@@ -1,4 +1,4 @@
-"""The distributions that a `Duration` may have, each by what its parameters mean.
+"""The distributions that a `Duration` may have, each by the meaning of its parameters.
 
 A distribution is known by its quantile function, its distribution function and the
 part of its mean that lies below a value; everything else follows from these three.

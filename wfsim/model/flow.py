@@ -192,7 +192,7 @@ class Polling:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a flow, as specified.
+    """One step of a flow: its code, its limits, and the edges that leave it.
 
     *retry* and *timeout* override those of the flow, which override the policy's.  What
     an attempt waits in the queue of a pool does not count towards its timeout, unless
@@ -286,7 +286,7 @@ Following: TypeAlias = tuple[Targets, ...]
 
 @dataclass(frozen=True)
 class Flow:
-    """A named sequence, or with edges a graph, of steps, as specified.
+    """Named steps in order, or along the edges that they have.
 
     The first step is the start.  The main path is what a run without a failure takes;
     a run that ends on it has gone well, one that ends in a handler has not.

@@ -1,4 +1,4 @@
-"""What a value shows at a glance: a head, a few lines, and what to do next.
+"""A value at a glance, as a notebook shows it: a head, a few lines, the next calls.
 
 No glance is longer than `MOST_LINES`, and none shows an address in memory.
 """

@@ -371,7 +371,21 @@ def _head(row: Any) -> tuple[int, Any]:
         raise ValueError(f"it has version {row.get('version')!r}, not {VERSION}")
     if not isinstance(row["meta"], dict):
         raise ValueError("meta is not an object")
+    edges, flows = row["meta"].get("edges", {}), row["meta"].get("flows", {})
+    for listed, is_one in ((edges, _is_edge), (flows, _is_name)):
+        if not isinstance(listed, dict) or not all(
+            isinstance(each, list) and all(map(is_one, each)) for each in listed.values()
+        ):
+            raise ValueError("the edges or flows in meta are not lists as wfsim writes")
     return _of(int, row["records"], "records"), row["meta"]
+
+
+def _is_edge(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_name, value))
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _record(row: Any, known: Known, last: Record | None) -> Record:

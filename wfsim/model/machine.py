@@ -191,7 +191,7 @@ class StateMachine:
         return self
 
     def recovery(self, recovery: Recovery) -> Self:
-        """Have *recovery* say how resources note an interruption, and how that ends."""
+        """Set how resources note an interruption, and how that ends, to *recovery*."""
         if not isinstance(recovery, Recovery):
             text = f"{self.kind}: {recovery!r} is no way to recover"
             raise DefinitionError(f"{text}; give wfsim.types.Recovery(...)")

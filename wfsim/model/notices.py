@@ -1,4 +1,4 @@
-"""What would be noticed too late: read off a log, each once with a count.
+"""Notices: what would be noticed too late, read off a log, each once with a count.
 
 A notice is no error: the run went on.  But somebody who reads the outcome alone would
 take it for what it is not.

@@ -91,6 +91,19 @@ class Debugger:
         which = f"run {self._chosen + 1} of {len(self._branches)}"
         return f"<Debugger of {self.player.log}, {which}, {self.player!r}>"
 
+    def _ipython_display_(self) -> None:
+        """Show a table, and the widget, which hides the table as long as it lives.
+
+        A notebook that was saved has no widget any more: there the table stands.
+        """
+        from IPython.display import publish_display_data
+
+        publish: Callable[..., None] = publish_display_data
+        table = view.SAVED + view.still(self.player)
+        publish({"text/plain": repr(self), "text/html": table})
+        shown = self.controls.box._repr_mimebundle_()
+        publish({**shown, "text/plain": "Its buttons need a running kernel."})
+
     def _repr_mimebundle_(self, **keywords: Any) -> dict[str, Any]:
         shown: dict[str, Any] = self.controls.box._repr_mimebundle_(**keywords)
         return {**shown, "text/plain": repr(self), "text/html": view.still(self.player)}

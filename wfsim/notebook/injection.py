@@ -21,6 +21,7 @@ _ARGUMENTS = {
     "CrashAt": "restart_after: 10",
     "CancelAt": f"t: {HERE}, resource: {{resource}}",
     "EditAt": f"t: {HERE}, resource: {{resource}}, annotations: {{{{note: edited}}}}",
+    "AskAt": f"t: {HERE}, resource: {{resource}}, call: cancel",
     "FailSave": f"write: {HERE}, applied: false",
     "RefuseWrite": f"write: {HERE}",
     "StaleRead": f"t: {HERE}, for_: 10",
@@ -37,7 +38,7 @@ _OF_STEPS = {
     "HangStep": _OF_STEP,
     "InterruptStep": f"{_OF_STEP}, reason: INJECTED",
 }
-_OF_RESOURCES = ("CancelAt", "EditAt")
+_OF_RESOURCES = ("CancelAt", "EditAt", "AskAt")
 
 
 def injections(player: Player, world: World | None = None) -> dict[str, str]:

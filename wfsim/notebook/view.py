@@ -117,6 +117,13 @@ def steps_card(player: Player) -> str:
     )
 
 
+SAVED = """<style>
+.jp-OutputArea:has(.wfsim-debugger) .jp-OutputArea-child:has(.wf-still),
+.jp-OutputArea:has(.wf-still) .jp-OutputArea-output.jupyter-widgets { display: none }
+</style><i class="wf-still"></i>"""
+"""What hides a table while its widget lives, and else what says that this is gone."""
+
+
 def still(player: Player) -> str:
     """Show the record at the cursor and the steps of its run as a plain table.
 

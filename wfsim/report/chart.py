@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from wfsim.report.text import distinct, frame_digest, plain
@@ -27,6 +28,7 @@ from wfsim.report.text import distinct, frame_digest, plain
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
+    from matplotlib.axis import XAxis, YAxis
 
 DPI = 110
 
@@ -314,6 +316,13 @@ def row_axis(axes: Axes, labels: Sequence[str], under: str) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color=SHADE, linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def in_decades(axis: XAxis | YAxis) -> None:
+    """Make *axis* logarithmic, its numbers written as on any other: 10, 100, 1,000."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def inside(axes: Axes, x: float, y: float, text: str, style: Style) -> None:

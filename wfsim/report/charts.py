@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from wfsim.errors import UsageError
+from wfsim.model.bounds import PositiveCount, argument
 from wfsim.model.log import EventLog, HasLog, log_of
 from wfsim.report import frames, tables
 from wfsim.report.chart import (
@@ -202,8 +203,7 @@ def utilisation(
     """
     frame = _of_log(log)
     if workers is not None:
-        if workers < 1:
-            raise UsageError(f"workers is {workers!r}; give 1 or more")
+        workers = argument("workers", workers, PositiveCount)
         frame.loc[frame["name"] == WORKERS, "capacity"] = float(workers)
     names, total = _first_names(frame)
     axes = canvas(ax, 10.0, 3.4)

@@ -14,6 +14,7 @@ from wfsim.report.chart import (
     STATUS_COLOURS,
     Chart,
     canvas,
+    in_decades,
     legend,
     on_paper,
     say_nothing,
@@ -155,8 +156,8 @@ def _points(axes: Axes, frame: Any, inside: Any) -> None:
             edgecolors="white", linewidths=0.5, zorder=3, clip_on=False,
         )  # fmt: skip
     if spans_decades(pd.concat([fitted, observed])):
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        in_decades(axes.xaxis)
+        in_decades(axes.yaxis)
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.spines[["top", "right"]].set_visible(False)

@@ -27,6 +27,7 @@ from wfsim.report.chart import (
     Chart,
     Style,
     canvas,
+    in_decades,
     inside,
     legend,
     on_paper,
@@ -159,7 +160,7 @@ def latencies(
     name = _WORDS.get(value, plain(value))
     row_axis(axes, list(groups.of), f"{name} of completed runs [virtual s]")
     if is_log:
-        axes.set_xscale("log")
+        in_decades(axes.xaxis)
     else:
         axes.set_xlim(left=0.0)
     axes.set_ylabel(plain(groups.heading), fontsize=8)
@@ -459,7 +460,7 @@ def measured(axes: Axes, is_log: bool, under: str) -> None:
     axes.grid(color=SHADE, linewidth=0.8)
     axes.set_axisbelow(True)
     if is_log:
-        axes.set_xscale("log")
+        in_decades(axes.xaxis)
 
 
 PART_STYLES = {

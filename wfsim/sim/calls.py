@@ -1,4 +1,4 @@
-"""What is done to a simulation from outside, kept so that a fork can repeat it."""
+"""Calls from outside: what is done to a simulation, kept so that a fork repeats it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from simpy.events import NORMAL, URGENT, Event, Initialize, Interruption
 from simpy.rt import RealtimeEnvironment
 
 from wfsim.errors import UsageError
-from wfsim.model.bounds import seconds
+from wfsim.model.bounds import PositiveSeconds, argument, seconds
 from wfsim.text import short
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ class _More(simpy.Environment):
         self.events = 0
         """How many events have happened by `advance_many`, and what else was counted."""
         self._last = 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.now:.3f} s>"
 
     def halt(self) -> None:
         """Stop `advance_many` before the next event; for the handler of Ctrl-C."""
@@ -297,6 +300,7 @@ class WallClock(_More, RealtimeEnvironment):
     """Time that passes: one virtual second takes *factor* seconds."""
 
     def __init__(self, factor: float = 1.0) -> None:
+        factor = argument("factor", factor, PositiveSeconds)
         super().__init__(factor=factor, strict=False)
 
     def sync(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Annotated, Any
 
 from wfsim.engine.context import rewrite
 from wfsim.engine.controller import Controller
@@ -14,6 +14,7 @@ from wfsim.engine.service import WorkflowService
 from wfsim.engine.steps import Executors
 from wfsim.engine.watch import PickUp, WatchLoop
 from wfsim.errors import Killed, UsageError
+from wfsim.model.bounds import Whole, argument
 from wfsim.model.frozen import EMPTY, is_json
 from wfsim.model.resource import CANCEL, INTERRUPT, Key, Resource
 from wfsim.sim.draws import KeyedDraws
@@ -22,7 +23,9 @@ from wfsim.sim.pool import Pool
 from wfsim.sim.scenario import WORKERS
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
-from wfsim.text import suggest
+from wfsim.text import short, suggest
+
+Controllers = Annotated[int, Whole("a whole number", ge=1, le=1000)]
 
 
 class ControlPlane:
@@ -262,7 +265,7 @@ class ControlPlane:
         """Return a controller by name (None: the first)."""
         if name is None:
             return next(iter(self.controllers.values()))
-        if name not in self.controllers:
+        if argument("controller", name, str) not in self.controllers:
             raise UsageError(f"no controller {name!r}{suggest(name, self.controllers)}")
         return self.controllers[name]
 
@@ -271,5 +274,10 @@ def _refuse_odd(**parts: Any) -> None:
     for name, part in parts.items():
         if not isinstance(part, Mapping) or not is_json(part):
             raise UsageError(
-                f"{name} is {part!r}; give a mapping of keys to what JSON can hold"
+                f"{name} is {short(part)}; give a mapping of keys to what JSON can hold"
             )
+        if name == "annotations":
+            for key, value in part.items():
+                if not isinstance(value, str | None):
+                    text = f"the annotation {key!r} is {short(value)}"
+                    raise UsageError(f"{text}; give a text, or None to remove it")

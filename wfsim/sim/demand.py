@@ -1,4 +1,4 @@
-"""What is asked of a system as time goes by: what arrives, and what is changed.
+"""Demand on a system over time: what arrives, and what is changed.
 
 >>> jobs = Arrivals(Resource("job", "job-{n}"), Times(every=60), priority=1)
 >>> jobs.resource(7).name

@@ -1,4 +1,4 @@
-"""What a run did, as a file that one reviews and that later runs are held to."""
+"""An expectation: a run's outcome as a file to review and to hold later runs to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UPDATE = "WFSIM_UPDATE"
 def expect(
     sim: Simulation, file: str | os.PathLike[str], *, update: bool | None = None
 ) -> None:
-    """Hold what *sim* has done to what *file* says; write it down if there is none.
+    """Compare what *sim* has done with *file*, which is written if there is none.
 
     The YAML has, for each resource, the states that it went through, and of each run its
     steps in order, with attempts, status and output; and in the end the world.  No times

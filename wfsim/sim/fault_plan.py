@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, assert_never
+from typing import Any, NamedTuple, Protocol, assert_never
 
 from wfsim.engine.context import StepContext
 from wfsim.engine.controller import Controller
 from wfsim.engine.ports import ResourceStore, RunStore, Steps
-from wfsim.errors import AlreadyExists, DefinitionError, Killed, NotFound, UsageError
-from wfsim.model.frozen import EMPTY
+from wfsim.errors import (
+    AlreadyExists,
+    DefinitionError,
+    Killed,
+    NotFound,
+    ServiceError,
+    StoreError,
+    UsageError,
+)
+from wfsim.model.frozen import EMPTY, thaw
 from wfsim.model.journal import Create
 from wfsim.model.record import Kind
 from wfsim.model.resource import Resource
@@ -26,6 +34,7 @@ from wfsim.sim.fault_wrappers import (
 )
 from wfsim.sim.faults import (
     ApiDown,
+    AskAt,
     BreakOne,
     CancelAt,
     CrashAt,
@@ -43,6 +52,23 @@ from wfsim.sim.sites import KINDS, TIMER, WAIT, Name, Site, Sites
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.world import World
 from wfsim.text import suggest
+
+ASKED = ("cancel", "uncancel", "recover", "delete")
+"""What may be asked of a simulation about a resource."""
+
+SERVED = ("cancel", "stop", "start")
+"""What may be asked of a service about a flow."""
+
+
+class Progress(NamedTuple):
+    """How many *writes* were counted, how often each fault of a step is *left*.
+
+    *seen* is how often each site was reached, by its name without a number.
+    """
+
+    writes: int
+    left: tuple[int, ...]
+    seen: Mapping[str, int]
 
 
 class Operator(Protocol):
@@ -122,9 +148,12 @@ class FaultyPorts:
         if self.faulty_steps is not None:
             self.faulty_steps.add(_of_steps(faults))
 
-    def keep_sites(self) -> list[Site]:
-        """Keep the sites that are passed from now on; return the list of them."""
-        self.wrap_all = True
+    def keep_sites(self, mark: Callable[[str, str], None] | None = None) -> list[Site]:
+        """Keep the sites that are passed from now on; return the list of them.
+
+        *mark* is told of calls and waits as they come.
+        """
+        self.wrap_all, self.sites.mark = True, mark
         kept = self.sites.keep()
         self.writes.add(())
         return kept
@@ -211,6 +240,8 @@ class FaultPlan:
         ports.crash, ports.act = self._crash, self._action
         self.known_sites: Callable[[], Collection[str]] = tuple
         """Returns the sites of a run without faults, for who has written another one."""
+        self.simulation: Any = None
+        """What is asked of by an `AskAt`."""
         self._refuse_unknown(ports.faults)
 
     def start(self) -> None:
@@ -220,12 +251,13 @@ class FaultPlan:
         self._place(self.ports.faults)
 
     @property
-    def progress(self) -> tuple[int, tuple[int, ...]]:
-        """How many writes were counted, and how often each fault of a step is left."""
-        steps = self.ports.faulty_steps
-        return self.ports.writes.count, () if steps is None else steps.left
+    def progress(self) -> Progress:
+        """How far the faults are just now."""
+        steps, ports = self.ports.faulty_steps, self.ports
+        left = () if steps is None else steps.left
+        return Progress(ports.writes.count, left, ports.sites.seen)
 
-    def go_on(self, progress: tuple[int, tuple[int, ...]]) -> None:
+    def go_on(self, progress: Progress) -> None:
         """Go on from a `progress`; faults were armed, those of an earlier time are over.
 
         Raises `UsageError` if one is not over just now.
@@ -235,9 +267,10 @@ class FaultPlan:
             since, lasts = getattr(fault, "t", None), getattr(fault, "for_", None)
             if since is not None and since <= now < since + (lasts or 0.0):
                 raise UsageError(f"{fault!r} is not over at {now:g} s; go on from later")
-        self.ports.writes.go_on(progress[0])
+        self.ports.writes.go_on(progress.writes)
+        self.ports.sites.go_on(progress.seen)
         if self.ports.faulty_steps is not None:
-            self.ports.faulty_steps.go_on(progress[1])
+            self.ports.faulty_steps.go_on(progress.left)
         self._set_clock([it for it in self.ports.faults if getattr(it, "t", None) != now])
 
     def add(self, faults: Sequence[Fault]) -> None:
@@ -265,9 +298,19 @@ class FaultPlan:
                 raise UsageError(
                     f"{fault!r}: there is no such controller; known: {', '.join(names)}"
                 )
+            if isinstance(fault, AskAt):
+                self._refuse_unknown_call(fault)
             if isinstance(fault, StepFault) and fault.step and fault.step not in known:
                 near = suggest(fault.step, known)
                 raise DefinitionError(f"{fault!r}: no step {fault.step!r}{near}")
+
+    def _refuse_unknown_call(self, fault: AskAt) -> None:
+        scenario = self._storage.scenario
+        own = SERVED if scenario.is_service else ASKED
+        calls = {*own, *scenario.requests}
+        if fault.call not in calls:
+            near = suggest(fault.call, calls)
+            raise DefinitionError(f"{fault!r}: no request {fault.call!r}{near}")
 
     def _refuse_unknown_resources(self, faults: Sequence[Fault]) -> None:
         for fault in faults:
@@ -349,6 +392,9 @@ class FaultPlan:
             match fault:
                 case CancelAt() | EditAt():
                     self._edit(fault)
+                case AskAt():
+                    self.ports.fired(fault)
+                    self._ask(fault)
                 case CrashAt():
                     victim = self._operator.controller(controller)
                     if victim.alive:
@@ -394,6 +440,17 @@ class FaultPlan:
                 status=fault.status,
                 annotations=fault.annotations,
             )
+
+    def _ask(self, fault: AskAt) -> None:
+        """Ask for what *fault* says; whoever asks lives with a refusal."""
+        sim, scenario = self.simulation, self._storage.scenario
+        request = scenario.requests.get(fault.call)
+        with suppress(ServiceError, StoreError, UsageError), sim.calls.consequences():
+            if request is not None:
+                request(sim, **thaw(fault.inputs))
+                return
+            name = fault.resource or str(next(iter(self._storage.resources.keys())))
+            getattr(sim.service if scenario.is_service else sim, fault.call)(name)
 
     def _replace(self, old: Resource, fault: EditAt) -> None:
         """Delete *old*, and create it anew as soon as nothing holds it any more."""

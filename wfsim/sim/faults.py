@@ -1,4 +1,4 @@
-"""What can go wrong, as values: printable, comparable, written in YAML.
+"""Faults as values: printable, comparable, written in YAML.
 
 A fault enters in one of two ways: it wraps a port (see `injection`), or it acts from
 outside on the clock.  The engine knows of neither.  Times are seconds of virtual time.
@@ -47,7 +47,7 @@ _NEEDED: Any = None
 
 
 class Fault:
-    """Base class; prints as the call that makes it, defaults left out.
+    """Base class of faults; prints as the call that makes it, defaults left out.
 
     >>> CrashAt(t=40.0, restart_after=10)
     CrashAt(t=40, restart_after=10)
@@ -58,9 +58,12 @@ class Fault:
     def __post_init__(self) -> None:
         check(self)
         places = [name for name in PLACES if hasattr(self, name)]
-        if sum(getattr(self, name) is not None for name in places) != 1:
+        given = sum(getattr(self, name) is not None for name in places)
+        if given != 1:
             *others, last = places
-            text = f"give either {', '.join(others)} or {last}" if others else "give site"
+            names = f"{', '.join(others)} {'and' if given else 'or'} {last}"
+            names = names if others else last
+            text = f"give only one of {names}" if given else f"give {names}"
             raise DefinitionError(Problem(text, subject=type(self).__name__))
 
     def __repr__(self) -> str:
@@ -196,6 +199,24 @@ class EditAt(MomentFault):
 
 
 @dataclass(frozen=True, repr=False)
+class AskAt(MomentFault):
+    """Somebody asks *call* of the resource or flow (None: the first one) at *t*.
+
+    *call* is one of ``cancel, uncancel, recover, delete``, of a service ``cancel, stop,
+    start``, or one of the scenario's `requests`, with *inputs*.  One that is
+    refused has been asked all the same.
+    """
+
+    call: Word = _NEEDED
+    resource: Word | None = None
+    inputs: Json = field(default_factory=lambda: EMPTY)
+
+    def __hash__(self) -> int:
+        where = self.t, self.site, self.later, self.resource
+        return hash((*where, self.call, frozenset(self.inputs)))
+
+
+@dataclass(frozen=True, repr=False)
 class CrashAt(MomentFault):
     """The controller dies at *t*, or just before or after its *write*-th write or a site.
 
@@ -313,6 +334,7 @@ FAULTS: dict[str, type[Fault]] = {
         RepeatCall,
         CancelAt,
         EditAt,
+        AskAt,
         CrashAt,
         FailSave,
         RefuseWrite,
@@ -332,6 +354,7 @@ AnyStepFault: TypeAlias = FailStep | DelayStep | HangStep | InterruptStep
 TimedFault: TypeAlias = (
     CancelAt
     | EditAt
+    | AskAt
     | CrashAt
     | StaleRead
     | DropWatch

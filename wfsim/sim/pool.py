@@ -74,7 +74,7 @@ class Claim:
 
 
 class Pool:
-    """*capacity* equal places that steps hold for a while; an attribute of a `World`.
+    """Places that steps hold for a while, *capacity* of them; an attribute of a `World`.
 
     An attempt that finds too few free waits in line: lower *priority* first, then who
     came first, and nobody overtakes.  One that is cancelled, times out or dies leaves the
@@ -121,7 +121,7 @@ class Pool:
         self._note: Any = None
 
     def __repr__(self) -> str:
-        return f"<Pool {self}>"
+        return f"<Pool {str(self).strip()}>"
 
     def __str__(self) -> str:
         return str(PoolState(self.name, self.held, self.capacity, self.queue))

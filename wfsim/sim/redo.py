@@ -1,4 +1,4 @@
-"""What the completed steps of a run have done to the world, carried out once more."""
+"""Redo: the completed steps of a run, carried out once more in a fresh world."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the completed nodes of a service's flows have done, each at its own time."""
+"""Redo for a service: the completed nodes of its flows, each at its own time."""
 
 from __future__ import annotations
 

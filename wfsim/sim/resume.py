@@ -1,4 +1,4 @@
-"""Where resources and their world stand, given the mementos of their runs alone."""
+"""Resuming: the state of resources and world, given the mementos of runs alone."""
 
 from __future__ import annotations
 

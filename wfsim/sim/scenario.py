@@ -79,6 +79,9 @@ class Scenario:
     none; *horizon*, when it stops whatever goes on; *lag*, the age of what controllers
     read from their cache; *title*.
 
+    *requests* are functions of a simulation by name: what somebody may ask of it beside
+    what it can do itself, see `AskAt`.
+
     Demand: *arrivals* come and *triggers* change resources, nothing after *drain*, while
     what is under way goes on; what was called for before *warm_up* counts in no study.
 
@@ -102,6 +105,7 @@ class Scenario:
         # Of a service.
         begin: Callable[[Any, str, str | None], str] | None = None,
         recall: Callable[[Any, Resource], None] | None = None,
+        requests: Mapping[str, Callable[..., Any]] = EMPTY,
         # How it is run.
         policy: Policy | None = None,
         hooks: Iterable[Hooks] = (),
@@ -124,17 +128,14 @@ class Scenario:
         faults: Iterable[Fault] = (),
         rates: Mapping[str, Rate] = EMPTY,
     ) -> None:
-        self.resources = tuple(
-            map(_frozen, listed("resources", resources, "Resource(...)"))
-        )
+        first = listed("resources", resources, "Resource(...)")
+        self.resources = tuple(map(_frozen, first))
         self.arrivals = listed("arrivals", arrivals, "Arrivals(...)")
         self.triggers = listed("triggers", triggers, "Trigger(...)")
         self.faults = listed("faults", faults, "CrashAt(t=40)")
-        self.rates = mapped(rates, "rates")
         self.settings = settings_by_name(mapped(settings, "settings"))
-        self.pools = mapped(pools, "pools")
+        self.rates, self.pools = mapped(rates, "rates"), mapped(pools, "pools")
         self.shifts: dict[str, Shifts] = mapped(shifts, "shifts")
-        self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
         machines = _machines(machine)
         self.machines = {item.kind: item for item in machines}
@@ -143,11 +144,12 @@ class Scenario:
         self._code = listed("steps", steps, "the function or class of a step")
         self.steps = StepRegistry(self._code)
         self._set_flows(flows)
-        self.world = _maker(world)
+        self.world, self.api_rate = _maker(world), _api_rate(api_rate)
+        self.begin, self.recall = begin, recall
+        self.requests: dict[str, Callable[..., Any]] = mapped(requests, "requests")
         self.hooks = listed("hooks", hooks, "Hooks()")
-        self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
-        self.horizon, self.lag, self.begin, self.recall = horizon, lag, begin, recall
+        self.migrations, self.horizon, self.lag = migrations, horizon, lag
         self.assumed: Mapping[str, Duration] = EMPTY
         if problems := self._problems(machines):
             raise DefinitionError(*problems)
@@ -420,6 +422,16 @@ class Scenario:
                 text = f"no state machine for the kind {resource.kind!r}{near}"
                 problems.append(Problem(text, path=("kind",), subject=name))
             problems += [
+                Problem(
+                    f"the annotation {note!r} is {short(value)}",
+                    "give a text",
+                    ("annotations", note),
+                    name,
+                )
+                for note, value in resource.annotations.items()
+                if not isinstance(value, str) and is_json(value)
+            ]
+            problems += [
                 Problem(f"{part} holds what JSON cannot", path=(part,), subject=name)
                 for part in ("spec", "status", "annotations")
                 if not is_json(getattr(resource, part))
@@ -527,6 +539,7 @@ _TYPES = {
 }
 """What `check` would demand of these keywords, were a scenario a dataclass."""
 _SAME = (
+    "requests",
     *("resources", "world", "policy", "hooks", "migrations", "title", "horizon", "lag"),
     *(
         "arrivals",

@@ -1,4 +1,4 @@
-"""What may stand in the file of a scenario, as pydantic models.
+"""The schema of the file of a scenario, as pydantic models.
 
 The keys are the keywords of the Python calls, unlike those of flow files, which are the
 reference engine's.

@@ -36,6 +36,10 @@ class SimulatedService:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
+    def __repr__(self) -> str:
+        kinds, flows = len(self._desk.scenario.flows), self.list(page_size=1).total
+        return f"<{type(self).__name__}: {kinds:,} flows defined, {flows:,} created>"
+
     def register(self, flow: Flow, steps: Iterable[Callable[..., Any]] = ()) -> None:
         """Take up a definition, with the *steps* that it has and the scenario has not.
 

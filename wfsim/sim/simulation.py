@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wfsim.engine.controller import Controller
 from wfsim.errors import NoticeError, UsageError
-from wfsim.model.bounds import LEAST_GAP
+from wfsim.model.bounds import argument
 from wfsim.model.frozen import EMPTY, Frozen
 from wfsim.model.glance import as_html, glance, of_log
 from wfsim.model.journal import Journal
@@ -23,7 +23,7 @@ from wfsim.model.run import Run
 from wfsim.sim.calls import Call, Calls, from_outside
 from wfsim.sim.clock import VirtualClock, WallClock
 from wfsim.sim.conditions import Reached, Until
-from wfsim.sim.control_plane import ControlPlane
+from wfsim.sim.control_plane import Controllers, ControlPlane
 from wfsim.sim.draws import KeyedDraws
 from wfsim.sim.fault_plan import FaultPlan, FaultyPorts
 from wfsim.sim.faults import Fault
@@ -32,6 +32,7 @@ from wfsim.sim.scenario import Scenario, no_scenario
 from wfsim.sim.schedule import Schedule
 from wfsim.sim.service import SimulatedService
 from wfsim.sim.sites import calm_sites
+from wfsim.sim.standstill import EVENTS, MAX_IDLE, Standstill
 from wfsim.sim.storage import Storage, immediately
 from wfsim.sim.terminal import Progress, interruptible
 from wfsim.sim.world import World
@@ -40,12 +41,6 @@ from wfsim.text import plain
 if TYPE_CHECKING:
     from wfsim.sim.prefix import Prefix, Tape
     from wfsim.sim.sqlite import Database
-
-EVENTS = 1 << 14
-"""After so many events of the clock, a quarter of a second or so, the bar is told."""
-
-MAX_IDLE = 1 << 20
-"""So many events may happen without a record or time passing before it is a bug."""
 
 
 class Simulation:
@@ -56,8 +51,7 @@ class Simulation:
     With *db*, the name of an SQLite file, its stores outlive the process: another
     simulation over the same file goes on where this one was dropped, at the time of
     the last write, and this one can write no more.  The world is in the file too, as of
-    that write; attributes that are no plain data (numbers, texts, lists, dicts,
-    dataclasses) begin with their initial value.
+    that write; attributes that are no plain data begin with their initial value.
     """
 
     journal_type: type[Journal] = Journal
@@ -80,8 +74,7 @@ class Simulation:
         if seed is not None and type(seed) is not int:
             raise UsageError(f"seed is {seed!r}; give a whole number")
         given = _checked(faults)
-        if controllers < 1:
-            raise UsageError(f"controllers is {controllers!r}; a simulation needs one")
+        controllers = argument("controllers", controllers, Controllers)
         # What is given is left as it is, and so is what fork() begins with.
         self.given_world = None if world is None else detached(world)
         own = self._new_world(scenario)
@@ -96,6 +89,7 @@ class Simulation:
         ports = FaultyPorts(self.faults, storage)
         self.plane = self.plane_type(storage, ports, self.draws, self.names, own)
         self.plan = FaultPlan(ports, storage, self.plane)
+        self.plan.simulation = self
         self.plan.known_sites = lambda: calm_sites(Simulation(scenario, seed=self.seed))
         self.schedule = Schedule(self.plane, self)
         self.calls = Calls(self.clock)
@@ -170,10 +164,11 @@ class Simulation:
         Each record is returned once, those of manual calls too.
         """
         self.begin()
-        records = self.log.records
+        records, limit = self.log.records, self.scenario.horizon
+        still = self._standstill()
         with self.whole_events():
             while self._shown >= len(records):
-                if not self.advance(self.scenario.horizon):
+                if not self._advance(limit, still):
                     return None
         self._shown += 1
         return records[self._shown - 1]
@@ -211,36 +206,15 @@ class Simulation:
 
     def _run_on(self, limit: float, progress: Progress) -> None:
         clock = self.clock
-        before = len(self.log), self.now
-        idle = 0
+        still = self._standstill()
         try:
             while not self._stopped:
                 if clock.advance_many(limit, EVENTS) < EVENTS:
                     break
                 progress.show(len(self.log), self.now)
-                if len(self.log) > before[0] or self.now > before[1] + LEAST_GAP:
-                    before, idle = (len(self.log), self.now), 0
-                    continue
-                idle += EVENTS
-                if idle >= MAX_IDLE:
-                    raise UsageError(self._spinning(idle))
+                still.after(EVENTS)
         finally:
             progress.close()
-
-    def _spinning(self, events: int) -> str:
-        """Return what is under way while *events* have changed nothing."""
-        steps = [
-            f"step {run.step.name!r} of {run.resource} {run.key}"
-            for each in self.journal.runs.values()
-            for run in each.values()
-            if isinstance(run, Run) and not run.is_final and run.step
-        ]
-        more = f" and {len(steps) - 3} more" if len(steps) > 3 else ""
-        at_work = f"{', '.join(steps[:3])}{more}" if steps else "the world"
-        return (
-            f"{events} events at {self.now:g} s without a record or time passing: "
-            f"{at_work} sleeps for no time, over and over; let it take time"
-        )
 
     def _end(self, until: Any, for_: Any) -> float | None:
         """Return the time at which to stop, None for the end."""
@@ -261,9 +235,7 @@ class Simulation:
         if not math.isfinite(end):
             raise UsageError(f"run({name}={value!r}): give a finite number of seconds")
         if end < self.now:
-            raise UsageError(
-                f"run({name}={value:g}): {name} is in the past (now {self.now:g} s)"
-            )
+            raise UsageError(f"{name}={value:g} is in the past (now {self.now:g} s)")
         if end > self.scenario.horizon:
             raise UsageError(
                 f"run({name}={value:g}): the scenario ends at "
@@ -273,13 +245,14 @@ class Simulation:
 
     def _run_to(self, wanted: Callable[[Record], bool]) -> None:
         records, limit = self.log.records, self.scenario.horizon
+        still = self._standstill()
         with self.whole_events():
             while True:
                 while self._shown < len(records):
                     self._shown += 1
                     if wanted(records[self._shown - 1]):
                         return
-                if not self.advance(limit):
+                if not self._advance(limit, still):
                     return
 
     @contextmanager
@@ -320,6 +293,15 @@ class Simulation:
             return False
         self.clock.events += 1
         return True
+
+    def _standstill(self) -> Standstill:
+        return Standstill(self.log, self.journal, self.clock, self.world, MAX_IDLE)
+
+    def _advance(self, limit: float, still: Standstill) -> bool:
+        """`advance`, but notice that it leads nowhere."""
+        if not self.clock.events % EVENTS:
+            still.after(EVENTS)
+        return self.advance(limit)
 
     def _wait_until(self, time: float) -> None:
         """Move the clock to *time* though nothing happens then: that is no event."""
@@ -484,7 +466,7 @@ class Simulation:
         return [run for of, run in written if of == name]
 
     def expect(self, file: str | Path, *, update: bool | None = None) -> None:
-        """Hold what it has done to what *file* says; see `wfsim.testing.expect`."""
+        """Compare what it has done with *file*; see `wfsim.testing.expect`."""
         from wfsim.sim import expectation
 
         expectation.expect(self, file, update=update)
@@ -498,13 +480,12 @@ class Simulation:
         cannot be copied; steps, hooks and actions are called again too.  Writes are
         counted from the start.  Raises `UsageError` if it does not come out the same.
         """
-        twin = self.twin()
+        more, twin = _checked(faults), self.twin()
         if twin.log.records != self.log.records:
             raise UsageError(
                 "run again, the simulation does not come to the same records: it depends "
                 "on more than its scenario, seed, faults and calls; act on it with act()"
             )
-        more = tuple(faults)
         if more:
             twin.inject(*more)
         return twin

@@ -14,9 +14,14 @@ A timer is the time after a write in which nobody does anything.
 
 from __future__ import annotations
 
+import dis
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple, Protocol
 
 from wfsim import errors
@@ -137,10 +142,15 @@ class Sites:
         self._places: set[str] = set()
         self._seen: Counter[str] = Counter()
         self.kept: list[Site] | None = None
+        self.mark: Callable[[str, str], None] | None = None
+        """Is told before and after each call, and in each wait as soon as it begins.
+
+        That is only where the step has nothing to do when its process dies.
+        """
         self.add(faults)
 
     def add(self, faults: Iterable[Any]) -> None:
-        """Let *faults* happen too, those that have a site."""
+        """Add those of *faults* that have a site."""
         for fault in faults:
             site = getattr(fault, "site", None)
             if site is not None:
@@ -159,6 +169,15 @@ class Sites:
         return self.kept is not None or bool(self._due)
 
     @property
+    def seen(self) -> dict[str, int]:
+        """How often each site has been reached, by its name without a number."""
+        return dict(self._seen)
+
+    def go_on(self, seen: Mapping[str, int]) -> None:
+        """Go on as if each had been reached so often."""
+        self._seen = Counter(seen)
+
+    @property
     def entries(self) -> int:
         """How many entries the journal has."""
         return len(self._journal)
@@ -174,16 +193,16 @@ class Sites:
         return [fault for fault in self._due.get(site, ()) if isinstance(fault, kinds)]
 
     def forget(self, fault: Any) -> None:
-        """Let *fault* be due no more."""
+        """Remove *fault* from those that are due."""
         self._due[fault.site.removesuffix(TIMER)].remove(fault)
 
     def over(self, fault: Any) -> None:
-        """Let *fault* be due no more, and say that it has happened."""
+        """Remove *fault* from those that are due, and say that it has happened."""
         self.forget(fault)
         self._around.fired(fault)
 
     def passed(self, site: str, controller: str) -> None:
-        """Let begin what is to happen from *site* on, where *controller* has come."""
+        """Begin what is to happen from *site* on, where *controller* has come."""
         for fault in self.due(site, MomentFault):
             if not (isinstance(fault, CrashAt) and is_at_once(fault)):
                 self.forget(fault)
@@ -215,7 +234,7 @@ class Sites:
     def written(
         self, name: Name, site: str, number: int, first: int, writer: str
     ) -> None:
-        """Let happen what follows the write of that *number*, made by *writer*."""
+        """Carry out what follows the write of that *number*, made by *writer*."""
         last = self.entries - 1
         if self.kept is not None and last >= first:
             self.kept.append(
@@ -296,6 +315,8 @@ class _Attempt:
             if error is not None:
                 continue
             began, entries = context.clock.now, sites.entries
+            if sites.mark is not None and is_bare(_delegates(body)):
+                sites.mark(site, "in")
             sites.passed(site, self._writer)
             for crash in sites.due(site, CrashAt):
                 if crash.when == "before":
@@ -312,13 +333,12 @@ class _Attempt:
             if error is None:
                 for fault in sites.due(site, CrashAt, DelayStep, HangStep):
                     sites.over(fault)
-                    match fault:
-                        case CrashAt():
-                            error = self._killed(fault)
-                        case DelayStep():
-                            yield context.clock.timeout(fault.by)
-                        case HangStep():
-                            yield context.clock.event()
+                    if isinstance(fault, CrashAt):
+                        error = self._killed(fault)
+                    elif isinstance(fault, DelayStep):
+                        yield context.clock.timeout(fault.by)
+                    else:
+                        yield context.clock.event()
                 error = error or self._trouble(site, after=True)
 
     @property
@@ -349,6 +369,8 @@ class _Attempt:
         """Return the site of a call, or raise what is to come before it."""
         sites = self._sites
         site = sites.reached(self._place._replace(what=what))
+        if sites.mark is not None and is_bare(_callers()):
+            sites.mark(site, "before")
         for crash in sites.due(site, CrashAt):
             if crash.when == "before":
                 sites.over(crash)
@@ -359,7 +381,7 @@ class _Attempt:
         return site
 
     def ends(self, site: str, call: WorldCall) -> None:
-        """Let happen what comes after the *call*, or raise it."""
+        """Carry out what comes after the *call*, or raise it."""
         sites, context = self._sites, self._context
         if sites.kept is not None and (call.changed or call.error):
             entries = sites.entries
@@ -368,6 +390,8 @@ class _Attempt:
             kept = Site(site, *place, now, first=entries, call=call)
             who = {"controller": self._writer, "token": context.token}
             sites.kept.append(kept._replace(**who))
+            if sites.mark is not None and is_bare(_callers()):
+                sites.mark(site, "after")
         for repetition in sites.due(site, RepeatCall):
             sites.over(repetition)
             call.again()
@@ -383,6 +407,40 @@ class _Attempt:
     def is_kept(self) -> bool:
         """Whether it matters what a call has changed."""
         return self._sites.kept is not None
+
+
+def is_bare(codes: Iterable[CodeType]) -> bool:
+    """Whether none of *codes*, but for ours, has an ``except``, ``finally`` or ``with``.
+
+    Only then nothing is done where an exception is thrown in that stops it.
+    """
+    return not any(map(_handles, codes))
+
+
+@cache
+def _handles(code: CodeType) -> bool:
+    return _HANDLER in code.co_code[::2] and not code.co_filename.startswith(_OURS)
+
+
+_HANDLER = dis.opmap["PUSH_EXC_INFO"]
+_OURS = str(Path(__file__).parents[1])
+
+
+def _delegates(body: Any) -> Iterator[CodeType]:
+    """Yield the code of *body*, and of what it delegates to, while all of it waits."""
+    while body is not None:
+        code = getattr(body, "gi_code", None) or getattr(body, "cr_code", None)
+        if code is not None:
+            yield code
+        body = getattr(body, "gi_yieldfrom", None) or getattr(body, "cr_await", None)
+
+
+def _callers() -> Iterator[CodeType]:
+    """Yield the code of what is running, as far as the attempt of a step."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code is not _Attempt.driven.__code__:
+        yield frame.f_code
+        frame = frame.f_back  # type: ignore[assignment]
 
 
 __all__ = ["Name", "Site", "Sites", "calm_sites"]

@@ -1,4 +1,4 @@
-"""What a scenario says of single steps: how long, how often they fail, what they hold.
+"""Settings of single steps: how long, how often they fail, what they hold.
 
 >>> str(StepSettings(duration={"uniform": [20, 40]}, failure=0.1).duration)
 'uniform(20, 40)'

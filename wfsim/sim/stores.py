@@ -19,7 +19,7 @@ from wfsim.errors import (
     StoreError,
 )
 from wfsim.model import json_text
-from wfsim.model.frozen import Frozen, freeze, thaw
+from wfsim.model.frozen import EMPTY, Frozen, freeze, is_json, thaw
 from wfsim.model.journal import (
     OF_RESOURCES,
     Create,
@@ -34,6 +34,7 @@ from wfsim.model.memento import Memento, Quarantined
 from wfsim.model.memento_json import MAX_BYTES
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Begin, Change, Run
+from wfsim.text import short
 
 
 class InMemoryResources:
@@ -59,6 +60,8 @@ class InMemoryResources:
         self.seen = self.peek
         """Return the resource as `subscribe` last told of it; None if it is gone."""
         self._cache: dict[Key, Resource | None] = {}
+        self._most: dict[Key, int] = {}
+        """How many characters the parts of a resource have at most."""
         self._revision = 0
         self._uids = 0
         self._listeners: tuple[Listener, ...] = ()
@@ -93,6 +96,8 @@ class InMemoryResources:
         self._uids += 1
         uid, entered = f"uid-{self._uids}", self._revision + 1
         born = _frozen(resource)._replace(uid=uid, entered=entered, deleted=None)
+        if born.spec or born.status or born.annotations:
+            self._refuse_unfit(None, born)
         return self._put(None, born, 0)
         yield
 
@@ -117,11 +122,50 @@ class InMemoryResources:
             return before
         if resource.state != before.state:
             resource = resource._replace(entered=self._revision + 1)
-        after = self._put(before, _frozen(resource), token or 0)
+        frozen = _frozen(resource)
+        if (
+            frozen.spec is not before.spec
+            or frozen.status is not before.status
+            or frozen.annotations is not before.annotations
+        ):
+            self._refuse_unfit(before, frozen)
+        after = self._put(before, frozen, token or 0)
         if after.deleted is not None and not after.finalizers:
             self._take_away(after, token or 0)
         return after
         yield
+
+    def _refuse_unfit(self, before: Resource | None, after: Resource) -> None:
+        """Raise `StoreError` if what is new in *after* could not be read back.
+
+        That is what JSON cannot hold, an annotation that is no text, and what makes the
+        resource longer than 1 MiB, which is counted only near that.
+        """
+        key, new = after.key, 0
+        for part in _PARTS:
+            old: Mapping[str, Any] = EMPTY if before is None else getattr(before, part)
+            whole: Mapping[str, Any] = getattr(after, part)
+            if whole is old:
+                continue
+            for name, value in whole.items():
+                if name in old and old[name] is value:
+                    continue
+                if not is_json({name: value}):
+                    raise StoreError(f"{key}: {part} holds what JSON cannot, {name!r}")
+                if part == "annotations" and not isinstance(value, str):
+                    text = f"{key}: the annotation {name!r} is {short(value)}"
+                    raise StoreError(f"{text}; give a text")
+                new += 6 * (len(name) + len(str(value)))
+        if not new:
+            return
+        most = new if before is None else self._most.get(key, 0) + new
+        if most > MAX_BYTES:
+            parts = {part: thaw(getattr(after, part)) for part in _PARTS}
+            most = len(json_text.dump_as_go(parts))
+            if most > MAX_BYTES:
+                text = f"{key} has {most} characters; {MAX_BYTES} are kept"
+                raise StoreError(text)
+        self._most[key] = most
 
     def delete(self, key: Key) -> Effect[None]:
         """Remove the resource, or mark it as deleted while finalizers hold it."""
@@ -243,6 +287,9 @@ class InMemoryResources:
             self._clock.call(due - self._clock.now, catch_up)
 
 
+_PARTS = ("spec", "status", "annotations")
+
+
 def _frozen(resource: Resource) -> Resource:
     """Return *resource* made of nothing that its writer could change later."""
     spec, status, annotations = resource.spec, resource.status, resource.annotations
@@ -274,12 +321,13 @@ class InMemoryRuns:
     def refuse_large(self, run: Run, output: Mapping[str, Any]) -> None:
         """Raise `StoreError` if there is no room for *output* beside what is kept.
 
+        Of a run that has not begun, that is what it is to begin with.
         As in the reference, the mementos of a resource are in one ConfigMap, of 1 MiB.
         They are only counted near that; before, a bound of them will do.
         """
         key = run.resource
         most = self._most.get(key, 0) + _most_bytes(output)
-        if self._begun.get(key) != run.key:
+        if self._begun.get(key) != run.key and run.changes:
             self._begun[key] = run.key
             most += BYTES_OF_STEP * (len(run.steps) + 4) + _most_bytes(run.context)
         if most > MAX_BYTES:

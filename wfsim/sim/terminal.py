@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of a run, and how Ctrl-C ends it."""
+"""The terminal: a bar that shows how far a run is, and Ctrl-C, which ends it."""
 
 from __future__ import annotations
 

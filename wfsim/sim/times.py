@@ -1,4 +1,4 @@
-"""When something happens, again and again, and what there is of it meanwhile.
+"""Times: when something happens, again and again, and how much there is meanwhile.
 
 >>> from wfsim.sim.draws import KeyedDraws
 >>> list(Times(every=60, start=30, count=3).each(KeyedDraws(1)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from math import inf
 from operator import attrgetter
@@ -19,9 +19,11 @@ from wfsim.engine.controller import next_tick
 from wfsim.engine.ports import Clock, Draws, Effect, Notes
 from wfsim.errors import UsageError
 from wfsim.model.bounds import seconds
+from wfsim.model.glance import as_html, glance, words
 from wfsim.model.resource import Resource
 from wfsim.sim.copies import copied
 from wfsim.sim.pool import pools
+from wfsim.text import plain
 
 # A NamedTuple's own constructor is a Python function; this one is not.
 _new = tuple.__new__
@@ -59,6 +61,15 @@ class _Wait:
         return self.look
 
 
+def _at_a_glance(value: Any) -> str:
+    """Return how many there are of what can be counted, and the first ones' names."""
+    if isinstance(value, Mapping) and value:
+        return f"{len(value):,}: {words([str(name) for name in value], between=', ')}"
+    if isinstance(value, Collection) and not isinstance(value, str) and value:
+        return f"{len(value):,}"
+    return plain(value)
+
+
 class World:
     """Base class of fake worlds; attributes without an underscore are its state.
 
@@ -72,6 +83,18 @@ class World:
         self._draws: Draws | None = None
         self._waiting: dict[Any, _Wait] = {}
         self._acting = False
+
+    def __repr__(self) -> str:
+        pending = len(vars(self).get("pending", ()))
+        lines = (
+            f"  {name}: {_at_a_glance(value)}"
+            for name, value in vars(self).items()
+            if name[0] != "_" and name != "pending"
+        )
+        return glance(f"<{type(self).__name__}, {pending} pending>", lines)
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
 
     def attach(self, clock: Clock, draws: Draws, notes: Notes | None = None) -> None:
         """Use *clock*; operations that are pending keep their due times.

@@ -21,7 +21,10 @@ a share     Wilson's score interval (Wilson 1927), of runs where each replicatio
             with Student's t (Korn and Graubard 1998; Dean and Pagano 2015)
 =========== =======================================================================
 
-An end beyond what the data can tell is infinite: of 50 runs none bounds the p95.
+An end beyond what the data can tell is infinite: of 50 runs none bounds the p95.  How
+often intervals hold the truth was measured (``tests/study/coverage.txt``): at 95 % those
+of a queue's mean, p50, p95 and success in 91 to 98 % of 300 studies of 10, 20 and 60
+replications; the mean of ten exponential runs, which is the worst, in 86 %.
 
 What the field calls them, and what each includes:
 
@@ -47,7 +50,7 @@ rework              ``retries_seconds``   attempts that fail and the pauses afte
 repair              ``recovery``          attempts that a crash cuts short until they
                     ``restarts``          begin again; no controller; interrupted
 external delay      ``waiting``           steps that wait for something outside
-lost time           ``other``             attempts cut short on purpose
+lost time           ``other``             attempts that a cancel or an interruption ends
 makespan            ``makespan``          from second 0 until the last run ends
 service level       ``success``           completed runs, of all that are called for
 work in process     ``in_system``         runs called for and not over, over time
@@ -67,7 +70,7 @@ What a user waits for is ``total``: it is the measure where none is named.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -380,22 +383,46 @@ def _woodruff(sample: Sample, confidence: float) -> Interval:
     if size < 2:
         return Interval(estimate, 0.0, math.inf)
     runs = np.bincount(owners, minlength=size)
-    # Nothing lies above what is infinite: there the runs that were done are looked at.
-    is_below = values <= estimate if math.isfinite(estimate) else np.isfinite(values)
-    below = np.bincount(owners, weights=is_below, minlength=size)
-    # The share of runs below is a ratio of two means over replications.
-    rest = (below - below.sum() / runs.sum() * runs) / runs.mean()
-    error = float(np.sqrt((rest**2).sum() / (size - 1) / size))
-    reach = _t(size - 1, confidence) * error / (share * (1.0 - share))
-    odds = math.log(share / (1.0 - share))
-    low, high = (_logistic(odds + each) for each in (-reach, reach))
-    # Even if all runs were independent, so few may all lie below.
-    is_bounded = share ** len(values) < (1.0 - confidence) / 2.0
+
+    def below(limit: float) -> NDArray[Any]:
+        # Nothing lies above what is infinite: there the runs that were done are counted.
+        is_below = values <= limit if math.isfinite(limit) else np.isfinite(values)
+        return np.bincount(owners, weights=is_below, minlength=size)
+
+    shares = {each: below(quantile(ordered, each)) for each in (0.5, share)}
+    low, high, is_bounded = woodruff_ends(shares, runs, share, confidence)
     return Interval(
         estimate,
         quantile(ordered, low),
         quantile(ordered, high) if is_bounded else math.inf,
     )
+
+
+def woodruff_ends(
+    below: Mapping[float, NDArray[Any]],
+    runs: NDArray[Any],
+    share: float,
+    confidence: float,
+) -> tuple[float, float, bool]:
+    """Return the shares of runs between which the true quantile of *share* may lie.
+
+    *below* are how many of the *runs* of each replication, two at least, lie below the
+    estimate of the median and that of *share*.  With them comes whether so many runs
+    bound it at all.  Few replications show little of a tail, so runs are taken to depend
+    on each other there as much as they do at the median, if that is more.
+    """
+    size = len(runs)
+    variance = 0.0
+    for at, counts in below.items():
+        # The share of runs below is a ratio of two means over replications.
+        rest = (counts - counts.sum() / runs.sum() * runs) / runs.mean()
+        of = float((rest**2).sum() / (size - 1) / size) / (at * (1.0 - at))
+        variance = max(variance, of)
+    reach = _t(size - 1, confidence) * math.sqrt(variance / (share * (1.0 - share)))
+    odds = math.log(share / (1.0 - share))
+    low, high = (_logistic(odds + each) for each in (-reach, reach))
+    # Even if all runs were independent, so few may all lie below.
+    return low, high, share ** float(runs.sum()) < (1.0 - confidence) / 2.0
 
 
 def _logistic(odds: float) -> float:

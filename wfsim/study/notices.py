@@ -1,4 +1,4 @@
-"""What of a study may be other than it was meant, as sentences."""
+"""Sentences about what in a study may be other than it was meant."""
 
 from __future__ import annotations
 

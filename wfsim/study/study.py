@@ -553,8 +553,8 @@ class Study:
         """Return what points have instead of those of *labels* that none has."""
         for name, wanted in labels.items():
             if not any(_is(each, wanted) for each in self.points[name]):
-                near = suggest(str(wanted), map(str, self.points[name]))
-                return f"{name} is never {wanted}{near}"
+                known = ", ".join(dict.fromkeys(map(str, self.points[name])))
+                return f"{name} is never {wanted}; known: {known}"
         return "it has each of them, but at different points"
 
     def check_parameter(self, name: str) -> None:

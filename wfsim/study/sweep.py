@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 from wfsim.errors import UsageError
 from wfsim.files.document import read_document
@@ -18,6 +18,7 @@ from wfsim.sim.scenario_loader import is_scenario, load_flow_as_scenario
 from wfsim.sim.terminal import in_sight
 from wfsim.study.cache import FORMAT, Cache, Fingerprints, missing
 from wfsim.study.design import Design
+from wfsim.study.digest import Digest, digest
 from wfsim.study.estimates import is_taken, sampled
 from wfsim.study.execution import (
     Job,
@@ -43,6 +44,7 @@ ROUND = 20
 """With a precision to reach, so many replications are made before it is looked at."""
 
 
+@overload
 def sweep(
     make: Make | str | Path,
     over: Over = None,
@@ -56,9 +58,45 @@ def sweep(
     jobs: int | None = 1,
     cache: str | Path | None = None,
     key: str | None = None,
+    keep: Literal["runs"] = "runs",
     progress: bool | None = None,
     independent: bool = False,
-) -> Study:
+) -> Study: ...
+@overload
+def sweep(
+    make: Make | str | Path,
+    over: Over = None,
+    *,
+    replications: int = 100,
+    seed: int = 0,
+    faults: Iterable[Fault] = (),
+    flow: str | None = None,
+    measure: Measure | Mapping[str, Measure] | None = None,
+    precision: Precision | str | None = None,
+    jobs: int | None = 1,
+    cache: str | Path | None = None,
+    key: str | None = None,
+    keep: Literal["summary"],
+    progress: bool | None = None,
+    independent: bool = False,
+) -> Digest: ...
+def sweep(
+    make: Make | str | Path,
+    over: Over = None,
+    *,
+    replications: int = 100,
+    seed: int = 0,
+    faults: Iterable[Fault] = (),
+    flow: str | None = None,
+    measure: Measure | Mapping[str, Measure] | None = None,
+    precision: Precision | str | None = None,
+    jobs: int | None = 1,
+    cache: str | Path | None = None,
+    key: str | None = None,
+    keep: Literal["runs", "summary"] = "runs",
+    progress: bool | None = None,
+    independent: bool = False,
+) -> Study | Digest:
     """Simulate what *make* returns at each point of *over*, *replications* times.
 
     *make* is called with the values of a point by name; or it is a scenario file, whose
@@ -70,15 +108,15 @@ def sweep(
 
     *faults* happen in each replication; with a *flow* only its runs count.  *measure* is
     a function of a log to a number, or to numbers by name, or such functions by name:
-    columns of ``replications``.  With a *precision* a point is replicated only as often
-    as that takes, *replications* times at most.
+    columns of ``replications``.  A *precision* may end it before so many *replications*.
 
     *jobs* processes share the work (-1: one for each core; None: what
     ``joblib.parallel_config`` says), or the backend that this names, such as a cluster's;
-    the study is the same, byte for byte.  *cache* is a
-    folder that keeps each replication; *key* stands for code that cannot be compared.
-    *progress* is that of `Simulation.run`.  Ctrl-C returns what is
-    complete, marked ``interrupted``; with a cache the same call goes on from there.
+    the study is the same, byte for byte.  *cache* is a folder that keeps each
+    replication; *key* stands for code that cannot be compared.  With ``summary`` to
+    *keep* only that is, and memory does not grow with the number of replications.
+    *progress* is that of `Simulation.run`.  Ctrl-C returns what is complete, marked
+    ``interrupted``; with a cache the same call goes on from there.
 
     Raises `UsageError` or `DefinitionError` for wrong arguments, before anything runs,
     `UsageError` for a measure that is no number, `WfsimError` where workers go on dying.
@@ -96,11 +134,25 @@ def sweep(
         independent=independent,
     )
     kept = plan.cache(cache, key)
+    if _is_summary(keep, plan, kept):
+        return digest(plan, progress)
     work = _Work(plan, kept, progress)
     work.run()
-    return work.study(
-        over if isinstance(over, Design) else None, partial(_more, plan, kept, progress)
-    )
+    design = over if isinstance(over, Design) else None
+    return work.study(design, partial(_more, plan, kept, progress))
+
+
+def _is_summary(keep: Any, plan: SweepPlan, cache: Cache | None) -> bool:
+    """Whether to *keep* the summary alone.
+
+    Raises `UsageError` if that is nothing to keep, or not with the rest.
+    """
+    if keep not in ("runs", "summary"):
+        raise UsageError(f"keep is {keep!r}; give 'runs' or 'summary'")
+    if keep == "summary" and (plan.precision is not None or cache is not None):
+        what = "cache" if plan.precision is None else "precision"
+        raise UsageError(f"keep='summary' keeps nothing for a {what}; leave it out")
+    return bool(keep == "summary")
 
 
 def _more(

@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Mapping
+from difflib import unified_diff
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
@@ -34,13 +36,27 @@ SANITIZE = Path(__file__).with_name("sanitize.cfg")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set this Python, these rules and this environment for nbval, if it is on."""
+    """Set nbval to this Python, these rules and this environment, if it is on."""
     option = config.option
     if getattr(option, "nbval", False):
         option.nbval_current_env = True
         option.nbval_sanitize_with = option.nbval_sanitize_with or str(SANITIZE)
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+        config.pluginmanager.register(_Changes())
+
+
+class _Changes:
+    """A hook that adds to the report of a red cell which lines of its text changed."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if isinstance(item, IPyNbCell) and report.when == "call" and report.failed:
+            report.sections.append(("what it says now", _change_of(item)))
+        return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,6 +72,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         notebook.skip_compare = (*notebook.skip_compare, *NOT_COMPARED)
         _refuse(notebook, "no saved run", filter(_never_ran, its_cells))
         _refuse(notebook, "an output that is not compared", filter(_ignored, its_cells))
+
+
+def _change_of(cell: IPyNbCell) -> str:
+    """Return which lines of a cell's text have gone (-) and come (+), and the cure."""
+    file = os.path.relpath(cell.parent.path)
+    saved, now = _lines_of(cell, cell.cell.outputs), _lines_of(cell, cell.test_outputs)
+    changes = [*unified_diff(saved, now, lineterm="", n=0)][2:]
+    lines = [line for line in changes if not line.startswith("@@")]
+    return "\n".join(
+        [
+            f"{cell.parent.path.name}, cell {cell.cell_num}:",
+            *(lines or ["something else than text"]),
+            "If that is meant, save it with `make notebooks`, or with "
+            f"`python -m wfsim.testing.notebooks {file}`, and look at the difference.",
+        ]
+    )
+
+
+def _lines_of(cell: IPyNbCell, outputs: Iterable[Mapping[str, Any]] | None) -> list[str]:
+    """Return the lines of text among *outputs*: what was printed, shown or raised."""
+    texts = []
+    for output in outputs or ():
+        text = output.get("data", {}).get("text/plain", output.get("text", ""))
+        error = f"{output['ename']}: {output['evalue']}" if "ename" in output else ""
+        texts.append(cell.sanitize("".join(text) or error))
+    return "\n".join(texts).splitlines()
 
 
 def _never_ran(cell: IPyNbCell) -> bool:

@@ -1,4 +1,4 @@
-"""What steps do to one instance: bring it up, restart it, let it go, and wait for that.
+"""Effects on one instance: bring it up, restart it, let it go, and wait for that.
 
 Waits are those of the reference, poll / at most; polls are computed by the world.
 """

@@ -1,4 +1,4 @@
-"""What executors are made of.
+"""The parts that executors are made of.
 
 The one rule: business objects live in the world, and the context of a flow holds their
 names, so an executor acts on what it reads in the world and may be run again.

@@ -175,7 +175,9 @@ def check_instance(ctx: Context) -> Effect:
         instance.leave()
 
     def moved() -> bool:
-        return bool(instance.store == "Tombstone")
+        # Somebody may have deleted the cluster meanwhile: then nothing moves any more.
+        there = cluster_of(ctx).instances.get(instance.name)
+        return there is None or bool(there.store == "Tombstone")
 
     yield from ctx.world.until(
         ctx.world.failing_with("move data", instance.name, moved),
