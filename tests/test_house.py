@@ -102,6 +102,16 @@ def test_the_first_line_of_a_docstring_is_an_imperative_or_a_noun_phrase():
     assert indirect == [], "say what it does or is: Continue, Set, Note, Expire ..."
 
 
+def test_the_title_of_a_module_is_a_noun_phrase_and_no_question():
+    questions = []
+    for path in files("wfsim/*.py", "fake_resources/*.py"):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        title = text.partition("\n")[0]
+        if re.match(r"(What(?! if)|How|Whether|Who|Where|When|Which|Why)\b", title):
+            questions.append(f"{short(path)}: {title}")
+    assert questions == [], "begin with the noun that the file is named after"
+
+
 def test_a_local_name_says_what_a_value_is_and_not_that_it_was_got():
     vague = []
     for path in files(*(f"wfsim/{room}/*.py" for room in ROOMS)):

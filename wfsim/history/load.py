@@ -1,4 +1,4 @@
-"""What a history tells of the load: how often runs arrive and processes crash."""
+"""The load in a history: how often runs arrive and processes crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study is for: which point to take, how sure that is, and what it costs.
+"""The decision of a study: which point to take, how sure that is, what it costs.
 
 Intervals of several points hold all at once with the confidence that was asked for: of K
 points that of each may be wrong with a K-th of what is left (Bonferroni).
