@@ -62,8 +62,8 @@ def heatmap(
     *value* is a column of the study's ``replications``, a quantile such as ``p95`` or
     ``total_p99`` of all its runs, as in its ``summary()``, or a share ``within_2h``.
     The summary may be given instead, or ``replications``, of whose quantiles means are
-    drawn.  Other parameters are averaged over.  The frame has a row per cell: *x*, *y*, *value* and
-    ``replications``.  Raises `UsageError` for an unknown column.
+    drawn.  Other parameters are averaged over.  The frame has a row per cell: *x*, *y*,
+    *value* and ``replications``.  Raises `UsageError` for an unknown column.
     """
     frame, cut = _by_two(_measured(study, value), x, y, value)
     xs, ys = (list(dict.fromkeys(frame[name])) for name in (x, y))
@@ -264,18 +264,19 @@ def _measured(study: StudyFrames | pd.DataFrame, value: str) -> pd.DataFrame:
     share, rows, limit = share_of(value), replications_of(study), limit_of(value)
     if isinstance(study, pd.DataFrame) or not study.over:
         return rows
-    if share is None and limit is None:
-        return rows
     names = list(study.over)
     is_done = study.runs["status"] == "completed"
     if limit is not None:
         return _within(study, value, is_done & (study.runs["total"] <= limit))
+    if share is None:
+        return rows
+    at = share
     of = study.runs[names].assign(times=study.runs[times_of(value)])
     of = of[is_done] if is_of_completed(value) else of
     of["times"] = of["times"].where(is_done, math.inf)
     points = rows.groupby(names, sort=False).size().to_frame("replications")
     quantiles = of.groupby(names, sort=False)["times"].agg(
-        lambda times: quantile(sorted(times.tolist()), share)
+        lambda times: quantile(sorted(times.tolist()), at)
     )
     return points.join(quantiles.rename(value)).reset_index()
 
