@@ -249,11 +249,15 @@ def operators_are_heard(run: Checked) -> Iterator[Violation]:
     state = FlowStatus.STOPPED if is_service else INTERRUPT
     stuck = [name for name, each in run.resources.items() if each.state == state]
     before = len(sim.journal)
-    for name in stuck:
-        (sim.service.start if is_service else sim.recover)(name)
     if not stuck:
         return
-    sim.run(sim.now + SOON)
+    try:
+        for name in stuck:
+            (sim.service.start if is_service else sim.recover)(name)
+        sim.run(sim.now + SOON)
+    except Exception as error:  # what is wrong already may break down now
+        yield violation("L6", f"an operator who asks gets {type(error).__name__}")
+        return
     moved = {record.resource for record in sim.log.records[before:] if record.token}
     for name in stuck:
         if name not in moved:
