@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_faults_of_the_command_line_and_of_a_file_happen(run, tmp_path):
 def test_a_cancelled_run_ends_interrupted_and_expect_says_so(run):
     status, out, _ = run("run", NIGHTLY, "--cancel-at", "12", "--expect", "Running")
     assert status == 1
-    assert "Expected Running; ended in {'resource-0': 'Interrupt'}" in out
+    assert "Expected Running; resource-0 is Interrupt\n" in out
 
 
 def test_the_schema_that_is_printed_is_the_one_for_editors(run):
@@ -690,3 +691,16 @@ def test_what_cannot_be_exported_is_told(run, words, why):
     status, out, err = run("export", *words)
     assert (status, out) == (2, "")
     assert why in err
+
+
+def test_it_tells_its_version_and_what_it_does(run):
+    status, out, err = run("--version")
+    assert (status, err) == (0, "")
+    assert re.fullmatch(r"wfsim \d+\.\d+\.\d+\n", out)
+    assert "`" not in run("--help")[1]
+
+
+def test_a_state_that_nobody_knows_is_told_when_it_is_expected(run):
+    status, out, _ = run("run", NIGHTLY, "--expect", "Runing")
+    assert status == 1
+    assert "Expected Runing; resource-0 is Running; did you mean 'Running'?\n" in out

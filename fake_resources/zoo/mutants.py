@@ -225,7 +225,7 @@ OF_RUNNERS: tuple[Row, ...] = (
     (
         runners.Paused,
         partial(grounds.started_again, *service(with_looks(runners.Paused)).args),
-        "S12",
+        "S1",
     ),
     (
         runners.Swallowed,

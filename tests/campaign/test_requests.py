@@ -66,7 +66,8 @@ def test_a_request_and_a_crash_raise_no_alarm() -> None:
 def test_to_delete_and_create_again_is_to_replace() -> None:
     subject = next(each for each in ASKED if each.name == "polardb SwitchRw")
     sites = wfsim.explore(subject.begin, [], budget=0).listed
-    points, never = requests({"replace": asks(subject)["replace"]}, sites)
+    replace = {"replace": asks(subject)["replace"]}
+    points, never = requests(replace, sites, running())
     assert never == {}
     assert [type(point.plan[0]) for point in points] == [EditAt] * len(sites)
     assert all(point.plan[0].replace for point in points)

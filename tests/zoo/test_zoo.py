@@ -12,6 +12,7 @@ import pytest
 import wfsim
 from fake_resources.zoo import MUTANTS, backup, grounds, mutants, service, wishes
 from tests.zoo.table import rate, row
+from wfsim.campaign.histories import HISTORIES
 from wfsim.campaign.oracles import ORACLES
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
@@ -52,7 +53,11 @@ def test_each_invariant_is_broken_by_one_of_them():
     said = " ".join(str(check.__doc__).partition(":")[0] for check in ORACLES.values())
     codes = {*re.findall(r"\b[SL][0-9]+\b", said)}
     # Whatever an engine writes reads back: nothing that it is made of can spoil that.
-    assert codes - {each.invariant for each in MUTANTS.values()} <= {"S11"}
+    # Those of a history are broken by hand, in tests/campaign/test_histories.py.
+    ways = " ".join(str(check.__doc__).partition(":")[0] for check in HISTORIES)
+    by_hand = {*re.findall(r"\b[SL][0-9]+\b", ways)}
+    left = codes - by_hand - {each.invariant for each in MUTANTS.values()}
+    assert left <= {"S11", "S25", "S26", "L4", "L6"}
 
 
 def test_the_table_has_each_with_what_it_is_found_by():

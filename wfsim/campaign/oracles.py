@@ -13,11 +13,12 @@ from typing import Any
 
 from wfsim.campaign.histories import HISTORIES
 from wfsim.campaign.plain import difference
-from wfsim.campaign.verdict import Check, Checked, Violation, violation
+from wfsim.campaign.verdict import Check, Checked, Violation, bare, violation
 from wfsim.engine.flow_status import FlowStatus
 from wfsim.model.memento import Memento, RunStatus, StepStatus
 from wfsim.model.record import Kind
 from wfsim.model.resource import INTERRUPT
+from wfsim.model.run import Adopt
 from wfsim.sim.pool import pools
 
 TERMINAL = frozenset({RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.SUPERSEDED})
@@ -48,27 +49,40 @@ def tokens_grow(run: Checked) -> Iterator[Violation]:
 
 def nothing_runs_twice(run: Checked) -> Iterator[Violation]:
     """S3 and S9: a step that is completed does not start again, nor what has ended."""
-    done: set[tuple[str, str, str]] = set()
-    over: set[tuple[str, str]] = set()
+    done: dict[tuple[Any, str], set[int]] = {}
+    over: set[tuple[Any, str]] = set()
     flows = run.sim.scenario.flows
-    for record in run.records:
-        name = (record.resource, record.run)
-        match record.kind:
-            case Kind.RUN_RECOVERED | Kind.RUN_CREATED:
-                over.discard(name)
-                done = {item for item in done if item[:2] != name}
-            case Kind.RUN_COMPLETED | Kind.RUN_SUPERSEDED:
-                over.add(name)
-            case Kind.STEP_COMPLETED:
-                done.add((*name, record.step))
-            case Kind.STEP_STARTED:
-                if name in over:
-                    text = f"{'/'.join(name)} has ended, and {record.step} starts"
-                    yield violation("S9", text, record.seq)
-                flow = flows.get(record.flow)
-                if (*name, record.step) in done and flow is not None and flow.is_linear:
-                    text = f"{record.step} starts though it was completed"
-                    yield violation("S3", text, record.seq)
+    for seq, (_, of, change, _) in enumerate(run.sim.journal.entries()):
+        if of is None:
+            continue
+        name, kind = (of.resource, of.key), change.kind
+        if type(change) is Adopt and change.adoption.migrated is not None:
+            done[name] = _completed(change.adoption.migrated)
+        if kind is Kind.STEP_COMPLETED:
+            done.setdefault(name, set()).add(bare(change).index)
+        elif kind in (Kind.RUN_RECOVERED, Kind.RUN_CREATED):
+            over.discard(name)
+            done.pop(name, None)
+        elif kind in (Kind.RUN_COMPLETED, Kind.RUN_SUPERSEDED):
+            over.add(name)
+        elif kind is Kind.STEP_STARTED:
+            again = bare(change).index in done.get(name, ())
+            if name not in over and not again:
+                continue
+            record = run.sim.journal.made(seq)
+            if name in over:
+                whose = f"{record.resource}/{record.run}"
+                yield violation("S9", f"{whose} has ended, and {record.step} starts", seq)
+            flow = flows.get(record.flow)
+            if again and flow is not None and flow.is_linear:
+                text = f"{record.step} starts though it was completed"
+                yield violation("S3", text, seq)
+
+
+def _completed(memento: Memento) -> set[int]:
+    """Return the places of the steps that are completed."""
+    steps = enumerate(memento.steps)
+    return {place for place, step in steps if step.status is StepStatus.COMPLETED}
 
 
 def no_step_is_skipped(run: Checked) -> Iterator[Violation]:
@@ -235,11 +249,15 @@ def operators_are_heard(run: Checked) -> Iterator[Violation]:
     state = FlowStatus.STOPPED if is_service else INTERRUPT
     stuck = [name for name, each in run.resources.items() if each.state == state]
     before = len(sim.journal)
-    for name in stuck:
-        (sim.service.start if is_service else sim.recover)(name)
     if not stuck:
         return
-    sim.run(sim.now + SOON)
+    try:
+        for name in stuck:
+            (sim.service.start if is_service else sim.recover)(name)
+        sim.run(sim.now + SOON)
+    except Exception as error:  # what is wrong already may break down now
+        yield violation("L6", f"an operator who asks gets {type(error).__name__}")
+        return
     moved = {record.resource for record in sim.log.records[before:] if record.token}
     for name in stuck:
         if name not in moved:
@@ -267,6 +285,11 @@ ORACLES: Mapping[str, Check] = {
     )
 }
 """Every invariant by its name, in the order in which they are asked."""
+
+OF_THE_WAY: frozenset[Check] = frozenset(
+    {times_do_not_go_back, tokens_grow, nothing_runs_twice, *HISTORIES}
+)
+"""Those of how a run has come to where it is; the others are of its end."""
 
 CODES: Mapping[str, tuple[str, ...]] = {
     code: tuple(

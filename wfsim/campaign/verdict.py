@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from wfsim.campaign.plain import plain
 from wfsim.model.memento import Memento
-from wfsim.model.record import Record
 from wfsim.model.resource import Resource
 from wfsim.sim.simulation import Simulation
 
@@ -93,8 +92,8 @@ class Checked(NamedTuple):
     mementos: Mapping[tuple[str, str], Memento]
     readable: dict[Any, list[Memento]]
     """What is known to read back, by run and step; runs of one campaign share it."""
-    records: Sequence[Record] = ()
-    """Those of runs and of their steps, in order."""
+    entries: Sequence[Any] = ()
+    """What the journal says of runs, in order: see `histories.Entry`."""
 
     @property
     def is_comparable(self) -> bool:
@@ -110,9 +109,16 @@ def broken_down(error: Exception) -> Violation:
     return violation("error", f"{type(error).__name__}: {error}")
 
 
+def bare(change: Any) -> Any:
+    """Return what is said by a change that is said with something else."""
+    while hasattr(change, "change"):
+        change = change.change
+    return change
+
+
 def violation(code: str, text: str, seq: int | None = None, cause: str = "") -> Violation:
     """Return that the invariant of that *code* is violated; numbers are no cause."""
     return Violation(code, text, seq, re.sub(r"\d+", "N", cause or f"{code} {text}"))
 
 
-__all__ = ["Check", "Checked", "End", "Violation", "broken_down", "violation"]
+__all__ = ["Check", "Checked", "End", "Violation", "bare", "broken_down", "violation"]

@@ -128,17 +128,14 @@ class Scenario:
         faults: Iterable[Fault] = (),
         rates: Mapping[str, Rate] = EMPTY,
     ) -> None:
-        self.resources = tuple(
-            map(_frozen, listed("resources", resources, "Resource(...)"))
-        )
+        first = listed("resources", resources, "Resource(...)")
+        self.resources = tuple(map(_frozen, first))
         self.arrivals = listed("arrivals", arrivals, "Arrivals(...)")
         self.triggers = listed("triggers", triggers, "Trigger(...)")
         self.faults = listed("faults", faults, "CrashAt(t=40)")
-        self.rates = mapped(rates, "rates")
         self.settings = settings_by_name(mapped(settings, "settings"))
-        self.pools = mapped(pools, "pools")
+        self.rates, self.pools = mapped(rates, "rates"), mapped(pools, "pools")
         self.shifts: dict[str, Shifts] = mapped(shifts, "shifts")
-        self.api_rate = _api_rate(api_rate)
         self.seed, self.warm_up, self.drain = seed, warm_up, drain
         machines = _machines(machine)
         self.machines = {item.kind: item for item in machines}
@@ -147,12 +144,12 @@ class Scenario:
         self._code = listed("steps", steps, "the function or class of a step")
         self.steps = StepRegistry(self._code)
         self._set_flows(flows)
-        self.world = _maker(world)
+        self.world, self.api_rate = _maker(world), _api_rate(api_rate)
+        self.begin, self.recall = begin, recall
         self.requests: dict[str, Callable[..., Any]] = mapped(requests, "requests")
         self.hooks = listed("hooks", hooks, "Hooks()")
-        self.migrations = migrations
         self.title = title or ", ".join(sorted(self.flows))
-        self.horizon, self.lag, self.begin, self.recall = horizon, lag, begin, recall
+        self.migrations, self.horizon, self.lag = migrations, horizon, lag
         self.assumed: Mapping[str, Duration] = EMPTY
         if problems := self._problems(machines):
             raise DefinitionError(*problems)
