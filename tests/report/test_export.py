@@ -211,11 +211,13 @@ def test_a_history_in_a_folder_is_called_as_in_the_reference(tmp_path):
     assert len(wfsim.read_history(tmp_path / "local_workflow.txt")) > 0
 
 
-@pytest.mark.parametrize("export", [wfsim.export.to_xes, wfsim.export.to_chrome_trace])
-def test_where_no_file_can_be_written_is_said(tmp_path, export):
+@pytest.mark.parametrize(
+    "write", [export.to_xes, export.to_chrome_trace, wfsim.EventLog.to_jsonl]
+)
+def test_where_no_file_can_be_written_is_said(tmp_path, write):
     log = wfsim.simulate(polardb.scenario(replicas=0), seed=1)
     with pytest.raises(wfsim.UsageError, match="is a folder; give the name of a file"):
-        export(log, tmp_path)
+        write(log, tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(wfsim.UsageError, match=r"cannot be written: .*give another file"):
-        export(log, tmp_path / "file" / "log")
+        write(log, tmp_path / "file" / "log")
