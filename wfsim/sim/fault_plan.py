@@ -485,7 +485,8 @@ class FaultPlan:
         if not victim.alive or self._operator.is_paused(victim.name):
             return
         leases = self._storage.leases
-        is_idle = not leases.held(victim.name)
+        # Who has come to a site is at work, with a lease or as a zombie without one.
+        is_idle = fault.site is None and not leases.held(victim.name)
         if not is_idle:
             self.ports.fired(fault)
         pause = self._operator.pause(victim.name)
