@@ -16,7 +16,7 @@ from wfsim.model.record import Kind
 from wfsim.model.resource import CANCEL, RECOVERY, Recovery, Resource
 from wfsim.sim import faults as kinds
 from wfsim.sim.faults import FAULTS, EditAt, Fault
-from wfsim.sim.prefix import Recorded, mixed
+from wfsim.sim.prefix import Recorded, RecordedJournal, mixed
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
 from wfsim.sim.sites import KINDS, TIMER, Site
@@ -43,6 +43,7 @@ class Surveyed(Recorded):
     """A recorded simulation that keeps its sites too, in the order they were passed."""
 
     kept: list[Site]
+    journal: RecordedJournal
 
     def begin(self) -> None:
         if not self._begun:
