@@ -32,6 +32,7 @@ nb_execution_mode = "off"
 nb_ipywidgets_js = {}
 nb_merge_streams = True
 myst_heading_anchors = 3
+myst_fence_as_directive = ["mermaid"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 
 default_role = "py:obj"

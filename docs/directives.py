@@ -1,6 +1,6 @@
 """What the reference takes from the code itself when the site is built.
 
-``{api}`` describes the names in its lines by their docstrings.
+``{api}`` describes the names in its lines by their docstrings; ``mermaid`` is drawn.
 
 ``{keys} flow FlowFile`` is a table of the keys of a definition in a JSON schema,
 ``{options} run`` one of a command's options, ``{requests}`` one of what the service may
@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from hashlib import blake2b
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from pygments.lexers.special import TextLexer
+from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import wfsim
@@ -28,8 +30,10 @@ from wfsim.cli.main import app as commands
 from wfsim.errors import ANSWERS
 
 if TYPE_CHECKING:
-    from docutils import nodes
     from sphinx.application import Sphinx
+
+LEAST_SCALE = 0.6
+"""A drawing is not made smaller than that, so that its letters can be read."""
 
 FLOWS = Path(__file__).parents[1] / "flows"
 
@@ -83,6 +87,24 @@ def described(name: str) -> str:
         return f".. autofunction:: wfsim.{name}\n"
     told = issubclass(value, (BaseException, wfsim.types.Fault, Enum))
     return f".. autoclass:: wfsim.{name}\n" + "   :members:\n" * (not told)
+
+
+class Mermaid(SphinxDirective):
+    """A diagram in Mermaid, drawn when the site is built: no page needs a network."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the drawing, with names of its own for its styles."""
+        from mermaidx import render
+
+        source = "\n".join(self.content)
+        name = f"mermaid-{blake2b(source.encode(), digest_size=4).hexdigest()}"
+        svg = render(source).svg().replace("my-svg", name)
+        width = float(re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+)', svg)[1])  # type: ignore[index]
+        style = f"--drawn: {width * LEAST_SCALE:.0f}px"
+        html = f'<figure class="mermaid" style="{style}">{svg}</figure>'
+        return [nodes.raw("", html, format="html")]
 
 
 class Keys(Table):
@@ -191,7 +213,6 @@ class Latencies(Table):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
-    for directive in (Api, Keys, Options, Requests, Answers, Latencies):
+    for directive in (Api, Mermaid, Keys, Options, Requests, Answers, Latencies):
         app.add_directive(directive.__name__.lower(), directive)
-    app.add_lexer("mermaid", TextLexer)  # drawn by GitHub; here its lines are read
     return {"parallel_read_safe": True}

@@ -5,5 +5,6 @@ from pathlib import Path
 
 from wfsim.testing.notebooks import execute
 
-for name in sys.argv[1:]:
-    execute(Path(name))
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        execute(Path(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_faults_of_the_command_line_and_of_a_file_happen(run, tmp_path):
 def test_a_cancelled_run_ends_interrupted_and_expect_says_so(run):
     status, out, _ = run("run", NIGHTLY, "--cancel-at", "12", "--expect", "Running")
     assert status == 1
-    assert "Expected Running; ended in {'resource-0': 'Interrupt'}" in out
+    assert "Expected Running; resource-0 is Interrupt\n" in out
 
 
 def test_the_schema_that_is_printed_is_the_one_for_editors(run):
@@ -623,6 +624,38 @@ def test_an_operator_may_recover_what_is_interrupted(run):
     assert "goes on with CreateRwPod (attempt 2)" in words_of(out)
 
 
+def test_a_dump_of_another_namespace_is_told_of_and_recovered(run):
+    text = """\
+import wfsim
+
+def scenario():
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine.unstable("Creating", run="F")
+    return wfsim.Scenario(
+        [wfsim.Resource("db", "orders", "prod", state="Creating")],
+        machine,
+        [wfsim.Flow("F", (wfsim.Step("A", duration=1), wfsim.Step("B", duration=1)))],
+    )
+"""
+    Path("job.py").write_text(text)
+    spec = {"flowName": "F", "flowStatus": "failedAndCompleted", "initContext": {}}
+    steps = [
+        {"StepName": "A", "stepStatus": "completed"},
+        {"StepName": "B", "stepStatus": "failed"},
+    ]
+    dump = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "orders-workflow", "namespace": "prod"},
+        "data": {"1-F": json.dumps({**spec, "runningSteps": steps})},
+    }
+    Path("dump.json").write_text(json.dumps(dump))
+    words = ("resume", "dump.json", "job.py:scenario", "--recover", "--expect", "Running")
+    status, out, err = run(*words)
+    assert (status, err) == (0, "")
+    assert "goes on with B (attempt 1)" in words_of(out)
+
+
 def test_a_dump_that_is_not_there_is_told_to_be_missing(run):
     status, _, err = run("resume", "dump.yaml", "polardb")
     assert (status, err) == (2, "wfsim: dump.yaml: there is no such file or folder\n")
@@ -658,3 +691,16 @@ def test_what_cannot_be_exported_is_told(run, words, why):
     status, out, err = run("export", *words)
     assert (status, out) == (2, "")
     assert why in err
+
+
+def test_it_tells_its_version_and_what_it_does(run):
+    status, out, err = run("--version")
+    assert (status, err) == (0, "")
+    assert re.fullmatch(r"wfsim \d+\.\d+\.\d+\n", out)
+    assert "`" not in run("--help")[1]
+
+
+def test_a_state_that_nobody_knows_is_told_when_it_is_expected(run):
+    status, out, _ = run("run", NIGHTLY, "--expect", "Runing")
+    assert status == 1
+    assert "Expected Runing; resource-0 is Running; did you mean 'Running'?\n" in out

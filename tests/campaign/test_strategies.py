@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 
 import wfsim
 from fake_resources.zoo import MUTANTS, backup
+from wfsim.campaign import strategies
 from wfsim.testing import plans, scenarios
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
@@ -114,3 +115,33 @@ def test_a_bug_that_needs_two_crashes_is_found_in_fewer_runs_than_477():
     scenario = backup(MakeVolume=third_time_unlucky)
     outcomes = wfsim.explore(scenario, depth=2, seed=1).outcomes
     assert next(n for n, o in enumerate(outcomes, 1) if o.violations) < 477
+
+
+@wfsim.step("Put")
+def put_once_more(context):
+    """Put in one more at each attempt, which is no repetition."""
+    yield from context.sleep(2)
+    name = f"{context.resource.name}/{context.step}"
+    entries = context.world.entries
+    entries[name] = entries.get(name, 0) + 1
+    context.world.changed()
+    yield from context.sleep(1)
+
+
+@settings(CALM, max_examples=60 if FULL else 5, phases=[Phase.generate])
+@given(scenario=scenarios())
+def test_a_random_flow_with_a_bug_fails_where_nothing_joins_too(scenario):
+    others = [body for body in strategies.BODIES if body is not strategies.put]
+    broken = scenario.but(steps=[*others, put_once_more])
+    subject = partial(_asked, broken) if broken.is_service else broken
+    depth = 1 if len(broken.flows) > 1 else 2
+    pruned, whole = (
+        wfsim.explore(subject, ["CrashAt"], depth, join=join) for join in (True, False)
+    )
+    fail = [
+        {each.point.plan: bool(each.violations) for each in report.outcomes}
+        for report in (pruned, whole)
+    ]
+    assert fail[0] == fail[1]
+    has_bug = any("Put" in step.class_names for step in broken.flows["Random"].steps)
+    assert bool(pruned.failures) == has_bug

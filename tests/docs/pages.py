@@ -7,6 +7,7 @@ A page is read from top to bottom in a folder of its own:
 * other ``python`` runs; as in a notebook the value of its last line is printed;
 * ``console`` has commands after ``$ ``, each with what it prints;
 * ``text`` is what the block before it prints;
+* ``py`` is Python that needs a cluster or a browser: it is compiled;
 * ``sh`` is for the reader alone: it needs a network, a cluster or another terminal.
 
 A line ``...`` in what is printed stands for any lines.
@@ -91,6 +92,8 @@ def run(page: Path) -> Iterator[Printed]:
                 got = python(block, page, names)
                 if after and after.lang == "text":
                     yield Printed(after.line, after.body, got)
+            case "py":
+                compile(block.body, str(page), "exec")
             case "console":
                 yield from console(block)
 

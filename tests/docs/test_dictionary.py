@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ UNITS = {
     *("", "s", "count", "number", "share", "probability", "money"),
     *("measure's", "parameter's", "its own"),  # as what it is about
 }
-STANDS_FOR = {frames.OVER: "{parameter}", "mean": "{measure}", "duration": "{measure}"}
+STANDS_FOR = {frames.OVER: "{parameter}", "mean": "{measure}", "total": "{measure}"}
 
 
 DICTIONARY = pages.dictionary()
@@ -32,6 +33,12 @@ def made():
 
 def test_the_dictionary_has_every_frame_and_no_other(made):
     assert sorted(DICTIONARY) == sorted(made), "mend docs/reference/tables.md"
+
+
+def test_no_frame_stands_in_the_dictionary_twice():
+    text = (pages.DOCS / "reference/tables.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^### (.+)$", text, re.M)
+    assert [title for title in titles if titles.count(title) > 1] == []
 
 
 @pytest.mark.parametrize("title", DICTIONARY)

@@ -57,6 +57,28 @@ def is_there(target: Path, anchor: str) -> bool:
     ]
 
 
+def test_every_page_stands_in_one_table_of_contents():
+    contents = [
+        (page.parent / line).resolve().relative_to(pages.DOCS.parent).as_posix()
+        for page in pages.PAGES
+        for block in pages.blocks(page)
+        if block.lang == "{toctree}"
+        for line in block.body.split()
+        if line != ":hidden:"
+    ]
+    there = [page.relative_to(pages.DOCS.parent) for page in pages.PAGES]
+    wanted = {path.with_suffix("").as_posix() for path in there} - {"docs/index"}
+    assert sorted(entry for entry in contents if entry.startswith("docs/")) == sorted(
+        wanted
+    )
+    notebooks = {
+        path.stem for path in (pages.DOCS.parent / "notebooks").glob("[0-9]*.ipynb")
+    }
+    assert sorted(
+        Path(entry).name for entry in contents if "notebooks/" in entry
+    ) == sorted(notebooks)
+
+
 def test_a_page_of_the_how_to_fits_two_screens():
     long = {
         pages.name(page): count

@@ -612,3 +612,26 @@ def test_two_controllers_never_both_run_a_resource(interruption):
             if record.kind is Kind.RUN_CREATED
         ]
         assert sorted(unfinished) == [("db-00", "1-Create"), ("db-01", "1-Create")]
+
+
+def test_a_controller_says_how_it_is():
+    sim = wfsim.Simulation(scenario(take(10)))
+    sim.run(until=5)
+    controller = sim.plane.controller()
+    assert repr(controller) == "<Controller controller-0 alive, 1 at work>"
+    sim.pause()
+    assert repr(controller) == "<Controller controller-0 paused, 1 at work>"
+    sim.unpause()
+    sim.crash()
+    assert repr(controller) == "<Controller controller-0 stopped, 0 at work>"
+
+
+def test_workers_that_come_while_the_controller_is_down_are_there_when_it_is_back():
+    policy = wfsim.Policy(workers=1)
+    sim = wfsim.Simulation(scenario(take(10), names=names(3), policy=policy))
+    sim.run(until=5)
+    sim.crash()
+    sim.plane.resize("workers", 3)
+    sim.restart()
+    sim.run()
+    assert starts(sim.log) == [(0, "db-00"), (5, "db-00"), (5, "db-01"), (5, "db-02")]

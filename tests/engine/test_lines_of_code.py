@@ -259,3 +259,35 @@ def test_a_resource_in_a_state_that_its_machine_does_not_know_is_refused():
             [wfsim.step("Work")(waits_twice)],
         )
     assert str(caught.value) == "r: no state 'Runing'; did you mean 'Running'?"
+
+
+def test_an_effect_that_is_made_and_kept_says_what_it_is_and_where_it_was_made():
+    shown = []
+
+    def keeps(ctx):
+        effect = ctx.wait(ctx.clock.event()) if shown else ctx.sleep(1)
+        shown.append(repr(effect))
+
+    ending(keeps)
+    assert shown == [f"<effect of ctx.sleep(...) made at {line(keeps, 1)}>"]
+    ending(keeps)
+    assert shown[1] == f"<effect of ctx.wait(...) made at {line(keeps, 1)}>"
+
+
+class Waits:
+    """A step that hands its work on to an object that can be called."""
+
+    def __call__(self, ctx):
+        yield from ctx.sleep(2)
+
+
+waits = Waits()
+
+
+def test_what_an_object_that_is_called_does_is_read_as_well():
+    def Work(ctx):
+        yield from waits(ctx)
+
+    log, interrupted = ending(Work)
+    assert interrupted is None
+    assert log.records[-1].time == 2.0

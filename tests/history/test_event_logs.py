@@ -371,3 +371,15 @@ def test_whatever_stands_for_a_time_is_a_time_or_a_value_error(text):
     except ValueError:
         return
     assert time is None or isinstance(time, int)
+
+
+def test_a_row_with_more_cells_than_the_head_is_told_and_not_guessed(tmp_path):
+    path = tmp_path / "log.csv"
+    # Decimal commas in a file with commas: 1 to 5 s is not what was meant.
+    path.write_text('c,a,s,e\n1,Copy,1,5,3,25\n2,Copy,"1,5","3,25"\n3,Copy,1,2,,\n')
+    columns = {"case": "c", "step": "a", "start": "s", "end": "e"}
+    runs = wfsim.read_history(path, columns=columns, decimal=",")
+    assert runs.attempts["duration"].tolist() == [1.0, 1.75]
+    assert runs.problems == (
+        f"{path}:2: it has 2 cells more than the head; quote a cell with commas",
+    )

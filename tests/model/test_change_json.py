@@ -172,6 +172,11 @@ INTERRUPTED = (
             '{"from_first_step":true,"deadline":null,"afresh":[-1],"entered":null}',
             "afresh is -1, not a whole number",
         ),
+        (
+            "Recover",
+            '{"from_first_step":true,"deadline":null,"afresh":3,"entered":null}',
+            "afresh is 3, not a list",
+        ),
         ("Quarantine", '{"text":"{","reason":null}', "reason is null, not a string"),
     ],
 )

@@ -217,7 +217,7 @@ def test_the_mean_of_many_draws_is_the_mean_within_its_interval(duration, seed):
         ({"mixture": [{"weight": -1, "of": 3}]}, "a weight is a number above 0, got -1"),
         (
             {"mixture": [{"weight": 1, "of": {"x": 1}}]},
-            "unknown distribution 'x'; one of",
+            "unknown distribution 'x'; known: 'constant'",
         ),
         ({"truncated": {"of": 3}}, "truncated takes {of: a duration, low: seconds, hig"),
         (
@@ -234,7 +234,7 @@ def test_the_mean_of_many_draws_is_the_mean_within_its_interval(duration, seed):
             {"percentiles": {"p50": 1, "p50.1": 2, "p60": 1e12}},
             "the longest times of perc",
         ),
-        ({1: 2}, "unknown distribution 1; one of"),
+        ({1: 2}, "unknown distribution 1; known: "),
     ],
 )
 def test_a_wrong_distribution_is_refused_with_what_is_wrong(spec, told):
@@ -275,3 +275,28 @@ def test_without_scipy_a_gamma_is_refused_when_it_is_read(monkeypatch):
     ):
         with pytest.raises(UsageError, match=r"needs scipy; .* 'wfsim-lab\[study\]'"):
             call()
+
+
+def test_the_longest_that_a_distribution_of_distributions_takes_is_that_of_its_parts():
+    mixture = [{"weight": 9, "of": 3}, {"weight": 1, "of": {"uniform": [2, 40]}}]
+    duration = Duration.parse({"mixture": mixture})
+    assert duration.quantile(1.0) == 40.0
+    assert Duration.parse(duration.spec()) == duration
+    assert Duration.parse(7).quantile(1.0) == 7.0
+
+
+def test_what_always_takes_the_same_adds_all_of_it_or_nothing_to_the_mean():
+    assert [Duration.parse(5).below(x) for x in (4.9, 5.0)] == [0.0, 5.0]
+
+
+def test_a_lognormal_that_does_not_vary_is_a_step():
+    duration = Duration.parse({"lognormal": [0.0, 0.0]})
+    assert [duration.cdf(x) for x in (0.0, 0.9, 1.0, math.inf)] == [0.0, 0.0, 1.0, 1.0]
+    assert Duration.parse({"lognormal": [0.0, 1.0]}).cdf(math.inf) == 1.0
+
+
+@pytest.mark.parametrize("name", ["p0", "p100", "p50"])
+def test_a_percentile_that_no_time_above_0_can_have_is_refused(name):
+    given = {name: 0 if name == "p50" else 3, "p90": 9}
+    with pytest.raises(ValueError, match=f"{name}: .* is not a percentile with a posit"):
+        Duration.parse({"percentiles": given})

@@ -553,3 +553,19 @@ def test_records_are_a_list_to_whoever_looks():
     assert records != list(records)[:-1]
     with pytest.raises(IndexError):
         records[len(log)]
+
+
+def test_a_text_that_cannot_be_read_is_not_forgotten_with_the_records(scene):
+    bad = Quarantined("1-Backup", ORDERS, "{", "cut off")
+    scene.journal.quarantine(bad)
+    scene.journal.clear()
+    assert len(scene.journal) == 0
+    assert scene.journal.runs[ORDERS]["1-Backup"] == bad
+
+
+def test_a_journal_equals_a_list_of_its_records_and_nothing_else(scene):
+    scene.journal.note(Kind.STEP_LOG, text="line")
+    records = list(scene.journal)
+    assert scene.journal == records
+    assert repr(scene.journal) == repr(records)
+    assert scene.journal != records[0]

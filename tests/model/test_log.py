@@ -12,6 +12,7 @@ import wfsim
 from tests.changes import after, new
 from wfsim import Kind
 from wfsim.model.frozen import Frozen
+from wfsim.model.log import MAX_BYTES
 from wfsim.model.run import Complete, Start
 from wfsim.types import Record
 
@@ -170,6 +171,8 @@ def replaced(old, new):
             "1: not a line of a wfsim log: it has",
         ),
         (1, replaced('"records":9', '"records":true'), "1: not a line of a wfsim log"),
+        (1, replaced('"meta":{', '"meta":{"flows":{"F":[1]},'), "1: not a line of a wfs"),
+        (1, replaced('"meta":{', '"meta":{"edges":{"F":[["a"]]},'), "1: not a line of a"),
         (3, lambda line: line[:20], "3: not a line of a wfsim log: Expecting"),
         (3, lambda line: "\n", "3: not a line of a wfsim log: Expecting value"),
         (3, lambda line: "[]\n", "3: not a line of a wfsim log: it is not an object"),
@@ -267,3 +270,32 @@ def test_a_file_with_some_bytes_changed_is_read_or_refused_with_its_line(
         assert refusal.startswith(f"{path}:")
     else:
         assert len(log) == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (replaced('"version":1', '"version":99'), "it has version 99, not"),
+        (replaced('"meta":{', '"meta":[],"more":{'), "meta is"),
+    ],
+)
+def test_a_head_of_another_kind_is_refused(tmp_path, change, message):
+    path = a_log().to_jsonl(tmp_path / "log.jsonl")
+    corrupt(path, 1, change)
+    with pytest.raises(wfsim.DefinitionError, match=rf"log\.jsonl:1: .*{message}"):
+        wfsim.EventLog.from_jsonl(path)
+
+
+def test_a_file_beyond_the_bound_is_refused_unread(tmp_path):
+    path = tmp_path / "huge.jsonl"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(wfsim.DefinitionError, match="slice the log first"):
+        wfsim.EventLog.from_jsonl(path)
+
+
+def test_what_was_durable_shows_itself_by_name():
+    shown = repr(a_log().fold(5))
+    assert shown.startswith("<Snapshot at 1.000 s: 1 resource, 1 memento>\n  mpd-0 ")
+    assert "snapshot.resources[NAME]" in shown
+    assert "mpd-0" in a_log().fold(5)._repr_html_()

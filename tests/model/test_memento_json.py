@@ -306,6 +306,7 @@ def test_keys_that_nobody_knows_are_kept_also_those_of_a_step():
         (with_ours(times=...), "null is not a list of 2"),
         (with_ours(times=["0", None]), '"0" is not a time in seconds'),
         (with_ours(wake=10**400), "is not a time in seconds"),
+        (with_ours(wake=True), "true is not a time in seconds"),
         (with_ours(digest=4), "digest is 4, not a string"),
         (with_ours(status=3), "status is 3, not a string"),
         (with_ours(more=[3]), "3 is not an object"),

@@ -41,3 +41,24 @@ def test_a_notebook_leads_to_the_next_and_its_links_exist(path):
     assert [link for link in links if not (FOLDER / link).exists()] == []
     following = [*NOTEBOOKS[1:], NOTEBOOKS[0]][NOTEBOOKS.index(path)]
     assert links[-1] == following.name
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_number_in_the_prose_is_in_the_code_or_in_what_it_shows(path):
+    """Else a sentence goes on saying what is no longer so; exercises may ask anything."""
+    story = prose(path).partition("**Try it**")[0]
+    said = numbers(re.sub(r"\]\([^)]*\)", "]", story))
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    shown = [cell["source"] for cell in code]
+    for output in (output for cell in code for output in cell["outputs"]):
+        shown += [output.get("text", []), output.get("data", {}).get("text/plain", [])]
+    known = numbers("\n".join(map("".join, shown)))
+    rounded = {f"{float(number):.0f}" for number in known}
+    assert {n for n in said - known - rounded if float(n) >= 10} == set()
+
+
+def numbers(text: str) -> set[str]:
+    """The numbers in *text* that are no part of a name, without marks of thousands."""
+    found = re.findall(r"(?<![\w.-])\d[\d,]*(?:\.\d+)?(?!\w)", text)
+    return {number.replace(",", "") for number in found}

@@ -289,6 +289,13 @@ def test_a_dark_style_changes_no_picture(draw, crashed):
         assert draw(crashed).png() == picture
 
 
+def test_every_chart_is_drawn_on_paper():
+    drawn = set(charts.__all__) - {"interactive_gantt"}
+    assert [
+        name for name in drawn if not hasattr(getattr(charts, name), "__wrapped__")
+    ] == []
+
+
 def test_axes_that_are_given_keep_their_style(crashed):
     with style.context("dark_background"):
         figure = Figure()

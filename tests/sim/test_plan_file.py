@@ -142,9 +142,9 @@ def test_a_plan_reads_like_the_calls(plan):
             "- CrashAt:\n    t: 1\n    restart: 5",
             "3: unknown key 'restart'; did you mean 'restart_after'?",
         ),
-        ("- FailStep: {times: 1}", "1: give either step or site"),
-        ("- CrashAt: {}", "1: give either t, write or site"),
-        ("- CrashAt: {t: 1, write: 2}", "1: give either t, write or site"),
+        ("- FailStep: {times: 1}", "1: give step or site"),
+        ("- CrashAt: {}", "1: give t, write or site"),
+        ("- CrashAt: {t: 1, write: 2}", "1: give only one of t, write and site"),
         ("- CrashAt: {t: 1, when: before}", "1: when goes with write"),
         (
             "- CrashAt:\n    write: 1\n    when: during",

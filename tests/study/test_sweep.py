@@ -490,7 +490,7 @@ def test_some_points_of_a_study_are_a_study():
     assert part.settled == study.settled[2:]
     assert part.summary().to_csv() == alone.summary().to_csv()
     with pytest.raises(
-        UsageError, match=r"no point has .*; flows is never 3; known: '1', '2'"
+        UsageError, match=r"no point has .*; flows is never 3; known: 1, 2"
     ):
         study.where(flows=3)
 

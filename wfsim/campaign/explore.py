@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from itertools import chain
-from time import monotonic  # noqa: TID251  a budget is one of real time
+from contextlib import suppress
 from typing import Any
 
+from wfsim.campaign.execution import Execution
 from wfsim.campaign.failure import Failure
 from wfsim.campaign.lab import Lab, Maker, Outcome
 from wfsim.campaign.oracles import CODES, ORACLES
@@ -52,6 +51,7 @@ def explore(
     but: Iterable[str] = (),
     alike: Iterable[str] = (),
     join: bool = True,
+    progress: bool | None = None,
 ) -> Report:
     """Interrupt *scenario* in every way within the bound; return what came of it.
 
@@ -71,7 +71,8 @@ def explore(
     ``resources.*.status.name``; *alike* are regular expressions of names, such as those
     with a number that an attempt uses up, which may be others.  *budget* is a number of
     points, or as a float of seconds, the most telling points first; *jobs* the number of
-    processes, with the same report.  Without *join* all is run to its end.
+    processes, with the same report; *progress* that of `Simulation.run`.  Ctrl-C leaves a
+    report of what has been run.  Without *join* all is run to its end.
     Raises `UsageError` for wrong arguments or a calm run that breaks an invariant itself.
     """
     if depth not in (1, 2):
@@ -83,17 +84,36 @@ def explore(
     lab.sometimes = tuple(sometimes)
     if broken := lab.reference():
         raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
-    listed, never = _planned(lab, names, asks or {}, depth)
-    done, cut = _run(lab, listed, budget, jobs)
-    calm, differ = lab.calm.scenario, (*lab.but, *lab.alike)
-    numbers = tuple(done), len(listed), never, skipped, differ, cut
-    report = Report(calm.title, lab.sites, *numbers)
-    report.failures = _failures(lab, done)
-    report.edges, report.moves = edges_of(calm), lab.moves
-    seen = Counter(name for outcome in done for name in outcome.reached)
+    listed, never = _planned(lab, names, asks or {})
+    with Execution(lab, budget, jobs, progress) as execution:
+        execution.run(listed)
+        if depth == 2 and not execution.is_late:
+            execution.run(_pairs(lab, listed))
+    report = _report(lab, execution, never, skipped)
+    report.reasons = reasons(names, lab.sites, lab.calm.scenario)
+    return report
+
+
+def _report(
+    lab: Lab, execution: Execution, never: Mapping[str, str], skipped: Mapping[str, str]
+) -> Report:
+    """Return what *execution* has come to, and what follows from that."""
+    scenario = lab.calm.scenario
+    report = Report(
+        scenario.title,
+        lab.sites,
+        tuple(execution.outcomes),
+        execution.planned,
+        never,
+        skipped,
+        (*lab.but, *lab.alike),
+        execution.is_cut_short,
+    )
+    report.failures = _failures(lab, report.outcomes)
+    report.edges, report.moves = edges_of(scenario), lab.moves
+    seen = Counter(name for outcome in report.outcomes for name in outcome.reached)
     seen.update(lab.seen)
     report.sometimes = {name: seen[name] for name in map(called, lab.sometimes)}
-    report.reasons = reasons(names, lab.sites, calm)
     return report
 
 
@@ -113,6 +133,7 @@ def problems(
     plan: Iterable[Fault],
     *,
     seed: int | None = None,
+    always: Iterable[Wish] = (),
     eventually: Iterable[Wish] = (),
     without: Iterable[str] | Mapping[str, str] = (),
     but: Iterable[str] = (),
@@ -124,7 +145,7 @@ def problems(
     """
     checks, _ = _asked(without)
     lab = Lab(scenario, seed, 0.0, tuple(but), tuple(alike), checks)
-    lab.eventually = tuple(eventually)
+    lab.always, lab.eventually = tuple(always), tuple(eventually)
     outcome = lab.afresh(Point("", "", tuple(plan)))
     if outcome.how == "void":
         return ["a fault of the plan never came"]
@@ -151,9 +172,9 @@ LASTS = 10.0
 
 
 def _planned(
-    lab: Lab, names: Sequence[str], asks: Mapping[str, Any], depth: int
+    lab: Lab, names: Sequence[str], asks: Mapping[str, Any]
 ) -> tuple[list[Point], dict[str, str]]:
-    """Return every point, the most telling first, and what applies nowhere, and why."""
+    """Return all points of one fault, most telling first, and why others are nowhere."""
     scenario, listed = lab.calm.scenario, list[Point]()
     never = unfit(names, scenario, lab.calm.world)
     if CRASH in names:
@@ -165,49 +186,18 @@ def _planned(
         listed += asked
         never |= unsaid
         never.pop("EditAt", None)
-    listed = order(listed)
-    if depth == 2:
-        first = [each for each in listed if each.fault.startswith((CRASH, "ask "))]
-        listed += order([*chain.from_iterable(map(lab.again, first))])
-    return listed, never
+    return order(listed), never
 
 
-def _run(
-    lab: Lab, listed: Sequence[Point], budget: float | None, jobs: int
-) -> tuple[list[Outcome], bool]:
-    """Run *listed* in order while the *budget* lasts; whether Ctrl-C has cut it short."""
-    if isinstance(budget, int):
-        listed = listed[:budget]
-    until = monotonic() + budget if isinstance(budget, float) else None
-    outcomes: list[Outcome] = []
-    try:
-        if jobs == 1:
-            for point in listed:
-                if until is not None and monotonic() > until:
-                    break
-                outcomes.append(lab.outcome(point))
-        else:
-            outcomes += _in_processes(lab, listed, jobs)
-    except KeyboardInterrupt:
-        return outcomes, True
-    return outcomes, False
-
-
-CHUNK = 64
-"""So many points a process gets at once: each makes the calm run anew."""
-
-
-def _in_processes(lab: Lab, listed: Sequence[Point], jobs: int) -> list[Outcome]:
-    from joblib import Parallel, delayed
-
-    fresh = replace(lab)
-    chunks = [listed[at : at + CHUNK] for at in range(0, len(listed), CHUNK)]
-    done = Parallel(n_jobs=jobs)(delayed(_chunk)(fresh, chunk) for chunk in chunks)
-    return [*chain.from_iterable(done)]
-
-
-def _chunk(lab: Lab, listed: Sequence[Point]) -> list[Outcome]:
-    return [lab.outcome(point) for point in listed]
+def _pairs(lab: Lab, listed: Iterable[Point]) -> list[Point]:
+    """Return each crash or request of *listed* with a later crash, most telling first."""
+    pairs: list[Point] = []
+    for first in listed:
+        if first.fault.startswith((CRASH, "ask ")):
+            # What an engine that breaks down has come to is told of the first fault.
+            with suppress(Exception):
+                pairs += lab.again(first)
+    return order(pairs)
 
 
 def _failures(lab: Lab, outcomes: Iterable[Outcome]) -> list[Failure]:

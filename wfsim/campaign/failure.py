@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wfsim.campaign.lab import Lab
 from wfsim.campaign.lines import Trace
+from wfsim.campaign.regression import regression
 from wfsim.campaign.sites import Point
 from wfsim.campaign.verdict import Violation, broken_down
 from wfsim.model.flow import Flow
@@ -203,15 +204,12 @@ class Failure:
         return any(each.invariant == code for each in outcome.violations)
 
     def as_test(self, name: str = "test_it_survives") -> str:
-        """Return a test for pytest, of the fixture ``scenario``, that fails by now."""
-        faults = "".join(f"        wfsim.{fault!r},\n" for fault in self.faults)
-        return (
-            "import wfsim\n\n\n"
-            f"def {name}(scenario):\n"
-            f'    """{self.said}"""\n'
-            f"    plan = [\n{faults}    ]\n"
-            f"    assert wfsim.testing.problems(scenario, plan, seed={self.seed}) == []\n"
-        )
+        """Return a test for pytest, of the fixture ``scenario``, that fails by now.
+
+        What was asked of each run is asked there; functions that are in no module are
+        written out, or fixtures if they need more than that.
+        """
+        return regression(name, self.said, self.faults, self._lab)
 
     @property
     def story(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where points are run: a calm reference, its tape, and what each point comes to."""
+"""Where points are run: a calm reference, and what each point comes to."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from wfsim.campaign.histories import entries_of
-from wfsim.campaign.sites import CRASH, Point, Surveyed, crashes, sites_of, surveyed
+from wfsim.campaign.oracles import OF_THE_WAY
+from wfsim.campaign.sites import Point, Surveyed, surveyed
 from wfsim.campaign.standing import Standings
+from wfsim.campaign.trunk import Branches, Outcome, Trunk, is_placed
 from wfsim.campaign.verdict import Check, Checked, End, Violation, broken_down
 from wfsim.errors import UsageError
 from wfsim.model.journal import Move
@@ -30,20 +32,6 @@ SETTLE = 7200.0
 
 EVENTS = 20_000
 """So many events of the clock, and fifty times those of the calm run, it has."""
-
-
-class Outcome(NamedTuple):
-    """What has come of a point: it ran to its end, joined the calm run, or was void."""
-
-    point: Point
-    how: Literal["ran", "joined", "void"]
-    violations: tuple[Violation, ...] = ()
-    extra: float = 0.0
-    """How many seconds later than the calm run its last record is."""
-    moves: frozenset[tuple[str, str, str]] = frozenset()
-    """Kind, state and next state of the moves of resources that the calm run has not."""
-    reached: frozenset[str] = frozenset()
-    """Which of the user's ``sometimes`` were true at one of its records."""
 
 
 class Witness:
@@ -110,8 +98,6 @@ class Lab:
     _witness: Witness | None = field(default=None, init=False, repr=False)
     """Of the run that was begun last, if there is anything to look for."""
     runs: int = field(default=0, init=False)
-    _outcomes: dict[int, Outcome] = field(default_factory=dict, init=False, repr=False)
-    """Of crashes after so many entries, where it is the same just before the next."""
     _readable: dict[Any, list[Memento]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -136,36 +122,45 @@ class Lab:
     # -- the reference -----------------------------------------------------------------
 
     @cached_property
-    def tape(self) -> Tape:
+    def trunk(self) -> Trunk:
         """The calm run, recorded, at its end."""
-        sim = surveyed(self.make())
-        self._begun = len(sim.log)
-        self._began = sim.now
-        self._standings = Standings(self.but, self.alike)
-        limit = sim.scenario.horizon
+        sim = self.recorded(())
+        begun, self._began = len(sim.log), sim.now
+        standings, limit = self.standings(), sim.scenario.horizon
         if self._witness is None:
             for _ in turns(sim, limit):
-                self._standings.add(sim, 0.0)
-        self._settle(sim, limit=limit)
+                standings.add(sim, 0.0)
+        self.settle(sim, limit=limit)
         self._seen = frozenset(self._witness.reached if self._witness else ())
-        return Tape(sim)
+        return Trunk((), Tape(sim), sim.kept, begun, standings)
+
+    @cached_property
+    def branches(self) -> Branches:
+        """What runs crashes from a prefix."""
+        return Branches(self)
+
+    def recorded(self, plan: Iterable[Fault]) -> Surveyed:
+        """Return a new simulation, begun, with the faults of *plan*, for a tape."""
+        return surveyed(self.make(plan))
+
+    def standings(self) -> Standings:
+        """Return where a run has stood, which has yet to begin."""
+        return Standings(self.but, self.alike)
 
     @property
     def calm(self) -> Simulation:
         """The calm run at its end."""
-        return self.tape.simulation
+        return self.trunk.tape.simulation
 
     @cached_property
     def length(self) -> float:
         """How many seconds the calm run takes from when it was asked for."""
         return _last(self.calm) - self._began
 
-    @cached_property
+    @property
     def sites(self) -> tuple[Site, ...]:
         """Every site of the calm run from when it was asked for."""
-        calm = self.calm
-        assert isinstance(calm, Surveyed)
-        return sites_of(calm, self._begun)
+        return self.trunk.sites
 
     @cached_property
     def end(self) -> End:
@@ -180,7 +175,7 @@ class Lab:
     @property
     def seen(self) -> frozenset[str]:
         """Which of the user's ``sometimes`` the calm run has come to."""
-        return self._seen if self.tape else frozenset()
+        return self._seen if self.trunk else frozenset()
 
     def reference(self) -> tuple[Violation, ...]:
         """Return what is wrong with the calm run itself."""
@@ -189,12 +184,12 @@ class Lab:
     # -- points ------------------------------------------------------------------------
 
     def outcome(self, point: Point) -> Outcome:
-        """Run *point*, from a prefix where it is a single crash."""
-        single = point.fault.startswith(CRASH) and len(point.plan) == 1
-        single = single and point.site in self._writes
-        if self.always or self.sometimes:  # all of it is to be looked at
-            single = False
-        return self._caught(self._crashed if single else self._afresh, point)
+        """Run *point*, from a prefix if its last fault is a crash at a site.
+
+        What is to be looked at in all of its records is run from the start.
+        """
+        is_branch = is_placed(point.plan[-1]) and not (self.always or self.sometimes)
+        return self._caught(self.branches.outcome if is_branch else self._afresh, point)
 
     def afresh(self, point: Point) -> Outcome:
         """Run *point* from the start."""
@@ -202,7 +197,7 @@ class Lab:
 
     def judge(self, sim: Simulation, plan: tuple[Fault, ...]) -> tuple[Violation, ...]:
         """Run *sim*, of that *plan*, until it has settled; return what is wrong then."""
-        self._settle(sim)
+        self.settle(sim)
         return self._asked(sim, plan, self.end)
 
     def _caught(self, run: Callable[[Point], Outcome], point: Point) -> Outcome:
@@ -214,14 +209,20 @@ class Lab:
             return Outcome(point, "ran", (broken_down(error),))
 
     def _afresh(self, point: Point) -> Outcome:
-        sim = self.make(point.plan)
-        self._settle(sim)
+        return self.settled(point, self.make(point.plan))
+
+    def settled(self, point: Point, sim: Simulation) -> Outcome:
+        """Return what has come of *point* when *sim*, its run, has settled."""
+        self.settle(sim)
+        if isinstance(sim, Prefix):
+            return self._ran(point, sim)
         fired = {record.text for record in sim.journal.of_kinds({Kind.FAULT_FIRED})}
         if any(repr(fault) not in fired for fault in point.plan):
             return Outcome(point, "void")
         return self._ran(point, sim)
 
     def _ran(self, point: Point, sim: Simulation) -> Outcome:
+        """Return what has come of *point*, whose run *sim* has settled."""
         extra = round(_last(sim) - _last(self.calm), 6)
         moves = moves_of(sim) - self.moves
         asked = self._asked(sim, point.plan, self.end, is_last=True)
@@ -229,65 +230,61 @@ class Lab:
         reached = frozenset(() if witness is None else witness.reached)
         return Outcome(point, "ran", asked, extra, moves, reached)
 
+    def joined(
+        self, point: Point, sim: Simulation, follow: tuple[Violation, ...]
+    ) -> Outcome:
+        """Return what has come of *point*, of which *sim* is the way; all *follow*."""
+        end = End({}, {}, None)
+        run = Checked(sim, end, None, False, point.plan, {}, {}, self._readable)
+        run = run._replace(entries=entries_of(sim.journal))
+        checks = [check for check in self.checks.values() if check in OF_THE_WAY]
+        broken = [each for check in checks for each in check(run)]
+        asked = tuple(sorted([*broken, *follow], key=_seq))
+        return Outcome(point, "joined", asked, 0.0, moves_of(sim) - self.moves)
+
     @cached_property
     def moves(self) -> frozenset[tuple[str, str, str]]:
         """Kind, state and next state of each move of a resource in the calm run."""
         return moves_of(self.calm)
 
-    def _crashed(self, point: Point) -> Outcome:
-        (crash,) = point.plan
-        assert isinstance(crash, CrashAt)
-        site = self._writes[point.site]
-        before = crash.when == "before"
-        entries = site.first if before else site.last + 1
-        same = entries in self._outcomes or (
-            entries < len(self.tape) and self.tape.is_still(entries)
-        )
-        if same and entries in self._outcomes:
-            return self._outcomes[entries]._replace(point=point, how="joined")
-        sim = self.tape.before(entries) if before else self.tape.after(entries)
-        outcome = self._gone_on(point, sim, crash)
-        if same and self.joining:
-            self._outcomes[entries] = outcome
-        return outcome
-
-    @cached_property
-    def _writes(self) -> Mapping[str, Site]:
-        return {site.name: site for site in self.sites if site.write}
-
-    def _gone_on(self, point: Point, sim: Prefix, crash: CrashAt) -> Outcome:
-        back = self._restart(sim, crash)
-        if self.joining and self._can_join and self._joins(sim, back):
-            return Outcome(point, "joined", extra=0.0)
-        self._settle(sim)
-        return self._ran(point, sim)
-
-    def _restart(self, sim: Prefix, crash: CrashAt) -> float:
-        sim.run(for_=crash.restart_after)
+    def restart(self, sim: Simulation, crash: CrashAt, still: float = 0.0) -> float:
+        """Start the controller of *sim* that *crash* killed, later by *still*."""
+        sim.run(for_=still + (crash.restart_after or 0.0))
         sim.restart()
         return sim.now
 
     def again(self, point: Point) -> Iterator[Point]:
         """Return *point* with a crash at each site that follows it."""
-        sim = self.make(point.plan)
-        self._settle(sim)
-        fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
-        later = sites_of(surveyed(sim), fired[-1] if fired else len(sim.journal))
-        for crash in crashes(later, self.away):
-            yield crash._replace(
-                site=f"{point.site}, {crash.site}",
-                fault=f"{point.fault}, {crash.fault}",
-                plan=(*point.plan, *crash.plan),
-            )
+        return self.branches.after(point, self.away)
 
     # -- settling ----------------------------------------------------------------------
 
-    def _settle(self, sim: Simulation, limit: float | None = None) -> bool:
+    def turns(self, sim: Simulation) -> Iterator[None]:
+        """Run *sim* in the bounds of `settle`; yield where it may join another run."""
+        return turns(sim, self._latest, self._most)
+
+    def run_to_a_write(self, sim: Simulation) -> None:
+        """Run *sim* until a controller has written once more, if any does."""
+        writes = sim.plan.progress.writes
+        with sim.unrecorded():
+            while sim.plan.progress.writes == writes and sim.advance(self._latest):
+                pass
+
+    @cached_property
+    def _latest(self) -> float:
+        """The time by which all must have settled, in seconds."""
+        late = _last(self.calm) + 10 * self.length + SETTLE
+        return float(min(late, self.calm.scenario.horizon))
+
+    @cached_property
+    def _most(self) -> int:
+        return EVENTS + 50 * self.calm.clock.events
+
+    def settle(self, sim: Simulation, limit: float | None = None) -> bool:
         """Run *sim* until nothing is left to happen, in bounds; whether it came so."""
-        horizon = sim.scenario.horizon
-        most = EVENTS if limit is not None else EVENTS + 50 * self.calm.clock.events
+        most = EVENTS if limit is not None else self._most
         first = 60.0 if limit is not None else 2 * self.length + 2 * self.away
-        end = limit or min(_last(self.calm) + 10 * self.length + SETTLE, horizon)
+        end = limit or self._latest
         span = max(first, 1.0)
         while not _is_quiet(sim) and sim.now < end and sim.clock.events < most:
             until = min(sim.now + span, end)
@@ -326,10 +323,13 @@ class Lab:
     # -- joining -----------------------------------------------------------------------
 
     @cached_property
-    def _can_join(self) -> bool:
-        """Whether what comes later depends on where all stands, not on the time."""
+    def can_join(self) -> bool:
+        """Whether what comes later depends on where all stands, not on the time.
+
+        What a user asks of an end may depend on all that came before.
+        """
         scenario, sim = self.calm.scenario, self.calm
-        return not (
+        return self.joining and not (
             scenario.arrivals
             or scenario.triggers
             or sim.faults
@@ -337,43 +337,29 @@ class Lab:
             or scenario.policy.deadline
             or any(flow.deadline for flow in scenario.flows.values())
             or self.always
+            or self.eventually
             or self.sometimes
         )
-
-    def _joins(self, sim: Simulation, back: float) -> bool:
-        """Run *sim* on; whether it comes to stand where the calm run stood once."""
-        late = sim.now + 2 * self.length
-        looks = 0
-        for _ in turns(sim, late):
-            is_there = self._standings.has(sim, back)
-            if is_there:
-                return True
-            looks += is_there is not None
-            if looks == LOOKS:
-                break
-        return False
 
 
 LAST = "operators_are_heard"
 """The invariant that acts on the simulation that it is asked of."""
 
-LOOKS = 6
-"""How often a run may come near the calm one and not join it; most join at the first."""
 
-TURNS = frozenset({Kind.STEP_STARTED, Kind.STEP_COMPLETED})
-"""After these nothing counts but what is durable and the world: no step is half done."""
+def turns(sim: Simulation, limit: float, most: int = EVENTS) -> Iterator[None]:
+    """Run *sim* until *limit*, its horizon or *most* events; yield where it may join.
 
-
-def turns(sim: Simulation, limit: float) -> Iterator[None]:
-    """Run *sim* until *limit* or its horizon; yield at `TURNS`, and at the end."""
+    That is where a step is over, so that none is half done that was cut short, and at
+    the end.  What counts there is what is durable, and the world.
+    """
     journal, advance = sim.journal, sim.advance
     limit = min(limit, sim.scenario.horizon)
     seen = len(journal)
     sim.begin()
     with sim.unrecorded():
-        while advance(limit):
+        while sim.clock.events < most and advance(limit):
             if len(journal) > seen:
-                turned = not TURNS.isdisjoint(journal.kinds(seen))
+                turned = Kind.STEP_COMPLETED in journal.kinds(seen)
                 seen = len(journal)
                 if turned:
                     yield

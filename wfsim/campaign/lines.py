@@ -80,7 +80,8 @@ class WatchedSteps(Mapping[str, StepFunction]):
 
     def __getitem__(self, name: str) -> StepFunction:
         body, simulation = self._steps[name], self._simulation
-        code = _code(simulation.scenario.steps[name])
+        own = simulation.scenario.steps
+        code = _code(own[name]) if name in own else None
 
         def effect(context: Any) -> Effect[Any]:
             return (yield from _Attempt(simulation, context, code).driven(body(context)))

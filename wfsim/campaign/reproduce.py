@@ -216,7 +216,7 @@ class _Search:
         except Exception:
             return ()
         fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
-        return sites_of(survey, fired[0] if fired else 0)
+        return sites_of(survey.kept, fired[0] if fired else 0)
 
 
 __all__ = ["Fit", "Reproduction", "reproduce"]

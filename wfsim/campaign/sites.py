@@ -47,7 +47,8 @@ class Surveyed(Recorded):
 
     def begin(self) -> None:
         if not self._begun:
-            self.kept = self.plan.ports.keep_sites()
+            assert isinstance(self.journal, RecordedJournal)
+            self.kept = self.plan.ports.keep_sites(self.journal.mark)
         super().begin()
 
 
@@ -58,12 +59,12 @@ def surveyed(origin: Simulation) -> Surveyed:
     return twin
 
 
-def sites_of(sim: Surveyed, begun: int) -> tuple[Site, ...]:
-    """Return the sites of *sim* from its entry number *begun* on, in order.
+def sites_of(kept: Iterable[Site], begun: int) -> tuple[Site, ...]:
+    """Return the sites that a run has *kept*, from its entry number *begun* on, in order.
 
     Calls are those that have changed the world or raised an error.
     """
-    ordered = sorted(sim.kept, key=lambda site: (site.time, site.first))
+    ordered = sorted(kept, key=lambda site: (site.time, site.first))
     timers = [*_timers(ordered)]
     ordered = sorted([*ordered, *timers], key=lambda site: (site.time, site.first))
     return tuple(site for site in ordered if site.first >= begun)

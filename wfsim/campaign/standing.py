@@ -7,14 +7,15 @@ each from its own time on.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from wfsim.campaign.plain import plain
 from wfsim.model.memento import StepMemento
 from wfsim.model.resource import Key, Resource
 from wfsim.model.run import Run
+from wfsim.sim.fault_plan import Progress
 from wfsim.sim.simulation import Simulation
 
 AT_HAND = 1000
@@ -22,6 +23,22 @@ AT_HAND = 1000
 
 DIGITS = 6
 """Times that are left are compared to the microsecond."""
+
+
+class Stood(NamedTuple):
+    """When a run stood somewhere: after so many *entries*, at a *time* in seconds.
+
+    *faults* is how far its faults were.
+    """
+
+    entries: int
+    time: float
+    faults: Progress
+
+    @classmethod
+    def of(cls, sim: Simulation) -> Stood:
+        """Return where *sim* stands now."""
+        return cls(len(sim.journal), sim.now, sim.plan.progress)
 
 
 class Standing:
@@ -66,8 +83,11 @@ class Standing:
         return str(text) if count else ""
 
 
+Near = Sequence[tuple[Standing, Stood]]
+
+
 class Standings:
-    """Those of one run, by how far its flows had come; see `has`.
+    """Those of one run, by how far its flows had come; see `where`.
 
     *but* are dotted paths that may differ, of resources and of the world's essence, and
     *alike* patterns of names of which only the order counts.  *began* is when the
@@ -80,32 +100,38 @@ class Standings:
         self._of_flows = (*but, *times)
         names = "|".join(f"(?:{pattern})" for pattern in alike)
         self._alike = re.compile(names) if names else None
-        self._known: dict[tuple[Any, ...], list[Standing]] = {}
+        self._known: dict[tuple[Any, ...], list[tuple[Standing, Stood]]] = {}
         self._resources: dict[int, tuple[Resource, Any]] = {}
 
     def add(self, sim: Simulation, began: float) -> None:
         """Keep where *sim* stands."""
         standing = self._standing(sim, self._flows(sim, began), _pending(sim))
-        self._known.setdefault(_progress(sim), []).append(standing)
+        row = standing, Stood.of(sim)
+        self._known.setdefault(_progress(sim), []).append(row)
 
-    def has(self, sim: Simulation, began: float) -> bool | None:
-        """Whether *sim* stands where the run has stood once; None if nowhere near."""
-        near = self._known.get(_progress(sim))
-        if not near:
-            return None
+    def near(self, sim: Simulation) -> Near:
+        """Return where the flows of the run had once come as far as those of *sim*."""
+        return self._known.get(_progress(sim), ())
+
+    def where(self, sim: Simulation, began: float, near: Near) -> Stood | None:
+        """Return when the run stood where *sim* stands, one of *near*, if it did."""
         flows, pending = self._flows(sim, began), _pending(sim)
         if self._alike is None:
-            near = [it for it in near if it.flows == flows and it.pending == pending]
+            near = [
+                row for row in near if row[0].flows == flows and row[0].pending == pending
+            ]
             if not near:
-                return False
+                return None
         here = self._standing(sim, flows, pending)
-        if any(map(here.is_as, near)):
-            return True
-        if self._alike is None:
-            return False
-        # Those that differ may do so in names alone.
-        named = [each for each in near if each.text]
-        return any(each.text == here.text for each in named)
+        for each, stood in near:
+            if here.is_as(each):
+                return stood
+        if self._alike is not None:
+            # Those that differ may do so in names alone.
+            for each, stood in near:
+                if each.text and each.text == here.text:
+                    return stood
+        return None
 
     def _flows(self, sim: Simulation, began: float) -> Any:
         now, journal = sim.now, sim.journal
@@ -118,6 +144,7 @@ class Standings:
             present[key] = resource.entered
             parts.append(self._resource(key, resource))
         for key, runs in sorted(journal.runs.items()):
+            parts.append(sim.leases.is_free(key))
             for run in runs.values():
                 if not isinstance(run, Run):
                     parts.append(run)
@@ -131,7 +158,8 @@ class Standings:
                     )
                 )
         tick = sim.scenario.policy.watch_tick
-        if sim.scenario.is_service and tick and not _is_over(sim):
+        if sim.scenario.is_service and tick and _is_under_way(sim):
+            # How long it is until the next look; else it is later by no more than that.
             parts.append(round((now - began) % tick, DIGITS) % tick)
         parts += [(name, pool.held, pool.queue) for name, pool in sim.pools.items()]
         return parts
@@ -152,10 +180,21 @@ class Standings:
         return Standing(flows, pending, essence, self._but, self._alike)
 
 
-def _is_over(sim: Simulation) -> bool:
-    """Whether there is no run that anybody would carry on."""
-    runs = (run for each in sim.journal.runs.values() for run in each.values())
-    return all(run.is_final for run in runs if isinstance(run, Run))
+def _is_under_way(sim: Simulation) -> bool:
+    """Whether anything has begun in the world, or in a step, that is not over."""
+    if sim.world is not None and sim.world.pending:
+        return True
+    return any(
+        run.wake is not None or any(map(is_open, run.steps))
+        for each in sim.journal.runs.values()
+        for run in each.values()
+        if isinstance(run, Run) and not run.is_final
+    )
+
+
+def is_open(step: StepMemento) -> bool:
+    """Whether *step* has begun and is not over."""
+    return step.started is not None and step.finished is None
 
 
 def _pending(sim: Simulation) -> Any:
@@ -188,11 +227,11 @@ def _progress(sim: Simulation) -> tuple[Any, ...]:
                 opened = [
                     (step.name, step.attempts, step.retries)
                     for step in run.steps
-                    if step.finished is None and step.started is not None
+                    if is_open(step)
                 ]
                 is_asleep = run.wake is not None
                 rows.append((key, run.key, run.status, run.cursor, is_asleep, *opened))
     return tuple(rows)
 
 
-__all__ = ["Standing", "Standings"]
+__all__ = ["Standing", "Standings", "Stood", "is_open"]

@@ -1,4 +1,4 @@
-"""The command ``wfsim``: run a scenario or a flow file, look at the outcome.
+"""Run a scenario or a flow file, and look at the outcome: the command wfsim.
 
 Exit status: 0 when the run was made, whatever its outcome; 1 when ``--expect`` names a
 state that a resource did not end in, or ``--strict`` meets a notice; 2 when the input is
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,9 +59,22 @@ app.command()(resume)
 app.command()(sweep)
 
 
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"wfsim {version('wfsim-lab')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
-    """Run a real workflow engine on a virtual clock, against fake resources."""
+def _root(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

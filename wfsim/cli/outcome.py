@@ -17,6 +17,7 @@ from wfsim.model.record import Kind
 from wfsim.report.text import check_folder
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +151,10 @@ def exit_status(
         resources = sim.log.fold().resources
         ended = {name: item.state for name, item in resources.items()}
         if any(state != expect for state in ended.values()):
-            typer.echo(f"Expected {expect}; ended in {_some_states(ended)}")
+            known = {each for of in sim.scenario.machines.values() for each in of.states}
+            known |= set(ended.values())
+            near = "" if expect in known else suggest(expect, known)
+            typer.echo(f"Expected {expect}; {_some_states(ended)}{near}")
             return 1
     if strict and sim.log.notices:
         typer.echo("--strict: there were notices")
@@ -171,16 +175,17 @@ def exit_status(
 
 
 def _some_states(ended: dict[str, str]) -> str:
-    if len(ended) <= GROUPS:
-        return str(ended)
+    """Return where resources stand, or how many stand where."""
+    if len(ended) <= 3:
+        return ", ".join(f"{name} is {state}" for name, state in ended.items())
     counts = Counter(ended.values())
-    return ", ".join(f"{state} {number} times" for state, number in counts.items())
+    return ", ".join(f"{number:,} are {state}" for state, number in counts.items())
 
 
 def _unfinished(sim: Simulation) -> list[str]:
     """Return the runs that have not ended, as ``resource run``."""
     runs: Iterable[Memento] = sim.log.fold().mementos.values()
-    return [f"{run.resource.name} {run.key}" for run in runs if not run.is_final]
+    return [f"{run.resource} {run.key}" for run in runs if not run.is_final]
 
 
 def _print_log(log: EventLog, console: Console) -> None:

@@ -195,7 +195,12 @@ def _refuse_missing(path: Path) -> None:
     if path.exists():
         return
     parent = path.parent
-    siblings = [each.name for each in parent.iterdir()] if parent.is_dir() else []
+    # A file of another kind has another name than was meant.
+    siblings = [
+        each.name
+        for each in (parent.iterdir() if parent.is_dir() else ())
+        if each.suffix == path.suffix or each.stem == path.stem
+    ]
     near = suggest(path.name, siblings) if siblings else ""
     raise DefinitionError(f"{path}: there is no such file or folder{near}")
 

@@ -104,7 +104,11 @@ def _read(
     attempts: list[Attempt] = []
     events: list[Event] = []
     read = 0
-    for line, row in table_rows(source, columns.values(), delimiter):
+    for line, row, surplus in table_rows(source, columns.values(), delimiter):
+        if surplus:
+            text = f"it has {surplus} cells more than the head; quote a cell with commas"
+            problems.add(line, text)
+            continue
         digest = blake2b("\0".join(row.values()).encode(), digest_size=16).digest()
         if digest in digests and duplicates == "drop":
             problems.repeat(line)
@@ -213,9 +217,10 @@ def _name(cells: Mapping[str, str], key: str) -> str:
 
 def table_rows(
     source: Path, columns: Collection[str] = (), delimiter: str | None = None
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[tuple[int, dict[str, Any], int]]:
     """Yield the line and the cells by column of each row of the CSV file *source*.
 
+    The number is of the cells that it has beyond the head.
     Without *delimiter* it is that of `DELIMITERS` with which the head has all *columns*.
     """
     if delimiter is not None and len(delimiter) != 1:
@@ -237,7 +242,8 @@ def table_rows(
                 f"{source}:{line}: more than {MOST_EVENTS} rows; split it by case"
             )
         padded = [*cells, *[""] * (len(head) - len(cells))]
-        yield line, dict(zip(head, padded, strict=False))
+        surplus = len(cells) - len(head) if any(cells[len(head) :]) else 0
+        yield line, dict(zip(head, padded, strict=False)), surplus
 
 
 def _delimiter(source: Path, columns: Collection[str]) -> str:

@@ -232,7 +232,7 @@ def _read_tiem(path: Path, flows: str | Path | None, delimiter: str | None) -> P
 def _table(path: Path, delimiter: str | None) -> list[dict[str, str]]:
     """Return the rows of a dump, their columns in small letters."""
     rows = csv.table_rows(path, (), delimiter)
-    return [{name.lower(): value for name, value in row.items()} for _, row in rows]
+    return [{name.lower(): value for name, value in row.items()} for _, row, _ in rows]
 
 
 def _of_frame(frame: pd.DataFrame) -> PastRuns:

@@ -21,6 +21,7 @@ from typing import Annotated, Any, NamedTuple
 
 from wfsim.model import distributions
 from wfsim.model.distributions import Family
+from wfsim.text import suggest
 
 _FAMILIES: dict[str, Family] = {
     family.name: family
@@ -171,7 +172,7 @@ def _parse(value: Any, depth: int) -> Duration:
         ((name, given),) = value.items()
     family = _FAMILIES.get(name) if isinstance(name, str) else None
     if family is None:
-        raise ValueError(f"unknown distribution {name!r}; one of {sorted(_FAMILIES)}")
+        raise ValueError(f"unknown distribution {name!r}{suggest(str(name), _FAMILIES)}")
     if depth >= MOST_NESTED:
         raise ValueError(f"distributions nested more than {MOST_NESTED} deep; flatten")
     params = family.read(given, partial(_parse, depth=depth + 1))

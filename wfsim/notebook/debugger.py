@@ -63,10 +63,8 @@ class Debugger:
     ) -> None:
         failure = log if isinstance(log, Failure) else None
         source = log.ended() if isinstance(log, Failure) else log
-        if failure is not None:
-            doomed, wrong = failure.inevitable.record, failure.violation.seq
-            if at is None:
-                at = doomed.seq if doomed else -1 if wrong is None else wrong
+        if failure is not None and at is None:
+            at = _first_wrong(failure)
         if isinstance(source, Simulation):
             source.begin()
         self.breakpoints = list(breakpoints)
@@ -532,3 +530,11 @@ class Debugger:
         controls.clicked.observe(self._clicked, "value")
         for field in (controls.rows, controls.status, controls.zoom):
             field.observe(lambda _: self._show_strip(), "value")
+
+
+def _first_wrong(failure: Failure) -> int:
+    """Return the index of the record that made it inevitable, or that was first wrong."""
+    doomed, wrong = failure.inevitable.record, failure.violation.seq
+    if doomed is not None:
+        return doomed.seq
+    return -1 if wrong is None else wrong

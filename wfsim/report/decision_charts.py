@@ -13,6 +13,7 @@ from wfsim.report.chart import (
     Chart,
     canvas,
     legend,
+    on_paper,
     row_axis,
     say_nothing,
     series,
@@ -39,6 +40,7 @@ _VERDICTS = {"yes": "meets it", "no": "does not", "open": "open"}
 PARTS = ("worker", "place", "failure")
 
 
+@on_paper
 def estimates(
     frame: pd.DataFrame,
     measure: str,
@@ -98,6 +100,7 @@ def estimates(
     )
 
 
+@on_paper
 def costs(
     frame: pd.DataFrame,
     labels: Sequence[str],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.ticker import MaxNLocator
 
-from wfsim.report.chart import FAINT, Chart, canvas, legend, say_nothing, series
+from wfsim.report.chart import FAINT, Chart, canvas, legend, on_paper, say_nothing, series
 from wfsim.report.grouping import FEW, Groups, amount, column, grouped, unit
 from wfsim.report.study_charts import measured
 from wfsim.report.text import count, plain, seconds
@@ -19,6 +19,7 @@ OVER_TIME = ("start", "end", "mean", "low", "high", "replications")
 """The columns of a measure over time; those before them say where it is so."""
 
 
+@on_paper
 def welch(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> Chart:
     """Draw Welch's plot: from where on the moving average is level is the steady state.
 
@@ -66,6 +67,7 @@ def welch(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> Cha
     )
 
 
+@on_paper
 def over_time(frame: pd.DataFrame, measure: str = "", ax: Axes | None = None) -> Chart:
     """Draw a measure over virtual time, its mean over replications with its band.
 

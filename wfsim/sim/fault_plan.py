@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, assert_never
+from typing import Any, NamedTuple, Protocol, assert_never
 
 from wfsim.engine.context import StepContext
 from wfsim.engine.controller import Controller
@@ -58,6 +58,17 @@ ASKED = ("cancel", "uncancel", "recover", "delete")
 
 SERVED = ("cancel", "stop", "start")
 """What may be asked of a service about a flow."""
+
+
+class Progress(NamedTuple):
+    """How many *writes* were counted, how often each fault of a step is *left*.
+
+    *seen* is how often each site was reached, by its name without a number.
+    """
+
+    writes: int
+    left: tuple[int, ...]
+    seen: Mapping[str, int]
 
 
 class Operator(Protocol):
@@ -137,9 +148,12 @@ class FaultyPorts:
         if self.faulty_steps is not None:
             self.faulty_steps.add(_of_steps(faults))
 
-    def keep_sites(self) -> list[Site]:
-        """Keep the sites that are passed from now on; return the list of them."""
-        self.wrap_all = True
+    def keep_sites(self, mark: Callable[[str, str], None] | None = None) -> list[Site]:
+        """Keep the sites that are passed from now on; return the list of them.
+
+        *mark* is told of calls and waits as they come.
+        """
+        self.wrap_all, self.sites.mark = True, mark
         kept = self.sites.keep()
         self.writes.add(())
         return kept
@@ -237,12 +251,13 @@ class FaultPlan:
         self._place(self.ports.faults)
 
     @property
-    def progress(self) -> tuple[int, tuple[int, ...]]:
-        """How many writes were counted, and how often each fault of a step is left."""
-        steps = self.ports.faulty_steps
-        return self.ports.writes.count, () if steps is None else steps.left
+    def progress(self) -> Progress:
+        """How far the faults are just now."""
+        steps, ports = self.ports.faulty_steps, self.ports
+        left = () if steps is None else steps.left
+        return Progress(ports.writes.count, left, ports.sites.seen)
 
-    def go_on(self, progress: tuple[int, tuple[int, ...]]) -> None:
+    def go_on(self, progress: Progress) -> None:
         """Go on from a `progress`; faults were armed, those of an earlier time are over.
 
         Raises `UsageError` if one is not over just now.
@@ -252,9 +267,10 @@ class FaultPlan:
             since, lasts = getattr(fault, "t", None), getattr(fault, "for_", None)
             if since is not None and since <= now < since + (lasts or 0.0):
                 raise UsageError(f"{fault!r} is not over at {now:g} s; go on from later")
-        self.ports.writes.go_on(progress[0])
+        self.ports.writes.go_on(progress.writes)
+        self.ports.sites.go_on(progress.seen)
         if self.ports.faulty_steps is not None:
-            self.ports.faulty_steps.go_on(progress[1])
+            self.ports.faulty_steps.go_on(progress.left)
         self._set_clock([it for it in self.ports.faults if getattr(it, "t", None) != now])
 
     def add(self, faults: Sequence[Fault]) -> None:

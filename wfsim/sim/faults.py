@@ -58,9 +58,12 @@ class Fault:
     def __post_init__(self) -> None:
         check(self)
         places = [name for name in PLACES if hasattr(self, name)]
-        if sum(getattr(self, name) is not None for name in places) != 1:
+        given = sum(getattr(self, name) is not None for name in places)
+        if given != 1:
             *others, last = places
-            text = f"give either {', '.join(others)} or {last}" if others else "give site"
+            names = f"{', '.join(others)} {'and' if given else 'or'} {last}"
+            names = names if others else last
+            text = f"give only one of {names}" if given else f"give {names}"
             raise DefinitionError(Problem(text, subject=type(self).__name__))
 
     def __repr__(self) -> str:

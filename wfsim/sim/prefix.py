@@ -8,14 +8,17 @@ of the world most of all.  Measured: it is 80 us an entry with three pods of Pol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from wfsim.errors import UsageError
 from wfsim.model.journal import OF_RESOURCES, Journal
 from wfsim.model.run import Change, Run
+from wfsim.sim.fault_plan import Progress
+from wfsim.sim.pool import Pool, pools
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.sim.sites import Site
 from wfsim.sim.stores import Leased
 from wfsim.sim.world import World, is_same
 
@@ -26,13 +29,29 @@ class Moment(NamedTuple):
     """What was so just before an entry was made, and is not told by those before it.
 
     *asked* is how many of each demand had come, *faults* how far the faults were.
+    *is_held* says that somebody had a place of a pool, or waited for one: in a prefix
+    nobody does.
     """
 
     time: float
     world: World | None
     leased: Leased
     asked: Mapping[tuple[str | int, ...], int]
-    faults: tuple[int, tuple[int, ...]]
+    faults: Progress
+    is_held: bool = False
+
+
+class Cut(NamedTuple):
+    """Where a run may be cut off: after so many *entries*, at a *moment*.
+
+    *is_after* says that the moment is that of the last one of them.  The controller has
+    nothing to do for *still* seconds more.
+    """
+
+    entries: int
+    moment: Moment
+    is_after: bool = False
+    still: float = 0.0
 
 
 class RecordedJournal(Journal):
@@ -60,6 +79,16 @@ class RecordedJournal(Journal):
         found: list[Moment] = vars(self).setdefault("_moments", [])
         return found
 
+    @property
+    def cuts(self) -> dict[tuple[str, str], Cut]:
+        """What it was told to `mark`."""
+        found: dict[tuple[str, str], Cut] = vars(self).setdefault("_cuts", {})
+        return found
+
+    def mark(self, site: str, when: str) -> None:
+        """Keep the moment just now, which is *when* at a *site*."""
+        self.cuts[site, when] = Cut(len(self), self._moment())
+
     def _moment(self) -> Moment:
         sim = self.simulation
         assert sim is not None
@@ -71,7 +100,16 @@ class RecordedJournal(Journal):
             sim.leases.as_they_are(),
             dict(sim.schedule.begun),
             sim.plan.progress,
+            any(pool.held or pool.queue for pool in self._pools),
         )
+
+    @cached_property
+    def _pools(self) -> list[Pool]:
+        """The pools of the scenario and of the world, which has them from the start."""
+        sim = self.simulation
+        assert sim is not None
+        own = {} if sim.world is None else dict(pools(vars(sim.world)))
+        return [*sim.pools.values(), *own.values()]
 
 
 class Recorded(Simulation):
@@ -137,17 +175,27 @@ class Tape:
 
         The moments of a *recorded* one are kept, so that it may have a tape too.
         """
-        moment = self.moment(entries - 1)
-        kind = _prefix(type(self.simulation), recorded)
-        return kind(self.simulation, entries, moment, is_after=True)
+        cut = Cut(entries, self.moment(entries - 1), is_after=True)
+        return self.at(cut, recorded=recorded)
 
     def before(self, entry: int, *, recorded: bool = False) -> Prefix:
         """Return where all stood just before the entry of that number was made.
 
         That is later than right after the one before it.
         """
+        return self.at(Cut(entry, self.moment(entry)), recorded=recorded)
+
+    def at(self, cut: Cut, *, recorded: bool = False) -> Prefix:
+        """Return where all stood at that *cut*, before it was still for any time."""
         kind = _prefix(type(self.simulation), recorded)
-        return kind(self.simulation, entry, self.moment(entry))
+        entries, moment, is_after, _ = cut
+        return kind(self.simulation, entries, moment, is_after=is_after)
+
+    def cut(self, site: str, when: str) -> Cut | None:
+        """Return the moment that was marked at *site*, None if none was."""
+        journal = self.simulation.journal
+        assert isinstance(journal, RecordedJournal)
+        return journal.cuts.get((site, when))
 
 
 class Prefix(Simulation):
@@ -210,11 +258,13 @@ class Prefix(Simulation):
 
 class _RecordedPrefix(Prefix):
     journal_type = RecordedJournal
+    kept: list[Site]
+    """The sites that it has passed itself."""
 
     def _record(self, entries: int) -> None:
         assert isinstance(self.journal, RecordedJournal)
         self.journal.simulation = self
-        self.plan.ports.wrap_all = True
+        self.kept = self.plan.ports.keep_sites(self.journal.mark)
 
 
 def recorded(origin: Simulation) -> Simulation:

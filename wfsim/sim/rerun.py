@@ -181,8 +181,8 @@ class Pasts:
         """
         origin = self.origin
         wanted = range(max(0, index - AROUND), min(index + AROUND, len(origin.log)))
-        watched = mixed(_Watched, type(origin))  # type: ignore[arg-type]
-        twin = _again(origin, origin.given_faults, watched)
+        kind = mixed(_Watched, type(origin))  # type: ignore[arg-type]
+        twin = _again(origin, origin.given_faults, kind)
         journal = twin.journal
         assert isinstance(journal, _WatchedJournal)
         journal.watch(twin, wanted)

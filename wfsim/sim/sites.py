@@ -14,9 +14,14 @@ A timer is the time after a write in which nobody does anything.
 
 from __future__ import annotations
 
+import dis
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple, Protocol
 
 from wfsim import errors
@@ -137,6 +142,11 @@ class Sites:
         self._places: set[str] = set()
         self._seen: Counter[str] = Counter()
         self.kept: list[Site] | None = None
+        self.mark: Callable[[str, str], None] | None = None
+        """Is told before and after each call, and in each wait as soon as it begins.
+
+        That is only where the step has nothing to do when its process dies.
+        """
         self.add(faults)
 
     def add(self, faults: Iterable[Any]) -> None:
@@ -157,6 +167,15 @@ class Sites:
     def is_on(self) -> bool:
         """Whether anybody wants to know of a site."""
         return self.kept is not None or bool(self._due)
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """How often each site has been reached, by its name without a number."""
+        return dict(self._seen)
+
+    def go_on(self, seen: Mapping[str, int]) -> None:
+        """Go on as if each had been reached so often."""
+        self._seen = Counter(seen)
 
     @property
     def entries(self) -> int:
@@ -296,6 +315,8 @@ class _Attempt:
             if error is not None:
                 continue
             began, entries = context.clock.now, sites.entries
+            if sites.mark is not None and is_bare(_delegates(body)):
+                sites.mark(site, "in")
             sites.passed(site, self._writer)
             for crash in sites.due(site, CrashAt):
                 if crash.when == "before":
@@ -348,6 +369,8 @@ class _Attempt:
         """Return the site of a call, or raise what is to come before it."""
         sites = self._sites
         site = sites.reached(self._place._replace(what=what))
+        if sites.mark is not None and is_bare(_callers()):
+            sites.mark(site, "before")
         for crash in sites.due(site, CrashAt):
             if crash.when == "before":
                 sites.over(crash)
@@ -367,6 +390,8 @@ class _Attempt:
             kept = Site(site, *place, now, first=entries, call=call)
             who = {"controller": self._writer, "token": context.token}
             sites.kept.append(kept._replace(**who))
+            if sites.mark is not None and is_bare(_callers()):
+                sites.mark(site, "after")
         for repetition in sites.due(site, RepeatCall):
             sites.over(repetition)
             call.again()
@@ -382,6 +407,40 @@ class _Attempt:
     def is_kept(self) -> bool:
         """Whether it matters what a call has changed."""
         return self._sites.kept is not None
+
+
+def is_bare(codes: Iterable[CodeType]) -> bool:
+    """Whether none of *codes*, but for ours, has an ``except``, ``finally`` or ``with``.
+
+    Only then nothing is done where an exception is thrown in that stops it.
+    """
+    return not any(map(_handles, codes))
+
+
+@cache
+def _handles(code: CodeType) -> bool:
+    return _HANDLER in code.co_code[::2] and not code.co_filename.startswith(_OURS)
+
+
+_HANDLER = dis.opmap["PUSH_EXC_INFO"]
+_OURS = str(Path(__file__).parents[1])
+
+
+def _delegates(body: Any) -> Iterator[CodeType]:
+    """Yield the code of *body*, and of what it delegates to, while all of it waits."""
+    while body is not None:
+        code = getattr(body, "gi_code", None) or getattr(body, "cr_code", None)
+        if code is not None:
+            yield code
+        body = getattr(body, "gi_yieldfrom", None) or getattr(body, "cr_await", None)
+
+
+def _callers() -> Iterator[CodeType]:
+    """Yield the code of what is running, as far as the attempt of a step."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code is not _Attempt.driven.__code__:
+        yield frame.f_code
+        frame = frame.f_back  # type: ignore[assignment]
 
 
 __all__ = ["Name", "Site", "Sites", "calm_sites"]

@@ -21,7 +21,10 @@ a share     Wilson's score interval (Wilson 1927), of runs where each replicatio
             with Student's t (Korn and Graubard 1998; Dean and Pagano 2015)
 =========== =======================================================================
 
-An end beyond what the data can tell is infinite: of 50 runs none bounds the p95.
+An end beyond what the data can tell is infinite: of 50 runs none bounds the p95.  How
+often intervals hold the truth was measured (``tests/study/coverage.txt``): at 95 % those
+of a queue's mean, p50, p95 and success in 91 to 98 % of 300 studies of 10, 20 and 60
+replications; the mean of ten exponential runs, which is the worst, in 86 %.
 
 What the field calls them, and what each includes:
 
@@ -47,7 +50,7 @@ rework              ``retries_seconds``   attempts that fail and the pauses afte
 repair              ``recovery``          attempts that a crash cuts short until they
                     ``restarts``          begin again; no controller; interrupted
 external delay      ``waiting``           steps that wait for something outside
-lost time           ``other``             the attempt that ended it
+lost time           ``other``             attempts that a cancel or an interruption ends
 makespan            ``makespan``          from second 0 until the last run ends
 service level       ``success``           completed runs, of all that are called for
 work in process     ``in_system``         runs called for and not over, over time

@@ -108,17 +108,15 @@ def sweep(
 
     *faults* happen in each replication; with a *flow* only its runs count.  *measure* is
     a function of a log to a number, or to numbers by name, or such functions by name:
-    columns of ``replications``.  With a *precision* a point is replicated only as often
-    as that takes, *replications* times at most.
+    columns of ``replications``.  A *precision* may end it before so many *replications*.
 
     *jobs* processes share the work (-1: one for each core; None: what
     ``joblib.parallel_config`` says), or the backend that this names, such as a cluster's;
-    the study is the same, byte for byte.  *cache* is a
-    folder that keeps each replication; *key* stands for code that cannot be compared.
-    With ``summary`` to *keep*, what is returned knows its ``summary()`` alone, and memory
-    does not grow with the number of replications.
-    *progress* is that of `Simulation.run`.  Ctrl-C returns what is
-    complete, marked ``interrupted``; with a cache the same call goes on from there.
+    the study is the same, byte for byte.  *cache* is a folder that keeps each
+    replication; *key* stands for code that cannot be compared.  With ``summary`` to
+    *keep* only that is, and memory does not grow with the number of replications.
+    *progress* is that of `Simulation.run`.  Ctrl-C returns what is complete, marked
+    ``interrupted``; with a cache the same call goes on from there.
 
     Raises `UsageError` or `DefinitionError` for wrong arguments, before anything runs,
     `UsageError` for a measure that is no number, `WfsimError` where workers go on dying.
@@ -136,18 +134,25 @@ def sweep(
         independent=independent,
     )
     kept = plan.cache(cache, key)
-    if keep == "summary":
-        if plan.precision is not None or kept is not None:
-            what = "cache" if plan.precision is None else "precision"
-            raise UsageError(f"keep='summary' keeps nothing for a {what}; leave it out")
+    if _is_summary(keep, plan, kept):
         return digest(plan, progress)
-    if keep != "runs":
-        raise UsageError(f"keep is {keep!r}; give 'runs' or 'summary'")
     work = _Work(plan, kept, progress)
     work.run()
-    return work.study(
-        over if isinstance(over, Design) else None, partial(_more, plan, kept, progress)
-    )
+    design = over if isinstance(over, Design) else None
+    return work.study(design, partial(_more, plan, kept, progress))
+
+
+def _is_summary(keep: Any, plan: SweepPlan, cache: Cache | None) -> bool:
+    """Whether to *keep* the summary alone.
+
+    Raises `UsageError` if that is nothing to keep, or not with the rest.
+    """
+    if keep not in ("runs", "summary"):
+        raise UsageError(f"keep is {keep!r}; give 'runs' or 'summary'")
+    if keep == "summary" and (plan.precision is not None or cache is not None):
+        what = "cache" if plan.precision is None else "precision"
+        raise UsageError(f"keep='summary' keeps nothing for a {what}; leave it out")
+    return bool(keep == "summary")
 
 
 def _more(
