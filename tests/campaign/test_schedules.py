@@ -46,9 +46,9 @@ def test_a_lease_is_lost_at_each_site_and_a_process_stands_still_where_it_waits(
     lab, found = singles(backup())
     kinds = Counter(type(point.plan[0]) for point in found.points)
     assert kinds[LoseLease] == len(lab.sites) == 16
-    left_out = [why for name, why in found.pruned.items() if "a zombie" in name]
+    left_out = [why for name, why in found.pruned.items() if "as a zombie" in name]
     assert kinds[PauseController] == 2 * (len(lab.sites) - len(left_out))
-    assert found.pruned[f"pre-empted, a zombie at {MADE} step.completed"] == (
+    assert found.pruned[f"pre-empted as a zombie at {MADE} step.completed"] == (
         "a process is held where it waits: it is as at "
         "orders/1-Backup/CopyData#1 step.started"
     )
@@ -99,5 +99,5 @@ def test_another_controller_does_take_over() -> None:
 def test_a_step_that_is_not_safe_against_its_own_zombie_is_found() -> None:
     lab, found = singles(backup(CopyData=steps.tidies_up_when_dead))
     failed = [point.fault for point in found.points if lab.afresh(point).violations]
-    assert "pre-empted, a zombie" in failed
-    assert "pre-empted, lease lost" in failed
+    assert "pre-empted as a zombie" in failed
+    assert "pre-empted by a lost lease" in failed

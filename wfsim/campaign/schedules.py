@@ -27,7 +27,7 @@ LONGER = 1.0
 class Preemptions(NamedTuple):
     """The *points* of one pre-emption more, and why others are left out: *pruned*.
 
-    That is by the name of a point, such as ``pre-empted, standing still at orders ...``.
+    That is by what the point would be called: ``pre-empted as a zombie at orders ...``.
     """
 
     points: list[Point]
@@ -40,7 +40,7 @@ def preemptions(sites: Sequence[Site], policy: Policy) -> Preemptions:
     pruned: dict[str, str] = {}
     for number, site in enumerate(sites):
         for label, fault in _faults(site, policy.lease + LONGER):
-            name = f"{PREEMPTED}, {label}"
+            name = f"{PREEMPTED} {label}"
             same = "" if isinstance(fault, LoseLease) else _same(sites, number)
             if same:
                 reason = f"a process is held where it waits: it is as at {same}"
@@ -54,9 +54,9 @@ def _faults(site: Site, seconds: float) -> Iterator[tuple[str, Fault]]:
     at: dict[str, Any] = {"site": site.name}
     if site.kind in (WAIT, TIME):
         at["later"] = middle(site)
-    yield "lease lost", LoseLease(**at, resource=site.resource)
+    yield "by a lost lease", LoseLease(**at, resource=site.resource)
     yield "standing still", PauseController(**at, for_=seconds)
-    yield "a zombie", PauseController(**at, for_=seconds, zombie=True)
+    yield "as a zombie", PauseController(**at, for_=seconds, zombie=True)
 
 
 def _same(sites: Sequence[Site], number: int) -> str:
@@ -84,7 +84,7 @@ def preempted_again(
     fired = [each.seq for each in survey.journal.of_kinds({Kind.FAULT_FIRED})]
     if not fired:
         return Preemptions([], {})
-    points, pruned = preemptions(sites_of(survey, fired[-1]), policy)
+    points, pruned = preemptions(sites_of(survey.kept, fired[-1]), policy)
     first = f"{point.fault} at {point.site}, then "
     return Preemptions(
         [

@@ -148,7 +148,7 @@ def _travel(event: Event, site: Site, lasts: float) -> Point:
         StaleRead(site=site.name, later=AWAY, for_=lasts, back=back),
         CrashAt(site=site.name, restart_after=AWAY),
     )
-    return Point(site.name, f"{TRAVEL} to {event}", plan, site.step, site.kind)
+    return Point(site.name, TRAVEL, plan, site.step, site.kind)
 
 
 def _missed(
@@ -179,7 +179,7 @@ def _missed(
         else:
             since = event.time - MARGIN
             deaf = DropWatch(t=since, for_=over.time - since + MARGIN)
-            yield Point(str(event), f"{MISSED} until {over}", (deaf,))
+            yield Point(str(event), MISSED, (deaf,))
 
 
 def _overwrites(later: Event, event: Event) -> bool:
