@@ -144,9 +144,11 @@ def removed_by(calm: Surveyed, site: Site) -> frozenset[str]:
 
 def _travel(event: Event, site: Site, lasts: float) -> Point:
     back = round(site.time + AWAY - event.time, 6)
+    # The crash is not the last one of the plan: a run that branches off there would know
+    # nothing of what is yet to come.
     plan = (
-        StaleRead(site=site.name, later=AWAY, for_=lasts, back=back),
         CrashAt(site=site.name, restart_after=AWAY),
+        StaleRead(site=site.name, later=AWAY, for_=lasts, back=back),
     )
     return Point(site.name, TRAVEL, plan, site.step, site.kind)
 
