@@ -101,3 +101,21 @@ def test_a_step_that_is_not_safe_against_its_own_zombie_is_found() -> None:
     failed = [point.fault for point in found.points if lab.afresh(point).violations]
     assert "pre-empted as a zombie" in failed
     assert "pre-empted by a lost lease" in failed
+
+
+def test_explore_takes_turns_between_controllers_as_deep_as_it_is_asked() -> None:
+    report = wfsim.explore(
+        backup(), ["LoseLease"], depth=2, controllers=2, seed=1, budget=60
+    )
+    assert report.failures == []
+    assert report.never == {}
+    names = {point.point.fault for point in report.outcomes}
+    once = "pre-empted by a lost lease"
+    assert names == {once, f"{once}, {once}"}
+    assert any("a process is held" in why for why in report.pruned.values())
+
+
+def test_one_controller_is_pre_empted_by_nobody() -> None:
+    report = wfsim.explore(backup(), ["LoseLease"], seed=1)
+    assert report.counts["planned"] == 0
+    assert "there is one controller" in report.never["LoseLease"]

@@ -75,3 +75,11 @@ def test_who_starts_anew_sees_the_resource_as_it_was_then() -> None:
     sim.run()
     assert cached() == sim.resource() != then
     assert then.status != sim.resource().status
+
+
+def test_explore_tries_views_and_says_why_others_are_left_out() -> None:
+    report = wfsim.explore(BEGIN["polardb FlushParams"], ["DropWatch"], budget=40)
+    assert "unobserved" in {each.point.fault for each in report.outcomes}
+    assert LASTS in report.pruned.values()
+    assert report.to_dict()["pruned"] == report.pruned
+    assert wfsim.explore(BEGIN["polardb FlushParams"], [], budget=0).pruned == {}

@@ -95,6 +95,8 @@ class Lab:
     always: tuple[Callable[[Simulation], Any], ...] = ()
     eventually: tuple[Callable[[Simulation], Any], ...] = ()
     sometimes: tuple[Callable[[Simulation], Any], ...] = ()
+    controllers: int = 1
+    """So many controllers a scenario has; what makes a simulation says so itself."""
     _witness: Witness | None = field(default=None, init=False, repr=False)
     """Of the run that was begun last, if there is anything to look for."""
     runs: int = field(default=0, init=False)
@@ -105,7 +107,12 @@ class Lab:
     def make(self, plan: Iterable[Fault] = ()) -> Simulation:
         """Return a new simulation, begun, with the faults of *plan*."""
         if isinstance(self.subject, Scenario):
-            made = Simulation(self.subject, seed=self.seed, faults=plan)
+            made = Simulation(
+                self.subject,
+                seed=self.seed,
+                faults=plan,
+                controllers=self.controllers,
+            )
         else:
             made = self.subject(tuple(plan))
         if not isinstance(made, Simulation):
@@ -142,6 +149,12 @@ class Lab:
     def recorded(self, plan: Iterable[Fault]) -> Surveyed:
         """Return a new simulation, begun, with the faults of *plan*, for a tape."""
         return surveyed(self.make(plan))
+
+    def ended(self, plan: Iterable[Fault]) -> Surveyed:
+        """Return the run of *plan* when it has settled, its sites kept."""
+        sim = self.recorded(plan)
+        self.settle(sim)
+        return sim
 
     def standings(self) -> Standings:
         """Return where a run has stood, which has yet to begin."""
