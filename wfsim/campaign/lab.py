@@ -18,7 +18,7 @@ from wfsim.errors import UsageError
 from wfsim.model.journal import Move
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind
-from wfsim.sim.faults import CrashAt, Fault
+from wfsim.sim.faults import AskAt, CrashAt, EditAt, Fault
 from wfsim.sim.prefix import Prefix, Tape
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
@@ -199,9 +199,11 @@ class Lab:
     def outcome(self, point: Point) -> Outcome:
         """Run *point*, from a prefix if its last fault is a crash at a site.
 
-        What is to be looked at in all of its records is run from the start.
+        What is to be looked at in all of its records is run from the start, and so is
+        what somebody has yet to go on with: a prefix knows nothing of that.
         """
         is_branch = is_placed(point.plan[-1]) and not (self.always or self.sometimes)
+        is_branch = is_branch and not any(map(_lingers, point.plan[:-1]))
         return self._caught(self.branches.outcome if is_branch else self._afresh, point)
 
     def afresh(self, point: Point) -> Outcome:
@@ -378,6 +380,13 @@ def turns(sim: Simulation, limit: float, most: int = EVENTS) -> Iterator[None]:
                     yield
         if _is_quiet(sim):
             yield
+
+
+def _lingers(fault: Fault) -> bool:
+    """Whether whoever asks by *fault* asks for more as soon as something has ended."""
+    return (isinstance(fault, EditAt) and fault.replace) or (
+        isinstance(fault, AskAt) and "then" in fault.inputs
+    )
 
 
 def _is_quiet(sim: Simulation) -> bool:
