@@ -17,7 +17,7 @@ FLOWS = ("tiem BackupCluster", *(["tiem CreateCluster"] if FULL else []), "night
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_crash_costs_less_than_half_of_what_it_costs_afresh(name, capsys) -> None:
-    """Four and more times is measured: half of that is not for want of a quiet machine."""
+    """Four times and more is measured; half of that a busy machine has, too."""
     subject = next(each for each in subjects() if each.name == name)
     found = cost(subject, seconds)
     with capsys.disabled():
