@@ -79,8 +79,9 @@ bench-peers: $(PEERS)/.bench  ## ratios to other simulators and workflow engines
 browser: $(PAGES)/.browser  ## the Debugger in JupyterLab, in headless Chromium if there is one; pictures in out/browser
 	$(PAGES)/bin/python tests/smoke/browser.py
 
-mining: $(MINING)/.mining  ## PM4Py reads XES and OCEL, and declared flows fit the traces, in an environment of its own
+mining: $(MINING)/.mining  ## PM4Py reads XES and OCEL, declared flows fit the traces, and it counts as many attempts (LOGS=folder: there, too)
 	$(MINING)/bin/python tests/smoke/mining.py
+	$(MINING)/bin/python tests/smoke/attempts.py $(LOGS)
 
 docs: $(SITE)/.docs  ## the site, out/docs/index.html: any warning or broken link is an error
 	rm -rf out/docs

@@ -624,6 +624,38 @@ def test_an_operator_may_recover_what_is_interrupted(run):
     assert "goes on with CreateRwPod (attempt 2)" in words_of(out)
 
 
+def test_a_dump_of_another_namespace_is_told_of_and_recovered(run):
+    text = """\
+import wfsim
+
+def scenario():
+    machine = wfsim.StateMachine("db").stable("Running", "Interrupt")
+    machine.unstable("Creating", run="F")
+    return wfsim.Scenario(
+        [wfsim.Resource("db", "orders", "prod", state="Creating")],
+        machine,
+        [wfsim.Flow("F", (wfsim.Step("A", duration=1), wfsim.Step("B", duration=1)))],
+    )
+"""
+    Path("job.py").write_text(text)
+    spec = {"flowName": "F", "flowStatus": "failedAndCompleted", "initContext": {}}
+    steps = [
+        {"StepName": "A", "stepStatus": "completed"},
+        {"StepName": "B", "stepStatus": "failed"},
+    ]
+    dump = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "orders-workflow", "namespace": "prod"},
+        "data": {"1-F": json.dumps({**spec, "runningSteps": steps})},
+    }
+    Path("dump.json").write_text(json.dumps(dump))
+    words = ("resume", "dump.json", "job.py:scenario", "--recover", "--expect", "Running")
+    status, out, err = run(*words)
+    assert (status, err) == (0, "")
+    assert "goes on with B (attempt 1)" in words_of(out)
+
+
 def test_a_dump_that_is_not_there_is_told_to_be_missing(run):
     status, _, err = run("resume", "dump.yaml", "polardb")
     assert (status, err) == (2, "wfsim: dump.yaml: there is no such file or folder\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 SHELL = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", "")
+INLINE = re.findall(r"`([^`\n]+)`", README)
 COMMANDS = [
     line
     for line in SHELL.splitlines()
@@ -81,3 +83,15 @@ def test_every_file_that_the_readme_links_to_is_there():
     links = re.findall(r"\]\(((?!http)[^)]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_what_is_to_be_made_and_installed_is_there():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    targets = set(re.findall(r"\bmake (\w+)\b", SHELL + " ".join(INLINE)))
+    assert {"run", "lab", "test"} <= targets
+    assert [name for name in targets if f"\n{name}:" not in makefile] == []
+    assert f"`{project['project']['name']}`" in README
+    extras = set(re.findall(r"'\.\[([\w,]+)\]'", README))
+    known = set(project["project"]["optional-dependencies"])
+    assert {name for each in extras for name in each.split(",")} <= known

@@ -13,6 +13,7 @@ import typer
 import wfsim
 from tests.docs.pages import DOCS, blocks, dictionary
 from wfsim.cli.main import app
+from wfsim.sim.faults import FAULTS
 
 ROOT = DOCS.parent
 NAMESPACES = ("clock", "demand", "errors", "replay", "testing", "types")
@@ -57,6 +58,11 @@ def test_a_name_of_the_api_has_a_first_line_that_says_what_it_is(name):
     first = (inspect.getdoc(getattr(module, attribute)) or "").partition("\n")[0]
     assert first.endswith((".", "?")), first
     assert not first.startswith(("Let ", "Have ", "Take it that")), first
+
+
+def test_the_page_on_faults_leads_to_each_of_them():
+    page = (DOCS / "how-to/inject-a-fault.md").read_text(encoding="utf-8")
+    assert [name for name in FAULTS if f"`{name}`" not in page] == []
 
 
 def test_every_command_has_a_section_with_its_options():

@@ -171,6 +171,24 @@ def test_a_name_of_two_resources_is_refused_with_both_whole_names():
         sim.run(until=wfsim.step_started("Restore", resource="db"))
 
 
+def test_a_log_is_filtered_by_a_name_that_fits_one_resource():
+    log = wfsim.simulate(scenario("a/db", "b/db", "b/cache"))
+    assert log.filter(resource="cache") == log.filter(resource="b/cache") != []
+    assert log.filter(resource="nobody") == []
+    with pytest.raises(UsageError, match="'db' fits a/db and b/db; give the whole name"):
+        log.filter(resource="db")
+
+
+def test_a_fault_may_name_a_flow_of_a_service_with_its_tenant():
+    flow = wfsim.Flow("F", (wfsim.Step("A", duration=1),))
+    fault = FailStep("A", resource="acme/1-F")
+    sim = Simulation(wfsim.Scenario(flows=[flow]), faults=[fault])
+    made = sim.service.create("c", "cluster", "F", tenant="acme")
+    sim.service.start(made, tenant="acme")
+    sim.run()
+    assert sim.service.detail(made, tenant="acme").nodes[0].status == "Error"
+
+
 @pytest.mark.parametrize(
     "fault",
     [

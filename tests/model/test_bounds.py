@@ -19,8 +19,11 @@ PROBES = [
     *(10**9, 10**9 + 1, 1e12, 1.1e12, 10**400, True, False, "", "5", "before"),
     *({}, {"a": 1}, {"a": "b"}, {"a": NAN}, {1: 2}, [1]),
 ]
+LASTING = ("StaleRead", "DropWatch", "PauseController", "ApiDown")
 KINDS = {
     **{name: (kind, {}) for name, kind in FAULTS.items()},
+    **{name: (FAULTS[name], {"for_": 5}) for name in LASTING},
+    "AskAt": (FAULTS["AskAt"], {"call": "cancel"}),
     "Retry": (wfsim.Retry, {}),
     "Rate": (wfsim.demand.Rate, {"mtbf": 60, "mttr": 5}),
     "Times": (wfsim.demand.Times, {"every": 5}),

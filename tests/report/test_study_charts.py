@@ -509,6 +509,11 @@ def test_frames_without_rows_give_charts_that_say_so():
         (lambda: charts.comparison(TORNADO), "no column 'a'"),
         (lambda: charts.tornado(study()), "is no frame; give one, such as study.torna"),
         (lambda: charts.comparison(study()), "is no frame; give one, such as"),
+        (
+            lambda: charts.qq(study(), "A"),
+            "is no calibration; give one, such as wfsim.ca",
+        ),
+        (lambda: charts.pit(study()), "is no validation; give one, such as calibration."),
         (lambda: charts.utilisation(wfsim.EventLog(), workers=0), "workers is 0"),
         (lambda: charts.utilisation(study()), "is no log; give one, such as"),
         (lambda: charts.queue(study()), "is no log; give one, such as"),

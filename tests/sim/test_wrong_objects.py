@@ -54,8 +54,7 @@ def scenario(**other):
         ({"faults": wfsim.CrashAt(t=1)}, "give a list: faults=[CrashAt(t=40)]"),
         (
             {"world": Fake()},
-            "world is an object of the class Fake; give the class, or what makes one: "
-            "world=Fake",
+            "world is <Fake, 0 pending>; give the class, or what makes one: world=Fake",
         ),
     ],
 )

@@ -120,6 +120,21 @@ def test_a_class_that_a_replication_has_nobody_of_has_no_numbers_there():
     assert not math.isnan(row["total"])
 
 
+def test_a_point_without_a_run_of_a_flow_has_no_row_for_it():
+    def version(name):
+        step = wfsim.Step("Serve", "Serve", duration=1)
+        return wfsim.Scenario.of_flow(wfsim.Flow(name, (step,), draws="F"))
+
+    study = wfsim.sweep(version, {"name": ["One", "Two"]}, replications=2)
+    assert study.summary(by="flow")[["name", "flow"]].values.tolist() == [
+        ["One", "One"],
+        ["Two", "Two"],
+    ]
+    assert len(study.compare()) == 1
+    with pytest.raises(UsageError, match="no two points have one flow"):
+        study.compare(by="flow")
+
+
 def test_of_a_service_the_class_is_the_flow():
     asked = wfsim.demand.Arrivals(
         wfsim.demand.FlowRequest("CreateCluster"), wfsim.demand.Times(at=(0,))
@@ -136,6 +151,9 @@ def test_of_a_service_the_class_is_the_flow():
         (lambda study: study.only(flow="X"), "no flow 'X'; known: 'F', 'G'"),
         (lambda study: study.only(resource="a"), "told apart by flow and class"),
         (lambda study: study.only(), "give a flow or a class"),
+        (lambda study: study.only("F"), "'F' is no mapping; give {'class'"),
+        (lambda study: study.summary(by=3), "by is 3; give a name such as 'flow'"),
+        (lambda study: study.compare(by=3), "by is 3; give a name such as 'flow'"),
     ],
 )
 def test_what_no_run_is_of_is_refused(study, call, words):

@@ -173,6 +173,9 @@ def test_the_charts_say_what_they_show(study):
     ("call", "error", "words"),
     [
         (lambda of: of.decision("total"), DefinitionError, "write a measure, one of"),
+        (lambda of: of.decision(3), DefinitionError, "objective: 3; write a measure"),
+        (lambda of: of.decision(question=3), UsageError, "question is 3; give a text"),
+        (lambda of: wfsim.export.decision_page(3), UsageError, "int is no study; give"),
         (lambda of: of.decision("total_high <= 1"), UsageError, "write 'total'"),
         (lambda of: of.decision("totl <= 1"), UsageError, "no measure 'totl'"),
         (lambda of: of.decision(cost=3), UsageError, r"cost is 3; give wfsim.types.Cost"),

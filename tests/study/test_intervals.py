@@ -14,7 +14,7 @@ import wfsim
 from tests.sizes import FULL
 from wfsim.errors import UsageError
 from wfsim.report.load import average
-from wfsim.study.comparison import difference, holm, p_value
+from wfsim.study.comparison import best_of, difference, holm, p_value
 from wfsim.study.estimates import Sample, interval, of_mean, of_success, share_of
 from wfsim.study.grid import FrameByPoint, Rows
 from wfsim.study.objective import Objective
@@ -270,6 +270,27 @@ def test_the_best_point_is_ranked_first_with_its_probability(study):
 def test_equally_good_points_share_the_probability():
     same = wfsim.sweep(scenario, {"workers": [5, 6]}, replications=5)
     assert same.rank()["best"].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("size", [3, 5, 20])
+def test_one_of_two_equal_points_is_surely_the_best_as_rarely_as_it_says(size):
+    draws = np.random.default_rng(size)
+    trials = 400 if FULL else 120
+    samples = [
+        [simple(draws.exponential(1.0, size)) for _ in "ab"] for _ in range(trials)
+    ]
+    sure = sum(best_of(each, 1.0).max() > 0.99 for each in samples)
+    print(f"{sure / trials:.1%} of {trials} with {size} replications")
+    # By chance 2 in 100; binomial: 120 give at most 7, 400 at most 16 in 99 of 100 cases.
+    assert sure <= (16 if FULL else 7)
+
+
+def test_of_one_replication_nobody_knows_which_point_is_the_best():
+    one = wfsim.sweep(scenario, {"pace": [1.0, 2.0]}, replications=1)
+    assert one.rank()["best"].isna().all()
+    assert "one replication does not tell" in one.decision().reasons[1]
+    alone = wfsim.sweep(scenario, replications=1)
+    assert alone.rank()["best"].tolist() == [1.0]
 
 
 def test_sobol_indices_find_the_parameter_that_matters():

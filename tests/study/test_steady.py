@@ -161,6 +161,7 @@ def test_who_is_not_done_at_the_end_says_nothing_of_the_steady_state():
         (lambda study: study.over_time("flow"), "no time 'flow' of a run"),
         (lambda study: study.over_time(every=0), "every is 0; give a number of seconds"),
         (lambda study: study.over_time(confidence=95), "confidence is 95"),
+        (lambda study: study.over_time(every=1e-9), "every is 1e-09: .* give 0.16 or"),
     ],
 )
 def test_what_makes_no_sense_is_refused(emptying, call, words):

@@ -11,6 +11,8 @@ import wfsim
 import wfsim.campaign.explore
 import wfsim.report.tables
 import wfsim.sim.simulation
+import wfsim.testing.assertions
+import wfsim.testing.plugin
 from fake_resources.zoo import backup
 
 pytest_plugins = ["pytester"]

@@ -185,7 +185,7 @@ def _some_states(ended: dict[str, str]) -> str:
 def _unfinished(sim: Simulation) -> list[str]:
     """Return the runs that have not ended, as ``resource run``."""
     runs: Iterable[Memento] = sim.log.fold().mementos.values()
-    return [f"{run.resource.name} {run.key}" for run in runs if not run.is_final]
+    return [f"{run.resource} {run.key}" for run in runs if not run.is_final]
 
 
 def _print_log(log: EventLog, console: Console) -> None:

@@ -65,8 +65,8 @@ def resume(
     simulation = Simulation.resume(scenario, mementos, seed=seed, faults=plan)
     if recover:
         for run in mementos[-1:]:
-            if simulation.resource(run.resource.name).state == INTERRUPT:
-                simulation.recover(run.resource.name)
+            if simulation.resource(str(run.resource)).state == INTERRUPT:
+                simulation.recover(str(run.resource))
     simulation.run(until)
     _print_decisions(mementos, simulation.log)
     show(simulation, named, folder)
@@ -100,7 +100,7 @@ def _print_decisions(mementos: Caretaker, log: EventLog) -> None:
 
 def _decision(run: Memento, log: EventLog) -> str:
     """Return what the controller did first with *run*, read off the *log*."""
-    for record in log.filter(resource=run.resource.name, run=run.key):
+    for record in log.filter(resource=str(run.resource), run=run.key):
         kind = record.kind
         if kind is Kind.RUN_QUARANTINED:
             return f"is quarantined and left as it is: {record.text}"

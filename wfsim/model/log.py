@@ -124,10 +124,16 @@ class EventLog:
     def filter(
         self, *kinds: Kind, resource: str = "", run: str = "", step: str = ""
     ) -> list[Record]:
-        """Return the records of any of *kinds* (all, if none) and of what else is set."""
+        """Return the records of any of *kinds* (all, if none) and of what else is set.
+
+        The last part of a *resource*'s name will do where it fits one only; raises
+        `UsageError` with the whole names where it fits several.
+        """
         records: Iterable[Record] = self.records
         if kinds and isinstance(self.records, Journal):
             records = self.records.of_kinds(kinds)
+        if resource:
+            resource = self._whole_name(resource)
         return [
             record
             for record in records
@@ -136,6 +142,16 @@ class EventLog:
             and (not run or record.run == run)
             and (not step or record.step == step)
         ]
+
+    def _whole_name(self, resource: str) -> str:
+        names = dict.fromkeys(record.resource for record in self.records)
+        if resource in names:
+            return resource
+        fitting = [name for name in names if name.rpartition("/")[2] == resource]
+        if len(fitting) > 1:
+            text = f"{resource!r} fits {' and '.join(sorted(fitting))}"
+            raise UsageError(f"{text}; give the whole name")
+        return fitting[0] if fitting else resource
 
     def fold(self, upto: int | None = None) -> Snapshot:
         """Return what was durable after the first *upto* records (None: after all)."""

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from wfsim.errors import UsageError
 from wfsim.report.chart import (
     INK,
     SHADE,
@@ -35,6 +36,7 @@ def qq(calibration: Any, step: str | tuple[str, str], ax: Axes | None = None) ->
     twenty if the confidence of the calibration is 95 %.  The frame is that of
     `Calibration.quantiles`.
     """
+    _refuse_other(calibration, "quantiles", "calibration", "wfsim.calibrate(...)")
     item = calibration.estimate(step)
     frame = calibration.quantiles(step)
     axes = canvas(ax, 6.4, 5.2)
@@ -84,6 +86,7 @@ def pit(
     it is too wide, a slope that durations have become longer or shorter.  The frame is
     that of `Validation.histogram`.
     """
+    _refuse_other(validation, "histogram", "validation", "calibration.validate(...)")
     frame = validation.histogram(step)
     axes = canvas(ax, 6.4, 3.6)
     name = "all steps" if step is None else step if isinstance(step, str) else step[1]
@@ -127,6 +130,14 @@ def pit(
 
 
 _INSIDE, _OUTSIDE = STATUS_COLOURS["running"], STATUS_COLOURS["failed"]
+
+
+def _refuse_other(value: Any, method: str, what: str, call: str) -> None:
+    """Raise `UsageError` for a *value* that is not *what* *call* returns."""
+    if not callable(getattr(value, method, None)):
+        raise UsageError(
+            f"{type(value).__name__} is no {what}; give one, such as {call} returns"
+        )
 
 
 def _window(times: pd.Series[float]) -> tuple[float, float]:

@@ -163,7 +163,7 @@ def column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     """Return the column *name* of *frame*.  Raises `UsageError` if there is none."""
     if not isinstance(frame, pd.DataFrame):
         raise UsageError(
-            f"{frame!r:.80} is no frame; give one, such as study.tornado(), "
+            f"{type(frame).__name__} is no frame; give one, such as study.tornado(), "
             "study.compare() or study.summary()"
         )
     if name not in frame.columns:

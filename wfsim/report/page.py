@@ -7,10 +7,11 @@ import html
 import io
 from typing import TYPE_CHECKING, Any, Protocol
 
+from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.report import charts, tables
 from wfsim.report.chart import STATUS_COLOURS, status_style
-from wfsim.report.grouping import StudyFrames
+from wfsim.report.grouping import StudyFrames, no_study
 from wfsim.report.stepping import CSS as STEPPING
 from wfsim.report.stepping import stepping
 from wfsim.report.text import cells, frame_digest, outcome, shown
@@ -178,6 +179,8 @@ class DecidedStudy(StudyFrames, Protocol):
 
 def decision_page(study: DecidedStudy, objective: str | None, **more: Any) -> str:
     """Return the page about what to decide by *study*; every text is escaped."""
+    if not isinstance(study, StudyFrames):
+        raise UsageError(no_study(study, "to decide by"))
     decision = study.decision(objective, **more)
     prices, has_prices = decision.cost, "cost" in decision.points.columns
     reasons = "".join(f"<li>{html.escape(each)}</li>" for each in decision.reasons)

@@ -248,7 +248,7 @@ def _draw_label(
         fontsize=6.5,
         color=colour,
         zorder=5,
-        bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.85},
+        bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"},
     )
 
 

@@ -143,7 +143,8 @@ class FaultySteps(Mapping[str, StepFunction]):
                 and (
                     context.resource.key == key
                     if key is not None
-                    else fault.resource in (None, context.resource.name)
+                    else fault.resource
+                    in (None, context.resource.name, str(context.resource.key))
                 )
             ):
                 row[1] = left - 1

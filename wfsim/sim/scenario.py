@@ -128,9 +128,8 @@ class Scenario:
         faults: Iterable[Fault] = (),
         rates: Mapping[str, Rate] = EMPTY,
     ) -> None:
-        self.resources = tuple(
-            map(_frozen, listed("resources", resources, "Resource(...)"))
-        )
+        first = listed("resources", resources, "Resource(...)")
+        self.resources = tuple(map(_frozen, first))
         self.arrivals = listed("arrivals", arrivals, "Arrivals(...)")
         self.triggers = listed("triggers", triggers, "Trigger(...)")
         self.faults = listed("faults", faults, "CrashAt(t=40)")

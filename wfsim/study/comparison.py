@@ -62,6 +62,9 @@ def compare(
         for of, part in groups(study, by)
         for row in _compared(part, baseline, measure, names, confidence)
     ]
+    if not rows:
+        which = " and ".join(by)
+        raise UsageError(f"there is nothing to compare: no two points have one {which}")
     for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = corrected
     others = [name for name in study.over if name not in names]
@@ -84,7 +87,10 @@ def _compared(
 ) -> Iterator[dict[str, Any]]:
     """Yield the row of each pair of points of *study*."""
     samples = Samples(study, measure)
+    runs = study.by_point("replications").groupby("point")["runs"].sum()
     for group, pair in _pairs(study, names, baseline):
+        if not all(runs.get(point, 0) for point in pair):
+            continue
         a, b = (samples.at(point) for point in pair)
         a, b = paired(a, b)
         texts = [study.label(point, names) for point in pair]
@@ -275,17 +281,8 @@ def rank(
         )
     most = measure in LARGEST if largest is None else largest
     sign = -1.0 if most else 1.0
-    common = [every[at].only(numbers) for at in able]
     best = np.zeros(len(every))
-    draws = np.random.default_rng(len(numbers))
-    for begin in range(0, RANKINGS, _BLOCK):
-        rows = min(_BLOCK, RANKINGS - begin)
-        drawn = draws.integers(len(numbers), size=(rows, len(numbers)))
-        # The same replications of every point: they belong together.
-        values = sign * np.array([each.of(drawn) for each in common])
-        values = np.where(np.isnan(values), np.inf, values)
-        first = np.isclose(values, values.min(axis=0), rtol=1e-12, atol=0.0)
-        best[able] += (first / first.sum(axis=0)).sum(axis=1)
+    best[able] = best_of([every[at].only(numbers) for at in able], sign)
     intervals = intervals_of(study, measure, confidence)
     estimates = sign * np.array([each.estimate for each in intervals])
     # NaN comes last, and whatever fails more often after all that does not.
@@ -298,13 +295,42 @@ def rank(
         measure: [intervals[at].estimate for at in order],
         "low": [intervals[at].low for at in order],
         "high": [intervals[at].high for at in order],
-        "best": [float(best[at]) / RANKINGS for at in order],
+        "best": [float(best[at]) for at in order],
     }
     if measure != "success":
         columns["success"] = [success[at].estimate for at in order]
     dtypes = {name: study.points[name].dtype for name in study.over}
     numbers_of = dict.fromkeys((measure, "low", "high", "best", "success"), "float64")
     return frame(columns, {**numbers_of, "rank": "int64", **dtypes})
+
+
+def best_of(common: Sequence[Sample], sign: float) -> NDArray[Any]:
+    """Return how likely each of the samples is the least, or the most if *sign* is -1.
+
+    They are of the same replications, which are drawn for all together.  How far what is
+    drawn lies from the estimate is stretched as Student's t is against the normal: with
+    few replications nothing else says that their spread is not known either.  One alone
+    says nothing: NaN.
+    """
+    size = len(common[0])
+    if size < 2 and len(common) > 1:
+        return np.full(len(common), math.nan)
+    draws = np.random.default_rng(size)
+    estimates = np.array([[each.estimate] for each in common])
+    best = np.zeros(len(common))
+    for begin in range(0, RANKINGS, _BLOCK):
+        rows = min(_BLOCK, RANKINGS - begin)
+        drawn = draws.integers(size, size=(rows, size))
+        values = np.array([each.of(drawn) for each in common])
+        if size > 1:
+            stretch = np.sqrt(size / draws.chisquare(size - 1, size=rows))
+            with np.errstate(invalid="ignore"):  # of what is infinite
+                stretched = estimates + (values - estimates) * stretch
+            values = np.where(np.isfinite(stretched), stretched, values)
+        values = np.where(np.isnan(values), np.inf, sign * values)
+        first = np.isclose(values, values.min(axis=0), rtol=1e-12, atol=0.0)
+        best += (first / first.sum(axis=0)).sum(axis=1)
+    return best / RANKINGS
 
 
 def _as_reliable(success: Sequence[Interval], measure: str) -> list[bool]:

@@ -157,6 +157,8 @@ def decide(
 ) -> Decision:
     """Return what `Study.decision` does."""
     check_confidence(confidence)
+    if question is not None and not isinstance(question, str):
+        raise UsageError(f"question is {question!r}; give a text")
     goal = None if objective is None else Objective.parse(objective)
     if goal is not None and goal.end[1]:
         raise UsageError(
@@ -252,6 +254,8 @@ class _Choice(NamedTuple):
         most = "most" if self.measure in LARGEST else "least"
         answer = f"Take {labels[point]}: {self._value(point)} is the {most} of all."
         reason = f"It is the best of all with a probability of {best:.1%} (bootstrap)."
+        if math.isnan(best):
+            reason = "How sure that is one replication does not tell: give more."
         return point, answer, (reason,)
 
     def sufficient(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wfsim.study.study import Study
 
 FEW_REPLICATIONS = 10
-"""With fewer of them, one of two equal points is called the best far too often."""
+"""With fewer of them little is certain, and intervals of skewed times are too narrow."""
 
 MOST_TOLD = 3
 """Points of which a study tells one by one that nothing is done there."""

@@ -65,7 +65,7 @@ class Objective(NamedTuple):
 
         Raises `DefinitionError`, in which *subject* is what the text was given as.
         """
-        parts = _SENTENCE.fullmatch(text)
+        parts = _SENTENCE.fullmatch(text) if isinstance(text, str) else None
         try:
             limit = float(parts[3].replace("_", "x")) if parts else math.nan
         except ValueError:

@@ -48,6 +48,8 @@ LAST = 5
 BINS = 50
 """Parts of the time that `over_time` has, if nothing else is said."""
 
+MOST_BINS = 100_000
+
 LEVELS = ("in_system", "arrivals", "departures")
 """What is counted over time, beside the times of runs."""
 
@@ -184,6 +186,11 @@ def over_time(
         if end <= 0.0:
             continue
         step = end / BINS if every is None else float(every)
+        if end > MOST_BINS * step:
+            raise UsageError(
+                f"every is {every!r}: {end / step:,.0f} parts of {end:,.0f} s; give "
+                f"{end / MOST_BINS:.3g} or more"
+            )
         edges = np.arange(math.floor(end / step * (1.0 + 1e-9)) + 1) * step
         levels = np.array(
             [_levels(each, measure, edges) for _, each in of_point.groupby("replication")]

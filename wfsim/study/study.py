@@ -23,7 +23,7 @@ from wfsim.study.replication import (
     STEP_DTYPES,
     Rows,
 )
-from wfsim.study.summary import GROUPS, breakdown, critical, utilisation
+from wfsim.study.summary import GROUPS, breakdown, critical, named, utilisation
 from wfsim.text import suggest
 
 if TYPE_CHECKING:
@@ -196,11 +196,11 @@ class Study:
         """
         from wfsim.study.summary import only
 
-        return only(self, {**(of or {}), **more})
+        return only(self, of, more)
 
     def _groups(self, by: str | Sequence[str]) -> tuple[str, ...]:
         """Return *by* as names of columns; raise `UsageError` unless of `GROUPS`."""
-        names = (by,) if isinstance(by, str) else tuple(by)
+        names = named(by)
         for name in names:
             if name not in GROUPS:
                 near = suggest(str(name), GROUPS)
@@ -335,8 +335,8 @@ class Study:
         """
         from wfsim.study.comparison import compare
 
-        names = (by,) if isinstance(by, str) else tuple(by or ())
-        groups = self._groups([name for name in names if name in GROUPS])
+        names = named(by)
+        groups = [name for name in names if name in GROUPS]
         parameters = [name for name in names if name not in groups]
         return compare(self, baseline, measure, parameters, groups, confidence)
 
@@ -352,8 +352,9 @@ class Study:
         After the parameters come ``rank`` (int64), *measure*, the ends ``low`` and
         ``high`` of its interval, ``best``, the probability that it is the best of all,
         and ``success``, the share of its runs that were done (float64).  *best* is the
-        share of 4,999 bootstrap samples of replications, the same for all points, in
-        which it is; points that are equally good share it.  Less is better but for
+        share of 4,999 bootstrap samples of replications, the same for all points and
+        stretched as Student's t is, in which it is; points that are equally good share
+        it, and of one replication it is NaN.  Less is better but for
         ``success``; *largest* says otherwise.  If *measure* is a time, a point whose
         share of done runs is known to be smaller than another's comes after all others,
         and is never the best.  Raises `UsageError`.

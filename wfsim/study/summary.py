@@ -45,7 +45,7 @@ def summary(study: Study, by: Sequence[str], confidence: float) -> pd.DataFrame:
         return _summary(study, dict.fromkeys(by, ""), confidence).head(0)
     # Stable: the groups of a point keep their order.
     both = pd.concat(parts).sort_index(kind="stable")
-    return both.reset_index(drop=True)
+    return both[both["runs"] > 0].reset_index(drop=True)
 
 
 def _summary(study: Study, of: Mapping[str, str], confidence: float) -> pd.DataFrame:
@@ -122,13 +122,24 @@ def groups(study: Study, by: Sequence[str]) -> Iterator[tuple[dict[str, str], St
         return
     for row in study.runs[list(by)].drop_duplicates().to_dict("records"):
         of = {str(name): str(value) for name, value in row.items()}
-        yield of, only(study, of)
+        yield of, only(study, of, {})
 
 
-def only(study: Study, of: Mapping[str, str]) -> Study:
+def named(by: Any) -> tuple[str, ...]:
+    """Return *by*, a name of a column or several; raise `UsageError` otherwise."""
+    names = (by,) if isinstance(by, str) else by or ()
+    if not isinstance(names, (list, tuple)):
+        raise UsageError(f"by is {by!r}; give a name such as 'flow', or a list of names")
+    return tuple(names)
+
+
+def only(study: Study, given: Any, more: Mapping[str, str]) -> Study:
     """Return what `Study.only` does."""
     from wfsim.study.study import Study
 
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError(f"only: {given!r} is no mapping; give {{'class': 'nightly'}}")
+    of = {**(given or {}), **more}
     if not of:
         raise UsageError("give a flow or a class, as in only(flow='Backup')")
     for name, value in of.items():
@@ -142,7 +153,7 @@ def only(study: Study, of: Mapping[str, str]) -> Study:
         for column, value in of.items():
             frames[name] = frames[name][frames[name][column] == value]
     frames["replications"] = _tallies(study, frames["runs"])
-    more = study.more
+    further = study.more
     return Study(
         study.over,
         study.points,
@@ -154,7 +165,7 @@ def only(study: Study, of: Mapping[str, str]) -> Study:
         },
         seed=study.seed,
         interrupted=study.interrupted,
-        more=more and (lambda spans: only(more(spans), of)),
+        more=further and (lambda spans: only(further(spans), of, {})),
         numbers=study.numbers,
     )
 
