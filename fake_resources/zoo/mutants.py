@@ -74,7 +74,7 @@ CALLED_OFF = wfsim.Flow(
     (
         wfsim.Step("MakeVolume", on_success="CopyData", on_cancel="Undo"),
         wfsim.Step("CopyData", on_success="Announce", on_cancel="Undo"),
-        wfsim.Step("Announce"),
+        wfsim.Step("Announce", on_cancel="Undo"),
         wfsim.Step("Undo"),
     ),
 )
