@@ -142,7 +142,12 @@ class Trunk:
         return site.first if crash.when == "before" else site.last + 1
 
     def cut(self, crash: CrashAt) -> Cut | None:
-        """Return where all ends by *crash*, None if that was not, or cannot be, kept."""
+        """Return where all ends by *crash*, None if that was not, or cannot be, kept.
+
+        Where there is another controller, that one would go on.
+        """
+        if len(self.tape.simulation.names) > 1:
+            return None
         cut = self._cut(crash)
         if cut is None or cut.moment.is_held or not self._is_still(cut):
             return None
