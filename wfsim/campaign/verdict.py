@@ -15,7 +15,7 @@ from wfsim.sim.simulation import Simulation
 CALM = frozenset(
     {
         *("CrashAt", "DelayStep", "FailSave", "RefuseWrite", "StaleRead", "DropWatch"),
-        *("ApiDown", "PauseController", "RepeatCall"),
+        *("ApiDown", "PauseController", "LoseLease", "RepeatCall"),
     }
 )
 """Faults after which all must end as if they had not been."""

@@ -258,9 +258,14 @@ class RefuseWrite(SitedFault):
 
 @dataclass(frozen=True, repr=False)
 class StaleRead(MomentFault):
-    """From *t* on, for *for_* seconds, the cache shows what was there at *t*."""
+    """From *t* on, for *for_* seconds, the cache shows what was there at *t*.
+
+    With *back* it shows what was there so many seconds before: who starts then has
+    travelled in time.
+    """
 
     for_: PositiveSeconds = _NEEDED
+    back: Seconds = 0.0
 
 
 @dataclass(frozen=True, repr=False)
