@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from wfsim.campaign.execution import Execution
 from wfsim.campaign.failure import Failure
@@ -29,12 +29,17 @@ from wfsim.campaign.sites import (
 from wfsim.campaign.verdict import Check
 from wfsim.campaign.views import views
 from wfsim.errors import UsageError
+from wfsim.model.bounds import MAX_SECONDS, Number, argument
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.study.execution import check_jobs
 from wfsim.text import called, suggest
 
 Wish = Callable[[Simulation], Any]
+
+POINTS = Number("points, or seconds as a float,", ge=0, le=MAX_SECONDS)
+Budget = Annotated[float, POINTS] | None
 
 
 def explore(
@@ -80,8 +85,9 @@ def explore(
     With *controllers*, as many as *depth* pre-emptions take turns between them.
     Raises `UsageError` for wrong arguments or a calm run that breaks an invariant itself.
     """
-    if depth not in (1, 2):
-        raise UsageError(f"depth is {depth!r}; give 1 or 2")
+    argument("depth", depth, Literal[1, 2])
+    argument("budget", budget, Budget)
+    check_jobs(jobs)
     names = wanted(faults)
     checks, skipped = _asked(without)
     lab = Lab(scenario, seed, restart_after, tuple(but), tuple(alike), checks, join)

@@ -1,4 +1,4 @@
-"""Where points are run: a calm reference, and what each point comes to."""
+"""The lab that runs points: a calm reference, and what each point comes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be true of a run whatever interrupted it, by name.
+"""Oracles, by name: what must be true of a run whatever interrupted it.
 
 Codes are those of the catalogue: S for safety, L for liveness once faults are over.
 """

@@ -1,4 +1,4 @@
-"""What a campaign has come to: as text, HTML, JSON and frames."""
+"""The report of a campaign: as text, HTML, JSON and frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run can be interrupted, and by what: sites of a calm run, and points at them.
+"""Sites of a calm run, and the points at them: where it is interrupted, and by what.
 
 A point that does not apply is told of with the reason, so that no cell of a matrix of
 faults by steps is empty without one.

@@ -1,4 +1,4 @@
-"""What a run is judged by, and what may be wrong with it."""
+"""The verdict on a run: what it is judged by, and what may be wrong with it."""
 
 from __future__ import annotations
 

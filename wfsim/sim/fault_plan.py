@@ -154,9 +154,9 @@ class FaultyPorts:
         *mark* is told of calls and waits as they come.
         """
         self.wrap_all, self.sites.mark = True, mark
-        kept = self.sites.keep()
+        passed = self.sites.keep()
         self.writes.add(())
-        return kept
+        return passed
 
     def begin(self, fault: MomentFault, controller: str) -> None:
         """Do what *fault* does, `later` seconds after *controller* was at its site.

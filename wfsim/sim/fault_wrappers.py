@@ -383,15 +383,15 @@ class View:
         """As the port of resources says, as of `freeze` while that lasts."""
         if self._frozen is None:
             return (yield from self._inner.cached(key))
-        found = self._frozen.get(key)
-        if found is None:
+        resource = self._frozen.get(key)
+        if resource is None:
             raise errors.NotFound(f"no resource {key}")
-        return found
+        return resource
 
     def seen(self, key: Key) -> Resource | None:
         """As the port of resources says: as of `freeze` or `drop` while that lasts."""
-        past = self._told if self._frozen is None else self._frozen
-        return self._inner.seen(key) if past is None else past.get(key)
+        former = self._told if self._frozen is None else self._frozen
+        return self._inner.seen(key) if former is None else former.get(key)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As the port of resources says, but deaf during `drop`."""

@@ -208,10 +208,10 @@ class Watch:
 def _is_method(owner: Any, code: CodeType) -> bool:
     """Whether *code* is that of a method of *owner*, and not of what it was given to."""
     for kind in type(owner).__mro__:
-        found = vars(kind).get(code.co_name)
-        found = getattr(found, "fget", found)  # of a property
-        found = getattr(found, "__wrapped__", found)
-        if getattr(found, "__code__", None) is code:
+        member = vars(kind).get(code.co_name)
+        member = getattr(member, "fget", member)  # of a property
+        member = getattr(member, "__wrapped__", member)
+        if getattr(member, "__code__", None) is code:
             return True
     return False
 
