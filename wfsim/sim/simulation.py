@@ -205,13 +205,13 @@ class Simulation:
         return self.log
 
     def _run_on(self, limit: float, progress: Progress) -> None:
-        clock = self.clock
-        still = self._standstill()
+        clock, still = self.clock, None
         try:
             while not self._stopped:
                 if clock.advance_many(limit, EVENTS) < EVENTS:
                     break
                 progress.show(len(self.log), self.now)
+                still = still or self._standstill()
                 still.after(EVENTS)
         finally:
             progress.close()
