@@ -21,6 +21,7 @@ from fake_resources.zoo.engines import (
 )
 from fake_resources.zoo.grounds import RECOVERY, VERIFY, backup, service
 from fake_resources.zoo.operators import OPERATORS
+from fake_resources.zoo.services import OF_SERVICES
 
 Wish = Callable[[wfsim.Simulation], Any]
 
@@ -49,6 +50,7 @@ class Mutant(NamedTuple):
 
 TWICE = wfsim.Policy(retry=wfsim.Retry(limit=2, delay=10))
 SHORT = wfsim.Policy(lease=5, renew=3)
+NOTHING: Mapping[str, Ask] = {}
 ONE = wfsim.Policy.service(workers=1)
 
 SOON = wfsim.EditAt(t=45, annotations={"verify": "T"})
@@ -72,7 +74,7 @@ CALLED_OFF = wfsim.Flow(
     (
         wfsim.Step("MakeVolume", on_success="CopyData", on_cancel="Undo"),
         wfsim.Step("CopyData", on_success="Announce", on_cancel="Undo"),
-        wfsim.Step("Announce"),
+        wfsim.Step("Announce", on_cancel="Undo"),
         wfsim.Step("Undo"),
     ),
 )
@@ -252,17 +254,20 @@ OF_RUNNERS: tuple[Row, ...] = (
 """What the engines of the two references do, or ours has done."""
 
 
-def mutant(kind: Any, subject: Any, found: str | Wish) -> Mutant:
+def mutant(
+    kind: Any, subject: Any, found: str | Wish, asks: Mapping[str, Ask] = NOTHING
+) -> Mutant:
     """Return the mutant of a row of a table."""
     said = str(kind.__doc__).partition("\n")[0]
     if isinstance(found, str):
-        return Mutant(subject, found, said)
-    asks = ASKED if found is wishes.is_full else {}
+        return Mutant(subject, found, said, (), asks)
+    asks = ASKED if found is wishes.is_full else asks
     return Mutant(subject, str(found.__name__), said, (found,), asks)
 
 
 MUTANTS: Mapping[str, Mutant] = {
     **{row[0].__name__: mutant(*row) for row in (*OF_STEPS, *OF_STORES, *OF_RUNNERS)},
+    **{row[0].__name__: mutant(*row) for row in OF_SERVICES},
     **{name: Mutant(*row) for name, row in OPERATORS.items()},
 }
 """Every defect by its name."""

@@ -1,4 +1,4 @@
-"""What is to be true at the end of a run, where no invariant of all runs says so."""
+"""Wishes: what must be true at the end of a run, beside the invariants of all runs."""
 
 from __future__ import annotations
 
@@ -99,3 +99,13 @@ def is_patient(sim: wfsim.Simulation) -> str:
     states = {live.state for live in sim.log.fold().resources.values()}
     broken = fired and all(text.startswith("BreakOne") for text in fired)
     return "it is interrupted" if broken and "Interrupt" in states else ""
+
+
+def is_one_way(sim: wfsim.Simulation) -> str:
+    """A flow that is being cancelled is cancelled, and one that has ended stays so."""
+    ends = {"Canceling": ("Canceled",), "Finished": (), "Error": (), "Canceled": ()}
+    for record in sim.log.filter(wfsim.Kind.RESOURCE_STATE):
+        state = record.value.state
+        if state not in ends.get(record.before, (state,)):
+            return f"{record.resource} was {record.before}, and is {state}"
+    return ""

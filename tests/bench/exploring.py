@@ -1,11 +1,13 @@
-"""What single crashes cost by `explore` and afresh; ``python -m tests.bench.exploring``.
+"""What crashes cost by `explore` and afresh; ``python -m tests.bench.exploring``.
 
-Both run the same plans, each crash before and after each write of a flow, one after the
-other in one process; afresh nothing is compared.
+Both run the same plans, each crash at each site of a flow, one after the other in one
+process; afresh nothing is compared.  With ``--pairs`` these are all pairs of crashes of
+the flows of PolarDB, of which every twentieth is run afresh.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from time import process_time
 from typing import Any, NamedTuple
@@ -35,28 +37,31 @@ class Cost(NamedTuple):
         return self.afresh / self.explored
 
 
-def explored(subject: Subject) -> Any:
-    """Return what comes of each crash before and after each write of the flow."""
+def explored(subject: Subject, depth: int = 1) -> Any:
+    """Return what comes of each crash at each site of the flow."""
     return wfsim.explore(
-        subject.begin, ["CrashAt"], restart_after=AWAY, but=PATHS, alike=NAMES
+        subject.begin, ["CrashAt"], depth, restart_after=AWAY, but=PATHS, alike=NAMES
     )
 
 
-def afresh(subject: Subject, writes: Sequence[int]) -> None:
+def afresh(subject: Subject, plans: Sequence[Any]) -> None:
     """Run the same from the start."""
-    for write in writes:
-        for when in ("before", "after"):
-            crash = wfsim.CrashAt(write=write, when=when, restart_after=AWAY)  # type: ignore[arg-type]
-            subject.begin([crash]).run(for_=LIMIT)
+    for plan in plans:
+        subject.begin(plan).run(for_=LIMIT)
 
 
-def cost(subject: Subject, measured: Callable[[Callable[[], Any]], float]) -> Cost:
-    """Return what the flow costs, as *measured*."""
-    report = explored(subject)
-    writes = [site.write for site in report.listed]
-    once = measured(lambda: explored(subject))
-    again = measured(lambda: afresh(subject, writes))
-    return Cost(subject.name, len(report.outcomes), once, again)
+def cost(
+    subject: Subject,
+    measured: Callable[[Callable[[], Any]], float],
+    depth: int = 1,
+    every: int = 1,
+) -> Cost:
+    """Return what the flow costs, as *measured*; *every* so manieth is run afresh."""
+    plans = [each.point.plan for each in explored(subject, depth).outcomes]
+    some = plans[::every]
+    once = measured(lambda: explored(subject, depth))
+    again = measured(lambda: afresh(subject, some)) * len(plans) / len(some)
+    return Cost(subject.name, len(plans), once, again)
 
 
 def seconds(run: Callable[[], Any]) -> float:
@@ -83,4 +88,9 @@ def table(costs: Sequence[Cost]) -> str:
 
 
 if __name__ == "__main__":
-    print(table([cost(each, seconds) for each in subjects() if each.name != "nightly"]))
+    flows = [each for each in subjects() if each.name != "nightly"]
+    if "--pairs" in sys.argv:
+        polardb = [each for each in flows if each.name.startswith("polardb")]
+        print(table([cost(each, seconds, 2, 20) for each in polardb]))
+    else:
+        print(table([cost(each, seconds) for each in flows]))

@@ -1,21 +1,25 @@
-"""What a crash costs by `explore` and afresh, in calls of functions, which are exact."""
+"""What a crash costs by `explore` and afresh, in seconds of the processor.
+
+Calls of functions would be exact, but who profiles a run does not see those that are
+made while the calls of a world are listened to.
+"""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.bench.calls import calls
-from tests.bench.exploring import cost, table
+from tests.bench.exploring import cost, seconds, table
 from tests.golden.subjects import subjects
 from tests.sizes import FULL
 
-FLOWS = ("polardb ModifyClass", *(["tiem CreateCluster"] if FULL else []), "nightly")
+FLOWS = ("tiem BackupCluster", *(["tiem CreateCluster"] if FULL else []), "nightly")
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_crash_costs_a_third_of_the_calls_that_it_costs_afresh(name, capsys) -> None:
+def test_a_crash_costs_less_than_half_of_what_it_costs_afresh(name, capsys) -> None:
+    """Four times and more is measured; half of that a busy machine has, too."""
     subject = next(each for each in subjects() if each.name == name)
-    found = cost(subject, calls)
+    found = cost(subject, seconds)
     with capsys.disabled():
-        print(f"\n{table([found]).splitlines()[0]}".replace(" s ", " calls "))
-    assert found.ratio > 3.0
+        print(f"\n{table([found]).splitlines()[0]}")
+    assert found.ratio > 2.0

@@ -77,7 +77,15 @@ def test_ctrl_c_leaves_a_report_of_what_has_been_run(monkeypatch):
     assert "(cut short by Ctrl-C)" in repr(report)
 
 
-def test_ctrl_c_in_the_middle_of_a_run_leaves_a_report(monkeypatch):
+@pytest.fixture
+def at_a_terminal():
+    """Take Ctrl-C as Python does, also where a shell has put the tests into the back."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_in_the_middle_of_a_run_leaves_a_report(at_a_terminal):
     """As somebody at a terminal does it: the event under way is not torn apart."""
 
     @wfsim.step("CopyData")

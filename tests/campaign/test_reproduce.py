@@ -145,6 +145,12 @@ def test_where_nothing_fits_exactly_it_says_what_is_not_so():
     assert "not so: reason is '', not 'ALIENS'" in repr(found)
 
 
+def test_a_dump_of_another_scenario_is_refused():
+    dump = dumped([wfsim.FailStep("CopyData", times=2)])
+    with pytest.raises(wfsim.UsageError, match="is of flow 'Backup', which Nap has not"):
+        wfsim.reproduce(wfsim.Scenario.of_flow(wfsim.Flow("Nap", ())), dump)
+
+
 def dumped(faults):
     sim = wfsim.Simulation(backup(), seed=1, faults=faults)
     sim.run()

@@ -1,4 +1,4 @@
-"""What is known of an incident, and how well a run fits it.
+"""An incident: what is known of it, and how well a run fits that.
 
 It is a dump of mementos, lines of a history, or a predicate on the log.
 """
@@ -17,7 +17,9 @@ from wfsim.model.memento import Memento, RunStatus, StepMemento
 from wfsim.model.record import Kind, Record
 from wfsim.model.run import Run
 from wfsim.sim.faults import CancelAt, FailStep, Fault, HangStep, InterruptStep
+from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.text import suggest
 
 What = (
     str | os.PathLike[str] | Caretaker | Memento | Sequence[str]
@@ -139,6 +141,15 @@ class Dumped:
         self.newest = mementos[-1]
         self.state = state
         self.features = features(self.newest, state)
+
+    def refuse_stranger(self, scenario: Scenario) -> None:
+        """Raise `UsageError` if *scenario* has no flow that is called so."""
+        flow, flows = self.newest.flow, scenario.flows
+        if flow not in flows:
+            raise UsageError(
+                f"the newest run of the dump is of flow {flow!r}, which {scenario.title} "
+                f"has not{suggest(flow, flows)}"
+            )
 
     def fit(self, sim: Simulation) -> Fit:
         """Return how much of it was so at once, at the best moment."""

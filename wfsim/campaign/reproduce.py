@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from wfsim.campaign.explore import LASTS
-from wfsim.campaign.incident import Fit, Incident, What, known
+from wfsim.campaign.incident import Dumped, Fit, Incident, What, known
 from wfsim.campaign.lab import Lab, Maker
 from wfsim.campaign.priority import order
 from wfsim.campaign.shrink import shrink
@@ -118,6 +118,8 @@ def reproduce(
         raise UsageError(f"depth is {depth!r}; give 1 or 2")
     incident = known(what, state)
     lab = Lab(scenario, seed, restart_after, (), (), {})
+    if isinstance(incident, Dumped):
+        incident.refuse_stranger(lab.calm.scenario)
     search = _Search(lab, incident, wanted(faults), asks or {}, runs)
     plan, fit = search.single()
     if fit.share < ENOUGH and depth == 2:

@@ -30,7 +30,7 @@ KEPT = 256
 """So many trunks are kept, and what has come of their branches: 30 MB at most."""
 
 LOOKS = 6
-"""So often may a run come near another one and not join it; most do at the first."""
+"""How often a run may come near another one and not join it; most join at the first."""
 
 
 class Outcome(NamedTuple):
@@ -142,7 +142,12 @@ class Trunk:
         return site.first if crash.when == "before" else site.last + 1
 
     def cut(self, crash: CrashAt) -> Cut | None:
-        """Return where all ends by *crash*, None if that was not, or cannot be, kept."""
+        """Return where all ends by *crash*, None if that was not, or cannot be, kept.
+
+        Where there is another controller, that one would go on.
+        """
+        if len(self.tape.simulation.names) > 1:
+            return None
         cut = self._cut(crash)
         if cut is None or cut.moment.is_held or not self._is_still(cut):
             return None

@@ -1,4 +1,4 @@
-"""How reports write: numbers and names as texts, how a log ended, files written whole.
+"""Texts of reports: numbers and names, how a log ended, files written whole.
 
 Nothing here imports pandas when it is imported: the command line and the cache of a
 sweep use it before they need any table.
