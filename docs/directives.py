@@ -85,8 +85,14 @@ def described(name: str) -> str:
     value = attrgetter(name)(wfsim)
     if not inspect.isclass(value):
         return f".. autofunction:: wfsim.{name}\n"
-    told = issubclass(value, (BaseException, wfsim.types.Fault, Enum))
-    return f".. autoclass:: wfsim.{name}\n" + "   :members:\n" * (not told)
+    if issubclass(value, (BaseException, wfsim.types.Fault, Enum)):
+        return f".. autoclass:: wfsim.{name}\n"
+    within = [each for each, member in vars(value).items() if inspect.isclass(member)]
+    left_out = ", ".join(
+        [*within, *getattr(value, "_fields", ())]
+    )  # the class tells of them
+    members = "   :members:\n" + f"   :exclude-members: {left_out}\n" * bool(left_out)
+    return f".. autoclass:: wfsim.{name}\n{members}"
 
 
 class Mermaid(SphinxDirective):

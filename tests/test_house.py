@@ -8,7 +8,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+
+from wfsim.sim.faults import FAULTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,6 +30,9 @@ PRIVATE_OF_ANOTHER = {
     "wfsim/sim/clock.py",  # SimPy's: nothing else throws into a process or holds one
     "wfsim/sim/world_text.py",  # the other half of `World`, loaded when there is a file
 }
+
+ROOMS = ["cli", "engine", "files", "history", "http", "model", "sim", "testing"]
+VAGUE = {"asked", "found", "got", "kept", "made", "past", "said", "told", "way"}
 
 # Put together here, so that this file is not its own first offender.
 MACHINE = "|".join(("work", "root", "tmp/venv", r"home/\w+", r"Users/\w+"))
@@ -94,6 +100,46 @@ def test_the_first_line_of_a_docstring_is_an_imperative_or_a_noun_phrase():
             if re.match(r"(Let|Have|Take it|Take note)\b", first):
                 indirect.append(f"{short(path)}: {first}")
     assert indirect == [], "say what it does or is: Continue, Set, Note, Expire ..."
+
+
+def test_the_title_of_a_module_is_a_noun_phrase_and_no_question():
+    questions = []
+    for path in files("wfsim/*.py", "fake_resources/*.py"):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        title = text.partition("\n")[0]
+        if re.match(r"(What(?! if)|How|Whether|Who|Where|When|Which|Why)\b", title):
+            questions.append(f"{short(path)}: {title}")
+    assert questions == [], "begin with the noun that the file is named after"
+
+
+def test_a_local_name_says_what_a_value_is_and_not_that_it_was_got():
+    vague = []
+    for path in files(*(f"wfsim/{room}/*.py" for room in ROOMS)):
+        for node in chain.from_iterable(map(ast.walk, functions(path))):
+            name = node.arg if isinstance(node, ast.arg) else ""
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                name = node.id
+            if name in VAGUE:
+                vague.append(f"{short(path)}:{node.lineno} {name}")
+    assert vague == [], "say what it is: a run, the flows by name, a location"
+
+
+def test_a_match_over_faults_or_kinds_ends_in_assert_never():
+    closed = {*FAULTS, "Kind", "TargetKind", "RunStatus", "StepStatus", "FlowStatus"}
+    open_ended = []
+    for path in files("wfsim/*.py"):
+        for match in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(match, ast.Match):
+                continue
+            heads = [node for case in match.cases for node in ast.walk(case.pattern)]
+            names = {ast.unparse(node.cls) for node in heads if hasattr(node, "cls")}
+            values = [node.value for node in heads if isinstance(node, ast.MatchValue)]
+            names |= {ast.unparse(value).partition(".")[0] for value in values}
+            last = ast.unparse(match.cases[-1].body[-1])
+            if names & closed and "assert_never" not in last:
+                open_ended.append(f"{short(path)}:{match.lineno}")
+    cure = "add `case _: assert_never(...)`; a match that means only some is an if"
+    assert open_ended == [], cure
 
 
 def test_a_private_name_is_used_in_its_own_file_alone():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wfsim.sim.faults import Fault as Fault
     from wfsim.study.decision import Cost as Cost
     from wfsim.study.decision import Decision as Decision
+    from wfsim.study.digest import Digest as Digest
     from wfsim.study.precision import Precision as Precision
     from wfsim.study.study import Study as Study
 else:

@@ -1,4 +1,4 @@
-"""Where a defect is put into the engine: simulations of which a part is replaced."""
+"""Defects of the engine: simulations of which a part is replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What carries runs on, with one defect each, as a reference has it or we had it.
+"""Runners with one defect each, as a reference has it or we had it.
 
 Each is a subclass of a part of the engine, or wraps the bodies of its steps.
 """

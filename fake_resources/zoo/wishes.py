@@ -1,4 +1,4 @@
-"""What is to be true at the end of a run, where no invariant of all runs says so."""
+"""Wishes: what must be true at the end of a run, beside the invariants of all runs."""
 
 from __future__ import annotations
 

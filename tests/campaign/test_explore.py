@@ -14,6 +14,7 @@ from fake_resources.zoo import MUTANTS
 from fake_resources.zoo import backup as scenario
 from tests.golden.subjects import Subject, subjects
 from tests.sizes import FULL
+from wfsim.campaign.explore import POINTS
 from wfsim.campaign.oracles import CODES, ORACLES
 from wfsim.campaign.shrink import shrink
 from wfsim.cli.main import app
@@ -305,6 +306,12 @@ def test_a_report_is_text_html_json_and_frames() -> None:
     [
         ({"faults": ["CrasAt"]}, "no fault 'CrasAt'; did you mean 'CrashAt'?"),
         ({"depth": 3}, "depth is 3; give 1 or 2"),
+        ({"depth": True}, "depth is True; give 1 or 2"),
+        ({"budget": float("nan")}, f"budget is nan; give {POINTS.wanted}"),
+        ({"budget": "5"}, f"budget is '5'; give {POINTS.wanted}"),
+        ({"budget": -1}, f"budget is -1; give {POINTS.wanted}"),
+        ({"jobs": "2"}, "jobs is '2'; give 1 or more, -1 for all cores, or None"),
+        ({"jobs": 0}, "jobs is 0; give 1 or more, -1 for all cores, or None"),
         ({"without": ["all_end"]}, "no invariant 'all_end'; did you mean 'all_ends'?"),
     ],
 )

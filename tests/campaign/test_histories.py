@@ -9,8 +9,9 @@ import pytest
 
 import wfsim
 from fake_resources.zoo import backup
+from wfsim.campaign import oracles
 from wfsim.campaign.histories import HISTORIES, entries_of
-from wfsim.campaign.verdict import Checked
+from wfsim.campaign.verdict import Checked, End
 from wfsim.model.journal import Create, Edit, Journal, Move, Prune
 from wfsim.model.memento import StepStatus
 from wfsim.model.record import Kind, PoolState
@@ -202,6 +203,56 @@ def test_s23_more_places_than_there_are() -> None:
 def test_what_was_pruned_is_gone_without_a_word() -> None:
     history = History().run("1-F", *WELL).wrote(Prune(KEY, "1-F"))
     assert history.codes() == []
+
+
+def ended(**more: Any) -> Checked:
+    """Return a run that has settled, of one resource of two, beside the calm one."""
+    states = {"orders": "Running", "users": "Running"}
+    calm = End({name: {"state": state} for name, state in states.items()}, {}, None)
+    scenario = SimpleNamespace(is_service=False, horizon=1000.0)
+    given = {"sim": SimpleNamespace(scenario=scenario, now=50.0), "end": calm}
+    given |= {"calm": calm, "settled": True, "faults": (), "resources": {}}
+    return Checked(**{**given, "mementos": {}, "readable": {}, **more})
+
+
+def other(**states: str) -> End:
+    return End({name: {"state": state} for name, state in states.items()}, {}, None)
+
+
+def said(check: Any, run: Checked) -> list[str]:
+    return [broken.invariant for broken in check(run)]
+
+
+def test_s25_and_s26_an_old_view_or_a_missed_event_that_leads_elsewhere() -> None:
+    stale, deaf = wfsim.StaleRead(t=1, for_=2), wfsim.DropWatch(t=1, for_=2)
+    elsewhere = other(orders="Interrupt", users="Running")
+    for check, fault, code in (
+        (oracles.only_what_is_live_is_touched, stale, "S25"),
+        (oracles.decisions_are_level_triggered, deaf, "S26"),
+    ):
+        assert said(check, ended(faults=(fault,))) == []
+        assert said(check, ended(faults=(fault,), end=elsewhere)) == [code]
+        assert said(check, ended(faults=(stale, deaf), end=elsewhere)) == []
+
+
+def test_l4_what_hits_one_resource_and_stops_another() -> None:
+    hit = wfsim.FailStep("A", times=20, resource="orders")
+    own = other(orders="Interrupt", users="Running")
+    both = other(orders="Interrupt", users="Creating")
+    assert said(oracles.others_go_on, ended(faults=(hit,), end=own)) == []
+    assert said(oracles.others_go_on, ended(faults=(hit,), end=both)) == ["L4"]
+
+
+def test_l6_an_operator_whom_nobody_hears() -> None:
+    heard = wfsim.Simulation(backup(), seed=1, faults=[wfsim.CancelAt(t=4)])
+    heard.run()
+    deaf = wfsim.Simulation(backup(), seed=1, faults=[wfsim.CancelAt(t=4)])
+    deaf.run()
+    deaf.crash()
+    for sim, codes in ((heard, []), (deaf, ["L6"])):
+        assert sim.resource().state == "Interrupt"
+        run = ended(sim=sim, resources=sim.log.fold().resources)
+        assert said(oracles.operators_are_heard, run) == codes
 
 
 def _edges(*changes: Any) -> History:

@@ -14,6 +14,8 @@ import wfsim
 from fake_resources import polardb, tiem
 from tests.golden.subjects import Subject, running, subjects
 from tests.sizes import FULL
+from wfsim.campaign.lab import Lab
+from wfsim.campaign.oracles import ORACLES
 from wfsim.campaign.sites import requests
 from wfsim.sim.faults import EditAt
 
@@ -71,3 +73,15 @@ def test_to_delete_and_create_again_is_to_replace() -> None:
     assert never == {}
     assert [type(point.plan[0]) for point in points] == [EditAt] * len(sites)
     assert all(point.plan[0].replace for point in points)
+
+
+def test_what_is_created_again_is_there_after_a_crash_too() -> None:
+    subject = next(each for each in ASKED if each.name == "polardb Creating, local")
+    lab = Lab(subject.begin, None, 10.0, PATHS, NAMES, dict(ORACLES))
+    assert lab.reference() == ()
+    replace = {"replace": asks(subject)["replace"]}
+    points, _ = requests(replace, lab.sites, lab.calm.scenario)
+    pairs = [*lab.again(points[len(points) // 2])]
+    assert len(pairs) == 36
+    ends = [(lab.outcome(pair).extra, lab.afresh(pair).extra) for pair in pairs]
+    assert [end for end in ends if end[0] != end[1]] == []

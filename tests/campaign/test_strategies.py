@@ -128,7 +128,7 @@ def put_once_more(context):
     yield from context.sleep(1)
 
 
-@settings(CALM, max_examples=60 if FULL else 5, phases=[Phase.generate])
+@settings(CALM, max_examples=60 if FULL else 2, phases=[Phase.generate])
 @given(scenario=scenarios())
 def test_a_random_flow_with_a_bug_fails_where_nothing_joins_too(scenario):
     others = [body for body in strategies.BODIES if body is not strategies.put]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import wfsim
 from tests.docs import frames, pages
+from wfsim.model.bounds import Number
 from wfsim.model.duration import _FAMILIES as DISTRIBUTIONS
 from wfsim.sim.faults import FAULTS
 from wfsim.types import Record
@@ -19,6 +20,14 @@ UNITS = {
     *("", "s", "count", "number", "share", "probability", "money"),
     *("measure's", "parameter's", "its own"),  # as what it is about
 }
+UNITS_OF = {
+    "": {""},
+    "seconds": {"s"},
+    "a whole number": {"count", "number"},
+    "a probability": {"share", "probability"},
+    "a number": {"share", "times"},
+}
+"""By what a number is called in an error: the units that it may have."""
 STANDS_FOR = {frames.OVER: "{parameter}", "mean": "{measure}", "total": "{measure}"}
 
 
@@ -115,6 +124,25 @@ def test_the_dictionary_has_every_number_of_a_policy_with_its_default(kind):
 def test_the_dictionary_has_every_argument_of_a_fault_with_its_default(kind):
     said = {row[0]: row[2] for row in pages.tables("faults.md")[kind.__name__]}
     assert said == {field.name: written(field) for field in dataclasses.fields(kind)}
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [("policy.md", kind) for kind in (wfsim.Policy, wfsim.Retry, wfsim.Polling)]
+    + [("faults.md", kind) for kind in FAULTS.values()],
+)
+def test_a_number_is_in_the_unit_that_its_bounds_are_in(page, kind):
+    hints = get_type_hints(kind, include_extras=True)
+    for name, unit, *_ in pages.tables(page)[kind.__name__]:
+        assert unit in UNITS_OF[noun(hints[name])], f"{kind.__name__}.{name}"
+
+
+def noun(hint: Any) -> str:
+    """What the number of an annotation is called in an error; empty for no number."""
+    if isinstance(hint, Number):
+        return hint.noun
+    within = [*get_args(hint), *getattr(hint, "__metadata__", ())]
+    return next(filter(None, map(noun, within)), "")
 
 
 def test_the_dictionary_has_every_fault_and_no_other():

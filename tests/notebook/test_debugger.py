@@ -363,7 +363,7 @@ def test_a_log_from_a_file_can_be_shown_but_not_run_on(log, tmp_path):
 def test_nothing_can_be_crashed_where_no_controller_is_up(debugger):
     assert debugger.player.record.kind is Kind.RESOURCE_CREATED
     assert "CrashAt" not in debugger.controls.fault.options
-    assert debugger.controls.fault.options == ("CancelAt", "EditAt")
+    assert debugger.controls.fault.options == ("CancelAt", "EditAt", "AskAt")
 
 
 def test_a_simulation_that_cannot_be_run_again_is_said_to_be_so(scenario):

@@ -37,6 +37,7 @@ def test_what_applies_at_the_cursor_is_offered_with_its_arguments(debugger):
         "InterruptStep": "step: Attach, attempt: 1, resource: orders, reason: INJECTED",
         "CancelAt": "t: here, resource: orders",
         "EditAt": "t: here, resource: orders, annotations: {note: edited}",
+        "AskAt": "t: here, resource: orders, call: cancel",
         "CrashAt": "restart_after: 10",
         "FailSave": "write: here, applied: false",
         "RefuseWrite": "write: here",

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 import wfsim
+from fake_resources import polardb
 from wfsim import Kind, export
 from wfsim.types import Record
 
@@ -200,3 +201,23 @@ def test_xes_has_a_trace_per_run_and_dates(tmp_path, crashed):
 def test_xes_is_well_formed_whatever_the_names_are(tmp_path, evil):
     root = ElementTree.parse(export.to_xes(evil, tmp_path / "log.xes")).getroot()
     assert EVIL in {item.get("value") for item in root.iter()}
+
+
+def test_a_history_in_a_folder_is_called_as_in_the_reference(tmp_path):
+    for scenario in (polardb.scenario(replicas=0), polardb.local_scenario()):
+        wfsim.export.to_history(wfsim.simulate(scenario, seed=1), tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["local_workflow.txt", "shared_workflow.txt"]
+    assert len(wfsim.read_history(tmp_path / "local_workflow.txt")) > 0
+
+
+@pytest.mark.parametrize(
+    "write", [export.to_xes, export.to_chrome_trace, wfsim.EventLog.to_jsonl]
+)
+def test_where_no_file_can_be_written_is_said(tmp_path, write):
+    log = wfsim.simulate(polardb.scenario(replicas=0), seed=1)
+    with pytest.raises(wfsim.UsageError, match="is a folder; give the name of a file"):
+        write(log, tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(wfsim.UsageError, match=r"cannot be written: .*give another file"):
+        write(log, tmp_path / "file" / "log")

@@ -132,7 +132,7 @@ def test_a_cancelled_attempt_is_not_called_interrupted(scenario):
     assert rows(tables.steps(cancelled), *ATTEMPT)[-1] == (
         "CopyAway", 1, "cancelled", 30.0, 35.0,
     )  # fmt: skip
-    assert rows(tables.runs(cancelled), "status", "end") == [("interrupted", 35.0)]
+    assert rows(tables.runs(cancelled), "status", "end") == [("cancelled", 35.0)]
 
 
 def test_a_recovered_run_is_one_row_that_goes_on(scenario):

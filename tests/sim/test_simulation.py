@@ -352,9 +352,9 @@ def test_whoever_is_named_by_what_is_no_name_is_refused(sim, call):
         call(sim)
 
 
-@pytest.mark.parametrize("factor", [0, -1, math.nan, math.inf, "1", None])
+@pytest.mark.parametrize("factor", [-1, math.nan, math.inf, "1", None])
 def test_a_second_takes_some_seconds_on_a_clock_on_the_wall(factor):
-    with pytest.raises(wfsim.UsageError, match=r"factor is .*; give seconds above 0"):
+    with pytest.raises(wfsim.UsageError, match=r"factor is .*; give seconds from 0"):
         wfsim.clock.WallClock(factor)
 
 

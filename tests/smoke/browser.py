@@ -176,7 +176,7 @@ def read(browser: Any, pictures: Path) -> None:
     from fake_resources import polardb
 
     faults = [wfsim.CrashAt(t=40, restart_after=10), wfsim.FailStep("CreateRwPod")]
-    log = wfsim.simulate(polardb.scenario(clusters=12), seed=1, faults=faults)
+    log = wfsim.simulate(polardb.scenario(clusters=30), seed=1, faults=faults)
     file = wfsim.export.to_html(log, pictures / "report.html")
     papers = []
     for scheme in ("light", "dark"):
@@ -210,7 +210,15 @@ def step_through(page: Any, records: int) -> None:
     page.locator(".wf-zoom").select_option("1")
     page.locator(".wf-rows").fill("mpd-1")
     names = page.locator(".wf-names span").all_inner_texts()
-    assert names == ["mpd-1", "mpd-10", "mpd-11"], names
+    assert names == ["mpd-1", *(f"mpd-{n}" for n in range(10, 20))], names
+    page.locator(".wf-rows").fill("")
+    page.locator(".wf-target").select_option("any")
+    page.locator(".wf-search").fill("mpd-29 step.completed")
+    page.locator(".wf-search").press("Enter")
+    assert "mpd-29" in text(page, ".wf-record")
+    assert page.locator(".wf-strip").evaluate("strip => strip.scrollTop") > 0
+    page.locator(".wf-search").fill("#2")
+    page.locator(".wf-search").press("Enter")
     page.locator(".wf-speed").select_option("0")
     page.locator(".wf-play").press("Enter")
     until(lambda: int(text(page, ".wf-readout").split("/")[0]) > 80)

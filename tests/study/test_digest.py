@@ -134,6 +134,27 @@ def test_what_it_cannot_keep_is_refused(arguments, words, tmp_path, monkeypatch)
         wfsim.sweep(flow, replications=1, **arguments)
 
 
+def test_ctrl_c_leaves_what_is_complete():
+    calls = []
+
+    def measure(log):
+        calls.append(log)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return 1.0
+
+    # A task that is cut short is lost, so that each is a replication here.
+    over = {"pace": [1.0, 2.0]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wfsim.study.execution.RECORDS", 1)
+        kept = wfsim.sweep(
+            flow, over, replications=3, measure=measure, keep="summary", progress=False
+        )
+    assert kept.interrupted
+    assert kept.summary()["replications"].sum() == 3
+    assert "interrupted" in repr(kept)
+
+
 def test_what_would_need_the_runs_says_so():
     kept = wfsim.sweep(flow, replications=2, keep="summary", progress=False)
     with pytest.raises(UsageError, match="keeps nothing that rank could be taken from"):

@@ -9,7 +9,7 @@ import pytest
 
 import wfsim
 from tests.sizes import FULL
-from wfsim.errors import DefinitionError
+from wfsim.errors import DefinitionError, UsageError
 from wfsim.study.objective import Objective
 
 
@@ -84,6 +84,45 @@ def test_an_ecdf_ends_where_the_share_of_done_runs_does():
     study = wfsim.sweep(lambda: queue(2.0), replications=1)
     curve = wfsim.charts.ecdf(study, value="total").frame
     assert curve["share"].iloc[-1] == study.replications["success"].iloc[0] < 0.6
+
+
+def test_a_heat_map_shows_no_quantile_of_those_alone_that_were_done():
+    study = wfsim.sweep(
+        lambda load, workers: queue(load, workers=workers, horizon=1000.0),
+        {"load": [0.5, 2.0], "workers": [1, 2]}, replications=2, progress=False,
+    )  # fmt: skip
+    cells = wfsim.charts.heatmap(study, "load", "workers").frame
+    summary = study.summary().set_index(["load", "workers"])["total_p95"]
+    for cell in cells.to_dict("records"):
+        assert cell["total_p95"] == summary[cell["load"], cell["workers"]]
+    assert cells["total_p95"].tolist()[1::2] == [math.inf] * 2
+    done = wfsim.charts.heatmap(study, "load", "workers", "completed_total_p95").frame
+    assert done["completed_total_p95"].max() < 1000.0
+    inside = wfsim.charts.heatmap(study, "load", "workers", "within_60")
+    assert inside.frame["within_60"].between(0.0, 1.0).all()
+
+
+def test_the_share_done_within_so_long_is_a_measure_of_all_who_were_called_for():
+    study = wfsim.sweep(queue, {"load": [0.5, 2.0]}, replications=10, progress=False)
+    ranked = study.rank("within_1min")
+    assert ranked["load"].tolist() == [0.5, 2.0]
+    runs = study.runs
+    inside = (runs["status"] == "completed") & (runs["total"] <= 60.0)
+    shares = inside.groupby([runs["load"], runs["replication"]]).mean()
+    expected = shares.groupby("load").mean().tolist()
+    assert ranked["within_1min"].tolist() == pytest.approx(expected)
+    assert study.compare("within_60")["at_a"].tolist() == pytest.approx(expected[:1])
+    assert study.smallest("load", "within_60 >= 0.9").value == 0.5
+    assert study.decision("within_60 >= 0.9").point == 0
+    assert (
+        Objective.parse("within_60_low < 0.9").violations(study)[0].startswith("load 2")
+    )
+    settled = wfsim.sweep(queue, precision="within_60 within 5 %", progress=False)
+    assert settled.settled == (True,)
+    with pytest.raises(UsageError, match=r"a share within_7200 or within_2h"):
+        study.rank("within_2days")
+    with pytest.raises(UsageError, match="'within_2h' is a column"):
+        wfsim.sweep(lambda within_2h: queue(), {"within_2h": [1]})
 
 
 def test_a_point_that_does_less_is_not_the_best_though_its_times_are_shorter():

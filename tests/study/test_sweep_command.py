@@ -80,6 +80,36 @@ def test_frames_are_written_as_csv_and_parquet_and_told_on_a_page(run):
     assert page.lower().startswith("<!doctype html")
 
 
+def test_an_objective_gets_an_answer_and_a_page(run):
+    line = f"sweep {CAPACITY} --over capacities.workers=2,8 --replications 5"
+    status, out, _ = run(f"{line} --objective 'total <= 7200'")
+    assert status == 0
+    assert "Take workers 2: it is the least that meets total <= 7200." in out
+    page = Path("out/decision.html").read_text(encoding="utf-8")
+    assert "What is the least that meets total &lt;= 7200?" in page
+    status, _, err = run(f"{line} --objective 'totl <= 7200'")
+    assert status == 2
+    assert "--objective: no measure 'totl'; did you mean 'total'" in err
+
+
+def test_results_by_class_are_written_where_there_are_several(run):
+    Path("serve.yaml").write_text(
+        "flowName: Serve\nsteps: [{stepName: Serve, duration: 5}]\n", encoding="utf-8"
+    )
+    Path("two.yaml").write_text(
+        "flow: serve.yaml\nresources: []\narrivals:\n"
+        "  - {name: 'gold-{n}', mean: 20, count: 5}\n"
+        "  - {name: 'tin-{n}', mean: 20, count: 5}\n",
+        encoding="utf-8",
+    )
+    assert run("sweep two.yaml --replications 2")[0] == 0
+    rows = pd.read_csv("out/summary_by_class.csv").sort_values("class")
+    assert rows[["flow", "class", "runs"]].values.tolist() == [
+        ["Serve", "gold", 10],
+        ["Serve", "tin", 10],
+    ]
+
+
 def test_no_column_of_the_printed_summary_is_cut_off(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     line = f"sweep {CAPACITY} --over steps.CopyAway.failure=0 --replications 2"

@@ -63,7 +63,7 @@ def test_each_invariant_is_broken_by_one_of_them():
     said = " ".join(str(check.__doc__).partition(":")[0] for check in ORACLES.values())
     codes = {*re.findall(r"\b[SL][0-9]+\b", said)}
     # Whatever an engine writes reads back: nothing that it is made of can spoil that.
-    # Those of a history are broken by hand, in tests/campaign/test_histories.py.
+    # The others are broken by hand, in tests/campaign/test_histories.py.
     ways = " ".join(str(check.__doc__).partition(":")[0] for check in HISTORIES)
     by_hand = {*re.findall(r"\b[SL][0-9]+\b", ways)}
     left = codes - by_hand - {each.invariant for each in MUTANTS.values()}

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from wfsim.report.chart import Chart, Style, canvas, inside, legend, say_nothing, swatch
+from wfsim.report.chart import (
+    Chart,
+    Style,
+    canvas,
+    inside,
+    legend,
+    on_paper,
+    say_nothing,
+    swatch,
+)
 from wfsim.report.text import count, plain, seconds
 
 if TYPE_CHECKING:
@@ -25,6 +34,7 @@ MOST_SITES = 48
 """Beyond so many sites there is a column a step."""
 
 
+@on_paper
 def heat_map(points: pd.DataFrame, sites: Sequence[str], ax: Axes | None = None) -> Chart:
     """Draw *points*, those of a report: a row per fault, a column per site or step.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from wfsim.campaign.execution import Execution
 from wfsim.campaign.failure import Failure
@@ -13,10 +13,12 @@ from wfsim.campaign.lab import Lab, Maker, Outcome
 from wfsim.campaign.oracles import CODES, ORACLES
 from wfsim.campaign.priority import order
 from wfsim.campaign.report import Report
+from wfsim.campaign.schedules import PREEMPTED, preempted_again, preemptions
 from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import (
     CRASH,
     Point,
+    Surveyed,
     crashes,
     points,
     reasons,
@@ -25,13 +27,19 @@ from wfsim.campaign.sites import (
     wanted,
 )
 from wfsim.campaign.verdict import Check
+from wfsim.campaign.views import views
 from wfsim.errors import UsageError
+from wfsim.model.bounds import MAX_SECONDS, Number, argument
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
+from wfsim.study.execution import check_jobs
 from wfsim.text import called, suggest
 
 Wish = Callable[[Simulation], Any]
+
+POINTS = Number("points, or seconds as a float,", ge=0, le=MAX_SECONDS)
+Budget = Annotated[float, POINTS] | None
 
 
 def explore(
@@ -52,6 +60,7 @@ def explore(
     alike: Iterable[str] = (),
     join: bool = True,
     progress: bool | None = None,
+    controllers: int = 1,
 ) -> Report:
     """Interrupt *scenario* in every way within the bound; return what came of it.
 
@@ -73,24 +82,26 @@ def explore(
     points, or as a float of seconds, the most telling points first; *jobs* the number of
     processes, with the same report; *progress* that of `Simulation.run`.  Ctrl-C leaves a
     report of what has been run.  Without *join* all is run to its end.
+    With *controllers*, as many as *depth* pre-emptions take turns between them.
     Raises `UsageError` for wrong arguments or a calm run that breaks an invariant itself.
     """
-    if depth not in (1, 2):
-        raise UsageError(f"depth is {depth!r}; give 1 or 2")
+    argument("depth", depth, Literal[1, 2])
+    argument("budget", budget, Budget)
+    check_jobs(jobs)
     names = wanted(faults)
     checks, skipped = _asked(without)
     lab = Lab(scenario, seed, restart_after, tuple(but), tuple(alike), checks, join)
     lab.always, lab.eventually = tuple(always), tuple(eventually)
-    lab.sometimes = tuple(sometimes)
+    lab.sometimes, lab.controllers = tuple(sometimes), controllers
     if broken := lab.reference():
         raise UsageError(f"the calm run breaks an invariant itself: {broken[0].text}")
-    listed, never = _planned(lab, names, asks or {})
+    listed, never, pruned = _planned(lab, names, asks or {})
     with Execution(lab, budget, jobs, progress) as execution:
         execution.run(listed)
         if depth == 2 and not execution.is_late:
             execution.run(_pairs(lab, listed))
     report = _report(lab, execution, never, skipped)
-    report.reasons = reasons(names, lab.sites, lab.calm.scenario)
+    report.pruned, report.reasons = pruned, reasons(names, lab.sites, lab.calm.scenario)
     return report
 
 
@@ -173,10 +184,15 @@ LASTS = 10.0
 
 def _planned(
     lab: Lab, names: Sequence[str], asks: Mapping[str, Any]
-) -> tuple[list[Point], dict[str, str]]:
-    """Return all points of one fault, most telling first, and why others are nowhere."""
+) -> tuple[list[Point], dict[str, str], dict[str, str]]:
+    """Return all points of one fault, most telling first, and why others are nowhere.
+
+    The last part is of single points that are left out; see `Report.pruned`.
+    """
     scenario, listed = lab.calm.scenario, list[Point]()
     never = unfit(names, scenario, lab.calm.world)
+    if len(lab.calm.names) > 1:
+        never.pop("LoseLease", None)
     if CRASH in names:
         listed += crashes(lab.sites, lab.away)
     if others := [name for name in names if name not in never and name != CRASH]:
@@ -186,16 +202,36 @@ def _planned(
         listed += asked
         never |= unsaid
         never.pop("EditAt", None)
-    return order(listed), never
+    more, pruned = _between(lab, frozenset(names))
+    return order([*listed, *more]), never, pruned
+
+
+def _between(lab: Lab, names: frozenset[str]) -> tuple[list[Point], dict[str, str]]:
+    """Return what is tried of views and of controllers, and why the rest is not."""
+    if names.isdisjoint(("StaleRead", "DropWatch", "LoseLease", "PauseController")):
+        return [], {}
+    calm = lab.calm
+    assert isinstance(calm, Surveyed)
+    seen = views(calm, lab.sites, LASTS)
+    found, pruned = [*seen.points], dict(seen.pruned)
+    if len(lab.calm.names) > 1:
+        turns = preemptions(lab.sites, lab.calm.scenario.policy)
+        found, pruned = [*found, *turns.points], pruned | turns.pruned
+    kinds = [({type(fault).__name__ for fault in it.plan}, it) for it in found]
+    return [it for kind, it in kinds if kind <= names], pruned
 
 
 def _pairs(lab: Lab, listed: Iterable[Point]) -> list[Point]:
     """Return each crash or request of *listed* with a later crash, most telling first."""
     pairs: list[Point] = []
+    kinds = {type(fault) for point in listed for fault in point.plan}
     for first in listed:
-        if first.fault.startswith((CRASH, "ask ")):
-            # What an engine that breaks down has come to is told of the first fault.
-            with suppress(Exception):
+        # What an engine that breaks down has come to is told of the first fault.
+        with suppress(Exception):
+            if first.fault.startswith(PREEMPTED):
+                turns = preempted_again(first, lab.ended, lab.calm.scenario.policy)
+                pairs += [pair for pair in turns.points if type(pair.plan[-1]) in kinds]
+            elif first.fault.startswith((CRASH, "ask ")):
                 pairs += lab.again(first)
     return order(pairs)
 

@@ -1,4 +1,4 @@
-"""What must be true of how a run has come to where it is, whatever interrupted it.
+"""Invariants of the history of a run: how it may come to where it is.
 
 Codes are those of the catalogue of invariants: S for safety, L for liveness.  It is asked
 of the entries of the journal: records are made of those that are told of.

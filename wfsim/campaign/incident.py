@@ -1,4 +1,4 @@
-"""What is known of an incident, and how well a run fits it.
+"""An incident: what is known of it, and how well a run fits that.
 
 It is a dump of mementos, lines of a history, or a predicate on the log.
 """

@@ -1,4 +1,4 @@
-"""Where points are run: a calm reference, and what each point comes to."""
+"""The lab that runs points: a calm reference, and what each point comes to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wfsim.errors import UsageError
 from wfsim.model.journal import Move
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind
-from wfsim.sim.faults import CrashAt, Fault
+from wfsim.sim.faults import AskAt, CrashAt, EditAt, Fault
 from wfsim.sim.prefix import Prefix, Tape
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.simulation import Simulation
@@ -95,6 +95,8 @@ class Lab:
     always: tuple[Callable[[Simulation], Any], ...] = ()
     eventually: tuple[Callable[[Simulation], Any], ...] = ()
     sometimes: tuple[Callable[[Simulation], Any], ...] = ()
+    controllers: int = 1
+    """So many controllers a scenario has; what makes a simulation says so itself."""
     _witness: Witness | None = field(default=None, init=False, repr=False)
     """Of the run that was begun last, if there is anything to look for."""
     runs: int = field(default=0, init=False)
@@ -105,7 +107,12 @@ class Lab:
     def make(self, plan: Iterable[Fault] = ()) -> Simulation:
         """Return a new simulation, begun, with the faults of *plan*."""
         if isinstance(self.subject, Scenario):
-            made = Simulation(self.subject, seed=self.seed, faults=plan)
+            made = Simulation(
+                self.subject,
+                seed=self.seed,
+                faults=plan,
+                controllers=self.controllers,
+            )
         else:
             made = self.subject(tuple(plan))
         if not isinstance(made, Simulation):
@@ -142,6 +149,12 @@ class Lab:
     def recorded(self, plan: Iterable[Fault]) -> Surveyed:
         """Return a new simulation, begun, with the faults of *plan*, for a tape."""
         return surveyed(self.make(plan))
+
+    def ended(self, plan: Iterable[Fault]) -> Surveyed:
+        """Return the run of *plan* when it has settled, its sites kept."""
+        sim = self.recorded(plan)
+        self.settle(sim)
+        return sim
 
     def standings(self) -> Standings:
         """Return where a run has stood, which has yet to begin."""
@@ -186,9 +199,11 @@ class Lab:
     def outcome(self, point: Point) -> Outcome:
         """Run *point*, from a prefix if its last fault is a crash at a site.
 
-        What is to be looked at in all of its records is run from the start.
+        What is to be looked at in all of its records is run from the start, and so is
+        what somebody has yet to go on with: a prefix knows nothing of that.
         """
         is_branch = is_placed(point.plan[-1]) and not (self.always or self.sometimes)
+        is_branch = is_branch and not any(map(_lingers, point.plan[:-1]))
         return self._caught(self.branches.outcome if is_branch else self._afresh, point)
 
     def afresh(self, point: Point) -> Outcome:
@@ -365,6 +380,13 @@ def turns(sim: Simulation, limit: float, most: int = EVENTS) -> Iterator[None]:
                     yield
         if _is_quiet(sim):
             yield
+
+
+def _lingers(fault: Fault) -> bool:
+    """Whether whoever asks by *fault* asks for more as soon as something has ended."""
+    return (isinstance(fault, EditAt) and fault.replace) or (
+        isinstance(fault, AskAt) and "then" in fault.inputs
+    )
 
 
 def _is_quiet(sim: Simulation) -> bool:

@@ -1,4 +1,4 @@
-"""Which lines of a user's steps did what, in which attempt, and what cut it short.
+"""Lines of a user's steps: what each did, in which attempt, and what cut it short.
 
 A simulation is run once more with its steps watched line by line: Python tells of each
 line before it is run, and what has changed in the world by then was done by the last one.

@@ -1,4 +1,4 @@
-"""Which points are run first, so that what is wrong is found early.
+"""The priority of points: what may be wrong is run first, to be found early.
 
 Faults take turns, three crashes to one of any other kind; of each, the sites come first
 where it tells the most, and no kind of write of a step twice before each has had one.

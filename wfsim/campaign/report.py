@@ -1,4 +1,4 @@
-"""What a campaign has come to: as text, HTML, JSON and frames."""
+"""The report of a campaign: as text, HTML, JSON and frames."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
     edges: tuple[tuple[str, str, str], ...] = ()
     moves: frozenset[tuple[str, str, str]] = frozenset()
+    pruned: Mapping[str, str] = field(default_factory=dict)
+    """Why a view of the past, a missed event or a pre-emption is not tried, by name."""
     sometimes: Mapping[str, int] = field(default_factory=dict)
     """In how many runs was true what is to be so sometimes, by name."""
     reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -197,6 +199,7 @@ class Report:
             "interrupted": self.interrupted,
             "without": dict(self.without),
             "sometimes": dict(self.sometimes),
+            "pruned": dict(self.pruned),
             "may_differ": list(self.but),
             "never": dict(self.never),
             "coverage": [*self._moved(), *self._pointed()],

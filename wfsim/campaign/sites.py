@@ -1,4 +1,4 @@
-"""Where a run can be interrupted, and by what: sites of a calm run, and points at them.
+"""Sites of a calm run, and the points at them: where it is interrupted, and by what.
 
 A point that does not apply is told of with the reason, so that no cell of a matrix of
 faults by steps is empty without one.
@@ -43,6 +43,7 @@ class Surveyed(Recorded):
     """A recorded simulation that keeps its sites too, in the order they were passed."""
 
     kept: list[Site]
+    journal: RecordedJournal
 
     def begin(self) -> None:
         if not self._begun:
@@ -133,7 +134,7 @@ def crashes(sites: Iterable[Site], restart_after: float) -> Iterator[Point]:
     for site in sites:
         if site.kind in (WAIT, TIME):
             crash = kinds.CrashAt(
-                site=site.name, later=_middle(site), restart_after=restart_after
+                site=site.name, later=middle(site), restart_after=restart_after
             )
             yield Point(site.name, f"{CRASH} in", (crash,), site.step, site.kind)
             continue
@@ -142,7 +143,7 @@ def crashes(sites: Iterable[Site], restart_after: float) -> Iterator[Point]:
             yield Point(site.name, f"{CRASH} {when}", (crash,), site.step, site.kind)
 
 
-def _middle(site: Site) -> float:
+def middle(site: Site) -> float:
     """Return half the seconds that *site* lasts, as a number one can read."""
     half = site.lasts / 2
     return round(half, 3) or half
@@ -229,7 +230,7 @@ def _cells(site: Site, away: float, limited: Collection[str]) -> Iterator[Cell]:
     hang = kinds.HangStep(**at) if hangs else None
     yield Cell("HangStep", hang, _NO_LIMIT if lasts else why)
     if kind in (WAIT, TIME):
-        at["later"] = _middle(site)
+        at["later"] = middle(site)
     yield Cell("CancelAt", kinds.CancelAt(**at, resource=site.resource))
     for each in (kinds.StaleRead, kinds.DropWatch, kinds.ApiDown, kinds.PauseController):
         yield Cell(each.__name__, each(**at, for_=away))
@@ -267,7 +268,7 @@ def _asked(calls: Calls, site: Site, recovery: Recovery) -> Iterator[Fault]:
     """Yield a fault for each of *calls*; to create what was deleted is to replace it."""
     at: dict[str, Any] = {"site": site.name, "resource": site.resource}
     if site.kind in (WAIT, TIME):
-        at["later"] = _middle(site)
+        at["later"] = middle(site)
     match calls:
         case (("delete", _), ("create", given)):
             yield EditAt(**at, spec=given.get("spec", {}), replace=True)

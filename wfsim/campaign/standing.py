@@ -1,4 +1,4 @@
-"""Where a simulation stands, but for the time that it is: what comes of it follows.
+"""The standing of a simulation, but for its time: what comes of it follows from that.
 
 Draws are keyed by what they are for, so two simulations that stand alike go on alike,
 each from its own time on.

@@ -30,7 +30,7 @@ KEPT = 256
 """So many trunks are kept, and what has come of their branches: 30 MB at most."""
 
 LOOKS = 6
-"""So often may a run come near another one and not join it; most do at the first."""
+"""How often a run may come near another one and not join it; most join at the first."""
 
 
 class Outcome(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a run is judged by, and what may be wrong with it."""
+"""The verdict on a run: what it is judged by, and what may be wrong with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wfsim.sim.simulation import Simulation
 CALM = frozenset(
     {
         *("CrashAt", "DelayStep", "FailSave", "RefuseWrite", "StaleRead", "DropWatch"),
-        *("ApiDown", "PauseController", "RepeatCall"),
+        *("ApiDown", "PauseController", "LoseLease", "RepeatCall"),
     }
 )
 """Faults after which all must end as if they had not been."""

@@ -52,6 +52,10 @@ def sweep(
         list[str] | None,
         typer.Option(help="Exit 1 if it holds at a point: 'p95 > 300'.", metavar="WHAT"),
     ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="Say what to decide: 'total_p95 <= 7200'.", metavar="WHAT"),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Where frames and report go: out, or out-NAME beside another."),
@@ -63,7 +67,7 @@ def sweep(
 
     named = find_target(target)
     folder = folder_for(named, out)
-    gates = _checked(fail_if or ())
+    gates = _checked(fail_if or (), objective)
     study = sweeping.sweep(
         named.maker(),
         _over(over or ()),
@@ -75,7 +79,7 @@ def sweep(
         jobs=jobs,
         cache=cache,
     )
-    _tell(study, folder)
+    _tell(study, folder, objective)
     mark(folder / "study.html", named)
     _exit(study, [violation for gate in gates for violation in gate.violations(study)])
 
@@ -89,7 +93,7 @@ def _exit(study: Study, violations: Sequence[str]) -> None:
         raise typer.Exit(1)
 
 
-def _checked(fail_if: Sequence[str]) -> list[Objective]:
+def _checked(fail_if: Sequence[str], objective: str | None) -> list[Objective]:
     """Return the gates, after a look at what is needed only when all has run."""
     from wfsim.model.distributions import stats
     from wfsim.study.cache import arrow
@@ -101,6 +105,8 @@ def _checked(fail_if: Sequence[str]) -> list[Objective]:
     gates = [Objective.parse(text, "--fail-if") for text in fail_if]
     for gate in gates:
         gate.check(list(TALLY_DTYPES), "--fail-if")
+    if objective is not None:
+        Objective.parse(objective, "--objective").check(list(TALLY_DTYPES), "--objective")
     return gates
 
 
@@ -117,10 +123,11 @@ def _over(texts: Sequence[str]) -> dict[str, list[Any]] | None:
     return over or None
 
 
-def _tell(study: Study, out: Path) -> None:
+def _tell(study: Study, out: Path, objective: str | None) -> None:
     from rich.console import Console
 
     from wfsim.report import export
+    from wfsim.study.summary import GROUPS
 
     summary = study.summary()
     typer.echo(str(study))
@@ -144,10 +151,16 @@ def _tell(study: Study, out: Path) -> None:
         "utilisation": study.utilisation(),
         "summary": summary,
     }
+    if len(study.runs[list(GROUPS)].drop_duplicates()) > 1:
+        frames["summary_by_class"] = study.summary(by=GROUPS)
     written = [
         path for name, frame in frames.items() for path in _write(frame, out, name)
     ]
     written.append(export.study_page(study, out / "study.html"))
+    if objective is not None:
+        decision = study.decision(objective)
+        typer.echo("\n".join((decision.answer, *decision.reasons)))
+        written.append(export.decision_page(study, out / "decision.html", objective))
     typer.echo(f"Written: {', '.join(map(str, written))}")
 
 

@@ -115,9 +115,9 @@ class StepRegistry(Mapping[str, StepFunction]):
 
     def polls(self, names: Iterable[str]) -> dict[str, StepFunction]:
         """Return how to look at what is launched by those of *names* that say so."""
-        found = {name: self._polls.get(name.rpartition(".")[2]) for name in names}
-        found |= {name: self._polls[name] for name in found if name in self._polls}
-        return {name: poll for name, poll in found.items() if poll is not None}
+        by_name = {name: self._polls.get(name.rpartition(".")[2]) for name in names}
+        by_name |= {name: self._polls[name] for name in by_name if name in self._polls}
+        return {name: poll for name, poll in by_name.items() if poll is not None}
 
     def __getitem__(self, name: str) -> StepFunction:
         body = self._bodies.get(name) or self._bodies.get(name.rpartition(".")[2])

@@ -76,15 +76,15 @@ def calibrate(
     """
     _check(candidates, confidence, waiting=waiting, failed=failed, resumed=resumed)
     choices = Choices(waiting, failed, resumed)
-    past: PastRuns = read_history(history, **reading)
+    runs: PastRuns = read_history(history, **reading)
     return Calibration(
         (
             _estimate(*name, group, sample, candidates)
-            for name, group, sample in _samples(past, choices)
+            for name, group, sample in _samples(runs, choices)
         ),
         confidence,
         choices,
-        past,
+        runs,
     )
 
 
@@ -97,13 +97,13 @@ class Choices(NamedTuple):
 
 
 def _samples(
-    past: PastRuns, choices: Choices
+    runs: PastRuns, choices: Choices
 ) -> Iterator[tuple[tuple[str, str], pd.DataFrame, Observed]]:
     """Yield (flow, step), the attempts and the durations of each step of *past*."""
-    attempts = past.attempts.reset_index(drop=True)
+    attempts = runs.attempts.reset_index(drop=True)
     if attempts.empty:
         raise DefinitionError(
-            f"{past.source or 'history'}:1: tells of no attempt; give one in which a "
+            f"{runs.source or 'history'}:1: tells of no attempt; give one in which a "
             "step has begun"
         )
     before = attempts.groupby(["case", "step"], sort=False)["status"].shift()
@@ -216,12 +216,12 @@ class Calibration:
         estimates: Iterable[Estimate],
         confidence: float = 0.95,
         choices: Choices | None = None,
-        past: PastRuns | None = None,
+        runs: PastRuns | None = None,
     ) -> None:
         self.estimates = tuple(estimates)
         self.confidence = confidence
         self.choices = choices or Choices()
-        self.past = past
+        self.past = runs
 
     def __repr__(self) -> str:
         chosen = ", ".join(
@@ -414,8 +414,8 @@ class Calibration:
                 continue
             failures, tried = _failures(group)
             duration = item.chosen.duration if item.chosen else None
-            past = item.failures, item.tried
-            trials.append(Trial(*name, sample, duration, failures, tried, *past))
+            counts = item.failures, item.tried
+            trials.append(Trial(*name, sample, duration, failures, tried, *counts))
         if not trials:
             raise UsageError(
                 f"the history tells of no step of this calibration, but of {missing[0]}"

@@ -212,7 +212,7 @@ def empirical(sample: Observed) -> Fit:
     places = np.searchsorted(steps.probabilities, shares)
     longest = max(sample.seen[-1:] + sample.cut[-1:])
     known = [*map(float, steps.quantiles), longest]
-    values = [_rounded(known[place], 9) for place in places]
+    values = [_rounded(known[index], 9) for index in places]
     return given(sample, Duration.parse({"empirical": values}))
 
 

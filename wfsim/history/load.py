@@ -1,8 +1,10 @@
-"""What a history tells of the load: how often runs arrive and processes crash."""
+"""The load in a history: how often runs arrive and processes crash."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from wfsim.errors import UsageError
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 class Load:
     """Arrivals, crashes and workers of the history whose *attempts* are given.
 
-    Arrivals are a Poisson process, the times between crashes and the times until work
-    goes on are exponential.  A run arrives when its first attempt begins: that it may
-    have waited for a worker before is not known.  A crash is known by what it cut short,
-    so that those which met nobody are missing.
+    Arrivals are a Poisson process, or as they were; the times between crashes and the
+    times until work goes on are exponential.  A run arrives when its first attempt
+    begins: that it may have waited for a worker before is not known.  A crash is known by
+    what it cut short, so that those which met nobody are missing.
     """
 
     def __init__(self, attempts: pd.DataFrame, confidence: float = 0.95) -> None:
@@ -31,8 +33,12 @@ class Load:
         ends = attempts["end"].max()
         self.seconds = float(ends - begun["start"].min()) if len(begun) else 0.0
         first = begun.groupby(["flow", "case"], sort=False)["start"].min()
+        self._arrived: dict[str, list[float]] = {
+            str(flow): sorted(group.tolist())
+            for flow, group in first.groupby("flow", sort=False)
+        }
         self.runs: dict[str, int] = {
-            str(flow): len(group) for flow, group in first.groupby("flow", sort=False)
+            flow: len(times) for flow, times in self._arrived.items()
         }
         lost = attempts[attempts["status"] == "crashed"]
         self.crash_times: list[float] = sorted(set(lost["end"].dropna().tolist()))
@@ -55,10 +61,14 @@ class Load:
         (int64) of what it was taken from; ``estimate``, ``low`` and ``high`` (float64).
         An interval is that of an exponential mean (chi-square; Garwood 1936).  Of
         workers only the most at work at once is known, so that ``high`` is infinite.
+        ``doubtful`` (bool): whether the times between arrivals are further from
+        exponential than chance explains, at 5 %, so that they are better resampled
+        than taken for a Poisson process (Kolmogorov's distance, with an estimated mean:
+        Stephens 1974, J. Am. Stat. Assoc. 69).
         """
         import pandas as pd
 
-        rows = [
+        rows: list[tuple[Any, ...]] = [
             ("mean between arrivals", flow, *self._mean(self.seconds, number))
             for flow, number in self.runs.items()
         ]
@@ -71,18 +81,28 @@ class Load:
         ]
         columns = ["measure", "flow", "count", "estimate", "low", "high"]
         frame = pd.DataFrame(rows, columns=columns)
-        return frame.astype(dict.fromkeys(columns[3:], "float64"))
+        frame = frame.astype(dict.fromkeys(columns[3:], "float64"))
+        doubts = [not is_poisson(times) for times in self._arrived.values()]
+        return frame.assign(doubtful=[*doubts, *[False] * (len(frame) - len(doubts))])
 
-    def arrivals(self, flow: str = "") -> Times:
+    def arrivals(self, flow: str = "", *, resampled: bool = False) -> Times:
         """Return when runs of *flow* arrive, for `Arrivals`; without it, runs of all.
 
-        Raises `UsageError` if there were none, or all at once.
+        It is a Poisson process or, if *resampled*, a renewal process whose gaps are
+        drawn from those of the history.  Raises `UsageError` if there were none, or all
+        at once.
         """
         if flow and flow not in self.runs:
             raise UsageError(f"no flow {flow!r}{suggest(flow, self.runs)}")
         number = self.runs[flow] if flow else sum(self.runs.values())
         if not number or not self.seconds:
             raise UsageError("the history tells of no time in which runs arrived")
+        if resampled:
+            listed = [self._arrived[flow]] if flow else self._arrived.values()
+            times = [time for each in listed for time in each]
+            if min(times) == max(times):
+                raise UsageError("runs arrived at one time only, so that there is no gap")
+            return Times.resampled(times)
         return Times(mean=self.seconds / number)
 
     def crashes(self) -> Rate:
@@ -113,6 +133,25 @@ class Load:
         if number:
             high = 2.0 * seconds / float(chi2.ppf(tail, 2 * number))
         return number, seconds / number if number else math.inf, low, high
+
+
+_FURTHEST = 1.094
+"""At 5 %, of Stephens' form of Kolmogorov's distance from an exponential distribution."""
+
+
+def is_poisson(times: list[float]) -> bool:
+    """Whether the gaps between *times* may well be exponential."""
+    gaps = sorted(after - before for before, after in pairwise(times))
+    size, mean = len(gaps), fmean(gaps) if gaps else 0.0
+    if size < 2 or mean == 0.0:
+        return True
+    shares = [-math.expm1(-gap / mean) for gap in gaps]
+    furthest = max(
+        max((rank + 1) / size - share, share - rank / size)
+        for rank, share in enumerate(shares)
+    )
+    root = math.sqrt(size)
+    return (furthest - 0.2 / size) * (root + 0.26 + 0.5 / root) <= _FURTHEST
 
 
 def _outages(crashes: list[float], beginnings: list[float]) -> list[float]:

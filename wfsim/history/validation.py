@@ -1,4 +1,4 @@
-"""How well a calibration forecasts a part of a history that it was not made from.
+"""Validation: forecasts of a calibration for a part of a history it was not made from.
 
 Each duration is turned into the probability that the forecast gives to shorter ones (its
 probability integral transform, PIT; Dawid 1984).  Of a good forecast these are spread

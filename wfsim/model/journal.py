@@ -327,9 +327,9 @@ class Journal(Sequence[Record]):
         is_all, mementos = most == len(self), {}
         for run, seq in runs.values():
             # After the last entry each run stands where that has led.
-            past = run if is_all else self.run_after(seq)
-            assert past is not None
-            mementos[self.name(run.resource), run.key] = past.memento()
+            then = run if is_all else self.run_after(seq)
+            assert then is not None
+            mementos[self.name(run.resource), run.key] = then.memento()
         return time, {self.name(key): resources[key] for key in resources}, mementos
 
     def run_after(self, seq: int) -> Run | None:
@@ -342,31 +342,31 @@ class Journal(Sequence[Record]):
             return None
         self._look()
         ordinal = self._ordinals[seq]
-        done, past = self._past.pop(run, (0, None))
-        if past is None or done > ordinal + 1:
-            done, past = 0, Run(run.key, run.resource)
+        done, then = self._past.pop(run, (0, None))
+        if then is None or done > ordinal + 1:
+            done, then = 0, Run(run.key, run.resource)
             if run in self._before:
-                past.load(self._before[run])
+                then.load(self._before[run])
         items = self._items
-        for place in self._places[run][done : ordinal + 1]:
-            items[place + 2].apply(past, items[place])
+        for at in self._places[run][done : ordinal + 1]:
+            items[at + 2].apply(then, items[at])
         if len(self._past) >= AT_HAND:
             self._past.clear()
-        self._past[run] = (ordinal + 1, past)
-        return past
+        self._past[run] = (ordinal + 1, then)
+        return then
 
     def _look(self) -> None:
         """Find out of what run each entry is, as far as that is not known."""
         items, places, ordinals = self._items, self._places, self._ordinals
-        for place in range(4 * len(ordinals), len(items), 4):
-            run = items[place + 1]
+        for at in range(4 * len(ordinals), len(items), 4):
+            run = items[at + 1]
             if run is None:
                 ordinals.append(0)
                 continue
             if run not in places:
                 places[run] = array("L")
             ordinals.append(len(places[run]))
-            places[run].append(place)
+            places[run].append(at)
 
     def name(self, key: Key) -> str:
         """Return how records call the resource."""

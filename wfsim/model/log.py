@@ -189,13 +189,22 @@ class EventLog:
         return self._digested[1]
 
     def to_jsonl(self, path: str | Path) -> Path:
-        """Write the log to *path*, one JSON object a line, whole or not at all."""
+        """Write the log to *path*, one JSON object a line, whole or not at all.
+
+        Raises `UsageError` if it cannot be written there.
+        """
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(target.name + ".part")
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in self.lines())
-        draft.replace(target)
+        if target.is_dir():
+            raise UsageError(f"{target} is a folder; give the name of a file in it")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft = target.with_name(target.name + ".part")
+            with draft.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{line}\n" for line in self.lines())
+            draft.replace(target)
+        except OSError as error:
+            text = f"{target}: cannot be written: {error.strerror or error}"
+            raise UsageError(f"{text}; give another file") from None
         return target
 
     @classmethod

@@ -141,9 +141,10 @@ def _failed_checks(log: EventLog) -> Iterator[Notice]:
         groups.setdefault((record.text, record.where), []).append(record)
     for (text, where), records in groups.items():
         subject = _names(dict.fromkeys(record.resource for record in records))
-        told = f"the check {text}; it says nothing until it stops raising"
+        advice = f"the check {text}; it says nothing until it stops raising"
         first = records[0].time
-        yield Notice(NoticeKind.CHECK_FAILED, subject, told, len(records), first, where)
+        count = len(records)
+        yield Notice(NoticeKind.CHECK_FAILED, subject, advice, count, first, where)
 
 
 def _unfinished(log: EventLog) -> Iterator[Notice]:
@@ -179,12 +180,12 @@ def _stuck(log: EventLog, durable: Snapshot, busy: set[str]) -> dict[str, list[s
         for source, _, via, _ in edges
         if via == "done"
     }
-    found: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}
     for name, resource in durable.resources.items():
         state = resource.state or CREATING
         if state in unstable and name not in busy:
-            found.setdefault(state, []).append(name)
-    return found
+            names_of.setdefault(state, []).append(name)
+    return names_of
 
 
 def _without_controller(log: EventLog) -> float | None:

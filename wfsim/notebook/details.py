@@ -99,9 +99,9 @@ def links(branch: Branch) -> str:
     parts = []
     for role in (NEEDED, FOLLOWED):
         rows = [
-            f"<tr><td>#{row.record}</td><td>{escape(str(row.link))}</td>"
+            f'<tr><td>#{row.record}</td><td class="wf-word">{escape(str(row.link))}</td>'
             f"<td>{escape(f'{row.kind} {row.resource} {row.step}'.rstrip())}</td>"
-            f"<td>{row.time:.3f} s</td></tr>"
+            f'<td class="wf-word">{row.time:.3f} s</td></tr>'
             for row in frame[frame["role"] == role].itertuples(index=False)
         ]
         word = "needed" if role == NEEDED else "led to"

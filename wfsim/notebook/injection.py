@@ -1,4 +1,4 @@
-"""Which faults may be injected at the cursor of a player, and with which arguments."""
+"""Injection: the faults that a player may take at its cursor, and their arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Debugger looks for in a log: kinds of records, words, a number, or a time."""
+"""The search of a Debugger in a log: kinds of records, words, a number, or a time."""
 
 from __future__ import annotations
 

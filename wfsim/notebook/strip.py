@@ -27,6 +27,13 @@ _CLICK = escape(
     "i.dispatchEvent(new Event('change',{bubbles:true}));"
 )
 
+# The strip follows the cursor to its row, as soon as the mark of that has been put there.
+_FOLLOW = escape(
+    "var w=this.closest('.wfsim-whole'),t=this.previousSibling.offsetTop;"
+    f"if(t<w.scrollTop||t+{2 * ROW}>w.scrollTop+w.clientHeight)"
+    "w.scrollTop=t-w.clientHeight/2;"
+)
+
 
 class Bar(NamedTuple):
     """One attempt on the strip: in which row, from *start* to *end* in seconds."""
@@ -151,7 +158,10 @@ class Strip:
         mark = ""
         if row in rows:
             top = ROW * rows.index(row)
-            mark = f'<i class="wf-row" style="top:{top}px;height:{ROW}px"></i>'
+            mark = (
+                f'<i class="wf-row" style="top:{top}px;height:{ROW}px"></i>'
+                f'<style onload="{_FOLLOW}"></style>'
+            )
         tall = ROW * max(len(rows), 1)
         return f'{mark}<i class="wf-cursor" style="--at:{share:.5f};height:{tall}px"></i>'
 

@@ -1,4 +1,4 @@
-"""What a player shows, as HTML: pure functions of it; every text of a log is escaped."""
+"""A player as HTML: pure functions of it; every text of a log is escaped."""
 
 from __future__ import annotations
 

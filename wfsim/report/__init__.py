@@ -1,1 +1,1 @@
-"""What a log says: frames, charts and files.  Nothing here runs anything."""
+"""Reports of a log: frames, charts and files.  Nothing here runs anything."""

@@ -1,4 +1,4 @@
-"""Where the time of runs goes: in which part of it, and in which step."""
+"""The breakdown of the time of runs: in which part of it, and in which step."""
 
 from __future__ import annotations
 

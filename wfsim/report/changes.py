@@ -1,4 +1,4 @@
-"""What one write changed in a value: the fields that differ, by their path.
+"""Changes of a value by one write: the fields that differ, by their path.
 
 A path names fields and keys: ``spec.size`` of a resource, ``steps.Attach.status`` of a
 memento.  What is empty is a leaf too; None stands for "not there".

@@ -27,8 +27,11 @@ from wfsim.report.grouping import (
     StudyFrames,
     amount,
     column,
+    is_of_completed,
     is_share,
     label,
+    limit_of,
+    quantile,
     replications_of,
     share_of,
     times_of,
@@ -56,11 +59,11 @@ def heatmap(
 ) -> Chart:
     """Draw the mean of *value* over replications, by the parameters *x* and *y*.
 
-    *value* is a column of the study's ``replications``, or a quantile such as ``p95`` or
-    ``total_p99`` of all its runs, as in its ``summary()``.  That may be given
-    instead, or ``replications``, of whose quantiles means are drawn.  Other parameters
-    are averaged over.  The frame has a row per cell: *x*, *y*, *value* and
-    ``replications``.  Raises `UsageError` for an unknown column.
+    *value* is a column of the study's ``replications``, a quantile such as ``p95`` or
+    ``total_p99`` of all its runs, as in its ``summary()``, or a share ``within_2h``.
+    The summary may be given instead, or ``replications``, of whose quantiles means are
+    drawn.  Other parameters are averaged over.  The frame has a row per cell: *x*, *y*,
+    *value* and ``replications``.  Raises `UsageError` for an unknown column.
     """
     frame, cut = _by_two(_measured(study, value), x, y, value)
     xs, ys = (list(dict.fromkeys(frame[name])) for name in (x, y))
@@ -255,18 +258,34 @@ _HIGH = Style("#D55E00")
 def _measured(study: StudyFrames | pd.DataFrame, value: str) -> pd.DataFrame:
     """Return a frame with a column *value*: if that is a quantile, a row per point.
 
-    Of a replication that is a single run each quantile is its duration: their mean would
-    be the mean.
+    What was not done takes longer than all that was.  Of a replication that is a single
+    run each quantile is its duration: their mean would be the mean.
     """
-    share, rows = share_of(value), replications_of(study)
-    if isinstance(study, pd.DataFrame) or share is None or not study.over:
+    share, rows, limit = share_of(value), replications_of(study), limit_of(value)
+    if isinstance(study, pd.DataFrame) or not study.over:
         return rows
     names = list(study.over)
-    done = study.runs[study.runs["status"] == "completed"]
-    times = done.groupby(names, sort=False)[times_of(value)]
+    is_done = study.runs["status"] == "completed"
+    if limit is not None:
+        return _within(study, value, is_done & (study.runs["total"] <= limit))
+    if share is None:
+        return rows
+    at = share
+    of = study.runs[names].assign(times=study.runs[times_of(value)])
+    of = of[is_done] if is_of_completed(value) else of
+    of["times"] = of["times"].where(is_done, math.inf)
     points = rows.groupby(names, sort=False).size().to_frame("replications")
-    quantiles = times.quantile(share).rename(value)
-    return points.join(quantiles).reset_index()
+    quantiles = of.groupby(names, sort=False)["times"].agg(
+        lambda times: quantile(sorted(times.tolist()), at)
+    )
+    return points.join(quantiles.rename(value)).reset_index()
+
+
+def _within(study: StudyFrames, value: str, is_inside: pd.Series[bool]) -> pd.DataFrame:
+    """Return a row per point and replication with the share of its runs inside."""
+    keys = [*study.over, "replication"]
+    shares = study.runs[keys].assign(**{value: is_inside}).groupby(keys, sort=False)
+    return shares[value].mean().reset_index()
 
 
 def _by_two(

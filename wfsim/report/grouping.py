@@ -226,6 +226,20 @@ def share_of(measure: str) -> float | None:
     return share if 0.0 < share < 1.0 else None
 
 
+_WITHIN = re.compile(r"within_(\d+(?:\.\d+)?)(s|min|h)?")
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, None: 1.0}
+
+
+def limit_of(measure: str) -> float | None:
+    """Return the seconds within which *measure* is the share of done runs, or None.
+
+    >>> limit_of("within_7200"), limit_of("within_2h"), limit_of("p95")
+    (7200.0, 7200.0, None)
+    """
+    found = _WITHIN.fullmatch(measure)
+    return float(found[1]) * _UNITS[found[2]] if found else None
+
+
 def times_of(measure: str) -> str:
     """Return the column of ``runs`` that *measure* is a quantile of.
 
@@ -263,7 +277,8 @@ def is_share(measure: str) -> bool:
     >>> is_share("success"), is_share("in_time"), is_share("late_share"), is_share("mean")
     (True, True, True, False)
     """
-    return measure in _SHARES or measure.endswith("_share")
+    named = measure in _SHARES or measure.endswith("_share")
+    return named or limit_of(measure) is not None
 
 
 def in_seconds(measure: str) -> bool:

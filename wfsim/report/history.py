@@ -275,6 +275,8 @@ class History:
             del self._known[record.resource, record.run]
             return
         run.status, run.error = _TURNS[kind], record.text
+        if kind is Kind.RUN_INTERRUPTED and _is_cancelled(record):
+            run.status = "cancelled"
         run.incidents.append(Incident(run.count, record.time, kind))
         if kind is Kind.RUN_RECOVERED:
             run.last = None
@@ -293,7 +295,7 @@ class History:
         if not memento.is_final:
             return
         if memento.status is RunStatus.INTERRUPTED:
-            run.status = "interrupted"
+            run.status = "interrupted" if memento.reason != CANCELLED else "cancelled"
         last = memento.step
         ended = memento.finished if last is None else memento.finished or last.finished
         # The reference writes ends in whole seconds: one may lie before its start.
@@ -305,8 +307,7 @@ class History:
         if record.kind is Kind.RUN_INTERRUPTED and not _is(
             record, MANY_RESTARTS, Cause.RESTARTS
         ):
-            cancelled = _is(record, CANCELLED, Cause.CANCEL, Cause.GONE)
-            status = "cancelled" if cancelled else "interrupted"
+            status = "cancelled" if _is_cancelled(record) else "interrupted"
             close(last, status, time, record.text, record.where)
         elif last[_STATUS] == "waiting":
             close(last, "superseded", time)
@@ -344,6 +345,10 @@ def _is(record: Record, reason: str, *causes: Cause) -> bool:
     if record.cause:
         return record.cause in causes
     return isinstance(record.value, Memento) and record.value.reason == reason
+
+
+def _is_cancelled(record: Record) -> bool:
+    return _is(record, CANCELLED, Cause.CANCEL, Cause.GONE)
 
 
 def _start(value: Any, time: float) -> float:

@@ -31,15 +31,25 @@ _ENDS = (Kind.STEP_COMPLETED, Kind.STEP_FAILED, Kind.STEP_CANCELLED)
 def to_history(log: EventLog | HasLog, path: str | Path) -> Path:
     """Write *log* to *path* as the reference does: a JSON object per event of a run.
 
-    There it is called after the type of the first resource that it is about:
-    ``shared_workflow.txt`` or ``local_workflow.txt``.  As there, a run that is taken up
+    In a folder it is called as there, after the type of the first resource that it is
+    about: ``local_workflow.txt`` if its kind ends with ``local``, else
+    ``shared_workflow.txt``.  As there, a run that is taken up
     again after a failure or a crash is started once more, and the crash itself has no
     line.  ``extra_ctx`` is null, as there, but for what it has not: ``{"limit": 5.0}``
     says that the step's limit of so many seconds has cut the attempt short.
     """
-    return write(
-        path, "".join(f"{_encode(row)}\n" for row in _Recorder().rows(log_of(log)))
-    )
+    log = log_of(log)
+    if (target := Path(path)).is_dir():
+        target /= f"{_type_of(log)}_workflow.txt"
+    return write(target, "".join(f"{_encode(row)}\n" for row in _Recorder().rows(log)))
+
+
+def _type_of(log: EventLog) -> str:
+    values = (record.value for record in log)
+    runs = (value for value in values if isinstance(value, Memento))
+    first = next(runs, None)
+    is_local = first is not None and first.resource.kind.endswith("local")
+    return "local" if is_local else "shared"
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -1,4 +1,4 @@
-"""How busy workers and pools are over time, and how many wait for them."""
+"""The load of workers and pools over time, and how many wait for them."""
 
 from __future__ import annotations
 

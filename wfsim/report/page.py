@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wfsim.errors import UsageError
@@ -172,8 +173,9 @@ def study_page(study: SummedStudy) -> str:
 class DecidedStudy(StudyFrames, Protocol):
     """A study that says what to decide."""
 
-    def decision(self, objective: str | None = None, **more: Any) -> Any:
-        """Return question, answer, reasons, points and costs."""
+    @property
+    def decision(self) -> Callable[..., Any]:
+        """What returns question, answer, reasons, points and costs."""
         ...
 
 

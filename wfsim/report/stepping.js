@@ -145,7 +145,11 @@
     named.sort(([one], [other]) => one.localeCompare(other, "en", { numeric: true }));
     at("wf-states").replaceChildren(...named.map(([of, state]) =>
       make("span", { textContent: `${of} ${state}` })));
-    return draw();
+    const shown = draw(), strip = at("wf-strip");
+    const row = i < 0 ? -1 : shown.findIndex(([name]) => name === log.words[log[log.by][i]]);
+    const top = ROW * row;
+    if (row >= 0 && (top < strip.scrollTop || top + 2 * ROW > strip.scrollTop + strip.clientHeight))
+      strip.scrollTop = top - strip.clientHeight / 2;
   }
 
   function go(by) {

@@ -1,4 +1,4 @@
-"""What each run of a log was doing at every moment, from when it was called for.
+"""Stretches of time of each run: what it was doing, from when it was called for.
 
 A run is called for when its resource enters the state that it serves; where a check of
 the state machine led there, when the resource last changed before, since a check looks

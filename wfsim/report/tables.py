@@ -45,9 +45,8 @@ def runs(log: EventLog | HasLog) -> pd.DataFrame:
     ``flow``     text
     ``resource`` text
     ``status``   text    prepared, running, waiting, failed (to be tried again),
-                         interrupted (of a resource: also if it was cancelled),
-                         completed, superseded, quarantined; in a service also
-                         error and cancelled
+                         interrupted, cancelled (also if its resource was),
+                         completed, superseded, quarantined, error (in a handler)
     ``start``    float64 when it was created
     ``end``      float64 when it completed, was superseded or last interrupted
     ``duration`` float64 *end* - *start*
@@ -220,7 +219,7 @@ def summary(log: EventLog | HasLog) -> pd.DataFrame:
     ``completed``   int64
     ``interrupted`` int64   still so at the end of the log
     ``errors``      int64   ended after a failure, in a handler or without one
-    ``cancelled``   int64
+    ``cancelled``   int64   by an operator, or since their resources are gone
     ``superseded``  int64
     ``unfinished``  int64   all others
     ``success``     float64 share of the runs that completed, from 0 to 1

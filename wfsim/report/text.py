@@ -1,4 +1,4 @@
-"""How reports write: numbers and names as texts, how a log ended, files written whole.
+"""Texts of reports: numbers and names, how a log ended, files written whole.
 
 Nothing here imports pandas when it is imported: the command line and the cache of a
 sweep use it before they need any table.
@@ -127,13 +127,23 @@ def check_folder(path: str | Path, what: str) -> Path:
 
 
 def write(path: str | Path, text: str) -> Path:
-    """Write *text* to *path* by way of a draft, so that no reader sees half of it."""
+    """Write *text* to *path* by way of a draft, so that no reader sees half of it.
+
+    Raises `UsageError` if it cannot be written there.
+    """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f"{target.name}.part")
-    # What is half a character cannot be encoded; a report says so rather than fails.
-    draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-    draft.replace(target)
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder; give the name of a file in it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f"{target.name}.part")
+        # What is half a character cannot be encoded; a report says so rather than fails.
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        draft.replace(target)
+    except OSError as error:
+        why = error.strerror or error
+        text = f"{target}: cannot be written: {why}; give another file"
+        raise UsageError(text) from None
     return target
 
 

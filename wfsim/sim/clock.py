@@ -15,7 +15,7 @@ from simpy.events import NORMAL, URGENT, Event, Initialize, Interruption
 from simpy.rt import RealtimeEnvironment
 
 from wfsim.errors import UsageError
-from wfsim.model.bounds import PositiveSeconds, argument, seconds
+from wfsim.model.bounds import Seconds, argument, seconds
 from wfsim.text import short
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ class WallClock(_More, RealtimeEnvironment):
     """Time that passes: one virtual second takes *factor* seconds."""
 
     def __init__(self, factor: float = 1.0) -> None:
-        factor = argument("factor", factor, PositiveSeconds)
+        factor = argument("factor", factor, Seconds)
         super().__init__(factor=factor, strict=False)
 
     def sync(self) -> None:

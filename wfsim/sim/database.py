@@ -305,12 +305,12 @@ class Database:
 
     def _insert(self, now: float, entry: Entry) -> None:
         head, subject = self._head, (entry.key, entry.run)
-        seq, place = head.entries + 1, self._places.get(subject, 0) + 1
+        seq, ordinal = head.entries + 1, self._places.get(subject, 0) + 1
         controller = self.holder(entry.key, entry.token) if entry.token else ""
-        row = entry_table.row(entry, seq, place, float(now), controller, head.last)
+        row = entry_table.row(entry, seq, ordinal, float(now), controller, head.last)
         self._connection.execute(entry_table.INSERT, row)
-        self._undo.append((subject, place - 1))
-        self._places[subject] = place
+        self._undo.append((subject, ordinal - 1))
+        self._places[subject] = ordinal
         if entry.change == "Prune":
             del self._places[subject]
         self._head = head._replace(entries=seq, last=row[-1])
@@ -396,8 +396,8 @@ class Database:
                 self._put_head()
         except BaseException:
             self._head = before
-            for subject, place in reversed(self._undo):
-                self._places[subject] = place
+            for subject, ordinal in reversed(self._undo):
+                self._places[subject] = ordinal
             raise
         self._kept_world = world
 

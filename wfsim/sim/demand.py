@@ -117,8 +117,10 @@ class Arrivals:
     def resource(self, number: int) -> Resource:
         """Return the resource of that *number*."""
         assert isinstance(self.what, Resource)
-        made = numbered(self.what, number)
-        return made.annotate(**{PRIORITY: repr(self.priority)}) if self.priority else made
+        resource = numbered(self.what, number)
+        if not self.priority:
+            return resource
+        return resource.annotate(**{PRIORITY: repr(self.priority)})
 
     @property
     def group(self) -> str:
@@ -131,9 +133,9 @@ class Arrivals:
         what = self.what
         if not isinstance(what, Resource) or what.key[:2] != key[:2]:
             return None
-        before, place, after = what.name.partition(PLACE)
+        before, mark, after = what.name.partition(PLACE)
         middle = key.name[len(before) : len(key.name) - len(after)]
-        is_number = place and middle.isascii() and middle.isdigit() and len(middle) < 19
+        is_number = mark and middle.isascii() and middle.isdigit() and len(middle) < 19
         number = int(middle) if is_number else 0
         return number if self.resource(number).key == key else None
 

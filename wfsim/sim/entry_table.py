@@ -79,11 +79,11 @@ def checksum(columns: Iterable[Any], text: bytes = b"") -> bytes:
 
 
 def row(
-    entry: Entry, seq: int, place: int, time: float, controller: str, before: bytes
+    entry: Entry, seq: int, ordinal: int, time: float, controller: str, before: bytes
 ) -> tuple[Any, ...]:
     """Return the row of *entry*, in the order of `INSERT`."""
     columns = (
-        seq, *entry.key, entry.run, place, time, entry.token, controller, entry.change,
+        seq, *entry.key, entry.run, ordinal, time, entry.token, controller, entry.change,
         before,
     )  # fmt: skip
     raw = [each.encode() if type(each) is str else each for each in columns]
@@ -220,11 +220,11 @@ class EntryReader:
 
     def _add(self, row: Any) -> None:
         """Add a row that is sound."""
-        seq, kind, namespace, name, run, place, time, token, _, change, _, fields = row[
+        seq, kind, namespace, name, run, ordinal, time, token, _, change, _, fields = row[
             : _FIELDS + 1
         ]
         subject = _subject(kind, namespace, name, run)
-        chain = self._at(subject, seq, place)
+        chain = self._at(subject, seq, ordinal)
         chain.add(seq, time, token, change.decode(), fields)
         if change == b"Prune":
             # A run may have the key of one that is gone.
@@ -232,26 +232,26 @@ class EntryReader:
 
     def _damage(self, row: Any) -> None:
         """Mark the subject of a row that is damaged, but tells whose it is."""
-        seq, kind, namespace, name, run, place = row[:_OWNER]
+        seq, kind, namespace, name, run, ordinal = row[:_OWNER]
         fields = row[_FIELDS]
-        chain = self._at(_subject(kind, namespace, name, run), seq, place)
+        chain = self._at(_subject(kind, namespace, name, run), seq, ordinal)
         chain.damage = chain.damage or f"row {seq} is damaged: its checksum does not fit"
         chain.text = chain.text or (fields if isinstance(fields, bytes) else b"")
 
-    def _at(self, subject: Subject, seq: int, place: int) -> _Chain:
+    def _at(self, subject: Subject, seq: int, ordinal: int) -> _Chain:
         """Return the chain, which now has an entry at *place*."""
         chain = self._chains.setdefault(subject, _Chain())
-        missed = place - chain.place - 1
-        if missed < 0 and not (chain.damage and place == 1):
+        missed = ordinal - chain.place - 1
+        if missed < 0 and not (chain.damage and ordinal == 1):
             raise self._refused(
-                f"row {seq} is entry {place} of {_named(subject)}, as was "
+                f"row {seq} is entry {ordinal} of {_named(subject)}, as was "
                 f"row {chain.seq}; {RESTORE}"
             )
         if missed > 0:
             self._missed += missed
             among = [number for number in self._lost if chain.seq < number < seq]
             chain.damage = chain.damage or f"{_rows_named(among)} missing or damaged"
-        chain.place, chain.seq = place, seq
+        chain.place, chain.seq = ordinal, seq
         return chain
 
 

@@ -21,7 +21,7 @@ from wfsim.errors import (
 from wfsim.model.frozen import EMPTY, thaw
 from wfsim.model.journal import Create
 from wfsim.model.record import Kind
-from wfsim.model.resource import Resource
+from wfsim.model.resource import Key, Resource
 from wfsim.sim.fault_wrappers import (
     Api,
     FaultyResources,
@@ -154,9 +154,9 @@ class FaultyPorts:
         *mark* is told of calls and waits as they come.
         """
         self.wrap_all, self.sites.mark = True, mark
-        kept = self.sites.keep()
+        passed = self.sites.keep()
         self.writes.add(())
-        return kept
+        return passed
 
     def begin(self, fault: MomentFault, controller: str) -> None:
         """Do what *fault* does, `later` seconds after *controller* was at its site.
@@ -402,7 +402,7 @@ class FaultPlan:
                         self._crash(fault, victim.name)
                 case StaleRead():
                     self.ports.fired(fault)
-                    self.ports.view.freeze(fault.for_)
+                    self.ports.view.freeze(fault.for_, self._past(fault.back))
                 case DropWatch():
                     self.ports.fired(fault)
                     self.ports.view.drop(fault.for_)
@@ -487,6 +487,15 @@ class FaultPlan:
         ]
         return [old, *began[-1:], *filter(None, [arrived]), *named][-1]
 
+    def _past(self, back: float) -> dict[Key, Resource | None] | None:
+        """Return the resources as they were so many seconds ago; None for now."""
+        if not back:
+            return None
+        journal, until = self._storage.journal, self._storage.clock.now - back
+        entries = sum(time <= until for time, *_ in journal.entries())
+        _, resources, _ = journal.fold(entries)
+        return {resource.key: resource for resource in resources.values()}
+
     def _break(self, fault: BreakOne) -> None:
         world = self._operator.world
         broken = "" if world is None else world.break_one(fault.draw)
@@ -501,7 +510,8 @@ class FaultPlan:
         if not victim.alive or self._operator.is_paused(victim.name):
             return
         leases = self._storage.leases
-        is_idle = not leases.held(victim.name)
+        # Who has come to a site is at work, with a lease or as a zombie without one.
+        is_idle = fault.site is None and not leases.held(victim.name)
         if not is_idle:
             self.ports.fired(fault)
         pause = self._operator.pause(victim.name)

@@ -329,12 +329,18 @@ class View:
         self._gone: dict[Key, Resource | None] = {}
         self._listeners: list[Listener] = []
 
-    def freeze(self, seconds: float) -> None:
+    def freeze(
+        self, seconds: float, past: dict[Key, Resource | None] | None = None
+    ) -> None:
         """Freeze the cache as it is now, for so long; then it shows the truth again.
+
+        With *past* it shows that instead of what is there now.
 
         Like `drop`, it ends with a new list of everything, as after a new connection.
         """
-        if self._frozen is None:
+        if past is not None:
+            self._frozen = past
+        elif self._frozen is None:
             self._frozen = self._there()
         self._stale_until = max(self._stale_until, self._clock.now + seconds)
         self._clock.call(seconds, self._thaw)
@@ -377,15 +383,15 @@ class View:
         """As the port of resources says, as of `freeze` while that lasts."""
         if self._frozen is None:
             return (yield from self._inner.cached(key))
-        found = self._frozen.get(key)
-        if found is None:
+        resource = self._frozen.get(key)
+        if resource is None:
             raise errors.NotFound(f"no resource {key}")
-        return found
+        return resource
 
     def seen(self, key: Key) -> Resource | None:
         """As the port of resources says: as of `freeze` or `drop` while that lasts."""
-        past = self._told if self._frozen is None else self._frozen
-        return self._inner.seen(key) if past is None else past.get(key)
+        former = self._told if self._frozen is None else self._frozen
+        return self._inner.seen(key) if former is None else former.get(key)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """As the port of resources says, but deaf during `drop`."""

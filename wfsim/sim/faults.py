@@ -67,19 +67,19 @@ class Fault:
             raise DefinitionError(Problem(text, subject=type(self).__name__))
 
     def __repr__(self) -> str:
-        said = [f"{name}={value!r}" for name, value in self.arguments().items()]
-        return f"{type(self).__name__}({', '.join(said)})"
+        arguments = [f"{name}={value!r}" for name, value in self.arguments().items()]
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
     def arguments(self) -> dict[str, Any]:
         """Return what is not left to its default, as plain JSON values."""
-        said = {}
+        changed = {}
         for item in fields(self):  # type: ignore[arg-type]
             value = getattr(self, item.name)
             if value == item.default or (not value and isinstance(value, Mapping)):
                 continue
             whole = isinstance(value, float) and value.is_integer()
-            said[item.name] = int(value) if whole else thaw(value)
-        return said
+            changed[item.name] = int(value) if whole else thaw(value)
+        return changed
 
 
 @dataclass(frozen=True, repr=False)
@@ -258,9 +258,14 @@ class RefuseWrite(SitedFault):
 
 @dataclass(frozen=True, repr=False)
 class StaleRead(MomentFault):
-    """From *t* on, for *for_* seconds, the cache shows what was there at *t*."""
+    """From *t* on, for *for_* seconds, the cache shows what was there at *t*.
+
+    With *back* it shows what was there so many seconds before: who starts then has
+    travelled in time.
+    """
 
     for_: PositiveSeconds = _NEEDED
+    back: Seconds = 0.0
 
 
 @dataclass(frozen=True, repr=False)

@@ -76,14 +76,14 @@ class RecordedJournal(Journal):
     @property
     def moments(self) -> list[Moment]:
         """The moment of each entry, in order."""
-        found: list[Moment] = vars(self).setdefault("_moments", [])
-        return found
+        moments: list[Moment] = vars(self).setdefault("_moments", [])
+        return moments
 
     @property
     def cuts(self) -> dict[tuple[str, str], Cut]:
         """What it was told to `mark`."""
-        found: dict[tuple[str, str], Cut] = vars(self).setdefault("_cuts", {})
-        return found
+        cuts: dict[tuple[str, str], Cut] = vars(self).setdefault("_cuts", {})
+        return cuts
 
     def mark(self, site: str, when: str) -> None:
         """Keep the moment just now, which is *when* at a *site*."""

@@ -121,14 +121,14 @@ def flow_of(entry: Entry) -> Resource:
     """Return the flow of *entry*, as far as that alone tells where it stands."""
     _, tenant, name = entry.resource
     if isinstance(entry, Quarantined):
-        name_of, told, times = entry.key.partition("-")[2], EMPTY, [0.0]
+        name_of, whole, times = entry.key.partition("-")[2], EMPTY, [0.0]
         state = FlowStatus.PROCESSING
     else:
-        name_of, told, state = entry.flow, entry.context, status_of(entry)
+        name_of, whole, state = entry.flow, entry.context, status_of(entry)
         times = [step.finished for step in entry.steps if step.finished is not None]
         times += [entry.started or 0.0, entry.finished or 0.0]
-    context = {key: value for key, value in told.items() if key[0] != "_"}
-    about = {"bizId": told.get(BIZ_ID, ""), "bizType": told.get(BIZ_TYPE, "")}
+    context = {key: value for key, value in whole.items() if key[0] != "_"}
+    about = {"bizId": whole.get(BIZ_ID, ""), "bizType": whole.get(BIZ_TYPE, "")}
     created = 0.0 if isinstance(entry, Quarantined) else entry.started or 0.0
     return Resource(
         KIND,

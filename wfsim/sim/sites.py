@@ -267,9 +267,9 @@ class Sites:
 
 def calm_sites(simulation: Any) -> list[str]:
     """Run *simulation*, which has no faults; return the names of its sites, in order."""
-    kept = simulation.plan.ports.keep_sites()
+    sites = simulation.plan.ports.keep_sites()
     simulation.run()
-    return [site.name for site in kept]
+    return [site.name for site in sites]
 
 
 def is_at_once(crash: CrashAt) -> bool:
@@ -387,9 +387,9 @@ class _Attempt:
             entries = sites.entries
             place = self._place._replace(what="call")
             now = context.clock.now
-            kept = Site(site, *place, now, first=entries, call=call)
+            call_site = Site(site, *place, now, first=entries, call=call)
             who = {"controller": self._writer, "token": context.token}
-            sites.kept.append(kept._replace(**who))
+            sites.kept.append(call_site._replace(**who))
             if sites.mark is not None and is_bare(_callers()):
                 sites.mark(site, "after")
         for repetition in sites.due(site, RepeatCall):

@@ -23,8 +23,8 @@ class WorldCall(NamedTuple):
     """A call of the world: *what* was called, with which *key* and *input*.
 
     *answer* or *error* is what came of it, *changed* whether the world is another one
-    since (False where that was not asked).  *repeat* calls it again, None if that cannot
-    be done.
+    since (False where that was not asked), *removed* the ways to what is gone at once.
+    *repeat* calls it again, None if that cannot be done.
     """
 
     what: str
@@ -34,6 +34,7 @@ class WorldCall(NamedTuple):
     error: str = ""
     changed: bool = False
     repeat: Callable[[], Any] | None = None
+    removed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -177,7 +178,8 @@ class Watch:
         if self._hearer.is_kept:
             changed = not self._is_as(self._before)
             text = short(answer) if well and answer is not None else ""
-            call = call._replace(answer=text, changed=changed)
+            gone = self._removed(self._before) if changed else ()
+            call = call._replace(answer=text, changed=changed, removed=gone)
         if not well:
             call = call._replace(error="it raised an error")
         self._hearer.ends(site, call)
@@ -192,6 +194,9 @@ class Watch:
         held = [str(pool) for _, pool in pools(vars(world))]
         return is_same(world, before[0]) and held == before[1]
 
+    def _removed(self, before: Any) -> tuple[str, ...]:
+        return tuple(sorted(names_in(before[0]) - names_in(self._world)))
+
     def _path(self, thing: Any) -> str | None:
         """Return the way to *thing* from the world, None if it is no part of it."""
         if self._parts is None:
@@ -203,10 +208,10 @@ class Watch:
 def _is_method(owner: Any, code: CodeType) -> bool:
     """Whether *code* is that of a method of *owner*, and not of what it was given to."""
     for kind in type(owner).__mro__:
-        found = vars(kind).get(code.co_name)
-        found = getattr(found, "fget", found)  # of a property
-        found = getattr(found, "__wrapped__", found)
-        if getattr(found, "__code__", None) is code:
+        member = vars(kind).get(code.co_name)
+        member = getattr(member, "fget", member)  # of a property
+        member = getattr(member, "__wrapped__", member)
+        if getattr(member, "__code__", None) is code:
             return True
     return False
 
@@ -232,6 +237,19 @@ def parts(world: Any) -> Iterator[tuple[str, Any]]:
                 left.append((_dotted(path, name), item))
 
 
+def names_in(world: Any) -> set[str]:
+    """Return the ways to all that has a name in *world*: keys, and texts in lists."""
+    names = set()
+    for path, thing in parts(world):
+        if path.partition(".")[0] in ("pending", "counts", "failed"):
+            continue
+        if isinstance(thing, dict):
+            names |= {_dotted(path, str(name)) for name in thing}
+        elif isinstance(thing, (list, set)):
+            names |= {_dotted(path, name) for name in thing if isinstance(name, str)}
+    return names
+
+
 def _dotted(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
@@ -247,4 +265,4 @@ MOST = 60
 """So many characters of a key stand in the name of a site."""
 
 
-__all__ = ["Hearer", "Watch", "WorldCall", "parts"]
+__all__ = ["Hearer", "Watch", "WorldCall", "names_in", "parts"]

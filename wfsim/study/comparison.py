@@ -20,7 +20,7 @@ import numpy as np
 from wfsim.errors import UsageError
 from wfsim.model.distributions import stats
 from wfsim.report.frames import TEXT, frame
-from wfsim.report.grouping import in_seconds, quantile
+from wfsim.report.grouping import in_seconds, limit_of, quantile
 from wfsim.study.design import Design, problem
 from wfsim.study.estimates import (
     Interval,
@@ -250,8 +250,11 @@ RANKINGS = 4_999
 """So many bootstrap samples say how likely each point is the best."""
 
 _BLOCK = 200
-LARGEST = frozenset({"success"})
-"""Measures of which more is better; of all others less is."""
+
+
+def is_better_large(measure: str) -> bool:
+    """Whether more of *measure* is better; of times and of one's own measures less is."""
+    return measure == "success" or limit_of(measure) is not None
 
 
 def rank(
@@ -279,7 +282,7 @@ def rank(
         raise UsageError(
             f"no replication has a {measure!r} at every point; replicate more often"
         )
-    most = measure in LARGEST if largest is None else largest
+    most = is_better_large(measure) if largest is None else largest
     sign = -1.0 if most else 1.0
     best = np.zeros(len(every))
     best[able] = best_of([every[at].only(numbers) for at in able], sign)

@@ -1,4 +1,4 @@
-"""What a study is for: which point to take, how sure that is, and what it costs.
+"""The decision of a study: which point to take, how sure that is, what it costs.
 
 Intervals of several points hold all at once with the confidence that was asked for: of K
 points that of each may be wrong with a K-th of what is left (Bonferroni).
@@ -17,10 +17,10 @@ from wfsim.errors import UsageError
 from wfsim.model.bounds import Doc, Keys, Number, Text, check
 from wfsim.model.frozen import EMPTY
 from wfsim.report.frames import TEXT, frame
-from wfsim.report.grouping import amount, in_seconds, label
+from wfsim.report.grouping import amount, in_seconds, is_share, label
 from wfsim.report.load import WORKERS
 from wfsim.report.text import count
-from wfsim.study.comparison import LARGEST, rank
+from wfsim.study.comparison import is_better_large, rank
 from wfsim.study.estimates import Interval, check_confidence, intervals_of, of_mean
 from wfsim.study.objective import Objective
 from wfsim.text import suggest
@@ -251,7 +251,7 @@ class _Choice(NamedTuple):
         ranked = rank(self.study, self.measure, None, self.confidence)
         point = self._number(ranked.iloc[0])
         best = float(ranked["best"].iloc[0])
-        most = "most" if self.measure in LARGEST else "least"
+        most = "most" if is_better_large(self.measure) else "least"
         answer = f"Take {labels[point]}: {self._value(point)} is the {most} of all."
         reason = f"It is the best of all with a probability of {best:.1%} (bootstrap)."
         if math.isnan(best):
@@ -322,7 +322,7 @@ class _Choice(NamedTuple):
 def _known(measure: str, interval: Interval, confidence: float, size: int) -> str:
     """Return how well *measure* is known, as a sentence."""
     low, high = (amount(measure, each) for each in (interval.low, interval.high))
-    unit = "" if in_seconds(measure) or measure == "success" else f" {measure}"
+    unit = "" if in_seconds(measure) or is_share(measure) else f" {measure}"
     together = f", for all {size} points at once" * (size > 1)
     return (
         f"With a confidence of {confidence:.0%}{together}, {measure} lies between {low} "

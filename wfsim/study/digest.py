@@ -55,7 +55,8 @@ _NOTHING, _UNDONE = -(2**40), 2**40
 class Digest:
     """What `sweep` returns of a study of which the summary alone is kept.
 
-    ``over`` and ``points`` are those of a `Study`, and so is what `summary` returns, but
+    ``over``, ``points`` and ``interrupted`` are those of a `Study`, and so is what
+    `summary` returns, but
     that quantiles are off by half a per cent at most, and that intervals are those of up
     to 64 groups of replications.
     """
@@ -66,14 +67,15 @@ class Digest:
         self.over = grid.names
         self.points = frame(grid.columns(every), grid.dtypes).reindex(every)
         self.notices = tuple(plan.notices)
-        self._of = [PointDigest() for _ in every]
+        self.interrupted = False
+        self.of_points = [PointDigest() for _ in every]
 
     def __repr__(self) -> str:
         said = f" over {', '.join(self.over)}" * bool(self.over)
         return (
             f"<Digest{said}: {count(len(self.points), 'point')}, "
-            f"{count(sum(each.number for each in self._of), 'replication')}; "
-            "next: digest.summary()>"
+            f"{count(sum(each.number for each in self.of_points), 'replication')}"
+            f"{', interrupted' * self.interrupted}; next: digest.summary()>"
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -86,23 +88,24 @@ class Digest:
 
     def take(self, rows: Rows) -> None:
         """Add up what *rows* hold of their point."""
-        self._of[rows.point].take(rows)
+        self.of_points[rows.point].take(rows)
 
     def summary(self, confidence: float = 0.95) -> pd.DataFrame:
         """Return one row per point, with the columns of `Study.summary`."""
         check_confidence(confidence)
-        sums = self._of[0].groups[0].sums
+        sums = next(each.groups[0].sums for each in self.of_points if each.groups)
         own = [name for name in sums if name not in TALLY_DTYPES]
         columns: dict[str, Any] = {
             name: self.points[name].tolist() for name in self.points.columns
         }
-        columns["replications"] = [each.number for each in self._of]
+        columns["replications"] = [each.number for each in self.of_points]
         for name in COUNTS:
             columns[name] = [
-                round(sum(group.sums[name] for group in each.groups)) for each in self._of
+                round(sum(group.sums[name] for group in each.groups))
+                for each in self.of_points
             ]
         for name in (*MEASURES, *own):
-            intervals = [each.interval(name, confidence) for each in self._of]
+            intervals = [each.interval(name, confidence) for each in self.of_points]
             columns[name] = [interval.estimate for interval in intervals]
             columns[f"{name}_low"] = [interval.low for interval in intervals]
             columns[f"{name}_high"] = [interval.high for interval in intervals]
@@ -125,6 +128,10 @@ def digest(plan: SweepPlan, progress: bool | None) -> Digest:
             digest.take(rows)
             if bar is not None:
                 bar.update(rows.size)
+    except KeyboardInterrupt:
+        if not any(each.number for each in digest.of_points):
+            raise
+        digest.interrupted = True
     finally:
         if bar is not None:
             bar.close()

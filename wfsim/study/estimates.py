@@ -4,7 +4,9 @@ A measure is the mean over replications of a column of ``replications``; the qua
 ``p50``, ``p95`` and so on are those of all runs together, since a replication may consist
 of a single run; ``total_p95`` is that of the times from when they were called for.  A run
 that was not done is right-censored: it takes longer than all that were, so a quantile
-that lies among such runs is infinite.  ``completed_p95`` and ``completed_total_p95`` are
+that lies among such runs is infinite.  ``within_7200`` or ``within_2h`` is the share of
+all runs that were done so many seconds, ``min`` or ``h`` after they were called for.
+``completed_p95`` and ``completed_total_p95`` are
 those of the runs that were done, and of no others.  Resampling is over replications,
 since the runs of one depend on each other (a cluster bootstrap: Davison and Hinkley 1997,
 3.8).
@@ -52,7 +54,8 @@ repair              ``recovery``          attempts that a crash cuts short until
 external delay      ``waiting``           steps that wait for something outside
 lost time           ``other``             attempts that a cancel or an interruption ends
 makespan            ``makespan``          from second 0 until the last run ends
-service level       ``success``           completed runs, of all that are called for
+service level       ``success``           completed runs, of all that are called for;
+                    ``within_2h``         of these, by ``total``, within so long
 work in process     ``in_system``         runs called for and not over, over time
 backlog             ``unfinished``        of ``runs``, those not over at the log's end
 arrival rate        ``arrivals``          runs called for, per second
@@ -77,7 +80,13 @@ import numpy as np
 
 from wfsim.errors import UsageError
 from wfsim.model.distributions import stats
-from wfsim.report.grouping import is_of_completed, quantile, share_of, times_of
+from wfsim.report.grouping import (
+    is_of_completed,
+    limit_of,
+    quantile,
+    share_of,
+    times_of,
+)
 from wfsim.study.replication import RESERVED, Rows
 from wfsim.text import suggest
 
@@ -99,7 +108,8 @@ def is_taken(name: str) -> bool:
     [True, True, True, True, False]
     """
     stem = name.removesuffix("_low").removesuffix("_high")
-    return stem in RESERVED or share_of(stem) is not None
+    is_made_of_runs = share_of(stem) is not None or limit_of(stem) is not None
+    return stem in RESERVED or is_made_of_runs
 
 
 class Sample:
@@ -196,23 +206,25 @@ class Samples:
     """The samples of *measure* of a *study*, one for each point."""
 
     def __init__(self, study: Study, measure: str) -> None:
-        self.share = share_of(measure)
+        self.share, self.limit = share_of(measure), limit_of(measure)
         known = [
             *("p50", "p95", "total_p95"),
             *(name for name in study.replications.columns if name not in study.over),
         ]
-        if self.share is None and measure not in known:
+        is_made_of_runs = self.share is not None or self.limit is not None
+        if not is_made_of_runs and measure not in known:
             raise UsageError(
                 f"no measure {measure!r}{suggest(measure, known)}; a quantile is "
-                "written p95"
+                "written p95, and a share within_7200 or within_2h"
             )
         self.measure = measure
         tallies = study.by_point("replications")
         self._tallies = dict(list(tallies.groupby("point", sort=False)))
         self._runs: dict[Any, pd.DataFrame] = {}
-        if self.share is not None:
+        if is_made_of_runs:
             runs = study.by_point("runs")
-            times = censored(runs[times_of(measure)], runs["status"])
+            name = times_of(measure) if self.limit is None else "total"
+            times = censored(runs[name], runs["status"])
             counted = runs.assign(**{_TIME: times})
             if is_of_completed(measure):
                 counted = counted[counted["status"] == "completed"]
@@ -224,16 +236,19 @@ class Samples:
         if tallies is None:
             return Sample(np.array([], dtype=np.int64), np.array([]), None, None)
         numbers = tallies["replication"].to_numpy()
-        if self.share is None:
+        if self.share is None and self.limit is None:
             values = tallies[self.measure].to_numpy(dtype="float64")
             counts = tallies["runs"].to_numpy()
             return _known(numbers, values, counts if self.measure == "success" else None)
         runs = self._runs.get(point)
         if runs is None:
             empty = np.array([], dtype=np.intp)
+            numbers = numbers if self.limit is None else empty
             return Sample(numbers, np.array([]), empty, self.share)
         owners = np.searchsorted(numbers, runs["replication"].to_numpy())
         values = runs[_TIME].to_numpy()
+        if self.limit is not None:
+            return _inside(numbers, owners, values <= self.limit)
         return Sample(numbers, values, owners, self.share)
 
 
@@ -244,8 +259,8 @@ def sampled(rows: Sequence[Rows], measure: str) -> Sample:
     """
     ordered = sorted(rows, key=lambda each: each.first)
     numbers = np.concatenate([np.arange(each.first, each.stop) for each in ordered])
-    share = share_of(measure)
-    if share is None:
+    share, limit = share_of(measure), limit_of(measure)
+    if share is None and limit is None:
         known = ordered[0].tallies
         if measure not in known:
             raise UsageError(f"no measure {measure!r}{suggest(measure, known)}")
@@ -253,7 +268,7 @@ def sampled(rows: Sequence[Rows], measure: str) -> Sample:
         counts = np.concatenate([each.tallies["runs"] for each in ordered])
         return _known(numbers, values, counts if measure == "success" else None)
     only_completed = is_of_completed(measure)
-    names = ("replication", "status", times_of(measure))
+    names = ("replication", "status", times_of(measure) if limit is None else "total")
     counted = [
         (number, seconds if status == "completed" else math.inf)
         for each in ordered
@@ -264,7 +279,20 @@ def sampled(rows: Sequence[Rows], measure: str) -> Sample:
     ]
     owners = np.searchsorted(numbers, [number for number, _ in counted])
     times = np.array([seconds for _, seconds in counted], dtype=float)
+    if limit is not None:
+        return _inside(numbers, owners, times <= limit)
     return Sample(numbers, times, owners, share)
+
+
+def _inside(
+    numbers: NDArray[Any], owners: NDArray[Any], is_inside: NDArray[Any]
+) -> Sample:
+    """Return the sample of the share of runs that are inside, by replication."""
+    runs = np.bincount(owners, minlength=len(numbers))
+    inside = np.bincount(owners, weights=is_inside, minlength=len(numbers))
+    there = runs > 0
+    counts = runs[there]
+    return Sample(numbers[there], inside[there] / counts, runs=counts)
 
 
 def censored(times: pd.Series[float], status: pd.Series[str]) -> pd.Series[float]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wfsim.errors import DefinitionError, Problem, UsageError
 from wfsim.report.frames import TEXT, frame
-from wfsim.report.grouping import label, share_of
+from wfsim.report.grouping import label, limit_of, share_of
 from wfsim.study.estimates import (
     Interval,
     Samples,
@@ -109,7 +109,8 @@ class Objective(NamedTuple):
     def check(self, known: list[str], subject: str = "objective") -> None:
         """Raise `DefinitionError` if it is about none of the measures *known*."""
         measure, _ = self.end
-        if share_of(measure) is None and measure not in known:
+        is_of_runs = share_of(measure) is not None or limit_of(measure) is not None
+        if not is_of_runs and measure not in known:
             near = suggest(self.measure, known)
             text = f"no measure {self.measure!r}{near}"
             raise DefinitionError(Problem(text, subject=subject))

@@ -1,4 +1,4 @@
-"""When there are enough replications: the rule of Hoad, Robinson and Davies.
+"""Precision: enough replications, by the rule of Hoad, Robinson and Davies.
 
 Replications are added one at a time.  Once the interval is narrow enough, at *n* of them,
 it must stay so for the next ones, the look-ahead: 5 of them, or 5 % of *n* beyond 100.

@@ -328,9 +328,10 @@ class Study:
         ``replications`` int64   that both have
         ================ ======= =====================================================
 
-        *measure* is a column of ``replications``, or a quantile of all runs: of their
+        *measure* is a column of ``replications``, a quantile of all runs: of their
         durations such as ``p99``, of ``total`` such as ``total_p99``; of the completed
-        ones alone, ``completed_p99`` and ``completed_total_p99``.
+        ones alone, ``completed_p99`` and ``completed_total_p99``; or the share of all
+        that are done in time, ``within_7200`` or ``within_2h``.
         Raises `UsageError`.
         """
         from wfsim.study.comparison import compare

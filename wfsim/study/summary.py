@@ -1,4 +1,4 @@
-"""What was measured at each point of a study: of all runs, or by flow and class."""
+"""The summary of a study: each measure at each point, of all runs, by flow and class."""
 
 from __future__ import annotations
 

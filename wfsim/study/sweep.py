@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 from wfsim.errors import UsageError
 from wfsim.files.document import read_document
-from wfsim.report.grouping import share_of
+from wfsim.report.grouping import limit_of, share_of
 from wfsim.sim.faults import Fault
 from wfsim.sim.scenario import Scenario
 from wfsim.sim.scenario_loader import is_scenario, load_flow_as_scenario
@@ -445,7 +445,8 @@ def _precision(
         )
     known = [*TALLY_DTYPES, *measures]
     # A measure that is not called as its function may come from one of several numbers.
-    if share_of(rule.measure) is None and rule.measure not in known and not measures:
+    is_of_runs = share_of(rule.measure) is not None or limit_of(rule.measure) is not None
+    if not is_of_runs and rule.measure not in known and not measures:
         raise UsageError(
             f"precision: no measure {rule.measure!r}{suggest(rule.measure, known)}"
         )

@@ -1,4 +1,4 @@
-"""What tests of flows and steps are made with; loaded when first used.
+"""Names for tests of flows and steps; loaded when first used.
 
 The plugin for pytest (``wfsim.testing.plugin``) has the assertions as fixtures, too, and
 ``wfsim.testing.notebooks`` makes notebooks tests.

@@ -90,11 +90,11 @@ def assert_digest(
             "pytest --wfsim-update"
         )
     else:
-        kept = EventLog.from_jsonl(path)
-        if kept.digest() != log.digest():
+        expected = EventLog.from_jsonl(path)
+        if expected.digest() != log.digest():
             here = Path.cwd()
             shown = path.relative_to(here) if path.is_relative_to(here) else path
-            raise AssertionError("\n".join(_difference(kept, log, shown)))
+            raise AssertionError("\n".join(_difference(expected, log, shown)))
 
 
 def _write(log: EventLog, path: Path) -> None:
@@ -136,8 +136,8 @@ def _pair(pair: Pair) -> Iterator[str]:
     yield f"  {a}: {', '.join(filter(None, (shift, _values(pair.changes))))}"
 
 
-def _values(found: Iterable[Any]) -> str:
-    listed = [f"{path} {before!r} -> {after!r}" for path, before, after in found]
+def _values(differences: Iterable[Any]) -> str:
+    listed = [f"{path} {before!r} -> {after!r}" for path, before, after in differences]
     more = [f"{len(listed) - MOST_VALUES} more values"] if listed[MOST_VALUES:] else []
     return ", ".join([*listed[:MOST_VALUES], *more])
 

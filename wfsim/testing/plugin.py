@@ -86,7 +86,7 @@ def assert_digest(request: pytest.FixtureRequest) -> AssertDigest:
     from wfsim.testing import assert_digest
 
     folder, name = request.path.parent, re.sub(r"[^\w.-]+", "-", request.node.name)
-    place = f"{FOLDER}/{request.path.stem}/{name.strip('-')}"
+    base = f"{FOLDER}/{request.path.stem}/{name.strip('-')}"
     nameless: list[Path] = []
 
     def check(
@@ -95,7 +95,7 @@ def assert_digest(request: pytest.FixtureRequest) -> AssertDigest:
         __tracebackhide__ = True
         if golden is None:
             end = f"-{len(nameless) + 1}" if nameless else ""
-            nameless.append(folder / f"{place}{end}.jsonl")
+            nameless.append(folder / f"{base}{end}.jsonl")
         assert_digest(log, nameless[-1] if golden is None else folder / golden)
 
     return check
