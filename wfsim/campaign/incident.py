@@ -31,12 +31,13 @@ What = (
 class Fit(NamedTuple):
     """How well a run fits: a *share* from 0 to 1, where best, and what is not so there.
 
-    *entries* is how many records there were by then.
+    *entries* is how many records there were by then, *missing* names what *unlike* says.
     """
 
     share: float
     entries: int = 0
     unlike: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class Incident(Protocol):
@@ -118,7 +119,7 @@ class Lines:
                 missed.append(f"no record has: {' '.join(line)}")
             else:
                 found, entries = found + 1, at + 1
-        return Fit(found / len(self.lines), entries, tuple(missed))
+        return Fit(found / len(self.lines), entries, tuple(missed), tuple(missed))
 
     def hints(self) -> Iterator[Fault]:
         """Yield nothing: words are not looked into."""
@@ -160,12 +161,14 @@ class Dumped:
             share = alike / max(len(self.features), len(has))
             if share > best.share:
                 best, nearest = Fit(share, entries), has
-        unlike = tuple(
-            f"{each} is {nearest.get(each)!r}, not {it!r}"
-            for each, it in self.features.items()
-            if nearest.get(each) != it
+        missing = tuple(
+            each for each, it in self.features.items() if nearest.get(each) != it
         )
-        return best._replace(unlike=unlike)
+        unlike = tuple(
+            f"{each} is {nearest.get(each)!r}, not {self.features[each]!r}"
+            for each in missing
+        )
+        return best._replace(unlike=unlike, missing=missing)
 
     def hints(self) -> Iterator[Fault]:
         """Yield what the newest run speaks of: a failure, a limit, an operator."""

@@ -168,14 +168,27 @@ class _Search:
 
     def double(self) -> tuple[tuple[Fault, ...], Fit]:
         """Return the best plan of two, of which the first comes near by itself."""
-        ranked = sorted(self.fits.items(), key=lambda row: (-row[1].share, len(row[0])))
-        tried = dict(islice(ranked, NEAREST))
-        for plan in tried:
-            if plan:
+        firsts = self._firsts()
+        spoken_of = ((*plan, hint) for plan in firsts for hint in self._hints(plan))
+        if self._best(spoken_of)[1].share < ENOUGH:
+            for plan in firsts:
                 best = self._best(self._after(plan, self._later(plan)))
                 if best[1].share >= ENOUGH or self.left <= 0:
                     break
         return max(self.fits.items(), key=lambda row: (row[1].share, -len(row[0])))
+
+    def _firsts(self) -> list[tuple[Fault, ...]]:
+        """Return the single faults that come nearest, no two alike in what is missing.
+
+        Only then come others: what one of them lacks, the next one will lack, too.
+        """
+        single = [(plan, fit) for plan, fit in self.fits.items() if plan]
+        single.sort(key=lambda row: (-row[1].share, len(row[0])))
+        kinds: dict[tuple[str, ...], tuple[Fault, ...]] = {}
+        for plan, fit in single:
+            kinds.setdefault(fit.missing, plan)
+        listed = dict.fromkeys([*kinds.values(), *(plan for plan, _ in single)])
+        return [*islice(listed, NEAREST)]
 
     def _best(self, plans: Iterable[tuple[Fault, ...]]) -> tuple[tuple[Fault, ...], Fit]:
         best: tuple[tuple[Fault, ...], Fit] = ((), Fit(0.0))
@@ -193,9 +206,8 @@ class _Search:
         self, plan: tuple[Fault, ...], sites: Sequence[Site]
     ) -> Iterator[tuple[Fault, ...]]:
         """Yield *plan* with one fault more: what is spoken of, then all at *sites*."""
-        for hint in self.incident.hints():
-            if hint not in plan and type(hint).__name__ in self.names:
-                yield (*plan, hint)
+        for hint in self._hints(plan):
+            yield (*plan, hint)
         scenario, world = self.lab.calm.scenario, self.lab.calm.world
         # What is known of an incident was written: between two writes all looks alike.
         sites = [site for site in sites if site.write]
@@ -208,6 +220,12 @@ class _Search:
         listed += requests(self.asks, sites, scenario)[0]
         for point in order(listed):
             yield (*plan, *point.plan)
+
+    def _hints(self, plan: tuple[Fault, ...]) -> Iterator[Fault]:
+        """Yield what the incident speaks of, and *plan* has not."""
+        for hint in self.incident.hints():
+            if hint not in plan and type(hint).__name__ in self.names:
+                yield hint
 
     def _later(self, plan: tuple[Fault, ...]) -> Sequence[Site]:
         """Return the sites of the run of *plan* from when its fault came."""
