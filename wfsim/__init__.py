@@ -47,7 +47,6 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.errors import Interrupted as Interrupted
     from wfsim.errors import UsageError as UsageError
     from wfsim.errors import Waiting as Waiting
-    from wfsim.errors import WfsimError as WfsimError
     from wfsim.files.configmap import load_mementos as load_mementos
     from wfsim.files.flow_loader import load_flow as load_flow
     from wfsim.files.flow_loader import load_flows as load_flows
@@ -56,7 +55,6 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.http.server import Server as Server
     from wfsim.model.duration import Duration as Duration
     from wfsim.model.flow import Flow as Flow
-    from wfsim.model.flow import Polling as Polling
     from wfsim.model.flow import Step as Step
     from wfsim.model.log import EventLog as EventLog
     from wfsim.model.machine import Event as Event
@@ -117,10 +115,10 @@ _MOVED = {
     "errors": (
         "AlreadyExists", "Cancelled", "Fenced", "Killed", "MementoError", "NotFound",
         "PollError", "Problem", "ServiceError", "StepFailed", "StepSignal", "StoreError",
-        "TimedOut", "Unavailable",
+        "TimedOut", "Unavailable", "WfsimError",
     ),
     "types": (
-        "Calibration", "Fault", "FlowStatus", "Key", "PastRuns", "Precision",
+        "Calibration", "Fault", "FlowStatus", "Key", "PastRuns", "Polling", "Precision",
         "Quarantined", "Record", "RunStatus", "Snapshot", "StepMemento", "StepStatus",
         "Study", "flow_schema",
     ),

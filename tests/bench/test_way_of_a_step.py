@@ -10,8 +10,8 @@ from tests.bench.way_of_a_step import WAYS, table
 # of faults and `standstill` came on the way since it was 31 and 36.
 AT_MOST = {
     "an undisturbed step of a flow without code": 11,
-    "simulate(nightly.yaml)": 33,
-    "PolarDB with a crash": 41,
+    "simulate(nightly.yaml)": 31,
+    "PolarDB with a crash": 39,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, assert_never
 
 from wfsim.engine.context import StepContext
@@ -117,6 +118,10 @@ class Operator(Protocol):
         """Delete the resource."""
 
 
+def _have_sites(faults: Sequence[Fault]) -> bool:
+    return any(getattr(fault, "site", None) is not None for fault in faults)
+
+
 class FaultyPorts:
     """The ports of every controller, wrapped where a fault needs it.
 
@@ -131,19 +136,33 @@ class FaultyPorts:
     ) -> None:
         self.wrap_all = False
         self.faults = list(faults)
-        self.sites = Sites(self.faults, self, storage.journal)
-        self.writes = Writes(self.faults, self.fired, self.crash_in_write, self.sites)
+        self.writes = Writes(self.faults, self.fired, self.crash_in_write)
         self.api = Api(storage.clock, storage.scenario.api_rate)
         self.faulty_steps: FaultySteps | None = None
         self.crash: Callable[[CrashAt, str], None] | None = None
         self.act: Callable[[Any, str], Callable[[], None]] | None = None
         self._storage = storage
         self._view: View | None = None
+        if _have_sites(faults):
+            self.writes = Writes(faults, self.fired, self.crash_in_write, self.sites)
+
+    @cached_property
+    def sites(self) -> Sites:
+        """The places of this run that have a name, made where one is asked for."""
+        sites = self.writes.sites = Sites(self.faults, self, self._storage.journal)
+        return sites
+
+    @property
+    def _is_sited(self) -> bool:
+        return "sites" in vars(self) and self.sites.is_on
 
     def add(self, faults: Sequence[Fault]) -> None:
         """Make room for *faults* too; everything was wrapped for that."""
         self.faults += faults
-        self.sites.add(faults)
+        if "sites" in vars(self):
+            self.sites.add(faults)
+        elif _have_sites(faults):
+            self.writes.sites = self.sites
         self.writes.add(faults)
         if self.faulty_steps is not None:
             self.faulty_steps.add(_of_steps(faults))
@@ -182,7 +201,7 @@ class FaultyPorts:
     def steps(self, inner: Steps) -> Steps:
         """Return *inner*, wrapped if a fault needs it."""
         wanted = _of_steps(self.faults)
-        if self.faulty_steps is None and (wanted or self.wrap_all or self.sites.is_on):
+        if self.faulty_steps is None and (wanted or self.wrap_all or self._is_sited):
             key_of, sites = self._storage.key_meant, self.sites
             self.faulty_steps = FaultySteps(inner, wanted, self.fired, key_of, sites)
         return self.faulty_steps or inner
@@ -216,7 +235,7 @@ class FaultyPorts:
     def _counts_writes(self) -> bool:
         return (
             self.wrap_all
-            or self.sites.is_on
+            or self._is_sited
             or any(getattr(fault, "write", None) is not None for fault in self.faults)
         )
 
