@@ -61,7 +61,7 @@ def test_every_kind_of_fault_at_every_write_of_a_cluster_raises_no_alarm() -> No
         *("ApiDown", "BreakOne", "CancelAt", "CrashAt after", "CrashAt before"),
         *("CrashAt in", "DelayStep", "DropWatch", "FailSave", "FailSave applied"),
         *("FailStep", "FailStep after", "InterruptStep", "PauseController"),
-        *("RefuseWrite", "RepeatCall", "StaleRead"),
+        *("RefuseWrite", "RepeatCall", "StaleRead", "unobserved"),
     ]
     assert set(report.never) == {"HangStep", "EditAt", "LoseLease"}
 
@@ -340,10 +340,10 @@ def test_the_command_ends_with_1_and_says_how_to_see_it_again(tmp_path) -> None:
 def test_a_report_says_what_was_reached_and_what_was_not() -> None:
     rows = wfsim.explore(scenario(), seed=1).coverage.set_index(["what", "name"])
     reached = rows["reached"]
-    assert reached["transition", "Creating -> Running"] == 171
+    assert reached["transition", "Creating -> Running"] == 175
     assert reached["transition", "Creating -> Interrupt"] == 20
     assert reached["state", "Verifying"] == 0
-    assert reached["step"].tolist() == [55, 45, 33]
+    assert reached["step"].tolist() == [55, 45, 34]
     assert reached["fault", "HangStep"] == 0
     assert (reached["site"] > 0).all()
 
