@@ -7,8 +7,8 @@ Those of the two reference systems, of users' steps, and of ours that were mende
 >>> mutant.said
 'Not idempotent: each attempt creates one more.'
 >>> report = mutant.explore(faults=["CrashAt"])
->>> print(report.failures[0].plan, end="")
-- CrashAt: {write: 3, when: before, restart_after: 10}
+>>> print(report.failures[0].plan.partition(", restart")[0])
+- CrashAt: {site: "orders/1-Backup/MakeVolume#1 step.completed", when: before
 """
 
 from fake_resources.zoo.grounds import Cloud, backup, service

@@ -202,9 +202,9 @@ _SECONDS = Number("seconds", ge=0, le=MAX_SECONDS)
 def argument(name: str, value: Any, hint: Any) -> Any:
     """Return *value* of the argument *name* as its type *hint* has it.
 
-    >>> argument("workers", 0, PositiveCount)
+    >>> argument("workers", 0, Annotated[int, Whole("a whole number", ge=1, le=9)])
     Traceback (most recent call last):
-    wfsim.errors.UsageError: workers is 0; give a whole number from 1 to 1e+09
+    wfsim.errors.UsageError: workers is 0; give a whole number from 1 to 9
     """
     accept = accept_of(hint)
     try:

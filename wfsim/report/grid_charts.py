@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -270,15 +271,17 @@ def _measured(study: StudyFrames | pd.DataFrame, value: str) -> pd.DataFrame:
         return _within(study, value, is_done & (study.runs["total"] <= limit))
     if share is None:
         return rows
-    at = share
     of = study.runs[names].assign(times=study.runs[times_of(value)])
     of = of[is_done] if is_of_completed(value) else of
     of["times"] = of["times"].where(is_done, math.inf)
     points = rows.groupby(names, sort=False).size().to_frame("replications")
-    quantiles = of.groupby(names, sort=False)["times"].agg(
-        lambda times: quantile(sorted(times.tolist()), at)
-    )
+    at = partial(_quantile_of, share)
+    quantiles = of.groupby(names, sort=False)["times"].agg(at)
     return points.join(quantiles.rename(value)).reset_index()
+
+
+def _quantile_of(share: float, times: pd.Series[float]) -> float:
+    return quantile(sorted(times.tolist()), share)
 
 
 def _within(study: StudyFrames, value: str, is_inside: pd.Series[bool]) -> pd.DataFrame:

@@ -330,16 +330,16 @@ class View:
         self._listeners: list[Listener] = []
 
     def freeze(
-        self, seconds: float, past: dict[Key, Resource | None] | None = None
+        self, seconds: float, earlier: dict[Key, Resource | None] | None = None
     ) -> None:
         """Freeze the cache as it is now, for so long; then it shows the truth again.
 
-        With *past* it shows that instead of what is there now.
+        With *earlier* it shows that instead of what is there now.
 
         Like `drop`, it ends with a new list of everything, as after a new connection.
         """
-        if past is not None:
-            self._frozen = past
+        if earlier is not None:
+            self._frozen = earlier
         elif self._frozen is None:
             self._frozen = self._there()
         self._stale_until = max(self._stale_until, self._clock.now + seconds)

@@ -106,6 +106,7 @@ class Simulation:
         self._tape: Tape | None = None
         self._shown = 0
         self._begun = self._running = self._stopped = False
+        self._still: Standstill | None = None
 
     def _new_world(self, scenario: Scenario) -> World | None:
         if self.given_world is not None:
@@ -165,10 +166,9 @@ class Simulation:
         """
         self.begin()
         records, limit = self.log.records, self.scenario.horizon
-        still = self._standstill()
         with self.whole_events():
             while self._shown >= len(records):
-                if not self._advance(limit, still):
+                if not self._advance(limit):
                     return None
         self._shown += 1
         return records[self._shown - 1]
@@ -206,13 +206,12 @@ class Simulation:
 
     def _run_on(self, limit: float, progress: Progress) -> None:
         clock = self.clock
-        still = self._standstill()
         try:
             while not self._stopped:
                 if clock.advance_many(limit, EVENTS) < EVENTS:
                     break
                 progress.show(len(self.log), self.now)
-                still.after(EVENTS)
+                self._refuse_standstill()
         finally:
             progress.close()
 
@@ -245,14 +244,13 @@ class Simulation:
 
     def _run_to(self, wanted: Callable[[Record], bool]) -> None:
         records, limit = self.log.records, self.scenario.horizon
-        still = self._standstill()
         with self.whole_events():
             while True:
                 while self._shown < len(records):
                     self._shown += 1
                     if wanted(records[self._shown - 1]):
                         return
-                if not self._advance(limit, still):
+                if not self._advance(limit):
                     return
 
     @contextmanager
@@ -294,13 +292,17 @@ class Simulation:
         self.clock.events += 1
         return True
 
-    def _standstill(self) -> Standstill:
-        return Standstill(self.log, self.journal, self.clock, self.world, MAX_IDLE)
+    def _refuse_standstill(self) -> None:
+        """Raise `UsageError` if so many events led nowhere; asked after each `EVENTS`."""
+        if self._still is None:
+            stores = self.log, self.journal, self.clock
+            self._still = Standstill(*stores, self.world, MAX_IDLE)
+        self._still.after(EVENTS)
 
-    def _advance(self, limit: float, still: Standstill) -> bool:
+    def _advance(self, limit: float) -> bool:
         """`advance`, but notice that it leads nowhere."""
-        if not self.clock.events % EVENTS:
-            still.after(EVENTS)
+        if self.clock.events and not self.clock.events % EVENTS:
+            self._refuse_standstill()
         return self.advance(limit)
 
     def _wait_until(self, time: float) -> None:

@@ -59,7 +59,7 @@ def mser(values: NDArray[Any], batch: int = BATCH) -> int:
 
     It is the number of all of them if there are fewer than two batches.
 
-    >>> mser(np.array([9.0, 9, 9, 9, 9, 1, 2, 1, 2, 1, 1, 2, 1, 2, 1, 1, 2, 1, 2, 1]))
+    >>> mser(np.array([9.0] * 5 + [1, 2] * 25))
     5
     """
     size = len(values) // batch
