@@ -64,7 +64,7 @@ def test_every_room_has_a_row_that_says_what_to_run_after_a_change():
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_wherever_faults_are_listed(name):
-    assert name in wfsim.__all__, "add it to wfsim/__init__.py"
+    assert hasattr(wfsim, name), "add it to wfsim/__init__.py"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"`{name}`" in readme, "add it to the faults in README.md"
     assert re.search(rf"\b{name}\(", sources("tests/sim/test_faults.py")), "test it"

@@ -18,8 +18,8 @@ The layers; each imports only those listed before it:
 This is the only door: users, fakes included, write ``import wfsim`` and nothing else.
 Behind it stand ``wfsim.errors``, ``wfsim.demand`` (what arrives, at which rates),
 ``wfsim.types`` (what calls return, for annotations), ``wfsim.replay`` (what was durable
-when), ``wfsim.clock`` and ``wfsim.testing`` (``reproduce``, strategies), whose
-``reproduce`` is found here too.
+when), ``wfsim.clock`` and ``wfsim.testing`` (``reproduce``, strategies, and two faults
+that plans of ``explore`` have), of which ``reproduce`` and the faults are found here too.
 Names are loaded when they are first used, so that importing this costs next to nothing.
 """
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.errors import Interrupted as Interrupted
     from wfsim.errors import UsageError as UsageError
     from wfsim.errors import Waiting as Waiting
+    from wfsim.errors import WfsimError as WfsimError
     from wfsim.files.configmap import load_mementos as load_mementos
     from wfsim.files.flow_loader import load_flow as load_flow
     from wfsim.files.flow_loader import load_flows as load_flows
@@ -55,6 +56,7 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.http.server import Server as Server
     from wfsim.model.duration import Duration as Duration
     from wfsim.model.flow import Flow as Flow
+    from wfsim.model.flow import Polling as Polling
     from wfsim.model.flow import Step as Step
     from wfsim.model.log import EventLog as EventLog
     from wfsim.model.machine import Event as Event
@@ -74,7 +76,6 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.sim.conditions import step_completed as step_completed
     from wfsim.sim.conditions import step_started as step_started
     from wfsim.sim.faults import ApiDown as ApiDown
-    from wfsim.sim.faults import AskAt as AskAt
     from wfsim.sim.faults import BreakOne as BreakOne
     from wfsim.sim.faults import CancelAt as CancelAt
     from wfsim.sim.faults import CrashAt as CrashAt
@@ -88,7 +89,6 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.sim.faults import LoseLease as LoseLease
     from wfsim.sim.faults import PauseController as PauseController
     from wfsim.sim.faults import RefuseWrite as RefuseWrite
-    from wfsim.sim.faults import RepeatCall as RepeatCall
     from wfsim.sim.faults import StaleRead as StaleRead
     from wfsim.sim.faults import dump_plan as dump_plan
     from wfsim.sim.faults import load_plan as load_plan
@@ -101,7 +101,9 @@ if TYPE_CHECKING:  # the door: type checkers read it, and `opened` below
     from wfsim.study.sweep import sweep as sweep
 
 if TYPE_CHECKING:
-    reproduce = testing.reproduce  # beside `explore`, though there is no room for it
+    # Beside `explore` and the other faults, though there is no room for them.
+    AskAt, RepeatCall = testing.AskAt, testing.RepeatCall
+    reproduce = testing.reproduce
 
 _NAMESPACES = frozenset({"clock", "demand", "errors", "replay", "testing", "types"})
 """Modules that stand beside the names of the door and are not counted among them."""
@@ -115,10 +117,10 @@ _MOVED = {
     "errors": (
         "AlreadyExists", "Cancelled", "Fenced", "Killed", "MementoError", "NotFound",
         "PollError", "Problem", "ServiceError", "StepFailed", "StepSignal", "StoreError",
-        "TimedOut", "Unavailable", "WfsimError",
+        "TimedOut", "Unavailable",
     ),
     "types": (
-        "Calibration", "Fault", "FlowStatus", "Key", "PastRuns", "Polling", "Precision",
+        "Calibration", "Fault", "FlowStatus", "Key", "PastRuns", "Precision",
         "Quarantined", "Record", "RunStatus", "Snapshot", "StepMemento", "StepStatus",
         "Study", "flow_schema",
     ),
@@ -167,8 +169,8 @@ if not TYPE_CHECKING:
     __all__ = sorted(_homes.keys() - _NAMESPACES)
 
     def __getattr__(name: str) -> Any:
-        if name == "reproduce":
-            return _load("testing").reproduce
+        if name in ("AskAt", "RepeatCall", "reproduce"):
+            return getattr(_load("testing"), name)
         if name not in _RENAMED:
             return _load(name)
         text = f"wfsim.{name} is called wfsim.{_RENAMED[name]} now; write that"

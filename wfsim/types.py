@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from wfsim.files.flow_loader import flow_schema as flow_schema
     from wfsim.history.attempts import PastRuns as PastRuns
     from wfsim.history.calibration import Calibration as Calibration
-    from wfsim.model.flow import Polling as Polling
     from wfsim.model.log import Snapshot as Snapshot
     from wfsim.model.memento import Quarantined as Quarantined
     from wfsim.model.memento import RunStatus as RunStatus

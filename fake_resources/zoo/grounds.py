@@ -256,9 +256,7 @@ def backup(
 def _steps(polling: bool) -> Iterable[wfsim.Step]:
     for name in SOUND:
         looked_at = polling and name == "CopyData"
-        looks = (
-            wfsim.types.Polling(interval=3.0, tolerated_errors=9) if looked_at else None
-        )
+        looks = wfsim.Polling(interval=3.0, tolerated_errors=9) if looked_at else None
         yield wfsim.Step(name, polling=looks)
 
 

@@ -113,7 +113,7 @@ def test_a_record_has_no_field_that_the_dictionary_denies_its_kind():
 # -- numbers -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [wfsim.Policy, wfsim.Retry, wfsim.types.Polling])
+@pytest.mark.parametrize("kind", [wfsim.Policy, wfsim.Retry, wfsim.Polling])
 def test_the_dictionary_has_every_number_of_a_policy_with_its_default(kind):
     said = pages.tables("policy.md")[kind.__name__]
     defaults = [[field.name, written(field)] for field in dataclasses.fields(kind)]
@@ -128,7 +128,7 @@ def test_the_dictionary_has_every_argument_of_a_fault_with_its_default(kind):
 
 @pytest.mark.parametrize(
     ("page", "kind"),
-    [("policy.md", kind) for kind in (wfsim.Policy, wfsim.Retry, wfsim.types.Polling)]
+    [("policy.md", kind) for kind in (wfsim.Policy, wfsim.Retry, wfsim.Polling)]
     + [("faults.md", kind) for kind in FAULTS.values()],
 )
 def test_a_number_is_in_the_unit_that_its_bounds_are_in(page, kind):

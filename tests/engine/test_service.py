@@ -190,9 +190,7 @@ def test_a_definition_comes_with_its_executors_and_a_fork_has_them_too(sim):
     flow = Flow(
         "Warm",
         (
-            Step(
-                "warm", "cluster.warm", polling=wfsim.types.Polling(), on_success="tell"
-            ),
+            Step("warm", "cluster.warm", polling=wfsim.Polling(), on_success="tell"),
             Step("tell", duration=7, on_success="end"),
             Step("end"),
         ),

@@ -271,7 +271,7 @@ def test_what_a_step_writes_is_refused_alike_in_memory_and_in_a_file(
     sim.run()
     (ended,) = sim.log.filter(Kind.RUN_INTERRUPTED)
     assert "err:[step Write fail: StoreError: resource-0" in ended.text
-    with pytest.raises(wfsim.errors.WfsimError):
+    with pytest.raises(wfsim.WfsimError):
         sim.edit(**{part: {"k": odd}})
 
 

@@ -109,7 +109,7 @@ def given_up():
     """Return what is said where each worker dies that takes a task up."""
     try:
         return repr(sweep(partial(deadly, os.getpid()), replications=3, jobs=2))
-    except wfsim.errors.WfsimError as error:
+    except wfsim.WfsimError as error:
         return str(error)
 
 

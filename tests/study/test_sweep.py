@@ -270,7 +270,7 @@ def test_a_point_at_which_workers_go_on_dying_is_named():
             os.kill(os.getpid(), signal.SIGKILL)
         return 1.0
 
-    with pytest.raises(wfsim.errors.WfsimError, match=r"died 3 times.* of point 0"):
+    with pytest.raises(wfsim.WfsimError, match=r"died 3 times.* of point 0"):
         wfsim.sweep(polardb.scenario, replications=9, measure={"x": deadly}, jobs=2)
 
 

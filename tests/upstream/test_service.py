@@ -112,7 +112,7 @@ def test_an_operation_is_looked_at_864000_times_and_then_it_is_too_late():
 
     # The limit is tested with its last ten looks: a restart after 30 days skips the rest.
     month = 3.0 * 864_000
-    flow = Flow("Check", (Step("Look", polling=wfsim.types.Polling()),))
+    flow = Flow("Check", (Step("Look", polling=wfsim.Polling()),))
     made = wfsim.Scenario(flows=[flow], steps=[launch], horizon=2 * month)
     crash = wfsim.CrashAt(t=6.0, restart_after=month - 31.0)
     sim = Simulation(made, faults=[crash])

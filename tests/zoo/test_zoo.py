@@ -22,7 +22,6 @@ from fake_resources.zoo import (
 from tests.zoo.table import rate, row
 from wfsim.campaign.histories import HISTORIES
 from wfsim.campaign.oracles import ORACLES
-from wfsim.sim.faults import FAULTS
 
 FULL = os.environ.get("WFSIM_FULL") == "1"
 QUICK = (
@@ -108,9 +107,7 @@ def test_where_a_service_has_no_defect_there_is_no_alarm(name):
     asks = {**services.REVIVED, **services.STOPPED} if name == "service" else {}
     if name == "called off":
         asked = (*asked, wishes.is_called_off)
-    # A node that asks for a child while the API is down fails, and is not tried again.
-    faults = [each for each in FAULTS if (name, each) != ("children", "ApiDown")]
-    report = wfsim.explore(SERVICES[name], faults, asks=asks, eventually=asked)
+    report = wfsim.explore(SERVICES[name], asks=asks, eventually=asked)
     assert report.failures == []
 
 

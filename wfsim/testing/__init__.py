@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from wfsim.campaign.strategies import plans as plans
     from wfsim.campaign.strategies import scenarios as scenarios
     from wfsim.sim.expectation import expect as expect
+    from wfsim.sim.faults import AskAt as AskAt
+    from wfsim.sim.faults import RepeatCall as RepeatCall
     from wfsim.testing.assertions import assert_converges as assert_converges
     from wfsim.testing.assertions import assert_digest as assert_digest
 else:

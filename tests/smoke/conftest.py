@@ -1,0 +1,3 @@
+"""Programs of an environment of their own are no modules of the suite's."""
+
+collect_ignore = ["attempts.py", "mining.py"]
