@@ -133,8 +133,9 @@ class Journal(Sequence[Record]):
 
         A `Late` one that is kept already is no entry.
         """
-        if token < self.tokens.get(run.resource, 0):
-            refuse_old(token, run.resource, self.tokens)
+        tokens, key = self.tokens, run.resource
+        if key in tokens and token < tokens[key]:
+            refuse_old(token, key, tokens)
         if type(change) in _RARE:
             if self.keeps(run, change):
                 return ()
