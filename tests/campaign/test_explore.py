@@ -54,6 +54,14 @@ def test_no_crash_at_any_write_of_the_engine_raises_an_alarm(subject: Subject) -
     assert report.counts["void"] == 0
 
 
+def test_a_node_that_asks_in_vain_while_the_api_is_down_raises_no_alarm() -> None:
+    (subject,) = [each for each in subjects() if each.name == "tiem RestartCluster"]
+    report = wfsim.explore(subject.begin, ["ApiDown"], but=PATHS, alike=NAMES)
+    assert report.failures == []
+    ends = {outcome.extra for outcome in report.outcomes if outcome.how == "ran"}
+    assert len(ends) > 1  # some of its flows failed, and took another time
+
+
 def test_every_kind_of_fault_at_every_write_of_a_cluster_raises_no_alarm() -> None:
     report = wfsim.explore(polardb.scenario(replicas=1), faults="all", depth=1, seed=1)
     assert report.failures == []

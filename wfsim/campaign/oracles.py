@@ -215,6 +215,8 @@ def _ends_alike_after(
     names = {type(fault).__name__ for fault in run.faults}
     if run.calm is None or not run.settled or names.isdisjoint(kinds):
         return
+    if not run.is_comparable:
+        return
     if not names <= {*kinds, "CrashAt"}:  # a restart is what travels in time
         return
     if found := difference(run.end._asdict(), run.calm._asdict()):

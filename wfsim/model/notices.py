@@ -158,7 +158,7 @@ def _unfinished(log: EventLog) -> Iterator[Notice]:
         names += [name for each in stuck.values() for name in each]
         yield Notice(NoticeKind.UNFINISHED, _names(names), text, len(names), durable.time)
         return
-    gone = _without_controller(log)
+    gone = _without_controller(log) if runs else None
     reasons: dict[tuple[NoticeKind, str], dict[str, float]] = {}
     for (name, key), run in runs.items():
         kind, text, since = _waiting(run, gone)
