@@ -11,7 +11,7 @@ from tests.bench import workload
 from tests.bench.calls import STEPS, calls
 from tests.sizes import FULL
 
-BUDGET = 46
+BUDGET = 45
 ROOT = Path(__file__).parent.parent.parent
 
 

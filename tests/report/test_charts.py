@@ -390,3 +390,22 @@ def test_a_state_keeps_its_style_whoever_else_is_there():
     assert few["Running"] == many["Running"]
     styles = state_styles(f"State{number}" for number in range(17))
     assert len(set(styles.values())) == 17
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("folder", "folder is a folder; give the name of a file in it"),
+        ("a.pngg", "no format 'pngg'; did you mean 'png'"),
+        ("file/a.png", "cannot be written: .*; give another file"),
+    ],
+)
+def test_a_picture_that_cannot_be_saved_is_told_and_no_half_is_left(
+    tmp_path, name, problem
+):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    chart = wfsim.charts.gantt(wfsim.EventLog())
+    with pytest.raises(wfsim.UsageError, match=problem):
+        chart.save(tmp_path / name)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]

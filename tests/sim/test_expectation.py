@@ -44,6 +44,16 @@ def test_what_a_calm_run_did_is_a_file_that_later_runs_are_held_to(tmp_path):
     other_seed.expect(file)
 
 
+def test_where_no_file_can_be_is_told(tmp_path):
+    sim = wfsim.Simulation(backup(), seed=1)
+    sim.run()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(wfsim.UsageError, match=r"cannot be read: .*; give another file"):
+        wfsim.testing.expect(sim, tmp_path)
+    with pytest.raises(wfsim.UsageError, match=r"cannot be written: .*; give another"):
+        wfsim.testing.expect(sim, tmp_path / "file" / "calm.yaml")
+
+
 def test_what_is_not_as_expected_is_told_by_lines(tmp_path):
     file = tmp_path / "backup.yaml"
     file.write_text(HELD)

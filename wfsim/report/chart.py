@@ -23,7 +23,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from wfsim.report.text import distinct, frame_digest, plain
+from wfsim.errors import UsageError
+from wfsim.report.text import distinct, frame_digest, plain, write
+from wfsim.text import suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,19 +222,23 @@ class Chart:
             return self._file("svg", metadata={"Date": None, "Creator": None}).decode()
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to *path*, in the format that its suffix says."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        match target.suffix.lower():
+        """Write the picture to *path*, in the format that its suffix says.
+
+        Raises `UsageError` for a format that there is not, and if it cannot be written.
+        """
+        match Path(path).suffix.lower():
             case ".svg":
-                target.write_text(self.svg(), encoding="utf-8")
+                return write(path, self.svg())
             case ".png":
-                target.write_bytes(self.png())
+                return write(path, self.png())
             case suffix:
                 kind = suffix.removeprefix(".") or "png"
-                metadata = {"CreationDate": None} if kind == "pdf" else None
-                target.write_bytes(self._file(kind, metadata=metadata))
-        return target
+        known = self.figure.canvas.get_supported_filetypes()
+        if kind not in known:
+            near = suggest(kind, known)
+            raise UsageError(f"{path}: no format {kind!r}{near}")
+        metadata = {"CreationDate": None} if kind == "pdf" else None
+        return write(path, self._file(kind, metadata=metadata))
 
     def _file(self, kind: str, metadata: Any) -> bytes:
         file = io.BytesIO()

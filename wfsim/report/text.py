@@ -126,8 +126,8 @@ def check_folder(path: str | Path, what: str) -> Path:
     return target
 
 
-def write(path: str | Path, text: str) -> Path:
-    """Write *text* to *path* by way of a draft, so that no reader sees half of it.
+def write(path: str | Path, content: str | bytes) -> Path:
+    """Write *content* to *path* by way of a draft, so that no reader sees half of it.
 
     Raises `UsageError` if it cannot be written there.
     """
@@ -137,8 +137,10 @@ def write(path: str | Path, text: str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = target.with_name(f"{target.name}.part")
-        # What is half a character cannot be encoded; a report says so rather than fails.
-        draft.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        if isinstance(content, str):
+            # Half a character cannot be encoded; a report says so rather than fails.
+            content = content.encode("utf-8", "backslashreplace")
+        draft.write_bytes(content)
         draft.replace(target)
     except OSError as error:
         why = error.strerror or error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from wfsim.errors import UsageError
 from wfsim.model.record import Kind
 
 if TYPE_CHECKING:
@@ -36,15 +37,29 @@ def expect(
     """
     path, text = Path(file), told(sim)
     if is_update(update) or not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        _write(path, text)
         return
-    then = path.read_text(encoding="utf-8")
+    try:
+        then = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}; give another file") from None
     if then != text:
         lines = unified_diff(
             then.splitlines(), text.splitlines(), str(path), "this run", lineterm="", n=2
         )
         raise AssertionError("\n".join(["the run is not as expected", *lines]))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write *text* to *path* by way of a draft."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.part")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        why = error.strerror or error
+        raise UsageError(f"{path}: cannot be written: {why}; give another") from None
 
 
 def is_update(update: bool | None) -> bool:
