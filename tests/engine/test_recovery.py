@@ -163,6 +163,48 @@ def test_a_run_that_a_rebuild_left_unfinished_is_superseded_on_recovery(bodies, 
     ]
 
 
+def rebuilt_twice(faults):
+    """Rebuilt at 10 s, which asks for help; asked to go on, and anew, at 30 s."""
+
+    def a(context):
+        yield from context.sleep(2)
+        raise Interrupted("X")
+
+    def r(context):
+        yield from context.sleep(3)
+        yield from context.update(annotations={"rebuild": None})
+        if "fixed" not in context.resource.annotations:
+            raise Interrupted("Y")
+
+    a.__name__, r.__name__ = "A", "R"
+    build = Flow("Build", (Step("A"),))
+    scenario = scenario_of([a, r], Resource("db", "orders", state="Init"), build)
+    again = {"fixed": "yes", "rebuild": "anew", "interrupt.recover": "T"}
+    edits = [
+        wfsim.EditAt(10, "orders", annotations={"rebuild": "now"}),
+        wfsim.EditAt(30, "orders", annotations=again),
+    ]
+    return Simulation(scenario, faults=[*edits, *faults])
+
+
+def test_a_rebuild_that_is_recovered_ends_alike_whatever_cuts_in():
+    calm = rebuilt_twice(())
+    calm.run()
+    keys = dict.fromkeys(memento.key for memento in calm.mementos())
+    assert [*keys] == ["1-Build", "2-Again", "3-Again"]
+    assert calm.resource().state == "Running"
+    requests = {
+        "recover": [("recover", {})],
+        "rebuild": [("edit", {"annotations": {"rebuild": "once more"}})],
+        "recover and delete": [("recover", {}), ("delete", {})],
+    }
+    asks = {name: SimpleNamespace(calls=calls) for name, calls in requests.items()}
+    report = wfsim.explore(rebuilt_twice, ["CrashAt"], restart_after=3, asks=asks)
+    assert report.failures == []
+    assert report.counts["planned"] > 100
+    assert report.counts["void"] == 0
+
+
 OURS = Recovery(
     reason="ops/reason", message="ops/message", previous="ops/was", recover="ops/go-on"
 )
