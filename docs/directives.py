@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from hashlib import blake2b
 from importlib import import_module
@@ -52,18 +52,18 @@ def code(text: object) -> str:
     return f"`{text}`" if text not in (None, "", {}, []) else ""
 
 
-class Table(SphinxDirective):
-    """A table that is made of the code; a subclass says of what."""
+def tabular(make: Callable[..., str]) -> type[SphinxDirective]:
+    """Return a directive that stands for the table in Markdown that *make* returns."""
 
-    optional_arguments = 2
+    class Table(SphinxDirective):
+        optional_arguments = 2
 
-    def run(self) -> list[nodes.Node]:
-        """Return the table, parsed like the page that it stands in."""
-        return self.parse_text_to_nodes(self.table(), allow_section_headings=False)
+        def run(self) -> list[nodes.Node]:
+            """Return the table, parsed like the page that it stands in."""
+            text = make(*self.arguments)
+            return self.parse_text_to_nodes(text, allow_section_headings=False)
 
-    def table(self) -> str:
-        """Return the table in Markdown."""
-        raise NotImplementedError
+    return Table
 
 
 class Api(SphinxDirective):
@@ -113,21 +113,17 @@ class Mermaid(SphinxDirective):
         return [nodes.raw("", html, format="html")]
 
 
-class Keys(Table):
-    """The keys of one definition in the JSON schema of flow or scenario files."""
-
-    def table(self) -> str:
-        """Return a row for each key: its name, type, default and description."""
-        file, name = self.arguments
-        document = json.loads((FLOWS / f"{file}.schema.json").read_text(encoding="utf-8"))
-        definition = document if name == "root" else document["$defs"][name]
-        return table(
-            ("key", "type", "default", "meaning"),
-            (
-                (code(key), kind(of), code(default(of)), of.get("description", ""))
-                for key, of in definition["properties"].items()
-            ),
-        )
+def keys(file: str, name: str) -> str:
+    """Return a row for each key of a definition in a JSON schema of files."""
+    document = json.loads((FLOWS / f"{file}.schema.json").read_text(encoding="utf-8"))
+    definition = document if name == "root" else document["$defs"][name]
+    return table(
+        ("key", "type", "default", "meaning"),
+        (
+            (code(key), kind(of), code(default(of)), of.get("description", ""))
+            for key, of in definition["properties"].items()
+        ),
+    )
 
 
 def kind(of: dict[str, Any]) -> str:
@@ -152,73 +148,61 @@ def default(of: dict[str, Any]) -> Any:
     return None if isinstance(value, dict) else value
 
 
-class Options(Table):
-    """The arguments and options of one command."""
-
-    def table(self) -> str:
-        """Return a row for each of them, as ``wfsim COMMAND --help`` has it."""
-        command = typer.main.get_command(commands).commands[self.arguments[0]]
-        rows = []
-        for item in command.params:
-            names = (
-                ", ".join(item.opts) if item.param_type_name == "option" else item.name
-            )
-            shown = None if callable(item.default) else item.default
-            rows.append((code(names), code(shown), getattr(item, "help", "") or ""))
-        return table(("option", "default", "meaning"), rows)
+def options(command: str) -> str:
+    """Return a row for each argument and option, as ``--help`` has them."""
+    item_of = typer.main.get_command(commands).commands
+    rows = []
+    for item in item_of[command].params:
+        names = ", ".join(item.opts) if item.param_type_name == "option" else item.name
+        shown = None if callable(item.default) else item.default
+        rows.append((code(names), code(shown), getattr(item, "help", "") or ""))
+    return table(("option", "default", "meaning"), rows)
 
 
-class Requests(Table):
-    """What may be asked of the service over HTTP."""
+def requests() -> str:
+    """Return a row for each request that the service takes over HTTP."""
+    from wfsim.http.app import BASE, router
 
-    def table(self) -> str:
-        """Return a row for each request."""
-        from wfsim.http.app import BASE, router
-
-        return table(
-            ("request", "what it does"),
-            (
-                (code(f"{method} {BASE}{route.path}"), route.summary)
-                for route in router.routes
-                for method in route.methods
-            ),
-        )
+    return table(
+        ("request", "what it does"),
+        (
+            (code(f"{method} {BASE}{route.path}"), route.summary)
+            for route in router.routes
+            for method in route.methods
+        ),
+    )
 
 
-class Answers(Table):
-    """The codes that the service answers with."""
-
-    def table(self) -> str:
-        """Return a row for each code."""
-        return table(
-            ("code", "name", "HTTP", "text"),
-            (
-                (code(number), of.name, str(of.http), of.text)
-                for number, of in ANSWERS.items()
-            ),
-        )
+def answers() -> str:
+    """Return a row for each code that the service answers with."""
+    return table(
+        ("code", "name", "HTTP", "text"),
+        (
+            (code(number), of.name, str(of.http), of.text)
+            for number, of in ANSWERS.items()
+        ),
+    )
 
 
-class Latencies(Table):
-    """How long the operations of a fake take."""
-
-    def table(self) -> str:
-        """Return a row for each operation, with median and mean in seconds."""
-        fake = import_module(f"fake_resources.{self.arguments[0]}")
-        durations = {
-            name: wfsim.Duration.parse(given) for name, given in fake.LATENCIES.items()
-        }
-        return table(
-            ("operation", "takes", "median [s]", "mean [s]"),
-            (
-                (code(name), str(length), f"{length.draw(0.5):.1f}", f"{length.mean:.1f}")
-                for name, length in durations.items()
-            ),
-        )
+def latencies(fake: str) -> str:
+    """Return a row for each operation of a fake, with median and mean in seconds."""
+    module = import_module(f"fake_resources.{fake}")
+    durations = {
+        name: wfsim.Duration.parse(given) for name, given in module.LATENCIES.items()
+    }
+    return table(
+        ("operation", "takes", "median [s]", "mean [s]"),
+        (
+            (code(name), str(length), f"{length.draw(0.5):.1f}", f"{length.mean:.1f}")
+            for name, length in durations.items()
+        ),
+    )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
-    for directive in (Api, Mermaid, Keys, Options, Requests, Answers, Latencies):
-        app.add_directive(directive.__name__.lower(), directive)
+    app.add_directive("api", Api)
+    app.add_directive("mermaid", Mermaid)
+    for make in (keys, options, requests, answers, latencies):
+        app.add_directive(make.__name__, tabular(make))
     return {"parallel_read_safe": True}

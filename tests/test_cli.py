@@ -13,7 +13,7 @@ import pytest
 import wfsim
 from fake_resources import polardb
 from wfsim.cli import main as cli
-from wfsim.cli.export import ENDINGS
+from wfsim.cli.outcome import ENDINGS
 from wfsim.report.export import FORMATS
 
 ROOT = Path(__file__).parent.parent

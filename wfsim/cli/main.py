@@ -18,7 +18,6 @@ import typer
 
 from wfsim.cli.calibrate import calibrate
 from wfsim.cli.explore import explore
-from wfsim.cli.export import export
 from wfsim.cli.new import new
 from wfsim.cli.outcome import (
     ExpectOption,
@@ -28,6 +27,7 @@ from wfsim.cli.outcome import (
     SeedOption,
     UntilOption,
     exit_status,
+    export,
     folder_for,
     limited,
     show,

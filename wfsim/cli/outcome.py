@@ -1,4 +1,7 @@
-"""The outcome of a run on the command line: a page, the files, the exit status."""
+"""The outcome of a run on the command line: a page, the files, the exit status.
+
+The command ``wfsim export`` writes more files of a log, for other readers.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from wfsim.cli.target import Target
+from wfsim.cli.target import Target, existing
 from wfsim.errors import DefinitionError, UsageError
 from wfsim.model.memento import Memento
 from wfsim.model.record import Kind
@@ -29,6 +32,15 @@ ROWS = 40
 """With more rows than so many in its tables a run is summed up instead."""
 GROUPS = 12
 """How many rows a table of the summary has at most."""
+ENDINGS = {
+    "chrome": ".trace.json",
+    "history": ".txt",
+    "html": ".html",
+    "ocel": ".ocel.json",
+    "otlp": ".otlp.json",
+    "xes": ".xes",
+}
+"""What the name of a file ends with, by the name of its format."""
 OUT = Path("out")
 CUT_OFF = 3
 """The exit status if the horizon has cut off runs that were under way."""
@@ -274,3 +286,40 @@ def _assumptions(scenario: Scenario, ran: Collection[str]) -> list[str]:
         for step in flow.steps
         if not all(name in scenario.steps for name in step.class_names)
     ]
+
+
+def export(
+    log: Annotated[Path, typer.Argument(help="A log that wfsim has written: log.jsonl.")],
+    to: Annotated[
+        list[str],
+        typer.Option(
+            help=f"The format, one of {', '.join(ENDINGS)}; may be given again.",
+            metavar="FORMAT",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write, for one format; else it is beside LOG."),
+    ] = None,
+) -> None:
+    """Write LOG for other readers.
+
+    They are trace viewers (chrome: Perfetto; otlp: OpenTelemetry), process miners (xes,
+    ocel: OCEL 2.0; history: the reference engine's recorder) and browsers (html).
+    """
+    from wfsim.model.log import EventLog
+    from wfsim.report.export import FORMATS
+
+    for name in to:
+        if name not in FORMATS:
+            raise UsageError(
+                f"--to: no format {name!r}{suggest(name, FORMATS)}; there are "
+                f"{', '.join(FORMATS)}"
+            )
+    if out is not None and len(to) > 1:
+        raise UsageError("--out: it names one file; give one --to, or leave it out")
+    existing(log)
+    read = EventLog.from_jsonl(log)
+    for name in to:
+        target = log.with_name(f"{log.stem}{ENDINGS[name]}") if out is None else out
+        typer.echo(FORMATS[name](read, target))

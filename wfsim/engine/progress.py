@@ -38,7 +38,7 @@ from wfsim.model import memento as reasons
 from wfsim.model.bounds import seconds
 from wfsim.model.flow import Flow, Polling, Step
 from wfsim.model.frozen import EMPTY, Frozen
-from wfsim.model.memento import RunStatus, StepMemento, StepStatus
+from wfsim.model.memento import UNDER_WAY, RunStatus, StepMemento, StepStatus
 from wfsim.model.policy import Retry
 from wfsim.model.resource import CANCEL_REASON, Resource
 from wfsim.model.run import (
@@ -61,7 +61,6 @@ from wfsim.text import suggest
 # Python 3.11 makes a call of each look at the member of an enum.
 _PREPARED, _WAITING = StepStatus.PREPARED, StepStatus.WAITING
 _COMPLETED, _CANCELLED = StepStatus.COMPLETED, StepStatus.CANCELLED
-_BEGUN = (StepStatus.INITED, StepStatus.WAITING)
 
 _GONE = Stop(reasons.CANCELLED, "the resource is gone", Cause.GONE)
 
@@ -292,7 +291,7 @@ class Progress:
             return
         cancelled = stop.reason == reasons.CANCELLED
         status = _CANCELLED if cancelled else StepStatus.FAILED
-        ran = self.run.steps[index].status in _BEGUN
+        ran = self.run.steps[index].status in UNDER_WAY
         yield from self.commit(Close(index, status, *stop[1:]))
         if ran:
             self.runner.tell_step(self.turn, "on_step_completed", self.run, index)

@@ -7,15 +7,10 @@ from typing import Any, NamedTuple
 
 from wfsim.engine.context import Turn
 from wfsim.engine.ports import Effect, Nothing, Ports, StepFunction
-from wfsim.engine.steps import (
-    line_of,
-)
-from wfsim.errors import (
-    Conflict,
-    Unavailable,
-)
+from wfsim.engine.steps import line_of
+from wfsim.errors import Conflict, Unavailable
 from wfsim.model.flow import Flow, Step
-from wfsim.model.memento import StepStatus
+from wfsim.model.memento import UNDER_WAY, StepStatus
 from wfsim.model.policy import Retry
 from wfsim.model.record import Kind
 from wfsim.model.run import (
@@ -33,9 +28,7 @@ from wfsim.model.run import (
 )
 
 # Python 3.11 makes a call of each look at the member of an enum.
-_PREPARED, _WAITING = StepStatus.PREPARED, StepStatus.WAITING
-_COMPLETED, _CANCELLED = StepStatus.COMPLETED, StepStatus.CANCELLED
-_BEGUN = (StepStatus.INITED, StepStatus.WAITING)
+_COMPLETED = StepStatus.COMPLETED
 
 
 @dataclass(slots=True)
@@ -116,7 +109,7 @@ class FlowRunner:
         """End *run* at step *index* until an operator recovers it."""
         migrated = None if adoption is None else adoption.migrated
         steps = run.steps if migrated is None else migrated.steps
-        ran = index < len(steps) and steps[index].status in _BEGUN
+        ran = index < len(steps) and steps[index].status in UNDER_WAY
         draft = run if adoption is None else adoption
         step = steps[index].name if index < len(steps) else ""
         if self.interrupts:

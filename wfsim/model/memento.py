@@ -59,6 +59,8 @@ class RunStatus(StrEnum):
 
 OURS = frozenset({RunStatus.SUPERSEDED, RunStatus.ERROR, RunStatus.CANCELLED})
 FINAL = OURS | {RunStatus.INTERRUPTED, RunStatus.COMPLETED}
+UNDER_WAY = frozenset({StepStatus.INITED, StepStatus.WAITING})
+"""A step with one of these has begun and is not over."""
 
 
 class StepMemento(NamedTuple):

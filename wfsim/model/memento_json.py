@@ -18,7 +18,7 @@ from wfsim.model import json_text
 from wfsim.model.bounds import MAX_COUNT
 from wfsim.model.frozen import EMPTY, freeze
 from wfsim.model.memento import OURS as OUR_STATUSES
-from wfsim.model.memento import Memento, RunStatus, StepMemento, StepStatus
+from wfsim.model.memento import UNDER_WAY, Memento, RunStatus, StepMemento, StepStatus
 from wfsim.model.resource import Key
 
 EPOCH = datetime(2026, 1, 1)
@@ -255,7 +255,7 @@ def _step_from_dict(document: Any) -> StepMemento:
     status = _status_of(StepStatus, document, "stepStatus")
     started = _date(document, "stepStartTime")
     finished = _date(document, "lastStepCompleteTime")
-    if status in (StepStatus.INITED, StepStatus.WAITING) and finished == started:
+    if status in UNDER_WAY and finished == started:
         finished = None
     retries = _count(document, "retryTimes")
     return StepMemento(

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from wfsim.model.memento import Memento, RunStatus, StepStatus
+from wfsim.model.memento import UNDER_WAY, Memento, RunStatus
 from wfsim.model.record import Kind, Record
 from wfsim.model.resource import CREATING
 
@@ -212,7 +212,7 @@ def _waiting(run: Memento, gone: float | None) -> tuple[NoticeKind, str, float |
             f"no controller is up since {gone:g} s; give restart_after, or call restart()"
         )
         return NoticeKind.STUCK, text, gone
-    if step is None or step.status not in (StepStatus.WAITING, StepStatus.INITED):
+    if step is None or step.status not in UNDER_WAY:
         text = f"stuck, {run.status.value}; nothing goes on"
         return NoticeKind.STUCK, text, run.started
     if run.status is RunStatus.WAITING:

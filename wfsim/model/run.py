@@ -31,6 +31,7 @@ from wfsim.model.memento import (
     CANCELLED,
     FINAL,
     OURS,
+    UNDER_WAY,
     Memento,
     RunStatus,
     StepMemento,
@@ -460,7 +461,7 @@ class Interrupt:
         run.cursor, run.wake, run.finished = index, None, None
         if index < len(run.steps):
             step = run.steps[index]
-            if step.status in (_INITED, StepStatus.WAITING):
+            if step.status in UNDER_WAY:
                 run.steps[index] = step._replace(status=_FAILED, finished=at)
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from wfsim.errors import UsageError
-from wfsim.model.memento import RunStatus, StepStatus
+from wfsim.model.memento import UNDER_WAY, RunStatus
 from wfsim.notebook.player import Player
 from wfsim.sim.faults import FAULTS, CrashAt, Fault, StepFault
 from wfsim.sim.rerun import Place
@@ -86,7 +86,7 @@ def _attempt(player: Player) -> tuple[str, int]:
         return "", 0
     if run.is_final and run.status is not RunStatus.INTERRUPTED:
         return "", 0
-    under_way = run.step.status in (StepStatus.INITED, StepStatus.WAITING)
+    under_way = run.step.status in UNDER_WAY
     return run.step.name, run.step.attempts + (not under_way)
 
 
