@@ -18,7 +18,7 @@ from wfsim.report.chart import (
     say_nothing,
     series,
 )
-from wfsim.report.grouping import amount, column, unit
+from wfsim.report.grouping import COST_PARTS, amount, column, unit
 from wfsim.report.text import count, plain
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _COLOURS = {
     "": STATUS_COLOURS["running"],
 }
 _VERDICTS = {"yes": "meets it", "no": "does not", "open": "open"}
-PARTS = ("worker", "place", "failure")
 
 
 @on_paper
@@ -115,7 +114,7 @@ def costs(
     names of its rows.  The *chosen* row is in bold.  Raises `UsageError` for a column
     that is missing.
     """
-    for name in (*PARTS, "cost", "low", "high"):
+    for name in (*COST_PARTS, "cost", "low", "high"):
         column(frame, name)
     shown = frame.head(MOST_POINTS).reset_index(drop=True)
     axes = canvas(ax, 9.0, 1.5 + 0.36 * max(len(shown), 2))
@@ -125,9 +124,9 @@ def costs(
         return Chart(axes, shown, "Costs of nothing.")
     left = [0.0] * len(shown)
     handles: list[Any] = []
-    present = [part for part in PARTS if (shown[part] > 0.0).any()]
+    present = [part for part in COST_PARTS if (shown[part] > 0.0).any()]
     for part in present:
-        number = PARTS.index(part)
+        number = COST_PARTS.index(part)
         widths = shown[part].tolist()
         handles.append(
             axes.barh(
@@ -149,7 +148,7 @@ def costs(
         shown,
         f"Costs of {count(len(frame), 'point')}{_cut(frame)}, on average of a "
         f"replication: {_span(frame, 'cost')}.",
-        drawn=(shown[[*PARTS, "low", "high"]],),
+        drawn=(shown[[*COST_PARTS, "low", "high"]],),
     )
 
 

@@ -29,6 +29,12 @@ FEW = 4
 DECADES = 100.0
 """An axis is logarithmic if the largest value is at least so many times the smallest."""
 
+AMOUNTS = ("worker_seconds", "place_seconds", "undone")
+"""What each replication has taken, whatever that costs, and what it has left undone."""
+
+COST_PARTS = ("worker", "place", "failure")
+"""What these come to."""
+
 
 @runtime_checkable
 class StudyFrames(Protocol):

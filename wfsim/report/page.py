@@ -12,7 +12,7 @@ from wfsim.errors import UsageError
 from wfsim.model.log import EventLog
 from wfsim.report import charts, tables
 from wfsim.report.chart import STATUS_COLOURS, status_style
-from wfsim.report.grouping import StudyFrames, no_study
+from wfsim.report.grouping import AMOUNTS, StudyFrames, no_study
 from wfsim.report.stepping import CSS as STEPPING
 from wfsim.report.stepping import stepping
 from wfsim.report.text import cells, frame_digest, outcome, shown
@@ -214,10 +214,6 @@ def decision_page(study: DecidedStudy, objective: str | None, **more: Any) -> st
         "that was not done at the end counts in every number.</p></footer>",
     ]
     return _document(decision.question, "\n".join(parts))
-
-
-AMOUNTS = ("worker_seconds", "place_seconds", "undone")
-"""What a point takes, whatever that costs."""
 
 
 def _priced(prices: Any, has_prices: bool) -> str:

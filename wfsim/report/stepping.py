@@ -14,6 +14,7 @@ from typing import Any
 
 from wfsim.model.log import EventLog
 from wfsim.model.record import OF_RESOURCES, Kind, Record
+from wfsim.model.resource import CREATING
 from wfsim.report import tables
 from wfsim.report.changes import changes
 from wfsim.report.chart import STATUS_COLOURS
@@ -112,7 +113,7 @@ def _data(log: EventLog) -> dict[str, Any]:
 def _state(record: Record) -> str:
     if record.kind is Kind.RESOURCE_DELETED:
         return "deleted"
-    return (record.value.state or "Creating") if record.kind in OF_RESOURCES else ""
+    return (record.value.state or CREATING) if record.kind in OF_RESOURCES else ""
 
 
 def _changed(before: Any, after: Any) -> list[str]:

@@ -13,6 +13,7 @@ import yaml
 
 from wfsim.errors import UsageError
 from wfsim.model.record import Kind
+from wfsim.model.resource import CREATING
 
 if TYPE_CHECKING:
     from wfsim.sim.simulation import Simulation
@@ -97,7 +98,7 @@ def _step(step: Any) -> dict[str, Any]:
 def _states(sim: Simulation, name: str) -> list[str]:
     # An empty state is read as this one.
     return [
-        record.value.state or "Creating"
+        record.value.state or CREATING
         for record in sim.log
         if record.resource == name and record.kind in STATES
     ]

@@ -27,6 +27,7 @@ from wfsim.study.estimates import (
     Sample,
     Samples,
     check_confidence,
+    interval,
     intervals_of,
 )
 from wfsim.study.execution import library
@@ -94,17 +95,17 @@ def _compared(
         a, b = (samples.at(point) for point in pair)
         a, b = paired(a, b)
         texts = [study.label(point, names) for point in pair]
-        interval = difference(a, b, confidence)
+        gap = difference(a, b, confidence)
         yield {
             **group,
             "a": texts[0],
             "b": texts[1],
             "at_a": a.estimate,
             "at_b": b.estimate,
-            "difference": interval.estimate,
-            "low": interval.low,
-            "high": interval.high,
-            "relative": interval.estimate / a.estimate if a.estimate else math.nan,
+            "difference": gap.estimate,
+            "low": gap.low,
+            "high": gap.high,
+            "relative": gap.estimate / a.estimate if a.estimate else math.nan,
             "p": p_value(a, b),
             "replications": len(a),
         }
@@ -286,7 +287,7 @@ def rank(
     sign = -1.0 if most else 1.0
     best = np.zeros(len(every))
     best[able] = best_of([every[at].only(numbers) for at in able], sign)
-    intervals = intervals_of(study, measure, confidence)
+    intervals = [interval(each, confidence) for each in every]
     estimates = sign * np.array([each.estimate for each in intervals])
     # NaN comes last, and whatever fails more often after all that does not.
     order = np.lexsort((estimates, ~np.array(is_eligible)))

@@ -17,7 +17,7 @@ from wfsim.errors import UsageError
 from wfsim.model.bounds import Doc, Keys, Number, Text, check
 from wfsim.model.frozen import EMPTY
 from wfsim.report.frames import TEXT, frame
-from wfsim.report.grouping import amount, in_seconds, is_share, label
+from wfsim.report.grouping import AMOUNTS, COST_PARTS, amount, in_seconds, is_share, label
 from wfsim.report.load import WORKERS
 from wfsim.report.text import count
 from wfsim.study.comparison import is_better_large, rank
@@ -73,11 +73,11 @@ def costs(study: Study, cost: Cost, confidence: float) -> pd.DataFrame:
     labels = study.points.to_dict("list")
     groups = dict(list(spent.groupby("point")))
     columns: dict[str, list[Any]] = {name: labels[name] for name in study.over}
-    names = (*AMOUNTS, *PARTS, "cost", "low", "high")
+    names = (*AMOUNTS, *COST_PARTS, "cost", "low", "high")
     columns |= {name: [] for name in names}
     for point in range(len(study.points)):
         of_point = groups.get(point, spent.head(0))
-        for name in (*AMOUNTS, *PARTS):
+        for name in (*AMOUNTS, *COST_PARTS):
             columns[name].append(float(of_point[name].mean()))
         interval = of_mean(of_point["cost"].to_numpy(), confidence)
         for name, value in zip(("cost", "low", "high"), interval, strict=True):
@@ -86,15 +86,8 @@ def costs(study: Study, cost: Cost, confidence: float) -> pd.DataFrame:
     return frame(columns, {**dict.fromkeys(names, "float64"), **dtypes})
 
 
-AMOUNTS = ("worker_seconds", "place_seconds", "undone")
-"""What each replication has taken, and what it has left undone."""
-
-PARTS = ("worker", "place", "failure")
-"""What these come to."""
-
-
 def _spent(study: Study, cost: Cost) -> pd.DataFrame:
-    """Return `AMOUNTS`, `PARTS` and ``cost``, a row per ``point`` and ``replication``."""
+    """Return `AMOUNTS`, `COST_PARTS`, ``cost``; a row per ``point``, ``replication``."""
     servers = study.loads["server"].unique().tolist()
     pools = [name for name in servers if name != WORKERS]
     for name in cost.places:
@@ -123,7 +116,7 @@ def _spent(study: Study, cost: Cost) -> pd.DataFrame:
     undone = tallies["runs"] * (1.0 - tallies["success"].fillna(1.0))
     spent = sums.reindex(tallies.index).fillna(0.0)
     spent = spent.assign(undone=undone, failure=undone * cost.failure)
-    spent["cost"] = spent[list(PARTS)].sum(axis=1)
+    spent["cost"] = spent[list(COST_PARTS)].sum(axis=1)
     return spent.reset_index()
 
 

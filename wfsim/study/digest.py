@@ -28,7 +28,7 @@ from wfsim.study.estimates import (
     of_success,
     woodruff_ends,
 )
-from wfsim.study.execution import in_parallel, serially, tasks
+from wfsim.study.execution import simulated
 from wfsim.study.replication import TALLY_DTYPES, Rows, replicate
 from wfsim.study.study import Study
 from wfsim.study.summary import COUNTS, MEASURES
@@ -157,11 +157,7 @@ def _replicated(plan: SweepPlan) -> Iterator[Rows]:
             for point, first in enumerate(firsts)
             if first < stop
         ]
-        cut = tasks(job, spans, records, plan.jobs)
-        if plan.jobs == 1:
-            yield from serially(cut, plan.scenarios)
-        else:
-            yield from in_parallel(cut, plan.jobs)
+        yield from simulated(job, spans, records, plan.jobs, plan.scenarios)
 
 
 class Group:
@@ -178,11 +174,15 @@ class Group:
         self.known: Counter[str] = Counter()
         self.bins: dict[str, Counter[int]] = {"duration": Counter(), "total": Counter()}
 
-    def merge(self, other: Group) -> None:
-        """Add up what *other* has."""
+    def add(self, other: Group) -> None:
+        """Add up the sums of *other*, not its bins."""
         for name, value in other.sums.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.known.update(other.known)
+
+    def merge(self, other: Group) -> None:
+        """Add up what *other* has."""
+        self.add(other)
         for name, counts in other.bins.items():
             self.bins[name].update(counts)
 
@@ -246,7 +246,7 @@ class PointDigest:
             return self._quantile(times_of(measure), share, confidence)
         whole = Group()
         for group in self.groups:
-            whole.merge(group)
+            whole.add(group)
         means = np.array([each.mean(measure) for each in self._full])
         means = means[~np.isnan(means)]
         if measure == "success":

@@ -182,6 +182,18 @@ def _cluster(joblib: Any) -> tuple[Any, bool]:
     return backend, type(backend).__name__ == "DaskDistributedBackend"
 
 
+def simulated(
+    job: Job,
+    wanted: Iterable[Span],
+    records: int,
+    jobs: int | None,
+    scenarios: Mapping[int, Scenario],
+) -> Iterator[Rows]:
+    """Yield what comes of what is *wanted*, done here or by *jobs* processes."""
+    todo = tasks(job, wanted, records, jobs)
+    return serially(todo, scenarios) if jobs == 1 else in_parallel(todo, jobs)
+
+
 def _on_dask(client: Any, tasks: Iterable[Task]) -> Iterator[list[Rows]]:
     """Yield what comes of each of *tasks* as it comes, done by a Dask cluster.
 

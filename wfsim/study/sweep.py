@@ -24,10 +24,8 @@ from wfsim.study.execution import (
     Job,
     Span,
     check_jobs,
-    in_parallel,
     scenario_of,
-    serially,
-    tasks,
+    simulated,
 )
 from wfsim.study.grid import Grid, Over, Point, grid_of
 from wfsim.study.precision import Precision
@@ -320,11 +318,7 @@ class _Work:
             yield rows
             if len(seeds) > 1:
                 todo.insert(0, Span(point, first + 1, seeds[1:]))
-        cut = tasks(plan.job, todo, self._records, plan.jobs)
-        if plan.jobs == 1:
-            yield from serially(cut, plan.scenarios)
-        else:
-            yield from in_parallel(cut, plan.jobs)
+        yield from simulated(plan.job, todo, self._records, plan.jobs, plan.scenarios)
 
 
 class SweepPlan(NamedTuple):
