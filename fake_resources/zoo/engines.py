@@ -17,6 +17,13 @@ from wfsim.model.resource import Key
 from wfsim.sim.control_plane import ControlPlane
 
 
+def carried_on(chosen: Result | Progress, by: type[Progress]) -> Result | Progress:
+    """Return the run that was chosen, to be carried on *by* that type; or the result."""
+    if not isinstance(chosen, Progress):
+        return chosen
+    return by(chosen.runner, chosen.stored, chosen.flow, chosen.turn, chosen.adoption)
+
+
 class Reconciler(FlowReconciler):
     """The reconciler, of which a subclass replaces runner and progress."""
 
@@ -31,11 +38,7 @@ class Reconciler(FlowReconciler):
     def choose(self, key: Key, turn: Turn) -> Effect[Result | Progress]:
         """Return the run to be carried on by `progress_type`."""
         chosen = yield from super().choose(key, turn)
-        if not isinstance(chosen, Progress):
-            return chosen
-        return self.progress_type(
-            chosen.runner, chosen.stored, chosen.flow, chosen.turn, chosen.adoption
-        )
+        return carried_on(chosen, self.progress_type)
 
 
 class Looks(PickUp):
@@ -46,11 +49,7 @@ class Looks(PickUp):
     def choose(self, key: Key, turn: Turn) -> Effect[Result | Progress]:
         """Return the run to be carried on by `progress_type`."""
         chosen = yield from super().choose(key, turn)
-        if not isinstance(chosen, Progress):
-            return chosen
-        return self.progress_type(
-            chosen.runner, chosen.stored, chosen.flow, chosen.turn, chosen.adoption
-        )
+        return carried_on(chosen, self.progress_type)
 
 
 class Plane(ControlPlane):

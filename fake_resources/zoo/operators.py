@@ -99,15 +99,7 @@ def with_step(base: wfsim.Scenario, body: Any) -> wfsim.Scenario:
     """Return *base* with the step *body* in the place of ours of its name."""
     name = name_of(body)
     kept = [each for each in polardb.STEPS if name_of(each) != name]
-    return wfsim.Scenario(
-        resources=base.resources,
-        machine=base.machines.values(),
-        flows=base.flows.values(),
-        steps=[*kept, body],
-        world=base.world,
-        policy=base.policy,
-        title=base.title,
-    )
+    return base.but(steps=[*kept, body])
 
 
 def name_of(body: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import wfsim
 from fake_resources.zoo.engines import Engine, Plane, Port
+from wfsim.campaign.verdict import bare
 from wfsim.engine.ports import Effect, Grant, Nothing, Ports
 from wfsim.model.journal import Journal
 from wfsim.model.resource import INTERRUPT, Key, Resource
@@ -56,9 +57,7 @@ class BlamingRuns(Port):
         try:
             yield from self.inner.append(run, change, token)
         except (Conflict, Unavailable):
-            inner = change
-            while not isinstance(inner, Complete) and hasattr(inner, "change"):
-                inner = inner.change
+            inner = bare(change)
             if not isinstance(inner, Complete):
                 raise
             now = self.ports.clock.now

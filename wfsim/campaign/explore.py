@@ -17,13 +17,11 @@ from wfsim.campaign.schedules import PREEMPTED, preempted_again, preemptions
 from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import (
     CRASH,
+    LASTS,
     Point,
     Surveyed,
-    crashes,
-    points,
     reasons,
-    requests,
-    unfit,
+    singles,
     wanted,
 )
 from wfsim.campaign.verdict import Check
@@ -178,10 +176,6 @@ def _asked(
     return asked, dict(sorted(skipped.items()))
 
 
-LASTS = 10.0
-"""So many seconds lasts what has a length."""
-
-
 def _planned(
     lab: Lab, names: Sequence[str], asks: Mapping[str, Any]
 ) -> tuple[list[Point], dict[str, str], dict[str, str]]:
@@ -189,18 +183,11 @@ def _planned(
 
     The last part is of single points that are left out; see `Report.pruned`.
     """
-    scenario, listed = lab.calm.scenario, list[Point]()
-    never = unfit(names, scenario, lab.calm.world)
+    scenario, world = lab.calm.scenario, lab.calm.world
+    listed, never = singles(names, asks, lab.sites, scenario, world, lab.away)
     if len(lab.calm.names) > 1:
         never.pop("LoseLease", None)
-    if CRASH in names:
-        listed += crashes(lab.sites, lab.away)
-    if others := [name for name in names if name not in never and name != CRASH]:
-        listed += points(others, lab.sites, scenario, LASTS)
     if asks:
-        asked, unsaid = requests(asks, lab.sites, scenario)
-        listed += asked
-        never |= unsaid
         never.pop("EditAt", None)
     more, pruned = _between(lab, frozenset(names))
     return order([*listed, *more]), never, pruned

@@ -222,8 +222,11 @@ def _moments(sim: Simulation, wanted: Memento) -> Iterator[tuple[int, Run, str |
     for seq, (_, run, change, _) in enumerate(sim.journal.entries()):
         if run is not None and run.resource.name == name:
             newest = sim.journal.run_after(seq)
-        elif run is None and getattr(change, "after", None) is not None:
-            state = change.after.state if change.after.key.name == name else state
+        else:
+            after = getattr(change, "after", None) if run is None else None
+            if after is None or after.key.name != name:
+                continue
+            state = after.state
         if newest is not None:
             yield seq + 1, newest, state
 

@@ -10,17 +10,17 @@ import linecache
 import sys
 from collections.abc import Iterator, Mapping
 from inspect import unwrap
-from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from wfsim.campaign.plain import plain
+from wfsim.campaign.plain import glimpse, plain
 from wfsim.engine.ports import Effect, Ports, StepFunction
 from wfsim.model.record import Kind, Record
 from wfsim.sim.control_plane import ControlPlane
 from wfsim.sim.pool import pools
 from wfsim.sim.prefix import mixed
 from wfsim.sim.simulation import Simulation
+from wfsim.text import place_of
 
 OURS = ("wfsim", "simpy")
 """Packages whose lines are nobody's step."""
@@ -45,9 +45,7 @@ class Line(NamedTuple):
     @property
     def where(self) -> str:
         """File, number and text; a cell of a notebook is no file with a name."""
-        path = PurePath(self.file)
-        name = "cell" if path.parent.name.startswith("ipykernel_") else path.name
-        return f"{name}:{self.number} `{self.source}`"
+        return f"{place_of(self.file, self.number)} `{self.source}`"
 
 
 class Watched(Simulation):
@@ -257,21 +255,16 @@ def _told(line: Line, before: bool) -> str:
 def _change(now: Any, then: Any, at: str = "") -> str:
     """Return the first thing that is in *now* and not in *then*, or the other way."""
     if not (isinstance(now, dict) and isinstance(then, dict)):
-        return f"{at or 'the world'} is {_short(now)} now"
+        return f"{at or 'the world'} is {glimpse(now)} now"
     for name in sorted({*now, *then}):
         path = f"{at}.{name}" if at else name
         if name not in now:
             return f"{path} is gone"
         if name not in then:
-            return f"{path} is there, {_short(now[name])}"
+            return f"{path} is there, {glimpse(now[name])}"
         if now[name] != then[name]:
             return _change(now[name], then[name], path)
     return ""
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _twice(lines: list[Line]) -> Line | None:

@@ -189,9 +189,9 @@ def difference(now: Any, then: Any, at: str = "") -> tuple[str, str] | None:
         for name in sorted({*now, *then}):
             path = f"{at}.{name}" if at else name
             if name not in now:
-                return path, f"{_short(then[name])} is missing"
+                return path, f"{glimpse(then[name])} is missing"
             if name not in then:
-                return path, f"{_short(now[name])} is too many"
+                return path, f"{glimpse(now[name])} is too many"
             if found := difference(now[name], then[name], path):
                 return found
         return None
@@ -200,9 +200,10 @@ def difference(now: Any, then: Any, at: str = "") -> tuple[str, str] | None:
             if found := difference(one, other, f"{at}.{number}"):
                 return found
         return None
-    return None if now == then else (at, f"{_short(now)}, not {_short(then)}")
+    return None if now == then else (at, f"{glimpse(now)}, not {glimpse(then)}")
 
 
-def _short(value: Any) -> str:
+def glimpse(value: Any) -> str:
+    """Return what *value* is, in 60 characters at most."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

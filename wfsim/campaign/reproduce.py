@@ -10,25 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
-from wfsim.campaign.explore import LASTS
 from wfsim.campaign.incident import Dumped, Fit, Incident, What, known
 from wfsim.campaign.lab import Lab, Maker
 from wfsim.campaign.priority import order
 from wfsim.campaign.shrink import shrink
 from wfsim.campaign.sites import (
-    CRASH,
-    Point,
-    crashes,
-    points,
-    requests,
+    singles,
     sites_of,
-    surveyed,
-    unfit,
     wanted,
 )
-from wfsim.errors import UsageError
+from wfsim.model.bounds import argument
 from wfsim.model.record import Kind
 from wfsim.sim.faults import (
     Fault,
@@ -114,8 +107,7 @@ def reproduce(
     1 a single fault must do.  At most so many *runs* are made; the best plan found is
     returned, with what is not so after it.  Raises `UsageError` for wrong arguments.
     """
-    if depth not in (1, 2):
-        raise UsageError(f"depth is {depth!r}; give 1 or 2")
+    argument("depth", depth, Literal[1, 2])
     incident = known(what, state)
     lab = Lab(scenario, seed, restart_after, (), (), {})
     if isinstance(incident, Dumped):
@@ -211,13 +203,7 @@ class _Search:
         scenario, world = self.lab.calm.scenario, self.lab.calm.world
         # What is known of an incident was written: between two writes all looks alike.
         sites = [site for site in sites if site.write]
-        never = unfit(self.names, scenario, world)
-        listed: list[Point] = []
-        if CRASH in self.names:
-            listed += crashes(sites, self.lab.away)
-        kinds = [name for name in self.names if name not in never]
-        listed += points(kinds, sites, scenario, LASTS)
-        listed += requests(self.asks, sites, scenario)[0]
+        listed, _ = singles(self.names, self.asks, sites, scenario, world, self.lab.away)
         for point in order(listed):
             yield (*plan, *point.plan)
 
@@ -229,14 +215,12 @@ class _Search:
 
     def _later(self, plan: tuple[Fault, ...]) -> Sequence[Site]:
         """Return the sites of the run of *plan* from when its fault came."""
-        sim = self.lab.make(plan)
         try:
-            self.lab.judge(sim, plan)
-            survey = surveyed(sim)
+            sim = self.lab.ended(plan)
         except Exception:
             return ()
         fired = [r.seq for r in sim.journal.of_kinds({Kind.FAULT_FIRED})]
-        return sites_of(survey.kept, fired[0] if fired else 0)
+        return sites_of(sim.kept, fired[0] if fired else 0)
 
 
 __all__ = ["Fit", "Reproduction", "reproduce"]

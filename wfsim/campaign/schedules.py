@@ -87,14 +87,7 @@ def preempted_again(
     points, pruned = preemptions(sites_of(survey.kept, fired[-1]), policy)
     first = f"{point.fault} at {point.site}, then "
     return Preemptions(
-        [
-            later._replace(
-                site=f"{point.site}, {later.site}",
-                fault=f"{point.fault}, {later.fault}",
-                plan=(*point.plan, *later.plan),
-            )
-            for later in points
-        ],
+        [point.then(later) for later in points],
         {f"{first}{name}": why for name, why in pruned.items()},
     )
 

@@ -25,6 +25,9 @@ from wfsim.text import suggest
 
 CRASH = "CrashAt"
 
+LASTS = 10.0
+"""So many seconds lasts what has a length."""
+
 CALL, WAIT, TIME = "call", "wait", "timer"
 """The kinds of sites that are no writes."""
 
@@ -37,6 +40,14 @@ class Point(NamedTuple):
     plan: tuple[Fault, ...]
     step: str = ""
     kind: str = ""
+
+    def then(self, later: Point) -> Point:
+        """Return *later*, after this one."""
+        return later._replace(
+            site=f"{self.site}, {later.site}",
+            fault=f"{self.fault}, {later.fault}",
+            plan=(*self.plan, *later.plan),
+        )
 
 
 class Surveyed(Recorded):
@@ -87,6 +98,23 @@ def _timers(ordered: Sequence[Site]) -> Iterator[Site]:
                     lasts=later.time - busy,
                     write=0,
                 )
+
+
+def singles(
+    names: Collection[str],
+    asks: Mapping[str, Any],
+    sites: Sequence[Site],
+    scenario: Scenario,
+    world: World | None,
+    away: float,
+) -> tuple[list[Point], dict[str, str]]:
+    """Return all points of one fault or request, and why other kinds are nowhere."""
+    never = unfit(names, scenario, world)
+    listed = [*crashes(sites, away)] if CRASH in names else []
+    others = [name for name in names if name not in never]
+    listed += points(others, sites, scenario, LASTS)
+    asked, unsaid = requests(asks, sites, scenario)
+    return [*listed, *asked], never | unsaid
 
 
 def wanted(faults: str | Iterable[str | type[Fault]]) -> tuple[str, ...]:

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from wfsim.campaign.explore import LASTS
 from wfsim.campaign.lab import Lab, Maker
-from wfsim.campaign.sites import CRASH, crashes, points, requests, unfit, wanted
+from wfsim.campaign.sites import singles, wanted
 from wfsim.engine.steps import StepContext, step
 from wfsim.errors import UsageError, Waiting
 from wfsim.model.duration import Duration
@@ -45,10 +44,8 @@ def plans(
     lab = Lab(scenario, seed, restart_after, (), (), {})
     calm, sites = lab.calm.scenario, lab.sites
     names = wanted(faults)
-    never = unfit(names, calm, lab.calm.world)
-    listed = [*crashes(sites, restart_after)] if CRASH in names else []
-    listed += points([name for name in names if name not in never], sites, calm, LASTS)
-    listed += requests(asks or {}, sites, calm)[0]
+    world = lab.calm.world
+    listed, _ = singles(names, asks or {}, sites, calm, world, restart_after)
     if not listed:
         raise UsageError(f"none of {', '.join(names)} applies to {calm.title}")
     every = [point.plan for point in listed]

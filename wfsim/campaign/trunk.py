@@ -86,11 +86,8 @@ class Tail:
         if not more:
             return site
         count = int(number or 1) + sign * more
-        return (
-            f"{base} ~{count}{site[len(bare) :]}"
-            if count > 1
-            else base + site[len(bare) :]
-        )
+        other = f"{base} ~{count}" if count > 1 else base
+        return other + site[len(bare) :]
 
 
 @dataclass
@@ -229,11 +226,7 @@ class Branches:
     def after(self, point: Point, away: float) -> Iterator[Point]:
         """Yield *point* with a crash at each site that follows it."""
         for crash in crashes(self.trunk(point.plan).sites, away):
-            yield crash._replace(
-                site=f"{point.site}, {crash.site}",
-                fault=f"{point.fault}, {crash.fault}",
-                plan=(*point.plan, *crash.plan),
-            )
+            yield point.then(crash)
 
     def trunk(self, plan: Plan) -> Trunk:
         """Return the run of *plan*; those used last are kept."""
