@@ -171,12 +171,9 @@ def exit_status(
     if strict and sim.log.notices:
         typer.echo("--strict: there were notices")
         return 1
-    horizon = sim.scenario.horizon
-    unfinished = _unfinished(sim)
-    if until is not None or not unfinished or sim.clock.peek() <= horizon:
+    if until is not None or not sim.is_cut_off:
         return 0
-    if sim.clock.peek() == float("inf"):
-        return 0
+    horizon, unfinished = sim.scenario.horizon, _unfinished(sim)
     names = ", ".join(unfinished[:3])
     more = f" and {len(unfinished) - 3} more" if len(unfinished) > 3 else ""
     typer.echo(

@@ -107,9 +107,7 @@ class Controller:
     def start(self) -> None:
         """Watch the store and queue everything that is in it."""
         self.alive = True
-        self._ports.notes.note(
-            Kind.CONTROLLER_STARTED, text=self.name, controller=self.name
-        )
+        self._note(Kind.CONTROLLER_STARTED)
         resources = self._ports.resources
         self._stops = [resources.watch(self._see), resources.subscribe(self._cancel)]
         run_keys = self._ports.runs.keys()
@@ -133,17 +131,13 @@ class Controller:
         queues = (self._queue, self._touched, self._active, self._due)
         for memory in (*queues, self._failures, self._last):
             memory.clear()
-        self._ports.notes.note(
-            Kind.CONTROLLER_CRASHED, text=self.name, controller=self.name
-        )
+        self._note(Kind.CONTROLLER_CRASHED)
         return [turn.process for turn in turns]
 
     def pause(self) -> list[Any]:
         """Take on no more work; return the processes that are at work now."""
         self._paused = True
-        self._ports.notes.note(
-            Kind.CONTROLLER_PAUSED, text=self.name, controller=self.name
-        )
+        self._note(Kind.CONTROLLER_PAUSED)
         return [turn.process for turn in self._active.values()]
 
     @property
@@ -157,9 +151,7 @@ class Controller:
         A *zombie* does not look who has the lease: a store will tell.
         """
         self._paused = False
-        self._ports.notes.note(
-            Kind.CONTROLLER_RESUMED, text=self.name, controller=self.name
-        )
+        self._note(Kind.CONTROLLER_RESUMED)
         for turn in self._active.values():
             if zombie or not turn.token or self._leases.holds(turn.key, turn.token):
                 continue

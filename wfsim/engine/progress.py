@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from wfsim.engine.context import StepContext, Turn
 from wfsim.engine.ports import Draws, Effect, Nothing, StepFunction
-from wfsim.engine.runner import CompiledStep, FlowRunner, Stop
+from wfsim.engine.runner import GONE, CompiledStep, FlowRunner, Stop
 from wfsim.engine.steps import (
     OPERATION,
     InitFailed,
@@ -61,8 +61,6 @@ from wfsim.text import suggest
 # Python 3.11 makes a call of each look at the member of an enum.
 _PREPARED, _WAITING = StepStatus.PREPARED, StepStatus.WAITING
 _COMPLETED, _CANCELLED = StepStatus.COMPLETED, StepStatus.CANCELLED
-
-_GONE = Stop(reasons.CANCELLED, "the resource is gone", Cause.GONE)
 
 
 class Raised(NamedTuple):
@@ -203,7 +201,7 @@ class Progress:
         """Begin the step and return its *resource*; end it, None, if it may not go on."""
         run, turn = self.run, self.turn
         step = run.steps[index]
-        stop = self.reason_to_stop(step, compiled, resource) if resource else _GONE
+        stop = self.reason_to_stop(step, compiled, resource) if resource else GONE
         if stop is None and step.status is not _WAITING:
             yield from self.commit(compiled.start)
             self.runner.tell_step(turn, "on_step_init", self.run, index)
@@ -321,7 +319,7 @@ class Progress:
         """Return why the step is not to be begun, None if there is nothing against it."""
         run, astray, now = self.run, self.astray, self.ports.clock.now
         if resource.uid != run.owner:
-            return _GONE
+            return GONE
         if resource.cancelled and astray is None:
             return cancellation(resource)
         # Recovered, a step has its budget anew: with a limit of 0 it runs once more.

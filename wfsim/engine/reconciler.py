@@ -16,7 +16,7 @@ from typing import NamedTuple
 from wfsim.engine.context import StepContext, Turn, rewrite
 from wfsim.engine.ports import Effect, Ports
 from wfsim.engine.progress import Progress
-from wfsim.engine.runner import FlowRunner, Stop, to_run_again
+from wfsim.engine.runner import GONE, FlowRunner, Stop, to_run_again
 from wfsim.engine.steps import as_effect, describe, line_of, storable
 from wfsim.errors import NotFound
 from wfsim.model import memento as reasons
@@ -466,8 +466,6 @@ def deadline_of(
 
 Entry = Run | Quarantined
 Entries = list[Entry]
-
-GONE = Stop(reasons.CANCELLED, "the resource is gone", Cause.GONE)
 
 
 class RunHistory:

@@ -9,6 +9,7 @@ from wfsim.engine.context import Turn
 from wfsim.engine.ports import Effect, Nothing, Ports, StepFunction
 from wfsim.engine.steps import line_of
 from wfsim.errors import Conflict, Unavailable
+from wfsim.model import memento as reasons
 from wfsim.model.flow import Flow, Step
 from wfsim.model.memento import UNDER_WAY, StepStatus
 from wfsim.model.policy import Retry
@@ -62,6 +63,9 @@ class Stop(NamedTuple):
     cause: Cause
     limit: float | None = None
     where: str = ""
+
+
+GONE = Stop(reasons.CANCELLED, "the resource is gone", Cause.GONE)
 
 
 class FlowRunner:

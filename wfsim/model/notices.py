@@ -107,6 +107,8 @@ def _same_events(log: EventLog) -> Iterator[Notice]:
         for source, target, via, label in edges
         if via == "check"
     }
+    if not labels:
+        return  # no check moves anything
     # Of each resource: the moves by checks since somebody edited it, and when first.
     moves: defaultdict[str, Counter[_Move]] = defaultdict(Counter)
     since: dict[tuple[str, _Move], float] = {}
