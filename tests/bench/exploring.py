@@ -13,14 +13,9 @@ from time import process_time
 from typing import Any, NamedTuple
 
 import wfsim
-from tests.golden.subjects import LIMIT, Subject, subjects
+from tests.golden.subjects import LIMIT, NAMES, PATHS, Subject, subjects
 
 AWAY = 7.0
-NAMES = (r"-(ins|phy)-\d+",)
-PATHS = (
-    *("resources.*.status.namesUsed", "managers.*.node"),
-    *("operations", "feeds.*.lag"),
-)
 
 
 class Cost(NamedTuple):

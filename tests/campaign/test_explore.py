@@ -12,7 +12,7 @@ import wfsim
 from fake_resources import polardb, tiem
 from fake_resources.zoo import MUTANTS
 from fake_resources.zoo import backup as scenario
-from tests.golden.subjects import Subject, subjects
+from tests.golden.subjects import NAMES, PATHS, Subject, subjects
 from tests.sizes import FULL
 from wfsim.campaign.explore import POINTS
 from wfsim.campaign.oracles import CODES, ORACLES
@@ -25,14 +25,6 @@ QUICK = (
     *("tiem BackupCluster", "tiem ExportData", "tiem DeleteHosts"),
 )
 CHOSEN = [each for each in subjects() if FULL or each.name in QUICK]
-
-# A number that an attempt has used up is no fault, nor how often something was launched;
-# of the current flow the manager may come to be before or after the leader.
-NAMES = (r"-(ins|phy)-\d+",)
-PATHS = (
-    *("resources.*.status.namesUsed", "managers.*.node"),
-    *("operations", "feeds.*.lag"),
-)
 
 
 PLAN = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from statistics import median
 from time import perf_counter  # noqa: TID251  the median of real time is promised
 from typing import NamedTuple
@@ -14,12 +13,12 @@ import wfsim
 from fake_resources import polardb
 from fake_resources.zoo import MUTANTS, backup
 from tests.golden.subjects import Subject, subjects
+from tests.sizes import FULL
 from wfsim.campaign.lab import Lab
 from wfsim.campaign.reproduce import reproduce
 from wfsim.cli.main import app
 from wfsim.files.configmap import Caretaker
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 FLOWS = (
     *("polardb Creating", "polardb AddRo", "polardb SwitchRw", "polardb RestartIns"),
     *("tiem BackupCluster", "tiem ExportData", "tiem StopCluster", "tiem RestartCluster"),

@@ -12,7 +12,7 @@ import pytest
 
 import wfsim
 from fake_resources import polardb, tiem
-from tests.golden.subjects import Subject, running, subjects
+from tests.golden.subjects import NAMES, PATHS, Subject, running, subjects
 from tests.sizes import FULL
 from wfsim.campaign.lab import Lab
 from wfsim.campaign.oracles import ORACLES
@@ -23,12 +23,6 @@ QUICK = ("polardb Creating, local", "polardb SwitchRw", "tiem StopCluster")
 ASKED = [each for each in subjects() if each.name != "nightly"]
 CHOSEN = [each for each in ASKED if FULL or each.name in QUICK]
 BUDGET = None if FULL else 40
-
-NAMES = (r"-(ins|phy)-\d+",)
-PATHS = (
-    *("resources.*.status.namesUsed", "managers.*.node"),
-    *("operations", "feeds.*.lag"),
-)
 
 
 def asks(subject: Subject) -> Mapping[str, Any]:

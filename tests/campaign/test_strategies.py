@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 import pytest
@@ -10,10 +9,10 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 
 import wfsim
 from fake_resources.zoo import MUTANTS, backup
+from tests.sizes import FULL
 from wfsim.campaign import strategies
 from wfsim.testing import plans, scenarios
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 CALM = settings(
     database=None,
     deadline=None,

@@ -19,6 +19,14 @@ FLOWS = Path(wfsim.__file__).resolve().parents[1] / "flows"
 LIMIT = 7200.0
 """How many seconds a flow has that somebody broke; a hanging one would go on for days."""
 
+# A number that an attempt has used up is no fault, nor how often something was launched;
+# of the current flow the manager may come to be before or after the leader.
+NAMES = (r"-(ins|phy)-\d+",)
+PATHS = (
+    *("resources.*.status.namesUsed", "managers.*.node"),
+    *("operations", "feeds.*.lag"),
+)
+
 
 class Subject(NamedTuple):
     """A flow: *begin* takes faults and returns where it has just been asked for.

@@ -43,7 +43,6 @@ QUIET = {
     }
 }
 # To run all before the kernel's socket is up hangs for ever.
-RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }"
 READY = """async () => {
   const widget = window.jupyterapp && window.jupyterapp.shell.currentWidget;
   const context = widget && widget.sessionContext;

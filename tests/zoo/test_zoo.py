@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import partial
 from pathlib import Path
@@ -19,11 +18,11 @@ from fake_resources.zoo import (
     services,
     wishes,
 )
+from tests.sizes import FULL
 from tests.zoo.table import rate, row
 from wfsim.campaign.histories import HISTORIES
 from wfsim.campaign.oracles import ORACLES
 
-FULL = os.environ.get("WFSIM_FULL") == "1"
 QUICK = (
     *("creates_again", "checks_the_first_of_two", "copies_on_top", "forgets_to_release"),
     *("swallows_the_cancel", "KeylessRuns", "BlamingRuns", "SnapshotResources"),
